@@ -14,17 +14,21 @@ from sqlalchemy import (
     String,
     and_,
     bindparam,
+    case,
     delete,
     exists,
+    false,
     func,
     literal,
     literal_column,
+    true,
     tuple_,
     update,
 )
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from tertulia.db import metadata
 from tertulia.db.cases import UnicodeLower
 from tertulia.db.ownership import some_of
 from tertulia.db.paging import Connection, Edge, Page, PageError, connect, decode_cursor, encode_cursor
@@ -43,6 +47,8 @@ class Filter:
     pinned: bool | None = None
     title_contains: str | None = None
     temporary: bool = False
+    metadata_terms: frozenset[str] = frozenset()
+    """The terms (`db.metadata`) that the metadata must have."""
 
 
 async def get(session: AsyncSession, owner: UUID, conversation_id: UUID) -> Conversation | None:
@@ -57,6 +63,12 @@ async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> d
     """Return the conversations with these ids that belong to the owner, by id."""
     rows = await session.exec(_BY_IDS, params={"owner": owner, "ids": ids})
     return {row.id: row for row in rows.all()}
+
+
+async def by_external_id(session: AsyncSession, owner: UUID, external_id: str) -> Conversation | None:
+    """Return the owner's conversation with this id of the application, or None if the owner has none."""
+    mine = col(Conversation.owner_id) == owner, col(Conversation.external_id) == external_id
+    return (await session.exec(select(Conversation).where(*mine))).one_or_none()
 
 
 class Order(StrEnum):
@@ -86,7 +98,7 @@ async def page(
 ) -> Connection[Conversation]:
     """Return a page of the owner's conversations."""
     key, descending = _KEYS[order]
-    query = select(Conversation, key).where(Conversation.owner_id == owner, *_conditions(filter))
+    query = select(Conversation, key).where(_listed(owner, filter), *_conditions(filter))
     for argument, cursor, is_after in (("after", page.after, True), ("before", page.before, False)):
         if cursor is not None:
             cursor_keys = tuple_(*_decode_position(argument, cursor, order))
@@ -147,7 +159,7 @@ async def hide(session: AsyncSession, owner: UUID, conversation_id: UUID) -> boo
 
     It becomes a temporary conversation that was last used in 1970, so that retention completes an interrupted deletion.
     """
-    values = {"temporary": True, "active_leaf_id": None, "updated_at": NEVER}
+    values = {"temporary": True, "active_leaf_id": None, "updated_at": NEVER, "external_id": None}
     return await change(session, owner, conversation_id, values)
 
 
@@ -172,6 +184,17 @@ async def add_usage(session: AsyncSession, conversation_id: UUID, usage: dict[st
         counts = {f"more_{name}": usage.get(name, 0) for name in TOKEN_COUNTS}
         connection = await session.connection()
         await connection.execute(_ADD_USAGE, {"of": conversation_id, "more_amount": amount, **counts})
+
+
+def _listed(owner: UUID, filter: Filter) -> ColumnElement[bool]:
+    """Return the condition that a conversation is the owner's and has the filter's metadata."""
+    is_mine = col(Conversation.owner_id) == owner
+    if not filter.metadata_terms:
+        return is_mine
+    matches = col(Conversation.id).in_(metadata.containing(owner, sorted(filter.metadata_terms)))
+    # In this form, no index on the owner serves the condition. Otherwise a database might read all conversations of the
+    # owner in the order of the list, instead of those that the index of metadata names.
+    return and_(matches, case((is_mine, true()), else_=false()))
 
 
 def _conditions(filter: Filter) -> list[ColumnElement[bool]]:

@@ -70,6 +70,7 @@ def _words(enum: type[StrEnum]) -> Any:
 
 _ROLE, _STATUS = _words(Role), _words(Status)
 _IS_TEMPORARY, _RESERVED = text("temporary = 1"), text("reserved IS NOT NULL")
+_HAS_EXTERNAL_ID = text("external_id IS NOT NULL")
 METADATA = SQLModel.metadata
 """The metadata of all tables."""
 
@@ -123,6 +124,14 @@ class Conversation(SQLModel, table=True):
         Index("conversations_by_creation", "owner_id", "created_at", "id"),
         Index("conversations_by_title", "owner_id", text("coalesce(lower(title), '')"), "id"),
         Index("conversations_by_age", "updated_at", sqlite_where=_IS_TEMPORARY, postgresql_where=text("temporary")),
+        Index(
+            "conversations_by_external_id",
+            "owner_id",
+            "external_id",
+            unique=True,
+            sqlite_where=_HAS_EXTERNAL_ID,
+            postgresql_where=_HAS_EXTERNAL_ID,
+        ),
     )
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
@@ -138,6 +147,10 @@ class Conversation(SQLModel, table=True):
     pinned: bool = False
     # Temporary conversations are neither listed nor searched, and are deleted a day after their last message.
     temporary: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    # The application's id of it, which is unique per owner.
+    external_id: str | None = None
+    # Data of the application. `db.metadata` indexes it. SQLAlchemy reserves the name `metadata`.
+    app_metadata: Json = _object()
     # Not a foreign key, because messages refer to conversations, and SQLite cannot add a circular reference later.
     active_leaf_id: UUID | None = None
     # The total usage of its generations, updated in the transaction that ends a generation.
@@ -169,6 +182,7 @@ class Message(SQLModel, table=True):
     content: list[Json] = Field(default=[], sa_type=JSON)
     # JSON of the application, which Claude receives with the user's message (see claude.app_context).
     context: Any = Field(default=None, sa_type=JSON, nullable=True)
+    app_metadata: Json = _object()
     created_at: datetime = _time()
 
 

@@ -156,6 +156,15 @@ class SendMessage:
 
     Claude receives it beside the text, marked as data of the application. It is `Message.context`.
     """
+    metadata: JSON | None = None
+    """The `Message.metadata` of the message: a JSON object, see `UpdateMessageInput.metadata`. Null for none."""
+    external_id: str | None = None
+    """The application's id of the conversation, 1 to 255 characters. The message is sent to the viewer's conversation
+    with this id. If there is none, it is created, once also for concurrent requests. Not accepted with
+    `conversationId`.
+
+    The fields for new conversations are ignored if the conversation exists.
+    """
 
 
 @dataclass
@@ -180,6 +189,8 @@ class EditMessage:
     """JSON that tells Claude what the application knows now, at most 32,768 bytes. Null keeps that of the old version,
     `{}` removes it.
     """
+    metadata: JSON | None = None
+    """The `Message.metadata` of the new version. Null keeps that of the old version, `{}` removes it."""
 
 
 @dataclass
@@ -224,6 +235,12 @@ class CreateConversation:
     """Whether the conversation is temporary: see `Conversation.temporary`. The server writes no title for it."""
     tools: ConversationTools | None = None
     """The tools that Claude may call. Null for all server tools."""
+    metadata: JSON | None = None
+    """The `Conversation.metadata`: a JSON object, see `UpdateConversationInput.metadata`. Null for none."""
+    external_id: str | None = None
+    """The application's id of the conversation, 1 to 255 characters, unique per viewer. If the viewer already has a
+    conversation with this id, it is returned unchanged, with `created: false`.
+    """
 
 
 @dataclass
@@ -249,6 +266,38 @@ class UpdateConversation:
     """The new options, which replace all previous ones. Null removes all options."""
     tools: ConversationTools | None = UNSET
     """The tools that Claude may call, which replace the previous choice. Null for all server tools."""
+    metadata: JSON | None = UNSET
+    """Keys to set in `Conversation.metadata`, and keys to remove, whose value is null. The other keys do not change.
+    Null removes all keys.
+
+    Metadata has at most 16,384 bytes of JSON, 8 levels, and 100 keys and list items on all levels together. A key has 1
+    to 100 characters.
+    """
+
+
+@dataclass
+class UpdateMessage:
+    """The changes to a message of either role."""
+
+    id: ID
+    """The id of the message."""
+    metadata: JSON | None = UNSET
+    """Keys to set in `Message.metadata`, and keys to remove, whose value is null. The other keys do not change. Null
+    removes all keys.
+
+    Metadata has at most 16,384 bytes of JSON, 8 levels, and 100 keys and list items on all levels together. A key has 1
+    to 100 characters.
+    """
+
+
+@dataclass
+class MetadataFilter:
+    """A filter by `Conversation.metadata`."""
+
+    contains: JSON
+    """A JSON object: all of its keys must be in the metadata with the same values. An object must contain the object at
+    the same place, and a list must contain all items of the list. Lists must not contain objects or lists.
+    """
 
 
 @dataclass
@@ -263,6 +312,8 @@ class ConversationFilter:
     """A text that the title must contain, ignoring case. Null or empty for all titles."""
     temporary: bool = False
     """True for temporary conversations only. Otherwise none of them is listed."""
+    metadata: MetadataFilter | None = None
+    """What the metadata must contain. Null for all conversations."""
 
 
 def check_text(field: str, text: str, limit: int) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
+from strawberry.scalars import JSON
+
 from tertulia.billing.budget import BudgetSpent, PriceUnknown
 from tertulia.db import changes, conversations, generations, leases, messages, search
 from tertulia.db.database import AsyncSession
@@ -16,7 +18,7 @@ from tertulia.generation.input import GenerationInput, generation_input
 from tertulia.generation.state import Owner
 from tertulia.json import Json
 from tertulia.ratelimit.errors import RateLimited
-from tertulia.resolvers.app_data import check_context
+from tertulia.resolvers.app_data import check_context, check_external_id, merged
 from tertulia.resolvers.arguments import GenerationId, argument
 from tertulia.resolvers.context import Context, Info, as_uuid
 from tertulia.resolvers.errors import BudgetExceeded, ConversationBusy, InvalidInput, NotFound
@@ -73,8 +75,8 @@ async def send_message(
     Returns before Claude answers: follow the generation with `generationEvents`. A repeated request with the same
     `idempotencyKey` returns the first result, and Claude is asked only once.
 
-    - `InvalidInput`: The text is blank or too long, the context is too large, an attachment, an option or a tool is
-      not accepted, or the `idempotencyKey` is not a UUID or was used with other input.
+    - `InvalidInput`: The text is blank or too long, the context, the metadata, the `externalId`, an attachment, an
+      option or a tool is not accepted, or the `idempotencyKey` is not a UUID or was used with other input.
     - `NotFound`: The conversation does not exist, or does not contain the parent message.
     - `ConversationBusy`: The branch is already being answered, or ten messages wait in the queue. See `whenBusy`.
     - `RateLimited`: The viewer has sent too many messages or has too many concurrent generations, or the server is
@@ -92,8 +94,8 @@ async def edit_message(
 
     The old version is kept. A repeated request without an `idempotencyKey` creates another version.
 
-    - `InvalidInput`: The message is not a user's message, the text is blank or too long, the context is too large, or
-      an attachment, an option or the `idempotencyKey` is not accepted.
+    - `InvalidInput`: The message is not a user's message, the text is blank or too long, or the context, the
+      metadata, an attachment, an option or the `idempotencyKey` is not accepted.
     - `NotFound`: The message does not exist.
     - `ConversationBusy`: An answer before the message is still being written, or four branches are being answered. See
       `whenBusy`.
@@ -126,6 +128,8 @@ async def regenerate_message(
 
 async def send(context: Context, input: SendMessage) -> SendMessagePayload:
     """Store a message and start its answer, for `sendMessage` and REST; raise ExpectedError or RateLimited."""
+    if input.external_id is not None:
+        check_external_id(input.external_id)
     return await _send(context, _checked(input), turn_of_send)
 
 
@@ -392,4 +396,5 @@ def _checked(input: NewMessage) -> NewMessage:
     if not input.attachment_ids and not isinstance(input, EditMessage) and not input.text.strip():
         raise blank_error("text")
     check_text("text", input.text, MAX_TEXT)
-    return replace(input, context=check_context("context", input.context))
+    metadata = None if input.metadata is None else merged({}, "metadata", input.metadata)
+    return replace(input, context=check_context("context", input.context), metadata=JSON(metadata))

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 from uuid import UUID
 
 from strawberry import ID
+from strawberry.scalars import JSON
 
 from tertulia.db import conversations, messages
 from tertulia.db.database import AsyncSession
@@ -37,33 +39,49 @@ class Turn:
 async def turn_of_send(session: AsyncSession, context: Context, input: SendMessage) -> Turn:
     """Return the turn of a send: after the active branch, after `parentId`, or in a new conversation.
 
+    An external id names the conversation, and creates it if it does not exist. The caller has locked the owner, so that
+    concurrent sends create one.
+
     Raises:
         NotFound: The conversation or the parent message does not exist.
         InvalidInput: The message is blank, an attachment is not accepted, or a field is set that is only for new
             conversations.
     """
-    if input.conversation_id is None:
+    existing = await _existing_conversation(session, context.viewer.user_id, input)
+    if existing is None:
         if input.parent_id is not None:
             raise NotFound(input.parent_id, "message of this conversation")
-        model = (input.options and input.options.model) or context.models.default_id
-        tools = tools_to_json(input.tools)
         conversation = Conversation(
-            owner_id=context.viewer.user_id, model=model, temporary=input.temporary, tools=tools
+            owner_id=context.viewer.user_id,
+            model=(input.options and input.options.model) or context.models.default_id,
+            temporary=input.temporary,
+            tools=tools_to_json(input.tools),
+            external_id=input.external_id,
         )
         turn = await _new_message_turn(session, context, conversation, [], input)
         return replace(turn, new_conversation=True)
-    for field, value in (("temporary", input.temporary), ("tools", input.tools)):
-        if value:
-            raise InvalidInput(field, "must not be set with `conversationId`: it is for new conversations only.")
-    conversation_id = as_uuid(input.conversation_id)
-    existing = await conversations.get(session, context.viewer.user_id, conversation_id) if conversation_id else None
-    if existing is None:
-        raise NotFound(input.conversation_id, "conversation")
     leaf = existing.active_leaf_id if input.parent_id is None else as_uuid(input.parent_id)
     branch = await messages.branch(session, leaf)
     if input.parent_id is not None and (not branch or branch[-1].message.conversation_id != existing.id):
         raise NotFound(input.parent_id, "message of this conversation")
     return await _new_message_turn(session, context, existing, branch, input)
+
+
+async def _existing_conversation(session: AsyncSession, owner: UUID, input: SendMessage) -> Conversation | None:
+    """Return the conversation of a send, or None for a new one; raise NotFound or InvalidInput."""
+    if input.conversation_id is None:
+        if input.external_id is None:
+            return None
+        return await conversations.by_external_id(session, owner, input.external_id)
+    new_only = {"temporary": input.temporary, "tools": input.tools, "externalId": input.external_id}
+    for field, value in new_only.items():
+        if value:
+            raise InvalidInput(field, "must not be set with `conversationId`: it is for new conversations only.")
+    conversation_id = as_uuid(input.conversation_id)
+    existing = await conversations.get(session, owner, conversation_id) if conversation_id else None
+    if existing is None:
+        raise NotFound(input.conversation_id, "conversation")
+    return existing
 
 
 async def turn_of_edit(session: AsyncSession, context: Context, input: EditMessage) -> Turn:
@@ -79,6 +97,8 @@ async def turn_of_edit(session: AsyncSession, context: Context, input: EditMessa
         input = replace(input, attachment_ids=[ID(id) for id in attachment_ids(message.content)])
     if input.context is None:
         input = replace(input, context=message.context)
+    if input.metadata is None:
+        input = replace(input, metadata=JSON(message.app_metadata))
     return await _new_message_turn(session, context, conversation, branch, input)
 
 
@@ -127,5 +147,6 @@ async def _new_message_turn(
         depth=parent.depth + 1 if parent else 0,
         content=[*attached.blocks, *text],
         context=stored_context(input.context),
+        app_metadata=dict(cast("Json", input.metadata or {})),
     )
     return Turn(conversation, branch, question, attached)

@@ -6,7 +6,7 @@ from typing import Annotated
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
-from tertulia.resolvers import branches, changes, conversations, deletion, follow, search, send, tool_results
+from tertulia.resolvers import app_data, branches, changes, conversations, deletion, follow, search, send, tool_results
 from tertulia.resolvers import tools as tool_resolvers
 from tertulia.resolvers import viewer as viewing
 from tertulia.schema import enums, inputs
@@ -71,6 +71,16 @@ class ConversationPayload:
 
     conversation: Conversation
     """The conversation in its current state."""
+    created: bool
+    """Whether this request created the conversation. False if `createConversation` returns an existing one."""
+
+
+@graphql_type(app_data.MessagePayload)
+class MessagePayload:
+    """A message that was changed."""
+
+    updated_message: Message
+    """The message in its current state."""
 
 
 @graphql_type(conversations.DeletedConversation)
@@ -110,6 +120,10 @@ CreateConversationResult = Annotated[
 UpdateConversationResult = Annotated[
     ConversationPayload | InvalidInput | NotFound,
     strawberry.union("UpdateConversationResult", description="The changed conversation, or the error."),
+]
+UpdateMessageResult = Annotated[
+    MessagePayload | InvalidInput | NotFound,
+    strawberry.union("UpdateMessageResult", description="The changed message, or the error."),
 ]
 DeleteConversationResult = Annotated[
     DeletedConversation | NotFound,
@@ -168,6 +182,7 @@ class Mutation:
     send_message: SendMessageResult = field(send.send_message)
     edit_message: SendMessageResult = field(send.edit_message)
     regenerate_message: SendMessageResult = field(send.regenerate_message)
+    update_message: UpdateMessageResult = field(app_data.update_message)
     select_branch: SelectBranchResult = field(branches.select_branch)
     fork_conversation: ForkConversationResult = field(branches.fork_conversation)
     stop_generation: StopGenerationResult = field(send.stop_generation)

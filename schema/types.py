@@ -35,7 +35,8 @@ class LeftOut:
 class Message(Node):
     """One turn of a conversation.
 
-    A finished message never changes. Editing or regenerating it adds another version of it, on a separate branch.
+    The content of a finished message never changes. Editing or regenerating it adds another version of it, on a
+    separate branch.
     """
 
     conversation: Annotated["Conversation", strawberry.lazy("tertulia.schema.types")] = field(messages.conversation)
@@ -45,6 +46,7 @@ class Message(Node):
     text: str = field(messages.text)
     left_out: list[LeftOut] = field(messages.left_out)
     context: JSON | None = field(app_data.message_context)
+    metadata: JSON = field(app_data.metadata_of)
     created_at: datetime
     """When the message was sent, in UTC. For an answer, when it was requested."""
     parent: Annotated["Message", strawberry.lazy("tertulia.schema.types")] | None = field(messages.parent)
@@ -173,6 +175,9 @@ class Conversation(Node):
     A temporary conversation is listed only with `ConversationFilter.temporary`, and it cannot be searched. It is
     deleted 24 hours after its last message, unless the server sets another time.
     """
+    external_id: str | None
+    """The application's id of the conversation, at most 255 characters, unique per viewer. Null if it has none."""
+    metadata: JSON = field(app_data.metadata_of)
     messages: MessageConnection = field(conversations.messages)
     last_message: Message | None = field(conversations.last_message)
     active_generation: Generation | None = field(conversations.active_generation)

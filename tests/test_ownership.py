@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import strawberry
@@ -35,6 +36,8 @@ PROBES = {
     "Mutation.submitToolResults.input.generationId": "mutation ($id: ID!, $use: ID!) { found: submitToolResults(input: {generationId: $id, results: [{toolUseId: $use, output: 1}]}) { __typename } }",
     "Mutation.submitToolResults.input.results.toolUseId": "mutation ($id: ID!, $asked: ID!) { found: submitToolResults(input: {generationId: $asked, results: [{toolUseId: $id, output: 1}]}) { __typename } }",
     "Mutation.updateConversation.input.id": f'mutation ($id: ID!) {{ found: updateConversation(input: {{id: $id, title: "T"}}) {CONVERSATION} }}',
+    "Query.conversation.externalId": "query ($id: String!) { found: conversation(externalId: $id) { id title lastMessage { text } } }",
+    "Mutation.updateMessage.input.id": "mutation ($id: ID!) { found: updateMessage(input: {id: $id, metadata: {a: 1}}) { __typename ... on MessagePayload { updatedMessage { text } } } }",
     "Mutation.sendMessage.input.conversationId": f'mutation ($id: ID!) {{ found: sendMessage(input: {{text: "Hi", conversationId: $id}}) {SENT} }}',
     "Mutation.sendMessage.input.parentId": f'mutation ($id: ID!, $own: ID) {{ found: sendMessage(input: {{text: "Hi", conversationId: $own, parentId: $id}}) {SENT} }}',
     "Mutation.sendMessage.input.attachmentIds": f'mutation ($id: ID!) {{ found: sendMessage(input: {{text: "Hi", attachmentIds: [$id]}}) {SENT} }}',
@@ -51,10 +54,12 @@ PROBES = {
 }  # fmt: skip
 OWN = ("said", "asked", "use")
 """The viewer's own objects that a document names in addition to the probed id."""
+FIND_OR_CREATE = ("Mutation.createConversation.input.externalId", "Mutation.sendMessage.input.externalId")
+"""Ids of the application that create an object of the viewer: tests/test_metadata.py covers them."""
 NOT_FOUND = (None, [None], "NotFound", "InvalidInput")
 LISTS = {
     "Query.viewer": "{ viewer { id name usage { outputTokens } usageByDay { model } budget { limitUsd } limits { name } toolUsage { name } } }",
-    "Query.conversations": "{ conversations { edges { node { title messages { edges { node { text } } } } } } }",
+    "Query.conversations": "{ conversations { edges { node { title externalId metadata messages { edges { node { text } } } } } } }",
     "Query.searchMessages": f'{{ searchMessages(query: "{SECRET}") {{ edges {{ excerpt node {{ text }} }} }} }}',
     "Query.models": "{ models { id } }",
     "Query.tools": "{ tools { name } }",
@@ -81,8 +86,9 @@ class Two:
 
 def create_objects(api: Api, word: str) -> dict[str, str]:
     """Create one object of each kind for a user; return their ids."""
+    external_id = f"order {uuid4()}"
     pictures = [api.http.post("/attachments", files={"file": (f"{word}.png", image())}).json()["id"] for _ in range(2)]
-    sent = api.send(word, attachmentIds=pictures[:1])
+    sent = api.send(word, attachmentIds=pictures[:1], externalId=external_id)
     api.follow(sent["generation"]["id"])
     tools = {"client": [{"name": "look", "description": "Looks.", "inputSchema": {"type": "object"}}]}
     waiting_generation = api.send(f"/simulate call look {{}}\n{word}", tools=tools)["generation"]["id"]
@@ -96,6 +102,7 @@ def create_objects(api: Api, word: str) -> dict[str, str]:
         "asked": waiting_generation,
         "use": use,
         "conversation": sent["conversation"]["id"],
+        "external": external_id,
         "said": sent["userMessage"]["id"],
         "answer": sent["generation"]["message"]["id"],
         "generation": sent["generation"]["id"],
@@ -144,7 +151,7 @@ def with_ids(given: dict[str, Any], path: str) -> Iterator[str]:
         named = get_named_type(argument.type)
         if isinstance(named, GraphQLInputObjectType):
             yield from with_ids(named.fields, f"{path}.{name}")
-        elif named.name == "ID" and name != CLIENT_ID:
+        elif (named.name == "ID" and name != CLIENT_ID) or name == "externalId":
             yield f"{path}.{name}"
 
 
@@ -153,8 +160,9 @@ def test_every_root_field_is_in_one_of_the_tables() -> None:
     roots = [root for root in (core.query_type, core.mutation_type, core.subscription_type) if root]
     fields = {f"{root.name}.{name}": field for root in roots for name, field in root.fields.items()}
     taking = {path for name, field in fields.items() for path in with_ids(field.args, name)}
-    assert taking == set(PROBES)
-    assert {name for name in fields if not any(path.startswith(f"{name}.") for path in taking)} == set(LISTS)
+    assert taking == {*PROBES, *FIND_OR_CREATE}
+    probed = taking - set(FIND_OR_CREATE)
+    assert {name for name in fields if not any(path.startswith(f"{name}.") for path in probed)} == set(LISTS)
 
 
 def field_that_returns(declared: Any) -> type:

@@ -123,6 +123,8 @@ def _conversation(row: Conversation) -> ConversationLine:
         tools=row.tools,
         archived=row.archived,
         pinned=row.pinned,
+        external_id=row.external_id,
+        metadata=row.app_metadata,
         active_leaf_id=_text(row.active_leaf_id),
         usage=_usage(row),
         created_at=row.created_at,
@@ -144,6 +146,7 @@ def _message(row: Message, generation: Generation | None) -> MessageLine:
         role=row.role,
         content=row.content,
         context=row.context,
+        metadata=row.app_metadata,
         created_at=row.created_at,
         generation=None if generation is None else _generation(generation),
     )

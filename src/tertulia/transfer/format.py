@@ -124,6 +124,8 @@ class ConversationLine(Line):
     tools: ToolsLine = ToolsLine()
     archived: bool = False
     pinned: bool = False
+    external_id: str | None = None
+    metadata: Json = {}
     active_leaf_id: Name | None = None
     usage: UsageLine = UsageLine()
     created_at: Moment
@@ -178,6 +180,7 @@ class MessageLine(Line):
     role: Role
     content: list[Json]
     context: Any = None
+    metadata: Json = {}
     created_at: Moment
     generation: GenerationLine | None = None
 

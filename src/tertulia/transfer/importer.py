@@ -16,7 +16,8 @@ from typing import Any, cast
 from uuid import UUID
 
 from tertulia.attachments.files import source_of
-from tertulia.db import changes, conversations, leases, search
+from tertulia.db import changes, conversations, leases, metadata, search
+from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
 from tertulia.db.tables import (
     UNFINISHED,
@@ -50,6 +51,8 @@ ITEMS_AT_ONCE = 100
 """The number of items that are read at once, and of messages that are stored in a transaction."""
 BYTES_AT_ONCE = 4 * 1024 * 1024
 """The size of the messages that are read at once."""
+FINAL_COLUMNS = ("temporary", "updated_at", "active_leaf_id", "external_id")
+"""The columns that differ until the last messages of a conversation are stored."""
 
 
 @dataclass(slots=True)
@@ -125,6 +128,8 @@ async def _conversation(context: Context, item: ConversationItem) -> Conversatio
         model=model,
         options=conversation_options,
         tools=tool_settings,
+        external_id=line.external_id,
+        app_metadata=line.metadata,
         **values,
         **usage,
     )
@@ -225,11 +230,15 @@ class _Importing:
         )
         async with self._context.database.write() as session:
             await leases.lock_owner(session, owner)
+            if final_row is not None and await _is_taken(session, owner, final_row.external_id):
+                final_row = final_row.model_copy(update={"external_id": None})
             if not self._stored:
                 await insert(session, [final_row or conversation.model_copy(update=_hidden_values(now()))])
             elif final_row is not None:
-                values = {name: getattr(final_row, name) for name in ("temporary", "updated_at", "active_leaf_id")}
+                values = {name: getattr(final_row, name) for name in FINAL_COLUMNS}
                 await conversations.change(session, owner, final_row.id, values)
+            if final_row is not None:
+                await metadata.add(session, owner, final_row.id, final_row.app_metadata)
             for rows in (self._attachments, self._messages, self._generations):
                 if rows:
                     await insert(session, rows)
@@ -254,6 +263,7 @@ class _Importing:
                 depth=self._depths[line.id],
                 content=[_with_stored_source(block, self._attached) for block in line.content],
                 context=line.context,
+                app_metadata=line.metadata,
                 created_at=line.created_at,
             )
         )
@@ -274,7 +284,12 @@ class _Importing:
 
 
 def _hidden_values(time: datetime) -> Json:
-    return {"temporary": True, "updated_at": time}
+    return {"temporary": True, "updated_at": time, "external_id": None}
+
+
+async def _is_taken(session: AsyncSession, owner: UUID, external_id: str | None) -> bool:
+    """Return whether another conversation of the owner has the external id, so that the imported one has none."""
+    return external_id is not None and await conversations.by_external_id(session, owner, external_id) is not None
 
 
 def _with_stored_source(block: Json, attached: dict[str, Attachment]) -> Json:

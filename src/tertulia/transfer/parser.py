@@ -14,7 +14,7 @@ from tertulia.attachments.files import MISSING
 from tertulia.attachments.media import UnfitMedia, inspect
 from tertulia.db.tables import Role
 from tertulia.json import Json
-from tertulia.resolvers.app_data import check_context, stored_context
+from tertulia.resolvers.app_data import check_context, check_external_id, merged, stored_context
 from tertulia.resolvers.errors import InvalidInput
 from tertulia.resolvers.inputs import MAX_SYSTEM_PROMPT, MAX_TITLE, check_text
 from tertulia.transfer.archives import BYTE_ORDER_MARK, CHUNK, Stream, objects, open_export, parse_json
@@ -144,9 +144,11 @@ def _check_conversation(line: ConversationLine, number: int) -> ConversationLine
     try:
         check_text("title", line.title or "", MAX_TITLE)
         check_text("system_prompt", line.system_prompt or "", MAX_SYSTEM_PROMPT)
+        if line.external_id is not None:
+            check_external_id(line.external_id)
+        return line.model_copy(update={"metadata": merged({}, "metadata", line.metadata)})
     except InvalidInput as error:
         raise line_error(number, str(error)) from None
-    return line
 
 
 def _decode_attachment(state: _ConversationState, line: AttachmentLine, number: int, folder: Path) -> AttachedFile:
@@ -191,7 +193,8 @@ def _with_checked_data(line: MessageLine, number: int) -> MessageLine:
     if line.context is not None and line.role != Role.USER:
         raise line_error(number, "context: is only allowed in messages with the role user.")
     try:
-        return line.model_copy(update={"context": stored_context(check_context("context", line.context))})
+        context = stored_context(check_context("context", line.context))
+        return line.model_copy(update={"context": context, "metadata": merged({}, "metadata", line.metadata)})
     except InvalidInput as error:
         raise line_error(number, str(error)) from None
 

@@ -19,6 +19,7 @@ export type ConversationChangeKind =
 
 export type ConversationFilter = {
   readonly archived?: boolean | null | undefined;
+  readonly metadata?: MetadataFilter | null | undefined;
   readonly pinned?: boolean | null | undefined;
   readonly temporary?: boolean;
   readonly titleContains?: string | null | undefined;
@@ -34,6 +35,7 @@ export type EditMessageInput = {
   readonly context?: unknown;
   readonly idempotencyKey?: string | number | null | undefined;
   readonly messageId: string | number;
+  readonly metadata?: unknown;
   readonly options?: GenerationOptionsInput | null | undefined;
   readonly text: string;
   readonly whenBusy?: WhenBusy;
@@ -94,6 +96,10 @@ export type MessageRole =
   | 'ASSISTANT'
   | 'USER';
 
+export type MetadataFilter = {
+  readonly contains: unknown;
+};
+
 export type RegenerateMessageInput = {
   readonly idempotencyKey?: string | number | null | undefined;
   readonly messageId: string | number;
@@ -105,7 +111,9 @@ export type SendMessageInput = {
   readonly attachmentIds?: ReadonlyArray<string | number> | null | undefined;
   readonly context?: unknown;
   readonly conversationId?: string | number | null | undefined;
+  readonly externalId?: string | null | undefined;
   readonly idempotencyKey?: string | number | null | undefined;
+  readonly metadata?: unknown;
   readonly options?: GenerationOptionsInput | null | undefined;
   readonly parentId?: string | number | null | undefined;
   readonly temporary?: boolean;
@@ -143,6 +151,7 @@ export type ToolResultInput = {
 export type UpdateConversationInput = {
   readonly archived?: boolean | null | undefined;
   readonly id: string | number;
+  readonly metadata?: unknown;
   readonly model?: string | null | undefined;
   readonly options?: GenerationOptionsInput | null | undefined;
   readonly pinned?: boolean | null | undefined;
