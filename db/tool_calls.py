@@ -112,13 +112,16 @@ async def submit(session: AsyncSession, call: ToolCall, answer: Json, fingerprin
 
 
 async def resume(session: AsyncSession, generation_id: UUID, holder: UUID, until: datetime) -> bool:
-    """Acquire the lease of a generation whose calls are all answered. Return False if another process has it."""
+    """Acquire the lease of a generation whose calls are all answered. Return False if another process has it.
+
+    The deadline stays in the row until the answer continues (see `tertulia.generation.state.tool_results_required`).
+    """
     waiting = (
         _GENERATIONS.c.id == generation_id,
         _GENERATIONS.c.status == Status.AWAITING_TOOL_RESULTS,
         _GENERATIONS.c.holder.is_(None),
     )
-    values = {"status": Status.RUNNING, "holder": holder, "lease_until": until, "tools_expire_at": None}
+    values = {"status": Status.RUNNING, "holder": holder, "lease_until": until}
     return bool((await session.exec(update(_GENERATIONS).where(*waiting).values(**values))).rowcount)
 
 

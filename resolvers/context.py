@@ -22,6 +22,7 @@ from tertulia.db.tables import Attachment, Conversation, Generation, Message
 from tertulia.generation.finalizer import CHANGED
 from tertulia.generation.manager import GenerationManager
 from tertulia.generation.observer import GenerationObserver
+from tertulia.generation.retry import retry_while_unavailable
 from tertulia.hooks import Hooks
 from tertulia.ratelimit.limits import Limits, Subscriptions
 from tertulia.streams.log import EventLog, Signals
@@ -32,7 +33,10 @@ from tertulia.viewer import Viewer
 
 LOADED_AT_ONCE = 200
 """The most rows that a loader reads in one query: about 5 ms of work before other tasks can run."""
+RESTART_SECONDS = 5.0
+"""How long subscriptions retry reads while the database is unavailable: about the time of a database restart."""
 Row = TypeVar("Row")
+Result = TypeVar("Result")
 Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
 
@@ -182,6 +186,17 @@ class Context(BaseContext):
             context = copy(self)
             context.read, context.loaders = snapshot.read, Loaders(snapshot, self.viewer.user_id)
             yield context
+
+    async def retry(self, read: Callable[[], Awaitable[Result]]) -> Result:
+        """Run a read for an event, and retry it for RESTART_SECONDS while the database is unavailable.
+
+        Events are sent once, so a failed read would lose one. In a query nothing is retried: its snapshot ends with
+        the connection to the database.
+        """
+        is_query = self.read != self.database.read
+        if is_query:
+            return await read()
+        return await retry_while_unavailable(self.database, read, RESTART_SECONDS)
 
     def path(self, route: str) -> str:
         """Return the path of a route for clients, including the prefix under which the server is mounted."""

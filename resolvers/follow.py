@@ -17,9 +17,7 @@ from tertulia.db import tool_calls
 from tertulia.db.errors import AWAY
 from tertulia.db.paging import MAX_PAGE, Connection, Page, PageError, connect
 from tertulia.db.tables import UNFINISHED, Generation, Message, Status
-from tertulia.db.tool_calls import CallStatus
-from tertulia.generation.retry import retry_while_unavailable
-from tertulia.generation.state import terminal_event
+from tertulia.generation.state import terminal_event, tool_results_required
 from tertulia.resolvers.arguments import (
     AfterEvent,
     AfterEvents,
@@ -44,8 +42,6 @@ from tertulia.streams.events import (
 )
 from tertulia.streams.stream import Follower, Stream
 
-RESTART_SECONDS = 5.0
-"""How long a new follower retries reads while the database is unavailable: about the time of a database restart."""
 NOT_FOUND = "is not the id of a generation."
 DELETED = "is the id of a generation whose conversation was deleted."
 
@@ -108,9 +104,7 @@ async def follow_after(
         BadUserInput: The viewer has no such generation.
         GraphQLError: The server has too many subscriptions.
     """
-    rows = _Rows(
-        *await retry_while_unavailable(context.database, lambda: _owned_rows(context, generation_id), RESTART_SECONDS)
-    )
+    rows = _Rows(*await context.retry(lambda: _owned_rows(context, generation_id)))
     with context.services.subscriptions.slot(ends=True):
         async with aclosing(_follow(context, rows, after, push)) as followed:
             async for event in followed:
@@ -235,10 +229,7 @@ async def _begin(context: Context, rows: _Rows, after: int | None, *, waited: bo
     if replay.snapshot is not None:
         events.append(MessageSnapshot(rows.generation.id, replay.after, message, replay.reason))
     if replay.row_event:
-        # Prefer the event of the log. An event must have the same content each time it is sent, but the row has only
-        # the calls that still wait.
-        was_sent = isinstance(newest, ToolResultsRequired) and newest.sequence == rows.state.sequence
-        events.append(newest if newest is not None and was_sent else await _last_event(context, rows))
+        events.append(await _last_event(context, rows))
     return _Beginning(events, events[-1].sequence if events else replay.after, stream)
 
 
@@ -340,20 +331,19 @@ async def _owned_rows(context: Context, generation_id: str) -> tuple[Generation,
 
 async def _last_event(context: Context, rows: _Rows) -> GenerationEvent:
     """Return the last event of a generation that has ended or waits for the client, from its row."""
-    generation, sequence = rows.generation, rows.state.sequence
-    if generation.status is Status.AWAITING_TOOL_RESULTS and generation.tools_expire_at is not None:
+    generation = rows.generation
+    if rows.state.phase is Phase.WAITING:
         async with context.read() as session:
             calls = await tool_calls.of_generation(session, generation.id)
-        waiting = {id: call for id, call in calls.items() if call.status is CallStatus.WAITING}
-        uses = {index: block for index, block in enumerate(rows.message.content) if block.get("id") in waiting}
-        approvals = [index for index, block in uses.items() if waiting[block["id"]].asks_first]
-        return ToolResultsRequired(generation.id, sequence, uses, approvals, generation.tools_expire_at)
-    return terminal_event(generation.id, sequence, generation.status, generation.error)
+        if (required := tool_results_required(generation, rows.message.content, calls)) is not None:
+            return required
+    return terminal_event(generation.id, rows.state.sequence, generation.status, generation.error)
 
 
 async def event_generation(info: Info, root: GenerationEvent) -> Generation:
     """The generation in its current state."""
-    generation = await info.context.loaders.generations.load(root.generation_id)
+    context = info.context
+    generation = await context.retry(lambda: context.loaders.generations.load(root.generation_id))
     if generation is None:
         raise BadUserInput("generationId", DELETED)
     return generation

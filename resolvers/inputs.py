@@ -245,7 +245,7 @@ class CreateConversation:
 
 @dataclass
 class UpdateConversation:
-    """The changes to a conversation. Omitted fields do not change; null is a value of its own."""
+    """The changes to a conversation. Omitted fields keep their values."""
 
     id: ID
     """The id of the conversation."""

@@ -117,7 +117,8 @@ def _matches(log: LogState, row: RowState) -> bool:
 def _snapshot(log: LogState | None, row: RowState, reason: SnapshotReason | None) -> Replay:
     """Return the plan of a stream that begins with a snapshot: from the log or the row, whichever is ahead.
 
-    The row can be behind the log, which was sent, if a process that could not read the log has taken over.
+    The row may contain less than clients have received from the log: a process that could not read the log may have
+    taken over.
     """
     is_older = (
         log is not None and row.phase is not Phase.ENDED and row.sequence < log.last + (row.phase is Phase.RUNNING)

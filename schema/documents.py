@@ -48,8 +48,7 @@ BAD_USER_INPUT = "BAD_USER_INPUT"
 LONGEST_DOCUMENT = 400_000
 """Characters. Parsing more would take longer than the rest of a request. Long texts belong in variables."""
 CACHED_CHARACTERS = 1_000_000
-"""The most characters of all cached documents together. A parsed document takes about 100 times the memory of its text.
-"""
+"""The most characters of all cached documents together. A parsed document takes about 100 times as much memory."""
 LONGEST_CACHED = 20_000
 """Characters. A longer document is parsed and validated for each request."""
 MODEL_FIELDS = "model"

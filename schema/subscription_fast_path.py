@@ -76,7 +76,7 @@ class Operation:
     def executor(self, event: object = None) -> AnyExecutor:
         """Return an executor for one event.
 
-        Each event has an executor of its own, because copies of an executor share a cache that only grows.
+        Each event gets a new executor, because copies of an executor share a cache that only grows.
 
         Raises:
             OperationFailed: The variables are invalid.

@@ -16,8 +16,7 @@ from graphql import (
 graphql_core: Any = graphql  # its declared types are partly unknown
 
 MAX_VALUES = 5_000
-"""The most list items and object entries together. JSON scalars are not counted, because they have limits of their own.
-"""
+"""The most list items and object entries together. JSON scalars are not counted: they have their own limits."""
 
 
 def check_variables(schema: GraphQLSchema, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Lets the servers of one test process share the SQL that SQLAlchemy compiles.
 
-SQLAlchemy keeps compiled statements per engine. Each test starts servers of its own, which would spend a tenth of a
-second on the compilation of the same statements.
+SQLAlchemy keeps compiled statements per engine. Each test starts new servers, which would spend a tenth of a second on
+the compilation of the same statements.
 """
 
 from typing import Any

@@ -94,9 +94,12 @@ def _url_of_process() -> str:
     return url
 
 
-def rolled_back(test: Callable[[Rows], Awaitable[None]]) -> None:
-    """Run a test in one transaction, which is rolled back: no test sees the rows of another."""
-    url = _url_of_process()
+def rolled_back(test: Callable[[Rows], Awaitable[None]], url: str | None = None) -> None:
+    """Run a test in one transaction, which is rolled back: no test sees the rows of another.
+
+    Without the URL of a database, all tests of a process use the same SQLite file.
+    """
+    url = url or _url_of_process()
 
     async def work() -> None:
         database = Database(url)

@@ -215,7 +215,7 @@ def test_a_snapshot_is_one_transaction_that_sees_nothing_newer(tmp_path: Path) -
                 assert (await second.exec(select(User.id))).all() == []
             assert store.connections == (1, 15)
         assert store.connections == (0, 15)
-        # A read after the end of the snapshot uses a transaction of its own.
+        # A read after the end of the snapshot uses a new transaction.
         async with moment.read() as third:
             assert third is not first
             assert len((await third.exec(select(User.id))).all()) == 1

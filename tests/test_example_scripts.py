@@ -219,7 +219,7 @@ def test_the_scripts_send_the_token_of_the_environment(tmp_path: Path) -> None:
         for command in (python("Hello"), shell("Hello")):
             status, _, error = ended(command, address)
             assert status == 1
-            assert "4403" in error or "Sign in" in error
+            assert "4403" in error or "UNAUTHENTICATED" in error
             status, out, _ = ended(command, address, TERTULIA_TOKEN=token)
             assert status == 0
             assert "Hello" in out

@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -155,7 +155,7 @@ def seeds(tmp_path_factory: pytest.TempPathFactory, claude: dict[str, Any]) -> P
         old = [api.send("old", temporary=True) for _ in range(ITEMS)]
         for sent in (*interrupted, *old):
             ended(api, [sent["generation"]["id"]])
-    with sqlite3.connect(folder / "tertulia.db") as database:
+    with closing(sqlite3.connect(folder / "tertulia.db")) as connection, connection as database:
         for sent in interrupted:
             set_lost = f"status = 'running', holder = '{uuid4().hex}', lease_until = '2026-01-01', finished_at = NULL"
             database.execute(f"UPDATE generations SET {set_lost} WHERE id = '{_hex(sent['generation']['id'])}'")
@@ -164,6 +164,9 @@ def seeds(tmp_path_factory: pytest.TempPathFactory, claude: dict[str, Any]) -> P
             database.execute(f"UPDATE conversations SET updated_at = '2026-01-01' WHERE {where}")
         for _ in range(ITEMS):
             database.execute(f"INSERT INTO blobs (id, created_at) VALUES ('{uuid4().hex}', '2026-01-01')")
+        database.commit()
+        # Only the database file is copied, so it must contain the changes.
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return folder / "tertulia.db"
 
 
@@ -227,9 +230,12 @@ def joined(tmp_path_factory: pytest.TempPathFactory, claude: dict[str, Any], ser
         yield served
 
 
-@pytest.fixture(autouse=True)
-def frequent_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manager, "CHECKPOINT_SECONDS", 0.1)
+@pytest.fixture(scope="module", autouse=True)
+def frequent_checkpoints() -> Generator[None]:
+    # An interval is read when a server starts, and most servers here start before the first test.
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(manager, "CHECKPOINT_SECONDS", 0.1)
+        yield
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from rows import MODEL, NOON, seconds, with_database
 from sqlmodel import col, select
 
 from tertulia import failpoints
+from tertulia.backoff import Backoff
 from tertulia.billing.budget import Budget
 from tertulia.billing.prices import Prices
 from tertulia.billing.records import Payer
@@ -356,7 +357,7 @@ def test_a_generation_that_waits_for_tools_is_saved_and_has_no_process(tmp_path:
         assert generation.tools_expire_at == seconds(900)
         assert await row.content() == texts("Hi.")
         assert (await ends.events(row))[-1] == ToolResultsRequired(row.id, 4, {0: CALL}, [0], seconds(900))
-        assert ends.log.called == ["saved 4", "flush", "suspend"]
+        assert ends.log.called == ["flush", "saved 4", "suspend"]
         assert ends.ended.suspended
         assert not ends.ended.lost
         assert ends.signals == [("changed", row.owner.id)]
@@ -415,16 +416,15 @@ def fail(_: object) -> None:
 
 def without_delays(patch: pytest.MonkeyPatch) -> list[float]:
     """Skip the delays between attempts, and return them."""
-    slept: list[float] = []
-    sleep = asyncio.sleep
+    delays: list[float] = []
 
-    async def shortened(seconds: float) -> None:
-        if seconds:
-            slept.append(seconds)
-        await sleep(0)
+    class NoDelay(Backoff):
+        def next(self) -> float:
+            delays.append(super().next())
+            return 0.0
 
-    patch.setattr(asyncio, "sleep", shortened)
-    return slept
+    patch.setattr(finalizer, "Backoff", NoDelay)
+    return delays
 
 
 def test_an_end_that_is_rejected_five_times_is_saved_as_a_failure_with_its_text_and_bill(

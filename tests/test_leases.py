@@ -1,33 +1,27 @@
 """Leases in the database: which process may write a generation, and which generations a sweep claims."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from client import Json
 from conftest import EMBEDDED
+from rows import NOON, rolled_back, seconds
 from running import prepare_database
 
 from tertulia.db import accounts, leases
-from tertulia.db.database import AsyncSession, Database
+from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
 from tertulia.db.tables import Conversation, Generation, Message, Role, Status, new_id
 from tertulia.db.tool_calls import CallStatus, ToolCall
 
 pytestmark = pytest.mark.both
 
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ME, OTHER = uuid4(), uuid4()
 UNTIL = NOON + timedelta(hours=1)
 ENDED = (Status.COMPLETED, Status.STOPPED, Status.FAILED)
-
-
-def seconds(number: float) -> datetime:
-    """Return the time `number` seconds after noon. For all queries, now is noon."""
-    return NOON + timedelta(seconds=number)
 
 
 @pytest.fixture(scope="module")
@@ -79,16 +73,7 @@ def use(url: str, monkeypatch: pytest.MonkeyPatch) -> Use:
     """Run a test in one transaction and roll it back, so that no test sees another's rows."""
     monkeypatch.setattr(leases, "now", lambda: NOON)
 
-    async def work(test: Callable[[Store], Awaitable[None]]) -> None:
-        database = Database(url)
-        try:
-            async with database.write() as session:
-                await test(Store(session))
-                await session.rollback()
-        finally:
-            await database.close()
-
-    return lambda test: asyncio.run(work(test))
+    return lambda test: rolled_back(lambda rows: test(Store(rows.session)), url)
 
 
 def test_only_the_holder_renews_a_lease_and_only_until_the_generation_ends(use: Use) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 
 from tertulia import failpoints
 from tertulia.claude.errors import UNSAVED
+from tertulia.db import generations
 from tertulia.resolvers import follow
 
 
@@ -163,6 +164,41 @@ def test_a_follower_on_another_server_stays_connected_while_the_database_is_unav
         seen += list(events)
     assert apply(seen) == ["half whole"]
     assert seen[-1]["__typename"] == "GenerationCompleted"
+
+
+@pytest.mark.parametrize("subscription", ["generationEvents", "conversationChanges"])
+def test_an_event_whose_generation_cannot_be_read_at_once_is_sent_complete(
+    subscription: str, staged: Staged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = generations.get_many
+    failures: list[str] = []
+
+    async def failing_once(*arguments: Any) -> Any:
+        if not failures:
+            failures.append("failed")
+            raise OperationalError("SELECT", {}, Exception("The database restarts."))
+        return await read(*arguments)
+
+    gate = Gate()
+    stage = staged(says("Hello", gate))
+    with stage.api.socket() as socket:
+        if subscription == "conversationChanges":
+            socket.subscribe("subscription { conversationChanges { kind generation { id } conversation { id } } }", {})
+            monkeypatch.setattr(generations, "get_many", failing_once)
+        sent = stage.api.send("Hello")["generation"]["id"]
+        if subscription == "generationEvents":
+            query = """subscription ($id: ID!) { generationEvents(generationId: $id) {
+                ... on GenerationCompleted { generation { id } } } }"""
+            socket.subscribe(query, {"id": sent})
+            assert socket.receive()["type"] == "next"
+            monkeypatch.setattr(generations, "get_many", failing_once)
+        gate.open.set()
+        while True:
+            payload = socket.receive()["payload"]
+            assert "errors" not in payload
+            if (payload["data"][subscription].get("generation") or {}).get("id") == sent:
+                break
+    assert failures == ["failed"]
 
 
 def test_a_server_that_cannot_read_its_tables_is_not_ready(tmp_path: Path) -> None:

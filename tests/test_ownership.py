@@ -76,7 +76,7 @@ OPEN_ROUTES = {
 
 @dataclass
 class Two:
-    """Two users: the owner of the probed ids, and a stranger with objects of their own."""
+    """Two users: the owner of the probed ids, and a stranger with other objects."""
 
     owner: Api
     stranger: Api

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -40,6 +41,7 @@ from tertulia.streams.events import (
     GenerationEvent,
     GenerationStarted,
     TextDelta,
+    ToolResultsRequired,
 )
 from tertulia.streams.log import EventLog
 from tertulia.streams.stream import Stream
@@ -122,6 +124,27 @@ def test_the_row_of_a_generation_that_waits_is_complete_without_its_log() -> Non
         assert recovered.answer.content == texts("Hi.")
 
 
+@pytest.mark.parametrize("written", [6, 7])
+def test_a_generation_whose_results_are_submitted_at_once_continues_a_log_with_the_event_that_required_them(
+    written: int,
+) -> None:
+    calls: list[Json] = [{"type": "tool_use", "id": id, "name": "add", "input": {}} for id in ("a", "b", "c")]
+    content = [*calls, {"type": "tool_result", "tool_use_id": "a", "content": "3"}]
+    required = ToolResultsRequired(ID, 7, {1: calls[1], 2: calls[2]}, [2], NOON)
+    events = [*(ContentBlockStarted(ID, number, 0, TEXT) for number in range(1, 7)), required]
+    ids: Json = {"owner_id": uuid4(), "conversation_id": uuid4(), "generation_id": ID}
+    rows = [
+        ToolCall(**ids, tool_use_id="a", name="add", status=CallStatus.SUCCEEDED),
+        ToolCall(**ids, tool_use_id="b", name="add", status=CallStatus.ANSWERED),
+        ToolCall(**ids, tool_use_id="c", name="add", status=CallStatus.ANSWERED, asks_first=True),
+    ]
+    resumed = replace(lost(content, sequence=7, tools_expire_at=NOON), calls={row.tool_use_id: row for row in rows})
+    recovered = recover(resumed, events[:written])
+    assert recovered.events == events
+    assert recovered.answer.sequence == 7
+    assert recover(resumed, None).is_current
+
+
 def test_the_usage_of_the_row_is_continued_apart_from_what_is_in_the_ledger() -> None:
     counts: Json = {"input_tokens": 12, "output_tokens": 3, "stop_reason": "tool_use"}
     recovered = recover(lost(billed=UsageSum(5, amount=70), **counts), [])
@@ -154,10 +177,12 @@ def test_a_lost_generation_ends_if_it_was_stopped_waited_too_long_or_broke_off(m
     assert ending([CALL], calls=["toolu_1"]) is None
     assert ending([CALL], calls=["toolu_1"], is_current=False) is Ending.INTERRUPTED
     assert ending([CALL]) is Ending.INTERRUPTED
-    assert ending(tools_expire_at=seconds(1)) is None
-    assert ending(tools_expire_at=NOON) is Ending.EXPIRED
-    assert ending(texts("Hi."), tools_expire_at=NOON) is Ending.EXPIRED
-    assert ending(tools_expire_at=NOON, stop_requested=True) is Ending.STOPPED
+    suspended: Json = {"status": Status.AWAITING_TOOL_RESULTS}
+    assert ending(**suspended, tools_expire_at=seconds(1)) is None
+    assert ending(**suspended, tools_expire_at=NOON) is Ending.EXPIRED
+    assert ending(texts("Hi."), **suspended, tools_expire_at=NOON) is Ending.EXPIRED
+    assert ending(**suspended, tools_expire_at=NOON, stop_requested=True) is Ending.STOPPED
+    assert ending(tools_expire_at=NOON) is None  # its results were submitted in time
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from tertulia.db.tables import Generation as Row
 from tertulia.db.tables import Message, Status
 from tertulia.resolvers import follow as following
 from tertulia.resolvers.context import Context
+from tertulia.streams.redis import writer
 
 MODULE = "some_tools"
 RESULTS = "__typename ... on GenerationPayload { generation { status } } ... on InvalidInput { field } ... on Error { message }"
@@ -300,6 +301,24 @@ def test_17_an_answer_waits_for_the_clients_tool_and_continues_in_the_same_strea
     other = submit(api, generation, {"toolUseId": use["toolUseId"], "output": "Something else"})
     assert (other["__typename"], other["field"]) == ("InvalidInput", "results[0].toolUseId")
     assert [block["__typename"] for block in api.messages(conversation)[1]["content"]].count("ToolResultBlock") == 1
+
+
+@pytest.mark.both
+def test_17_a_follower_gets_every_event_after_results_that_were_submitted_at_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "INTERVAL", 0.3)  # so that a submission arrives long before the next write to Redis
+    generation = api.send(call("ask_browser"), conversationId=own(api))["generation"]["id"]
+    with api.socket() as socket:
+        socket.subscribe(FOLLOW, {"id": generation, "after": 0})
+        events: list[Json] = []
+        while not events or events[-1]["__typename"] not in ENDS[:3]:
+            events.append(socket.receive()["payload"]["data"]["generationEvents"])
+            if events[-1]["__typename"] == "ToolResultsRequired":
+                submit(api, generation, {"toolUseId": events[-1]["toolUses"][0]["toolUseId"], "output": "A page"})
+    types = [event["__typename"] for event in events]
+    assert "MessageSnapshot" not in types
+    assert types.index("ToolResultsRequired") < types.index("GenerationCompleted")
 
 
 def test_an_answer_waits_for_all_of_its_calls(api: Api) -> None:

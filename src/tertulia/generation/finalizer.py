@@ -218,8 +218,9 @@ class GenerationFinalizer:
             return True
         await SUSPENDED.reach(active.generation_id)
         self._log.append(active.generation_id, [event])
-        self._log.mark_saved(active.generation_id, event.sequence)
+        # Clients submit results as soon as they see the event, and the process that continues reads it from the log.
         await self._log.flush(active.generation_id)
+        self._log.mark_saved(active.generation_id, event.sequence)
         self._log.suspend(active.generation_id, active.lease)
         self._signals.send(CHANGED, location.owner_id)
         return True

@@ -19,7 +19,7 @@ from tertulia.db import changes, leases
 from tertulia.db.database import Database
 from tertulia.db.errors import DATABASE_ERRORS
 from tertulia.db.read_limit import lift_read_limit
-from tertulia.db.tables import UNFINISHED, Generation, now
+from tertulia.db.tables import UNFINISHED, Generation, Status, now
 from tertulia.failpoints import Failpoint
 from tertulia.generation.accumulator import AnswerAccumulator
 from tertulia.generation.checkpoint import Checkpoints
@@ -272,7 +272,7 @@ class GenerationManager:
         )
         if lost_generation is None or lost_generation.generation.holder != self._process:
             return True
-        if lapsed and lost_generation.generation.tools_expire_at is None:
+        if lapsed and lost_generation.generation.status is not Status.AWAITING_TOOL_RESULTS:
             # A generation that has waited for tool results had no process that it could lose.
             self._config.observer.on_takeover()
         lease = self._claimed[generation_id] = Lease(lost_generation.generation.lease_until)

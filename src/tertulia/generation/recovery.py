@@ -16,7 +16,7 @@ from tertulia.db.tables import TOKEN_COUNTS, ChangeKind, Generation, Message, St
 from tertulia.db.tool_calls import ToolCall
 from tertulia.generation.accumulator import AnswerAccumulator
 from tertulia.generation.input import GenerationInput, generation_input
-from tertulia.generation.state import ActiveGeneration, Ending, Owner
+from tertulia.generation.state import ActiveGeneration, Ending, Owner, tool_results_required
 from tertulia.streams.events import GenerationEvent, GenerationStarted, TerminalEvent, fold
 from tertulia.streams.lease import Lease
 from tertulia.streams.log import EventLog
@@ -116,12 +116,15 @@ class RecoveredAnswer:
 async def recover_answer(log: EventLog, lost_generation: LostGeneration, lease: Lease) -> RecoveredAnswer:
     """Return the saved state of an answer, and take over the log from the lost process."""
     generation = lost_generation.generation
-    is_waiting = generation.status is not Status.RUNNING
     stream = None if generation.status is Status.QUEUED else await log.take_over(generation.id, lease)
     events = [event for event in (stream.iter_events() if stream else ()) if not isinstance(event, TerminalEvent)]
     is_log_newer = bool(events) and events[-1].sequence >= generation.sequence
     content = fold(events) if is_log_newer else lost_generation.message.content
     sequence = max(generation.sequence, len(events))
+    suspension = tool_results_required(generation, content, lost_generation.calls)
+    if suspension is not None and len(events) == suspension.sequence - 1:
+        # Results can be submitted before the process that suspended the generation has written the event to the log.
+        events.append(suspension)
     if not content and sequence == 1:
         events = [GenerationStarted(generation.id, 1)]
     answer = AnswerAccumulator(generation.id, sequence, content)
@@ -133,8 +136,9 @@ async def recover_answer(log: EventLog, lost_generation: LostGeneration, lease: 
     answer.restore(counted, billed, lost_generation.billed.amount, generation.stop_reason)
     # A log without its beginning cannot be continued. Its readers read the row instead.
     is_complete = len(events) == sequence
-    # The row of a queued or suspended generation is complete.
-    return RecoveredAnswer(answer, events if is_complete else None, is_current=is_waiting or stream is not None)
+    # The row of a generation that is queued, suspended or just resumed is complete.
+    is_current = generation.status is not Status.RUNNING or suspension is not None or stream is not None
+    return RecoveredAnswer(answer, events if is_complete else None, is_current=is_current)
 
 
 def ending_of(lost_generation: LostGeneration, recovered: RecoveredAnswer) -> Ending | None:
@@ -142,7 +146,8 @@ def ending_of(lost_generation: LostGeneration, recovered: RecoveredAnswer) -> En
     generation, answer = lost_generation.generation, recovered.answer
     if generation.stop_requested:
         return Ending.STOPPED
-    if generation.tools_expire_at is not None and generation.tools_expire_at <= now():
+    is_suspended = generation.status is Status.AWAITING_TOOL_RESULTS
+    if is_suspended and generation.tools_expire_at is not None and generation.tools_expire_at <= now():
         return Ending.EXPIRED
     if not recovered.is_current or (answer.content and not is_between_rounds(answer, lost_generation.calls)):
         # Claude cannot continue a text that broke off, and clients' text must not be replaced or paid for twice.

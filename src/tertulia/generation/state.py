@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
@@ -10,13 +11,20 @@ from uuid import UUID
 from tertulia.claude.client import Attempt
 from tertulia.claude.errors import INTERRUPTED, ErrorCode, GenerationError, describe, request_errors
 from tertulia.db.leases import Progress
-from tertulia.db.tables import Status, now
+from tertulia.db.tables import Generation, Status, now
+from tertulia.db.tool_calls import ToolCall
 from tertulia.generation.accumulator import AnswerAccumulator
 from tertulia.generation.input import GenerationInput
 from tertulia.generation.observer import End
 from tertulia.generation.request import MessagesRequest
 from tertulia.json import Json
-from tertulia.streams.events import GenerationCompleted, GenerationFailed, GenerationStopped, TerminalEvent
+from tertulia.streams.events import (
+    GenerationCompleted,
+    GenerationFailed,
+    GenerationStopped,
+    TerminalEvent,
+    ToolResultsRequired,
+)
 from tertulia.streams.lease import Lease
 
 CANCEL_SECONDS = 3.0
@@ -200,3 +208,28 @@ def terminal_event(generation_id: UUID, sequence: int, status: Status, error: Js
             return GenerationStopped(generation_id, sequence)
         case _:
             return GenerationFailed(generation_id, sequence, error or {})
+
+
+def tool_results_required(
+    generation: Generation, content: Sequence[Json], calls: Mapping[str, ToolCall]
+) -> ToolResultsRequired | None:
+    """Return the event with which a generation was suspended, as it was sent, from its rows.
+
+    Args:
+        generation: The row, which has the event's sequence and the deadline until the generation continues.
+        content: The content of the answer when the generation was suspended.
+        calls: The rows of the generation's tool calls, by id. Results may have been submitted for some of them.
+
+    Returns:
+        The event; None if the generation is not suspended and was not just resumed.
+    """
+    if generation.tools_expire_at is None:
+        return None
+    answered = {block["tool_use_id"] for block in content if block.get("type") == "tool_result"}
+    uses = {
+        index: block
+        for index, block in enumerate(content)
+        if block.get("type") == "tool_use" and block["id"] in calls and block["id"] not in answered
+    }
+    approvals = [index for index, block in uses.items() if calls[block["id"]].asks_first]
+    return ToolResultsRequired(generation.id, generation.sequence, uses, approvals, generation.tools_expire_at)

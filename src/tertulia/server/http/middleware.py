@@ -21,7 +21,7 @@ ALWAYS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    # For responses other than pages; pages have a policy of their own.
+    # For responses other than pages; pages have their own policy.
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 REQUEST_ID = "X-Request-ID"
