@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from tertulia.attachments.media import Media, PictureRoom, UnfitMedia, inspect_async
@@ -39,9 +39,9 @@ def source_of(attachment_id: UUID, media_type: str, pages: int | None) -> Json:
 
 def attachment_of(block: Json) -> UUID | None:
     """Return the id of the attachment that a stored block refers to, or None if it refers to none."""
-    source: Any = block.get("source")
-    is_attachment = isinstance(source, dict) and cast("Json", source).get("type") == ATTACHMENT
-    return UUID(source["attachment_id"]) if is_attachment else None
+    # The source of a search result is a string.
+    source: Json = block.get("source") or {} if block.get("type") != "search_result" else {}
+    return UUID(source["attachment_id"]) if source.get("type") == ATTACHMENT else None
 
 
 class Files:
