@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Text, and_, bindparam, cast, delete, exists, func, literal, true, update
+import sqlalchemy
+from sqlalchemy import Text, and_, bindparam, delete, exists, func, literal, true, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -203,11 +204,11 @@ async def move(session: AsyncSession, message_id: UUID, conversation_id: UUID) -
 
 async def contents_with_attachments(session: AsyncSession, conversation_id: UUID) -> list[list[Json]]:
     """Return the contents of all messages of a conversation that refer to attachments. Not limited to an owner."""
-    refers = cast(col(Message.content), Text).contains('"attachment_id"')
-    query: Any = select(Message.content).where(Message.conversation_id == conversation_id, refers)
+    refers = sqlalchemy.cast(col(Message.content), Text).contains('"attachment_id"')
+    query = sqlalchemy.select(_MESSAGES.c.content).where(_MESSAGES.c.conversation_id == conversation_id, refers)
     with without_read_limit():
-        contents: list[list[Json]] = (await session.exec(query)).all()
-    return contents
+        rows = await (await session.connection()).execute(query)
+    return [row.content for row in rows]
 
 
 async def deepest(session: AsyncSession, conversation_id: UUID, count: int) -> Sequence[UUID]:

@@ -22,7 +22,6 @@ from tertulia.db.tables import (
     METADATA,
     Conversation,
     Generation,
-    Message,
     User,
     UtcDateTime,
     new_id,
@@ -99,6 +98,7 @@ class DisabledSubscriber(SQLModel, table=True):
 
 
 _OUTBOX, _DISABLED = METADATA.tables["outbox"], METADATA.tables["outbox_disabled"]
+_MESSAGES = METADATA.tables["messages"]
 _INSERT = insert(_OUTBOX)
 _SUBJECT = select(User.subject).where(User.id == bindparam("owner"))
 _GENERATION = (
@@ -283,11 +283,11 @@ async def trim(session: AsyncSession, most: int) -> int:
 
 async def text_of(session: AsyncSession, message_id: UUID) -> str | None:
     """Return the text of a message; None if it was deleted."""
-    query: Any = select(Message.content).where(Message.id == message_id)
-    content: list[Json] | None = (await session.exec(query)).one_or_none()
+    query = sqlalchemy.select(_MESSAGES.c.content).where(_MESSAGES.c.id == message_id)
+    content: list[Json] | None = (await (await session.connection()).execute(query)).scalar_one_or_none()
     if content is None:
         return None
-    return "".join(str(block.get("text", "")) for block in content if block.get("type") == "text")
+    return "".join(block.get("text", "") for block in content if block.get("type") == "text")
 
 
 @dataclass(frozen=True, slots=True)
