@@ -46,7 +46,7 @@ from running import settings, tertulia
 from settings_reference import write_page
 
 from tertulia.claude.errors import ErrorCode
-from tertulia.cli.main import app, users
+from tertulia.cli.main import app, users, webhooks
 from tertulia.server.hooking import open_hooks
 from tertulia.server.settings import OF_CLIENTS, Settings, variable_name
 from tertulia.server.tooling import open_tool_registry
@@ -374,14 +374,15 @@ def test_every_json_toml_and_ini_block_can_be_parsed() -> None:
 
 def test_every_named_command_exists() -> None:
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
-    of_users = {command.name for command in users.registered_commands}
+    groups = {"user": users, "webhooks": webhooks}
+    known_in = {name: {command.name for command in group.registered_commands} for name, group in groups.items()}
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for fence in chosen(*SHELL, run=False):
         read = subprocess.run(["sh", "-n"], input=fence.text, text=True, capture_output=True, check=False)
         assert read.returncode == 0, f"{fence}: {read.stderr}"
         for name, argument in re.findall(r"\btertulia +([a-z-]+)(?: +([a-z-]+))?", fence.text):
-            assert name in known | {"user"}, f"{fence}: tertulia {name}"
-            assert name != "user" or argument in of_users, f"{fence}: tertulia user {argument}"
+            assert name in known | set(groups), f"{fence}: tertulia {name}"
+            assert name not in groups or argument in known_in[name], f"{fence}: tertulia {name} {argument}"
         assert set(re.findall(r"\bmake +([a-z-]+)", fence.text)) <= set(targets), str(fence)
         if scripts := re.findall(r"\bnpm run +([a-z:-]+)", fence.text):
             package = json.loads((fence.file.parent / "package.json").read_text())

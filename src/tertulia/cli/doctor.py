@@ -10,12 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from tertulia.billing.server_budget import PeriodBudget, ServerBudget
+from tertulia.db import outbox
 from tertulia.db.address import show_address
 from tertulia.db.blobs import Blobs
 from tertulia.db.database import Database
 from tertulia.db.errors import DatabaseUnavailable
 from tertulia.db.ledger import dollars
 from tertulia.db.migrate import schema_of
+from tertulia.db.outbox import SubscriberState
 from tertulia.schema.root import schema
 from tertulia.server.auth.oidc import Keys
 from tertulia.server.auth.providers import Unavailable
@@ -23,6 +25,7 @@ from tertulia.server.environment import WrongSetting, check_names
 from tertulia.server.hooking import open_hooks
 from tertulia.server.http.pages import ASSETS
 from tertulia.server.model_settings import find_wrong_models
+from tertulia.server.outbox.opening import endpoints_of
 from tertulia.server.settings import Settings, known_names, load_settings
 from tertulia.server.tooling import open_tool_registry
 
@@ -63,6 +66,7 @@ async def _findings(settings: Settings, console: Console) -> AsyncIterator[Findi
     yield await _attachments(settings)
     names = ", ".join(open_hooks(settings).names)
     yield True, f"hooks: {names or 'none'}"
+    yield await _webhooks(settings)
     with console.status("Connecting tools …"):
         findings = await _tools(settings)
     for finding in findings:
@@ -180,6 +184,31 @@ async def _attachments(settings: Settings) -> Finding:
     except (OSError, ValueError) as error:
         return False, f"TERTULIA_ATTACHMENTS: {location} cannot be written: {str(error).partition(chr(10))[0]}"
     return True, f"attachments: {location} is writable"
+
+
+async def _webhooks(settings: Settings) -> Finding:
+    """Report the endpoints of webhooks that are disabled, and the number of events that have failed."""
+    endpoints = endpoints_of(settings)
+    if not endpoints:
+        return True, "webhooks: none"
+    names = ", ".join(endpoint.title for endpoint in endpoints)
+    try:
+        schema = await schema_of(settings.database_url)
+    except DatabaseUnavailable:
+        return True, f"webhooks: {names}; not checked, because the database is unavailable"
+    if schema.current != schema.newest:
+        return True, f"webhooks: {names}; not checked, because the database must be migrated first"
+    database = Database(settings.database_url)
+    try:
+        async with database.read() as session:
+            states = await outbox.states(session)
+    finally:
+        await database.close()
+    disabled = [endpoint.title for endpoint in endpoints if states.get(endpoint.title, SubscriberState()).disabled_at]
+    if disabled:
+        return False, f"webhooks: {', '.join(disabled)}: disabled, because it responded with 410 Gone"
+    failed, pending = (sum(getattr(state, name) for state in states.values()) for name in ("failed", "pending"))
+    return not failed, f"webhooks: {names}; {pending} events pending, {failed} failed"
 
 
 async def _tools(settings: Settings) -> list[Finding]:

@@ -18,6 +18,7 @@ from tertulia.server.auth.authenticator import EVERYBODY, SIGNED_OUT
 from tertulia.server.auth.jwt import digest_of, new_personal_token
 from tertulia.server.auth.passwords import Passwords, Unfit, check_password, name_of
 from tertulia.server.opening import connect, open_log
+from tertulia.server.outbox.opening import open_database
 from tertulia.server.settings import Settings
 
 
@@ -166,7 +167,7 @@ async def revoke_everything(settings: Settings, name: str | None) -> str:
 
 @asynccontextmanager
 async def _open_database(settings: Settings) -> AsyncGenerator[Database]:
-    database = Database(settings.database_url)
+    database = open_database(settings)
     try:
         yield database
     finally:

@@ -37,6 +37,8 @@ from tertulia.server.hooking import open_hooks
 from tertulia.server.http.middleware import note_viewer
 from tertulia.server.model_settings import watch_model_settings
 from tertulia.server.opening import connect, open_limits, open_log
+from tertulia.server.outbox.delivery import sweep
+from tertulia.server.outbox.opening import endpoints_of, open_database, start_deliveries
 from tertulia.server.runtime.gc import collect_when_idle
 from tertulia.server.settings import Settings, secret_of
 from tertulia.server.telemetry import tracing
@@ -171,7 +173,7 @@ async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, hos
         OSError: A file, or the database, cannot be opened.
     """
     await migrate(settings.database_url)
-    database = Database(settings.database_url)
+    database = open_database(settings)
     stack.push_async_callback(database.close)
     claude = await connect(settings, stack)
     stack.push_async_callback(claude.close)
@@ -267,8 +269,10 @@ def _start_background_tasks(running: Running, settings: Settings, claude: Claude
         ("audit", partial(trim_audit, database, settings.audit_days)),
         ("idempotency keys", partial(trim_keys, database)),
         ("search", partial(rebuild, database)),
+        ("outbox", partial(sweep, database)),
     ):
         _in_background(stack, name, run_periodically(SWEEP_SECONDS, work, at_once=True))
+    start_deliveries(endpoints_of(settings), database, signals, running.metrics.delivered, stack, _in_background)
     _in_background(stack, "sdk", claude.preload())
     _in_background(stack, "models", watch_model_settings(settings, claude))
     _in_background(stack, "collector", collect_when_idle(lambda: services.generation_manager.idle))

@@ -198,6 +198,11 @@ class SettingFields(BaseSettings):
         "messages, `retrieve` finds documents, and `transform_text` filters answers. See [Moderate](moderation.md).",
         json_schema_extra=_documented("a module"),
     )
+    webhooks: str | None = Field(
+        default=None,
+        description="A YAML or JSON file of endpoints that receive events. See [Webhooks](webhooks.md).",
+        json_schema_extra=_documented("a file"),
+    )
     ask_first: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="The names of tools that require the user's approval, or patterns.",

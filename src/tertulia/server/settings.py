@@ -70,6 +70,7 @@ class Settings(SettingFields):
         "attachments",
         "mcp_config",
         "hooks",
+        "webhooks",
         "monthly_budget_usd",
         "server_monthly_budget_usd",
         "server_daily_budget_usd",
@@ -229,6 +230,7 @@ def load_settings() -> Settings:
             raise WrongSetting(f"{variable_name(name)}: is required with TERTULIA_AUTH=oidc.")
     check_tools(settings)
     check_hooks(settings)
+    check_webhooks(settings)
     return settings
 
 
@@ -255,6 +257,14 @@ def check_hooks(settings: Settings) -> None:
         from tertulia.server.hooking import open_hooks
 
         open_hooks(settings)
+
+
+def check_webhooks(settings: Settings) -> None:
+    """Raise WrongSetting if the file of webhooks is invalid."""
+    if settings.webhooks:
+        from tertulia.server.outbox.opening import endpoints_of
+
+        endpoints_of(settings)
 
 
 def secret_of(settings: Settings) -> str:

@@ -90,7 +90,7 @@ class Metrics(GenerationObserver):
         )
         self._refused = Counter("tertulia_refused", "Requests refused by limit.", ("limit",), registry=registry)
         self.http = HttpMetrics(registry)
-        self._hooks = _hooks(registry)
+        self._hooks, self._deliveries = _hooks(registry), _deliveries(registry)
         self._add_gauges(registry)
 
     def _add_gauges(self, registry: CollectorRegistry) -> None:
@@ -143,6 +143,10 @@ class Metrics(GenerationObserver):
         """Count a call of a hook by its outcome, and the seconds that it took."""
         self._hooks.labels(name, outcome).observe(seconds)
 
+    def delivered(self, subscriber: str, outcome: str) -> None:
+        """Count an attempt to deliver an event."""
+        self._deliveries.labels(subscriber, outcome).inc()
+
     def ready(self, parts: Mapping[str, bool]) -> None:
         """Set for each part whether it works."""
         for name, is_ready in parts.items():
@@ -154,6 +158,11 @@ class Metrics(GenerationObserver):
             amounts = {"limit": period.limit, "spent": period.spent, "reserved": period.reserved}
             for name, amount in amounts.items():
                 self._budget[name].labels(period.period).set(float(dollars(amount)))
+
+
+def _deliveries(registry: CollectorRegistry) -> Counter:
+    labels = ("subscriber", "outcome")
+    return Counter("tertulia_deliveries", "Attempts to deliver an event.", labels, registry=registry)
 
 
 def _hooks(registry: CollectorRegistry) -> Histogram:

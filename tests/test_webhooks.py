@@ -1,0 +1,370 @@
+"""Webhooks: events are signed, delivered at least once and in order per conversation, and never to private addresses."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client import Api, wait_until
+from conftest import SECRET
+from faults import DICE, ROUNDS, CountingClaude, Server, counting
+from running import execute, running, settings, tertulia
+from scripted import Gate, Reply, says, scripted
+from standardwebhooks import Webhook as Verifier
+from standardwebhooks import WebhookVerificationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from tertulia.cli.users import CommandError
+from tertulia.cli.webhooks import list_webhooks, retry_webhooks, send_test
+from tertulia.db.database import Database
+from tertulia.server.outbox import delivery
+from tertulia.server.outbox.delivery import sweep
+from tertulia.server.outbox.webhook_config import EVENTS, read_endpoints
+from tertulia.server.outbox.webhooks import is_public
+
+Json = dict[str, Any]
+KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+NEW_KEY = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+DELETE = "mutation ($id: ID!) { deleteConversation(id: $id) { __typename } }"
+
+
+class Receiver:
+    """An application that receives events, and responds as the test decides."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, dict[str, str], bytes]] = []
+        self.respond: Callable[[str, Json], Response] = lambda path, event: Response(status_code=204)
+        self.address = ""
+        self._threads = ThreadPoolExecutor(32)
+
+    def app(self) -> Starlette:
+        return Starlette(routes=[Route("/{path:path}", self._receive, methods=["GET", "POST"])])
+
+    async def _receive(self, request: Request) -> Response:
+        body, path = await request.body(), request.path_params["path"]
+        self.requests.append((path, dict(request.headers), body))
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self.respond, path, json.loads(body or b"{}"))
+
+    def events(self, path: str = "") -> list[Json]:
+        """The events that were received at a path, with the ids of their messages."""
+        return [
+            {"id": headers["webhook-id"], **json.loads(body)} for at, headers, body in list(self.requests) if at == path
+        ]
+
+    def types(self, path: str = "") -> list[str]:
+        return [event["type"] for event in self.events(path)]
+
+
+@pytest.fixture
+def receiver() -> Generator[Receiver]:
+    receiving = Receiver()
+    with running(receiving.app(), lifespan="off") as address:
+        receiving.address = address
+        yield receiving
+
+
+@pytest.fixture(autouse=True)
+def retried_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "FIRST_DELAY", 0.05)
+    monkeypatch.setattr(delivery, "POLL_SECONDS", 0.05)
+
+
+def configured(folder: Path, *endpoints: Json) -> str:
+    file = folder / "webhooks.yaml"
+    defaults = {"secret": KEY, "events": list(EVENTS), "allow_private": True}
+    file.write_text(json.dumps([defaults | endpoint for endpoint in endpoints]))
+    return str(file)
+
+
+@contextmanager
+def serving(folder: Path, place: Json, *endpoints: Json, claude: Reply | None = None) -> Generator[Api]:
+    with ExitStack() as stack:
+        scripted_claude = stack.enter_context(scripted(claude or says("Hello, ", "Ada.")))
+        keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": scripted_claude.address}
+        address = stack.enter_context(tertulia(folder, **place, **keyed, webhooks=configured(folder, *endpoints)))
+        yield stack.enter_context(Api(address))
+
+
+@pytest.mark.both
+def test_each_step_of_a_conversation_is_sent_once_in_order_and_signed(
+    tmp_path: Path, place: Json, receiver: Receiver
+) -> None:
+    with serving(tmp_path, place, {"url": f"{receiver.address}/"}) as api:
+        sent = api.send("My secret plan")
+        api.follow(sent["generation"]["id"])
+        api.ask(DELETE, id=sent["conversation"]["id"])
+        wait_until(lambda: len(receiver.requests) >= 3, "three events")
+    assert receiver.types() == ["conversation.created", "generation.completed", "conversation.deleted"]
+    assert len({event["id"] for event in receiver.events()}) == 3
+    for _, headers, body in receiver.requests:
+        event = Verifier(KEY).verify(body, headers)
+        assert event["data"]["conversation_id"] == sent["conversation"]["id"]
+        assert b"secret plan" not in body
+        assert b"Ada" not in body
+        with pytest.raises(WebhookVerificationError):
+            Verifier(KEY).verify(body + b" ", headers)
+    completed = receiver.events()[1]["data"]
+    assert completed["generation_id"] == sent["generation"]["id"]
+    assert completed["stop_reason"] == "end_turn"
+    assert set(execute(place, "SELECT status, error FROM outbox")) == {("delivered", None)}
+
+
+def test_the_text_is_sent_only_where_the_endpoint_includes_it_and_signed_with_each_secret(
+    tmp_path: Path, place: Json, receiver: Receiver
+) -> None:
+    endpoint = {"events": ["generation.completed"]}
+    endpoints = (
+        {"url": f"{receiver.address}/ids", "name": "ids", **endpoint},
+        {"url": f"{receiver.address}/texts", "include": ["text"], "secret": [NEW_KEY, KEY], **endpoint},
+    )
+    with serving(tmp_path, place, *endpoints) as api:
+        api.answer("Hello")
+        wait_until(lambda: len(receiver.requests) >= 2, "two events")
+    (ids,), (texts,) = receiver.events("ids"), receiver.events("texts")
+    assert "text" not in ids["data"]
+    assert texts["data"]["text"] == "Hello, Ada."
+    headers, body = next((headers, body) for path, headers, body in receiver.requests if path == "texts")
+    for key in (KEY, NEW_KEY):
+        Verifier(key).verify(body, headers)
+
+
+def test_a_failed_or_stopped_answer_has_its_own_event(tmp_path: Path, place: Json, receiver: Receiver) -> None:
+    refused = Reply(status=400, body={"type": "error", "error": {"type": "invalid_request_error", "message": "No."}})
+    with serving(tmp_path, place, {"url": receiver.address}, claude=refused) as api:
+        api.answer("Hello")
+        wait_until(lambda: "generation.failed" in receiver.types(), "the event of the failure")
+    assert receiver.events()[-1]["data"]["error_code"] == "INVALID_REQUEST"
+    gate = Gate()
+    with serving(tmp_path, place, {"url": receiver.address}, claude=says("one ", gate, "two")) as api:
+        generation = api.send("Hello")["generation"]["id"]
+        api.wait_for_text(generation, "one ")
+        api.stop(generation)
+        gate.open.set()
+        wait_until(lambda: "generation.stopped" in receiver.types(), "the event of the stop")
+
+
+def test_a_failing_endpoint_receives_the_same_ids_again_in_order(
+    tmp_path: Path, place: Json, receiver: Receiver
+) -> None:
+    statuses = iter([500, 302, 404, 200])
+
+    def respond(path: str, event: Json) -> Response:
+        status = next(statuses, 200)
+        return RedirectResponse("/elsewhere", 302) if status == 302 else Response("x" * 200_000, status)
+
+    receiver.respond = respond
+    with serving(tmp_path, place, {"url": f"{receiver.address}/"}) as api:
+        api.answer("Hello")
+        wait_until(lambda: "generation.completed" in receiver.types(), "the last event")
+    assert receiver.types() == ["conversation.created"] * 4 + ["generation.completed"]
+    assert len({event["id"] for event in receiver.events()}) == 2
+    assert receiver.types("elsewhere") == []
+
+
+def test_a_slow_endpoint_does_not_delay_another(tmp_path: Path, place: Json, receiver: Receiver) -> None:
+    released = threading.Event()
+
+    def respond(path: str, event: Json) -> Response:
+        return Response(status_code=204 if path == "fast" or released.wait(20) else 500)
+
+    receiver.respond = respond
+    endpoints = [{"url": f"{receiver.address}/{path}", "name": path} for path in ("slow", "fast")]
+    with serving(tmp_path, place, *endpoints) as api:
+        for _ in range(12):
+            api.answer("Hello")
+        wait_until(lambda: len(receiver.events("fast")) == 24, "all events of the fast endpoint")
+        assert len(receiver.events("slow")) <= delivery.AT_ONCE
+        released.set()
+        wait_until(lambda: len(receiver.events("slow")) == 24, "all events of the slow endpoint")
+
+
+def test_private_addresses_are_refused_when_the_connection_is_opened(
+    tmp_path: Path, place: Json, receiver: Receiver
+) -> None:
+    port = receiver.address.rpartition(":")[2]
+    endpoints = [
+        {"url": f"http://{host}:{port}/", "name": name, "allow_private": False}
+        for host, name in (("127.0.0.1", "address"), ("localhost", "resolved"), ("[::ffff:127.0.0.1]", "mapped"))
+    ]
+    with serving(tmp_path, place, *endpoints) as api:
+        api.answer("Hello")
+        query = "SELECT DISTINCT subscriber FROM outbox WHERE error LIKE '%are refused unless `allow_private`%'"
+        wait_until(lambda: len(execute(place, query)) == 3, "refusals of all endpoints")
+    assert receiver.requests == []
+
+
+@pytest.mark.parametrize(
+    ("host", "public"),
+    [
+        *((host, True) for host in ("93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822")),
+        *(
+            (host, False)
+            for host in ("10.0.0.1", "192.168.1.1", "172.16.0.1", "169.254.169.254", "127.0.0.1", "0.0.0.0")
+        ),
+        *((host, False) for host in ("100.64.0.1", "224.0.0.1", "::1", "fe80::1%eth0", "fc00::1", "::ffff:10.0.0.1")),
+        *((host, False) for host in ("64:ff9b::a00:1", "2002:a00:1::1", "::")),
+    ],
+)
+def test_only_public_addresses_are_accepted(host: str, public: object) -> None:
+    assert is_public(host) == public
+
+
+def test_an_endpoint_that_is_gone_receives_nothing_until_it_is_enabled(
+    tmp_path: Path, place: Json, receiver: Receiver
+) -> None:
+    receiver.respond = lambda path, event: Response(status_code=410)
+    with serving(tmp_path, place, {"url": receiver.address, "name": "shop"}) as api:
+        configuration = settings(tmp_path, **place, webhooks=str(tmp_path / "webhooks.yaml"))
+        api.answer("Hello")
+        pending = "SELECT id FROM outbox WHERE status = 'pending'"
+        wait_until(lambda: receiver.requests and not execute(place, pending), "the end of all events")
+        assert "disabled since" in asyncio.run(list_webhooks(configuration))
+        receiver.respond = lambda path, event: Response(status_code=204)
+        api.answer("Hello again")
+        wait_until(lambda: not execute(place, pending), "the end of all events")
+        assert len(receiver.requests) == 1
+        assert asyncio.run(retry_webhooks(configuration, "shop", None)).startswith("4 events")
+        wait_until(lambda: len(receiver.requests) == 5, "the events that have failed")
+        wait_until(lambda: not execute(place, pending), "the end of all events")
+        assert "0 pending, 4 delivered, 0 failed" in asyncio.run(list_webhooks(configuration))
+
+
+def test_an_event_has_failed_after_a_day_and_is_deleted_after_a_week(
+    tmp_path: Path, place: Json, receiver: Receiver
+) -> None:
+    receiver.respond = lambda path, event: Response(status_code=500)
+    with serving(tmp_path, place, {"url": receiver.address, "events": ["generation.completed"]}) as api:
+        api.answer("Hello")
+        wait_until(lambda: receiver.requests, "an attempt")
+        execute(place, "UPDATE outbox SET give_up_at = '2026-01-01 00:00:00'")
+        failed = "SELECT error FROM outbox WHERE status = 'failed'"
+        assert wait_until(lambda: execute(place, failed), "the failure") == [("The endpoint responded with 500.",)]
+    execute(place, "UPDATE outbox SET finished_at = '2026-01-01 00:00:00'")
+
+    async def clean() -> None:
+        database = Database(settings(tmp_path, **place).database_url)
+        await sweep(database)
+        await database.close()
+
+    asyncio.run(clean())
+    assert execute(place, "SELECT id FROM outbox") == []
+
+
+def test_nothing_is_stored_without_endpoints(tmp_path: Path, place: Json) -> None:
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
+        api.answer("Hello")
+    assert execute(place, "SELECT id FROM outbox") == []
+
+
+def test_a_test_event_reports_the_response_of_the_endpoint(tmp_path: Path, place: Json, receiver: Receiver) -> None:
+    configuration = settings(
+        tmp_path, **place, webhooks=configured(tmp_path, {"url": receiver.address, "name": "shop"})
+    )
+    assert asyncio.run(send_test(configuration, None)) == "shop responded with 204."
+    assert receiver.types() == ["webhook.test"]
+    receiver.respond = lambda path, event: Response(status_code=503)
+    with pytest.raises(CommandError, match="The endpoint responded with 503"):
+        asyncio.run(send_test(configuration, "shop"))
+    with pytest.raises(CommandError, match="NAME: must be one of the endpoints: shop"):
+        asyncio.run(send_test(configuration, "other"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- url: [", "line 1: "),
+        ("url: https://a.example", "must be a list of endpoints"),
+        ("- {url: ftp://a.example, secret: KEY, events: [message.rated]}", "endpoint 1: url: must be an address"),
+        ("- {url: https://a.example, secret: short, events: [message.rated]}", "endpoint 1: secret: must be `whsec_`"),
+        (
+            "- {url: https://a.example, secret: KEY, events: [message.sent]}",
+            "endpoint 1: events: 'message.sent' is not",
+        ),
+        ("- {url: https://a.example, secret: KEY, events: []}", "endpoint 1: events: "),
+        ("- {url: https://a.example, secret: KEY, events: [message.rated], retries: 1}", "endpoint 1: retries: "),
+        (
+            "- {url: https://a.example, secret: '${NO_SUCH_SECRET}', events: [message.rated]}",
+            "NO_SUCH_SECRET is not set",
+        ),
+        ("[ONE, ONE]", "two endpoints are called https://a.example"),
+    ],
+)
+def test_a_wrong_file_is_explained_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "webhooks.yaml"
+    one = '{"url": "https://a.example?token=x", "secret": "KEY", "events": ["message.rated"]}'
+    file.write_text(text.replace("ONE", one).replace("KEY", KEY))
+    with pytest.raises(ValueError, match=r"^[^\n]*$") as raised:
+        read_endpoints(file)
+    assert message in str(raised.value)
+    assert KEY not in str(raised.value)
+
+
+def _let_time_pass(place: Json, condition: str = "true") -> None:
+    """Make pending events due, as if their claims and the delays between attempts had ended."""
+    execute(place, f"UPDATE outbox SET due_at = '2026-01-01 00:00:00' WHERE status = 'pending' AND {condition}")
+
+
+def _has_delivered_all(place: Json) -> bool:
+    _let_time_pass(place, "claim IS NULL")
+    unfinished = "SELECT id FROM generations WHERE status IN ('queued', 'running')"
+    return not execute(place, unfinished) and not execute(place, "SELECT id FROM outbox WHERE status = 'pending'")
+
+
+def _has_received(receiver: Receiver, number: int) -> bool:
+    return len(receiver.requests) >= number
+
+
+@pytest.fixture
+def claude() -> Generator[CountingClaude]:
+    with counting(pace=0) as counting_claude:
+        yield counting_claude
+
+
+@pytest.mark.both
+def test_no_event_is_lost_when_servers_are_killed_while_they_deliver(
+    tmp_path: Path, place: Json, receiver: Receiver, claude: CountingClaude
+) -> None:
+    attempts = iter(range(1_000_000))
+
+    def respond(path: str, event: Json) -> Response:
+        return Response(status_code=500 if next(attempts) % 5 == 4 else 204)
+
+    receiver.respond = respond
+    more = {"TERTULIA_WEBHOOKS": configured(tmp_path, {"url": f"{receiver.address}/"})}
+    answers: dict[str, str] = {}
+    with ExitStack() as stack:
+        for _ in range(2 * ROUNDS):
+            count = 2 if "redis_url" in place else 1
+            servers = [Server(tmp_path, place, claude, **more) for _ in range(count)]
+            for server in servers:
+                stack.callback(server.close)
+            for server in servers:
+                api = server.ready()
+                for number in range(3):
+                    sent = api.send(f"Hello {number}")
+                    answers[sent["generation"]["id"]] = sent["conversation"]["id"]
+            wanted = len(receiver.requests) + DICE.randint(1, 4)
+            wait_until(partial(_has_received, receiver, wanted), "some attempts")
+            for server in servers:
+                server.kill()
+            _let_time_pass(place)
+        last = Server(tmp_path, place, claude, **more)
+        stack.callback(last.close)
+        last.ready()
+        wait_until(partial(_has_delivered_all, place), "all events", 120)
+    delivered = receiver.events()
+    ended = {event["data"]["generation_id"] for event in delivered if event["type"].startswith("generation.")}
+    assert ended == set(answers)
+    created = {event["data"]["conversation_id"] for event in delivered if event["type"] == "conversation.created"}
+    assert created == set(answers.values())
+    assert execute(place, "SELECT id FROM outbox WHERE status <> 'delivered'") == []
