@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from tertulia import Answer, Tertulia, hook
 from tertulia.cli.users import CommandError
 from tertulia.cli.webhooks import list_webhooks, retry_webhooks, send_test
 from tertulia.db.database import Database
@@ -258,6 +260,33 @@ def test_an_event_has_failed_after_a_day_and_is_deleted_after_a_week(
 
     asyncio.run(clean())
     assert execute(place, "SELECT id FROM outbox") == []
+
+
+def test_after_answer_is_called_again_after_a_failure_and_a_restart(tmp_path: Path, place: Json) -> None:
+    answers: list[Answer] = []
+
+    @hook(timeout=5, on_error="refuse")
+    def after_answer(answer: Answer) -> None:
+        answers.append(answer)
+        if len(answers) < fails:
+            raise ConnectionError("The warehouse is closed.")
+
+    sent: Json = {}
+    fails = 1_000_000
+    with scripted(says("Hello, ", "Ada.")) as claude:
+        keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": claude.address}
+        for _ in range(2):
+            server = Tertulia(settings(tmp_path, **place, **keyed), hooks=SimpleNamespace(after_answer=after_answer))
+            server.app.router.lifespan_context = server.lifespan
+            with running(server.app) as address, Api(address) as api:
+                sent = sent or api.send("Hello")
+                wait_until(lambda: len(answers) >= 3, "calls that fail")
+                if fails == 3:
+                    wait_until(lambda: execute(place, "SELECT id FROM outbox WHERE status = 'delivered'"), "the end")
+            fails = 3
+            _let_time_pass(place)
+    assert {str(answer.generation_id) for answer in answers} == {sent["generation"]["id"]}
+    assert (answers[-1].status, answers[-1].text) == ("completed", "Hello, Ada.")
 
 
 def test_nothing_is_stored_without_endpoints(tmp_path: Path, place: Json) -> None:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tertulia.hooks import Document, Refusal, Send, hook
+    from tertulia.hooks import Answer, Document, Refusal, Send, hook
     from tertulia.ratelimit.errors import RateLimited
     from tertulia.resolvers.context import FieldContext
     from tertulia.resolvers.errors import BudgetExceeded, ConversationBusy, InvalidInput, NotFound, SendRefused
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __version__ = version("tertulia")
 __all__ = [
+    "Answer",
     "BudgetExceeded",
     "ConversationBusy",
     "Document",
@@ -50,6 +51,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Answer": "tertulia.hooks",
     "BudgetExceeded": "tertulia.resolvers.errors",
     "ConversationBusy": "tertulia.resolvers.errors",
     "Document": "tertulia.hooks",

@@ -27,7 +27,7 @@ from tertulia.viewer import Viewer
 OnError = Literal["refuse", "allow"]
 OnCall = Callable[[str, str, float], None]
 """Called after each call of a hook, with the hook's name, the outcome and the seconds that the call took."""
-NAMES = ("before_send", "retrieve", "transform_text")
+NAMES = ("before_send", "retrieve", "transform_text", "after_answer")
 """The names of all hooks."""
 MARK = "__tertulia_hook__"
 MAX_DOCUMENTS = 100
@@ -104,6 +104,37 @@ class Document:
     passages: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that has ended and is saved.
+
+    Attributes:
+        user_id: The user.
+        user_subject: The user's id at the identity provider or in the application; None if there is none.
+        conversation_id: The conversation.
+        generation_id: The generation. If the hook is called again for an answer, this id is the same.
+        message_id: The message with the answer.
+        status: `completed`, `failed` or `stopped`.
+        text: The text of the answer; empty if it was deleted.
+        model: The id of the model.
+        stop_reason: Why Claude stopped, such as `end_turn`; None if Claude did not report it.
+        input_tokens: The tokens that Claude read; None if they are not known.
+        output_tokens: The tokens that Claude wrote; None if they are not known.
+    """
+
+    user_id: UUID
+    user_subject: str | None
+    conversation_id: UUID
+    generation_id: UUID
+    message_id: UUID
+    status: str
+    text: str
+    model: str
+    stop_reason: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+
+
 class HookFailed(Exception):
     """A hook that is declared with `on_error="refuse"` has raised an error, or took too long."""
 
@@ -126,7 +157,8 @@ def hook(*, timeout: float, on_error: OnError) -> Callable[[Function], Function]
     Args:
         timeout: The seconds that a call may take, at most 60.
         on_error: What happens if a call raises an error or takes too long. With `refuse`, what the hook should check
-            is refused. With `allow`, the server continues as if there were no hook.
+            is refused, and `after_answer` is called again later. With `allow`, the server continues as if there were
+            no hook.
 
     Raises:
         ValueError: An argument is not accepted.
@@ -176,6 +208,10 @@ class Hooks:
         """Return whether the application has the hook."""
         return name in self._hooks
 
+    def timeout_of(self, name: str) -> float:
+        """Return the seconds that a call of a hook may take."""
+        return self._hooks[name].timeout
+
     async def before_send(self, send: Send) -> Send | Refusal:
         """Return what to send instead of `send`, or why it is refused; raise HookFailed."""
         return await self._call("before_send", partial(_checked_send, send), send, otherwise=send)
@@ -210,6 +246,10 @@ class Hooks:
             on_failed=on_failed,
             on_finished=on_finished,
         )
+
+    async def after_answer(self, answer: Answer) -> None:
+        """Report an answer that has ended; raise HookFailed if it must be reported again later."""
+        await self._call("after_answer", _ignore, answer, otherwise=None)
 
     def reject_result(self, name: str, error: Exception) -> None:
         """Report that a result of a hook is not accepted. Raise HookFailed if the hook is declared to refuse then."""
@@ -302,6 +342,10 @@ def _limiter() -> anyio.CapacityLimiter:
 def _log(declared: _Hook, error: Exception, *, is_late: bool) -> None:
     reason = f"took more than {declared.timeout:g} seconds" if is_late else f"failed: {type(error).__name__}: {error}"
     logger.error("The hook %s %s (on_error=%r)", declared.name, reason, declared.on_error, exc_info=error)
+
+
+def _ignore(_result: object) -> None:
+    """Accept any result of a hook that returns nothing."""
 
 
 def _checked_send(send: Send, result: object) -> Send | Refusal:

@@ -7,6 +7,7 @@ from tertulia.cli.users import CommandError
 from tertulia.db import outbox
 from tertulia.db.outbox import OutboxEvent, SubscriberState
 from tertulia.db.tables import now
+from tertulia.server.outbox.after_answer import AfterAnswer
 from tertulia.server.outbox.delivery import Undelivered
 from tertulia.server.outbox.opening import endpoints_of, open_database
 from tertulia.server.outbox.webhook_config import Endpoint
@@ -77,7 +78,7 @@ def _describe(name: str, endpoint: Endpoint | None, state: SubscriberState) -> s
     counts = f"{state.pending} pending, {state.delivered} delivered, {state.failed} failed"
     oldest = f"; the oldest pending event is of {_time(state.oldest_pending)}" if state.oldest_pending else ""
     disabled = f"; disabled since {_time(state.disabled_at)}" if state.disabled_at else ""
-    unknown = "" if endpoint is not None else "; not in TERTULIA_WEBHOOKS"
+    unknown = "" if endpoint is not None or name == AfterAnswer.name else "; not in TERTULIA_WEBHOOKS"
     return f"{name}{where}: {counts}{oldest}{disabled}{unknown}"
 
 

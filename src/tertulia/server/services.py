@@ -173,7 +173,8 @@ async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, hos
         OSError: A file, or the database, cannot be opened.
     """
     await migrate(settings.database_url)
-    database = open_database(settings)
+    hooks = open_hooks(settings, host.hooks, metrics.on_hook)
+    database = open_database(settings, hooks)
     stack.push_async_callback(database.close)
     claude = await connect(settings, stack)
     stack.push_async_callback(claude.close)
@@ -182,7 +183,6 @@ async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, hos
         stack.push_async_callback(tracing.start_export(str(process)))
     log, signals, alone = await open_log(settings, process, stack, lag=metrics.lagged)
     config = _config(settings, metrics, alone=alone)
-    hooks = open_hooks(settings, host.hooks, metrics.on_hook)
     engine, mcp = await _open_engine(settings, database, claude, config, hooks, stack)
     generation_manager = GenerationManager(database, log, signals, engine, process=process, config=config)
     limits = open_limits(settings, metrics, stack, many_users=bool(host.identities_of) or settings.auth != "local")
@@ -272,7 +272,7 @@ def _start_background_tasks(running: Running, settings: Settings, claude: Claude
         ("outbox", partial(sweep, database)),
     ):
         _in_background(stack, name, run_periodically(SWEEP_SECONDS, work, at_once=True))
-    start_deliveries(endpoints_of(settings), database, signals, running.metrics.delivered, stack, _in_background)
+    start_deliveries(endpoints_of(settings), services, running.metrics.delivered, stack, _in_background)
     _in_background(stack, "sdk", claude.preload())
     _in_background(stack, "models", watch_model_settings(settings, claude))
     _in_background(stack, "collector", collect_when_idle(lambda: services.generation_manager.idle))

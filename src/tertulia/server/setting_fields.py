@@ -195,7 +195,8 @@ class SettingFields(BaseSettings):
     hooks: str | None = Field(
         default=None,
         description="A Python module with functions that the server calls, such as `my_hooks`: `before_send` checks "
-        "messages, `retrieve` finds documents, and `transform_text` filters answers. See [Moderate](moderation.md).",
+        "messages, `retrieve` finds documents, `transform_text` filters answers, and `after_answer` receives them. See "
+        "[Moderate](moderation.md).",
         json_schema_extra=_documented("a module"),
     )
     webhooks: str | None = Field(

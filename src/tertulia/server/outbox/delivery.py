@@ -73,7 +73,7 @@ class Courier:
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
-        """Look for events now: some may have been stored."""
+        """Check for events now: some may have been stored."""
         self._woken.set()
 
     async def run(self) -> None:

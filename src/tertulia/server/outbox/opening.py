@@ -9,10 +9,12 @@ from uuid import UUID
 from tertulia.db.database import Database
 from tertulia.db.outbox import Subscribers
 from tertulia.generation.finalizer import CHANGED
+from tertulia.hooks import Hooks
+from tertulia.resolvers.context import Services
 from tertulia.server.environment import WrongSetting
+from tertulia.server.outbox.after_answer import EVENTS, HOOK, AfterAnswer
 from tertulia.server.outbox.delivery import Courier, OnDelivery, Subscriber
 from tertulia.server.settings import Settings
-from tertulia.streams.log import Signals
 
 if TYPE_CHECKING:
     from tertulia.server.outbox.webhook_config import Endpoint
@@ -32,30 +34,34 @@ def endpoints_of(settings: Settings) -> "Sequence[Endpoint]":
         raise WrongSetting(f"TERTULIA_WEBHOOKS: {settings.webhooks}: {error}.") from None
 
 
-def subscribers_of(endpoints: "Iterable[Endpoint]") -> Subscribers:
-    """Return the names of the endpoints that receive each event."""
+def subscribers_of(endpoints: "Iterable[Endpoint]", hooks: Hooks | None = None) -> Subscribers:
+    """Return the names of the endpoints and the hook that receive each event."""
     subscribers: dict[str, list[str]] = {}
+    if hooks is not None and HOOK in hooks:
+        subscribers = {event: [AfterAnswer.name] for event in EVENTS}
     for endpoint in endpoints:
         for event in dict.fromkeys(endpoint.events):
             subscribers.setdefault(event, []).append(endpoint.title)
     return subscribers
 
 
-def open_database(settings: Settings) -> Database:
+def open_database(settings: Settings, hooks: Hooks | None = None) -> Database:
     """Return the database of the settings, which stores the events that its changes cause. Raise WrongSetting."""
-    return Database(settings.database_url, subscribers_of(endpoints_of(settings)))
+    return Database(settings.database_url, subscribers_of(endpoints_of(settings), hooks))
 
 
 def start_deliveries(
     endpoints: "Iterable[Endpoint]",
-    database: Database,
-    signals: Signals,
+    services: Services,
     on_delivery: OnDelivery,
     stack: AsyncExitStack,
     in_background: InBackground,
 ) -> None:
-    """Deliver events to the endpoints until the stack is closed."""
+    """Deliver events to the endpoints and the hook until the stack is closed."""
     couriers: list[Courier] = []
+    database = services.database
+    if HOOK in services.hooks:
+        couriers.append(_start(AfterAnswer(services.hooks), database, on_delivery, stack, in_background))
     for endpoint in endpoints:
         from tertulia.server.outbox.webhooks import Webhook
 
@@ -68,7 +74,7 @@ def start_deliveries(
             courier.wake()
 
     if couriers:
-        signals.on(CHANGED, wake)
+        services.signals.on(CHANGED, wake)
 
 
 def _start(
