@@ -313,7 +313,7 @@ class ConversationFilter:
     temporary: bool = False
     """True for temporary conversations only. Otherwise none of them is listed."""
     metadata: MetadataFilter | None = None
-    """What the metadata must contain. Null for all conversations."""
+    """A condition on the metadata. Null for all conversations."""
 
 
 def check_text(field: str, text: str, limit: int) -> str:

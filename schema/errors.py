@@ -79,7 +79,7 @@ class BudgetExceeded(Error):
 class SendRefused(Error):
     """The application refused the message: `message` is its reason for the user. Nothing was stored.
 
-    The same request may be accepted later, because the application decides anew each time.
+    The same request may be accepted later, because the application checks each request.
     """
 
     code: str | None

@@ -281,7 +281,7 @@ def test_a_conversation_is_found_or_created_by_the_applications_id(api: Api) -> 
     assert send(api, text="Hello", externalId="order 42")["conversation"]["id"] == id
     new = send(api, text="Hello", externalId="order 43", temporary=True)["conversation"]
     assert new["externalId"] == "order 43"
-    # What is only for new conversations is ignored in an existing one.
+    # Fields for new conversations are ignored if the conversation exists.
     assert send(api, text="And?", externalId="order 43", temporary=True, tools={"server": []})["conversation"] == new
 
 

@@ -53,7 +53,7 @@ _threads: RunVar[anyio.CapacityLimiter] = RunVar("threads_of_hooks")
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """What a user sends, before it is stored.
+    """A message of a user, before it is stored.
 
     Attributes:
         viewer: The user.

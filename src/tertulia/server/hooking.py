@@ -24,7 +24,7 @@ def open_hooks(settings: Settings, source: object = None, on_call: OnCall | None
 
 
 def add_working_directory() -> None:
-    """Let Python import modules of the working directory, as `python -m` does.
+    """Add the working directory to the import path, as `python -m` does.
 
     Operators keep their modules next to their `.env`.
     """

@@ -148,7 +148,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What an application that embeds the server replaces.
+    """The parts of the server that an application replaces, if it embeds the server.
 
     Attributes:
         identities_of: Returns the identity provider; None for that of `TERTULIA_AUTH`.
