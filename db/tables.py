@@ -68,6 +68,7 @@ def _words(enum: type[StrEnum]) -> Any:
     return Enum(enum, native_enum=False, create_constraint=False, length=32, values_callable=list)
 
 
+_JSON_OR_NULL: Any = JSON(none_as_null=True)
 _ROLE, _STATUS = _words(Role), _words(Status)
 _IS_TEMPORARY, _RESERVED = text("temporary = 1"), text("reserved IS NOT NULL")
 _HAS_EXTERNAL_ID = text("external_id IS NOT NULL")
@@ -183,6 +184,8 @@ class Message(SQLModel, table=True):
     # JSON of the application, which Claude receives with the user's message (see claude.app_context).
     context: Any = Field(default=None, sa_type=JSON, nullable=True)
     app_metadata: Json = _object()
+    # The user's rating of an answer, with its comment, its tags and the time (see resolvers.feedback).
+    rating: Json | None = Field(default=None, sa_type=_JSON_OR_NULL, nullable=True)
     created_at: datetime = _time()
 
 
@@ -214,6 +217,8 @@ class Generation(SQLModel, table=True):
     stop_reason: str | None = None
     error: Json | None = Field(default=None, sa_type=JSON)
     request_id: str | None = None
+    # The span in which the answer was written, as a W3C `traceparent`; null if it was not recorded.
+    trace: str | None = None
     # A hash of the model, the system prompt and the tools, to which Claude binds its thinking (see claude.prompt).
     prefix: str | None = None
     # The tokens of the model's context window that are in use after it, or the last known number if it failed.

@@ -24,6 +24,13 @@ class WhenBusy(StrEnum):
     INTERRUPT = "interrupt"
 
 
+class Rating(StrEnum):
+    """Whether an answer was good."""
+
+    GOOD = "good"
+    BAD = "bad"
+
+
 class Effort(StrEnum):
     """How much effort Claude puts into an answer."""
 
@@ -207,6 +214,20 @@ class RegenerateMessage:
     """
     when_busy: WhenBusy = WhenBusy.REJECT
     """How to handle the request while an answer before the message is still being written."""
+
+
+@dataclass
+class RateMessage:
+    """The viewer's rating of an answer, which replaces the previous one."""
+
+    message_id: ID
+    """The id of the assistant's message to rate."""
+    rating: Rating | None = UNSET
+    """Whether the answer was good. Must not be omitted. Null removes the rating with its comment and tags."""
+    comment: str | None = None
+    """The reason, at most 2,000 characters. Null or blank for none."""
+    tags: list[str] | None = None
+    """At most 20 different tags of the application, such as `outdated`, each of at most 50 characters."""
 
 
 @dataclass

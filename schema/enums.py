@@ -101,7 +101,7 @@ graphql_enum(
     "The kind of a change to a conversation.",
     CREATED="The conversation was created: by `createConversation`, `sendMessage`, `forkConversation` or an import.",
     UPDATED="Its title, model, options, tools, active branch, `archived` or `pinned` may have changed, a message was "
-    "deleted, or a generation waits for the client.",
+    "rated or deleted, or a generation waits for the client.",
     DELETED="The conversation was deleted: by `deleteConversation`, or because its retention time has passed.",
     GENERATION_STARTED="A generation of the conversation has started.",
     GENERATION_ENDED="A generation of the conversation was completed, stopped or has failed.",
@@ -116,6 +116,13 @@ graphql_enum(
     HIGH="Thorough answers.",
     XHIGH="More effort than HIGH, for long and difficult tasks.",
     MAX="The model's maximum, without regard to the number of tokens.",
+)
+graphql_enum(
+    inputs.Rating,
+    "Rating",
+    "Whether an answer was good.",
+    GOOD="The answer was good.",
+    BAD="The answer was bad.",
 )
 graphql_enum(
     inputs.WhenBusy,

@@ -13,6 +13,7 @@ for _source in (
     inputs.SendMessage,
     inputs.EditMessage,
     inputs.RegenerateMessage,
+    inputs.RateMessage,
     inputs.ForkConversation,
     inputs.CreateConversation,
     inputs.UpdateConversation,

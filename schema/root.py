@@ -6,7 +6,18 @@ from typing import Annotated
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
-from tertulia.resolvers import app_data, branches, changes, conversations, deletion, follow, search, send, tool_results
+from tertulia.resolvers import (
+    app_data,
+    branches,
+    changes,
+    conversations,
+    deletion,
+    feedback,
+    follow,
+    search,
+    send,
+    tool_results,
+)
 from tertulia.resolvers import tools as tool_resolvers
 from tertulia.resolvers import viewer as viewing
 from tertulia.schema import enums, inputs
@@ -101,6 +112,14 @@ class DeletedMessage:
     """The conversation without the message."""
 
 
+@graphql_type(feedback.RatedMessage)
+class RatedMessage:
+    """An answer that was rated."""
+
+    answer: Message
+    """The answer with its current rating."""
+
+
 @graphql_type(send.GenerationPayload)
 class GenerationPayload:
     """A generation that was stopped or continued."""
@@ -132,6 +151,10 @@ DeleteConversationResult = Annotated[
 DeleteMessageResult = Annotated[
     DeletedMessage | NotFound,
     strawberry.union("DeleteMessageResult", description="The deleted message, or the error."),
+]
+RateMessageResult = Annotated[
+    RatedMessage | InvalidInput | NotFound,
+    strawberry.union("RateMessageResult", description="The rated answer, or the error."),
 ]
 SelectBranchResult = Annotated[
     ConversationPayload | NotFound,
@@ -183,6 +206,7 @@ class Mutation:
     edit_message: SendMessageResult = field(send.edit_message)
     regenerate_message: SendMessageResult = field(send.regenerate_message)
     update_message: UpdateMessageResult = field(app_data.update_message)
+    rate_message: RateMessageResult = field(feedback.rate_message)
     select_branch: SelectBranchResult = field(branches.select_branch)
     fork_conversation: ForkConversationResult = field(branches.fork_conversation)
     stop_generation: StopGenerationResult = field(send.stop_generation)

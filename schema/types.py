@@ -8,7 +8,7 @@ from strawberry.scalars import JSON
 
 from tertulia.claude import prompt
 from tertulia.db import paging, tables
-from tertulia.resolvers import app_data, changes, conversations, follow, messages, options, search
+from tertulia.resolvers import app_data, changes, conversations, feedback, follow, inputs, messages, options, search
 from tertulia.resolvers import tools as tool_resolvers
 from tertulia.schema.content import ContentBlock
 from tertulia.schema.declare import field, graphql_type
@@ -31,6 +31,20 @@ class LeftOut:
     """The number of blocks."""
 
 
+@graphql_type(feedback.MessageRating)
+class MessageRating:
+    """The viewer's rating of an answer."""
+
+    rating: inputs.Rating
+    """Whether the answer was good."""
+    comment: str | None
+    """The reason. Null if the viewer has not given one."""
+    tags: list[str]
+    """The tags of the application."""
+    updated_at: datetime
+    """When the rating was last changed, in UTC."""
+
+
 @graphql_type(tables.Message)
 class Message(Node):
     """One turn of a conversation.
@@ -47,6 +61,7 @@ class Message(Node):
     left_out: list[LeftOut] = field(messages.left_out)
     context: JSON | None = field(app_data.message_context)
     metadata: JSON = field(app_data.metadata_of)
+    rating: MessageRating | None = field(feedback.rating)
     created_at: datetime
     """When the message was sent, in UTC. For an answer, when it was requested."""
     parent: Annotated["Message", strawberry.lazy("tertulia.schema.types")] | None = field(messages.parent)

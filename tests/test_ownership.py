@@ -46,6 +46,7 @@ PROBES = {
     "Mutation.regenerateMessage.input.messageId": f"mutation ($id: ID!) {{ found: regenerateMessage(input: {{messageId: $id}}) {SENT} }}",
     "Mutation.selectBranch.messageId": f"mutation ($id: ID!) {{ found: selectBranch(messageId: $id) {CONVERSATION} }}",
     "Mutation.forkConversation.input.messageId": f"mutation ($id: ID!) {{ found: forkConversation(input: {{messageId: $id}}) {CONVERSATION} }}",
+    "Mutation.rateMessage.input.messageId": "mutation ($id: ID!) { found: rateMessage(input: {messageId: $id, rating: GOOD}) { __typename } }",
     "Mutation.stopGeneration.id": "mutation ($id: ID!) { found: stopGeneration(id: $id) { __typename ... on GenerationPayload { generation { id } } } }",
     "Subscription.generationEvents.generationId": "subscription ($id: ID!) { found: generationEvents(generationId: $id) { __typename sequence } }",
     # These must be last, because they delete the messages and the conversation.

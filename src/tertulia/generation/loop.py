@@ -13,7 +13,7 @@ from uuid import UUID
 from tertulia.billing.budget import EXCEEDED
 from tertulia.claude.errors import StreamError
 from tertulia.claude.output_schema import split_before_stops
-from tertulia.claude.tracing import AGENT, QUIET, fail, kind_of, tracer, usage_attributes, written_here
+from tertulia.claude.tracing import AGENT, QUIET, fail, kind_of, traceparent, tracer, usage_attributes, written_here
 from tertulia.db.database import Database
 from tertulia.db.tables import now
 from tertulia.failpoints import Failpoint
@@ -189,6 +189,7 @@ def _span_of_answer(active: ActiveGeneration) -> Generator[None]:
     """Open the span of an answer; requests to Claude, tool calls and transactions are its children."""
     written_here.set(active.generation_id)
     with tracer.start_as_current_span(f"invoke_agent {AGENT}", **QUIET) as span:
+        active.trace = traceparent(span)
         outcome = "completed"
         try:
             yield

@@ -215,5 +215,6 @@ def _columns(active: ActiveGeneration, status: Status, error: GenerationError | 
         "finished_at": now(),
         **first_token,
         **left_out,
+        **({"trace": active.trace} if active.trace else {}),
         "context_tokens": answer.context_tokens or (active.request.context_tokens if active.request else None),
     }

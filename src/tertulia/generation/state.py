@@ -80,6 +80,7 @@ class ActiveGeneration:
         started_at: When this process started the task.
         first_token_at: When Claude's first event arrived.
         saved: The sequence up to which the content is saved.
+        trace: The `traceparent` of the span of the task; None if it is not recorded.
         ending: Why the task was cancelled, if it was.
         suspended: Whether the generation waits for tool results, without a process.
         lost: Whether the lease was lost.
@@ -101,6 +102,7 @@ class ActiveGeneration:
     started_at: datetime = field(default_factory=now)
     first_token_at: datetime | None = None
     saved: int = 0
+    trace: str | None = None
     ending: Ending | None = None
     suspended: bool = False
     lost: bool = False

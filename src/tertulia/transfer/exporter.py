@@ -147,6 +147,7 @@ def _message(row: Message, generation: Generation | None) -> MessageLine:
         content=row.content,
         context=row.context,
         metadata=row.app_metadata,
+        rating=row.rating,
         created_at=row.created_at,
         generation=None if generation is None else _generation(generation),
     )

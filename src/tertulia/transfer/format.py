@@ -14,7 +14,7 @@ from tertulia.claude.parser import TOOL_NAME
 from tertulia.claude.prompt import LeftOut
 from tertulia.db.tables import Role, Status
 from tertulia.json import Json, dumps_spaced
-from tertulia.resolvers.inputs import MAX_SYSTEM_PROMPT, MAX_TITLE
+from tertulia.resolvers.inputs import MAX_SYSTEM_PROMPT, MAX_TITLE, Rating
 from tertulia.tools.json_schema import SchemaKind, schema_problem_blocking
 
 MAX_NAME = 200
@@ -171,6 +171,15 @@ class GenerationLine(Line):
     finished_at: Moment | None = None
 
 
+class RatingLine(Line):
+    """The user's rating of an answer."""
+
+    rating: Rating
+    comment: str | None = None
+    tags: list[str] = []
+    updated_at: Moment
+
+
 class MessageLine(Line):
     """A message of any branch. It comes after its parent. `content` contains blocks of the Messages API."""
 
@@ -181,6 +190,7 @@ class MessageLine(Line):
     content: list[Json]
     context: Any = None
     metadata: Json = {}
+    rating: RatingLine | None = None
     created_at: Moment
     generation: GenerationLine | None = None
 

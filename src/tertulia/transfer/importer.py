@@ -264,6 +264,7 @@ class _Importing:
                 content=[_with_stored_source(block, self._attached) for block in line.content],
                 context=line.context,
                 app_metadata=line.metadata,
+                rating=line.rating.model_dump(mode="json") if line.rating else None,
                 created_at=line.created_at,
             )
         )

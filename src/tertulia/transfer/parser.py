@@ -16,6 +16,7 @@ from tertulia.db.tables import Role
 from tertulia.json import Json
 from tertulia.resolvers.app_data import check_context, check_external_id, merged, stored_context
 from tertulia.resolvers.errors import InvalidInput
+from tertulia.resolvers.feedback import check_comment, check_tags
 from tertulia.resolvers.inputs import MAX_SYSTEM_PROMPT, MAX_TITLE, check_text
 from tertulia.transfer.archives import BYTE_ORDER_MARK, CHUNK, Stream, objects, open_export, parse_json
 from tertulia.transfer.blocks import content_problem, describe_error
@@ -192,9 +193,18 @@ def _with_checked_data(line: MessageLine, number: int) -> MessageLine:
     """Return the line with the application's data as it can be stored."""
     if line.context is not None and line.role != Role.USER:
         raise line_error(number, "context: is only allowed in messages with the role user.")
+    if line.rating is not None and line.role != Role.ASSISTANT:
+        raise line_error(number, "rating: is only allowed in messages with the role assistant.")
     try:
-        context = stored_context(check_context("context", line.context))
-        return line.model_copy(update={"context": context, "metadata": merged({}, "metadata", line.metadata)})
+        data: Json = {
+            "context": stored_context(check_context("context", line.context)),
+            "metadata": merged({}, "metadata", line.metadata),
+        }
+        if line.rating is not None:
+            comment = check_comment("rating.comment", line.rating.comment)
+            tags = check_tags("rating.tags", line.rating.tags)
+            data["rating"] = line.rating.model_copy(update={"comment": comment, "tags": tags})
+        return line.model_copy(update=data)
     except InvalidInput as error:
         raise line_error(number, str(error)) from None
 

@@ -90,7 +90,7 @@ class Metrics(GenerationObserver):
         )
         self._refused = Counter("tertulia_refused", "Requests refused by limit.", ("limit",), registry=registry)
         self.http = HttpMetrics(registry)
-        self._hooks, self._deliveries = _hooks(registry), _deliveries(registry)
+        self._hooks, self._deliveries, self._ratings = _hooks(registry), _deliveries(registry), _ratings(registry)
         self._add_gauges(registry)
 
     def _add_gauges(self, registry: CollectorRegistry) -> None:
@@ -131,6 +131,10 @@ class Metrics(GenerationObserver):
         """Count a followed answer by how its stream started."""
         self._followed.labels(how).inc()
 
+    def on_rating(self, rating: str, model: str) -> None:
+        """Count a rated answer."""
+        self._ratings.labels(rating, model).inc()
+
     def lagged(self, seconds: float) -> None:
         """Count a batch that Redis has accepted, and the seconds since its oldest event."""
         self._lag.observe(seconds)
@@ -168,6 +172,11 @@ def _deliveries(registry: CollectorRegistry) -> Counter:
 def _hooks(registry: CollectorRegistry) -> Histogram:
     meaning = "Duration of the application's hooks by outcome: ok, refused, failed, timeout or cancelled."
     return Histogram("tertulia_hook_seconds", meaning, ("hook", "outcome"), buckets=HOOKS, registry=registry)
+
+
+def _ratings(registry: CollectorRegistry) -> Counter:
+    meaning = "Ratings of answers by users: good or bad."
+    return Counter("tertulia_ratings", meaning, ("rating", "model"), registry=registry)
 
 
 class StateCollector(Collector):
