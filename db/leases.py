@@ -48,12 +48,13 @@ class RenewedLease:
 
 @dataclass(frozen=True, slots=True)
 class GenerationLocation:
-    """The owner, conversation and message of a generation, and whether the conversation is temporary."""
+    """The owner, conversation, message and plan of a generation, and whether the conversation is temporary."""
 
     owner_id: UUID
     conversation_id: UUID
     message_id: UUID
     temporary: bool
+    plan: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,10 +267,16 @@ async def request_stop(session: AsyncSession, generation_id: UUID) -> None:
 
 _OWNER = select(User.id).where(User.id == bindparam("owner")).with_for_update(key_share=True)
 _LOCATION = (
-    select(User.id, Generation.conversation_id, Generation.message_id, Conversation.temporary)
+    sqlalchemy.select(
+        col(User.id),
+        col(Generation.conversation_id),
+        col(Generation.message_id),
+        col(Conversation.temporary),
+        col(Generation.plan),
+    )
     .join(Conversation, col(Conversation.owner_id) == col(User.id))
     .join(Generation, col(Generation.conversation_id) == col(Conversation.id))
-    .where(Generation.id == bindparam("generation"))
+    .where(col(Generation.id) == bindparam("generation"))
     .with_for_update(key_share=True, of=User)
 )
 
@@ -287,7 +294,8 @@ async def lock_owner_of(session: AsyncSession, generation_id: UUID) -> Generatio
     Returns:
         The owner, conversation and message of the generation, or None if it was deleted.
     """
-    row = (await session.exec(_LOCATION, params={"generation": generation_id})).one_or_none()
+    connection = await session.connection()
+    row = (await connection.execute(_LOCATION, {"generation": generation_id})).one_or_none()
     return None if row is None else GenerationLocation(*row)
 
 

@@ -111,6 +111,7 @@ class User(SQLModel, table=True):
     password_hash: str | None = None
     issuer: str | None = None  # With `subject`, the identity of the user at an identity provider.
     subject: str | None = None
+    plan: str | None = None  # The plan that the operator has assigned to the user (see ratelimit.plans).
     # The number of the last change to the user's conversations, assigned by `db.changes`.
     changes: int = 0
     created_at: datetime = _time()
@@ -212,6 +213,8 @@ class Generation(SQLModel, table=True):
     # The generation before it in the queue. Not a foreign key, because that generation may be deleted earlier.
     waits_for: UUID | None = None
     model: str
+    # The name of the plan with which it was requested; null for generations from before plans.
+    plan: str | None = None
     options: Json = Field(default={}, sa_type=JSON)
     sequence: int = 0
     stop_reason: str | None = None

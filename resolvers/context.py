@@ -15,7 +15,7 @@ from strawberry.types import Info as StrawberryInfo
 
 from tertulia.attachments.files import Files
 from tertulia.billing.budget import Budget
-from tertulia.claude.models import Models
+from tertulia.claude.models import AllowedModels, Models
 from tertulia.db import attachments, conversations, generations, messages
 from tertulia.db.database import AsyncSession, Database, ReadSnapshot
 from tertulia.db.tables import Attachment, Conversation, Generation, Message
@@ -25,6 +25,7 @@ from tertulia.generation.observer import GenerationObserver
 from tertulia.generation.retry import retry_while_unavailable
 from tertulia.hooks import Hooks
 from tertulia.ratelimit.limits import Limits, Subscriptions
+from tertulia.ratelimit.plans import Plans
 from tertulia.streams.log import EventLog, Signals
 from tertulia.streams.notifier import Notifier
 from tertulia.tools.mcp.servers import McpServers
@@ -46,9 +47,11 @@ class StoredViewer(Viewer):
 
     Attributes:
         user_id: The id of the row, which is the `owner_id` of the viewer's conversations.
+        assigned_plan: The plan that the operator has assigned to the user; None for that of the claims.
     """
 
     user_id: UUID
+    assigned_plan: str | None = None
 
 
 class FieldContext(Protocol):
@@ -82,6 +85,11 @@ class Services:
     mcp: McpServers
     observer: GenerationObserver
     hooks: Hooks
+
+    @property
+    def plans(self) -> Plans:
+        """The plans of viewers."""
+        return self.budget.plans
 
 
 class Loaders:
@@ -167,7 +175,7 @@ class Context(BaseContext):
         """
         super().__init__()
         self.services = services
-        self.viewer = viewer
+        self.set_viewer(viewer)
         self.address = address
         self._root_path = root_path.rstrip("/")
         self.database = services.database
@@ -176,8 +184,14 @@ class Context(BaseContext):
         self.loaders = Loaders(services.database, viewer.user_id)
         self.log = services.log
         self.generation_manager = services.generation_manager
-        self.models = services.models
         self.notifier = services.notifier
+
+    def set_viewer(self, viewer: StoredViewer) -> None:
+        """Set the viewer, and apply the viewer's plan. The claims and the plan of a viewer may change."""
+        self.viewer = viewer
+        self.plan = self.services.plans.of_viewer(viewer.assigned_plan, viewer.claims)
+        self.limits = self.plan.limits(self.services.limits)
+        self.models = AllowedModels(self.services.models, self.plan.models)
 
     @asynccontextmanager
     async def read_snapshot(self) -> AsyncGenerator["Context"]:

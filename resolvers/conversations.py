@@ -177,7 +177,7 @@ async def create_conversation(
     values["tools"] = tools_to_json(input.tools)
     values["app_metadata"] = merged({}, "metadata", input.metadata)
     values["external_id"] = None if input.external_id is None else check_external_id(input.external_id)
-    await info.context.services.limits.check_send(info.context.viewer.user_id)
+    await info.context.limits.check_send(info.context.viewer.user_id)
     conversation = Conversation(owner_id=info.context.viewer.user_id, temporary=input.temporary, **values)
     async with info.context.database.write() as session:
         # With this lock, concurrent requests with one external id create one conversation.

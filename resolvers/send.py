@@ -8,7 +8,6 @@ from uuid import UUID
 
 from strawberry.scalars import JSON
 
-from tertulia.billing.budget import BudgetSpent, PriceUnknown
 from tertulia.db import changes, conversations, generations, leases, messages, search
 from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
@@ -21,7 +20,7 @@ from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.app_data import check_context, check_external_id, merged
 from tertulia.resolvers.arguments import GenerationId, argument
 from tertulia.resolvers.context import Context, Info, as_uuid
-from tertulia.resolvers.errors import BudgetExceeded, ConversationBusy, InvalidInput, NotFound
+from tertulia.resolvers.errors import ConversationBusy, InvalidInput, NotFound
 from tertulia.resolvers.idempotency import Input, fingerprint, store_key
 from tertulia.resolvers.inputs import (
     MAX_TEXT,
@@ -32,6 +31,7 @@ from tertulia.resolvers.inputs import (
     blank_error,
     check_text,
 )
+from tertulia.resolvers.limits import check_plan, check_running, reserve
 from tertulia.resolvers.options import check_for_model, check_options, options_to_json
 from tertulia.resolvers.send_hooks import HookedInput, run_hooks
 from tertulia.resolvers.tools import check_tools
@@ -41,8 +41,6 @@ MAX_QUEUE = 10
 """The most messages that wait in one conversation."""
 MAX_CONCURRENT_BRANCHES = 4
 """The most branches of one conversation that are answered at the same time."""
-FINISHING_SECONDS = 5.0
-"""The `retryAfterSeconds` of the limit on concurrent generations: one of them may have ended by then."""
 MAX_INTERRUPTS = MAX_QUEUE + MAX_CONCURRENT_BRANCHES
 """The most generations that a send stops before it gives up: all that one conversation can have."""
 
@@ -254,14 +252,16 @@ async def _plan_send(
     is_empty = conversation.active_leaf_id is None
     unfinished = {} if is_empty else await generations.unfinished(session, owner, [conversation.id])
     blocking = _blocking_generation(unfinished.get(conversation.id, []), turn, input.when_busy)
-    await context.services.limits.check_send(owner)
-    answer, generation = _new_rows(turn, input)
+    check_plan(context, _model(turn, input))
+    await context.limits.check_send(owner)
+    answer, generation = _new_rows(turn, input, context.plan.name)
     if blocking is not None:
         # The process that ends the blocking generation claims this one.
         generation.waits_for = blocking.id
         return SendPlan(turn, answer, generation, work=None)
-    await _check_running(session, context)
-    tools = context.services.tool_registry.of(conversation.tools, context.models.known(generation.model))
+    await check_running(session, context)
+    model = context.models.known(generation.model)
+    tools = context.services.tool_registry.of(conversation.tools, model, context.plan.allows_tool)
     work = generation_input(generation, conversation, [*turn.branch, BranchMessage(turn.question)], tools)
     _mark_running(generation, context, work)
     return SendPlan(turn, answer, generation, work)
@@ -274,7 +274,7 @@ async def _store_plan(session: AsyncSession, context: Context, input: Input, pla
     await _insert_messages(session, turn, plan.answer)
     if plan.work is not None:
         # Reserve as late as possible: until the commit, no other send can reserve from the server's budget.
-        generation.reserved = await _reserve(session, context, plan.work)
+        generation.reserved = await reserve(session, context, plan.work)
     await insert(session, [generation])
     if input.idempotency_key is not None:
         await store_key(session, owner, input, generation.id)
@@ -313,7 +313,7 @@ def _options(turn: Turn, input: Input) -> Json:
     return turn.conversation.options | options_to_json(input.options)
 
 
-def _new_rows(turn: Turn, input: Input) -> tuple[Message, Generation]:
+def _new_rows(turn: Turn, input: Input, plan: str) -> tuple[Message, Generation]:
     answer = Message(
         conversation_id=turn.conversation.id,
         parent_id=turn.question.id,
@@ -324,33 +324,10 @@ def _new_rows(turn: Turn, input: Input) -> tuple[Message, Generation]:
         conversation_id=turn.conversation.id,
         message_id=answer.id,
         model=_model(turn, input),
+        plan=plan,
         options=_options(turn, input),
     )
     return answer, generation
-
-
-async def _check_running(session: AsyncSession, context: Context) -> None:
-    max_generations = context.services.limits.generations
-    if (
-        max_generations is not None
-        and await generations.count_running(session, context.viewer.user_id) >= max_generations
-    ):
-        raise RateLimited(
-            FINISHING_SECONDS,
-            f"At most {max_generations:,} answers can be written at the same time. Wait for one to end, or stop one.",
-        )
-
-
-async def _reserve(session: AsyncSession, context: Context, work: GenerationInput) -> int | None:
-    model = context.models.known(work.model)
-    try:
-        return await context.services.budget.reserve(session, context.viewer.user_id, work, model)
-    except BudgetSpent as spent:
-        raise BudgetExceeded(spent.resets_at, str(spent)) from None
-    except PriceUnknown:
-        raise InvalidInput(
-            "options.model", f"must be a model with a known price, because a budget is set. {model.id} has none."
-        ) from None
 
 
 def _mark_running(generation: Generation, context: Context, work: GenerationInput) -> None:

@@ -125,7 +125,7 @@ class Schema(StrawberrySchema):
             return await self._execute_with_core(self.operation(prepared, variables, name, context), definition)
         if prepared.names_models:
             # Models may have to be fetched from Claude's API. No database connection is held meanwhile.
-            await context.models.load()
+            await context.services.models.load()
         if self.own_query_fields.isdisjoint(_root_fields(prepared.document)):
             async with context.read_snapshot() as snapshot:
                 executor = self.operation(prepared, variables, name, snapshot).executor()

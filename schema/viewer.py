@@ -8,7 +8,7 @@ import strawberry
 from tertulia import viewer as callers
 from tertulia.billing import budget
 from tertulia.db import ledger
-from tertulia.ratelimit import limits
+from tertulia.ratelimit import limits, plans
 from tertulia.resolvers import tools, viewer
 from tertulia.schema.declare import field, graphql_type
 from tertulia.schema.models import Usage
@@ -51,7 +51,9 @@ class Limit:
     """One of the viewer's limits, counted across all replicas of the server."""
 
     name: str
-    """The counted item: `requests`, `sends` (messages), `uploads`, `generations` (concurrent ones) or `sockets`."""
+    """The counted item: `requests`, `sends` (messages), `uploads`, `generations` (concurrent ones), `sockets` or
+    `tokens` (of all kinds, per day in UTC).
+    """
     limit: int = strawberry.field(deprecation_reason="Use `maximum`. This field will be removed in 1.0.")
     """The same as `maximum`. For `uploads` in megabytes."""
     maximum: int = field(_maximum)
@@ -61,6 +63,18 @@ class Limit:
     """The length of the window in seconds. Null for limits on concurrent items."""
     resets_in_seconds: float | None
     """The number of seconds until more remain. 0 if nothing is used, and null for limits on concurrent items."""
+
+
+@graphql_type(plans.Plan)
+class Plan:
+    """The models and tools that the viewer may use. `Viewer.limits` and `Viewer.budget` show its limits."""
+
+    name: str
+    """The name of the plan. It is `default` for viewers who have no other plan."""
+    models: list[str] | None
+    """The ids of the models. Null for all models of the server."""
+    tools: list[str] | None
+    """The names of the server's tools, or patterns such as `github__*`. Null for all tools of the server."""
 
 
 @graphql_type(callers.Viewer)
@@ -75,4 +89,5 @@ class Viewer:
     usage_by_day: list[UsageOfDay] = field(viewer.usage_by_day)
     budget: Budget | None = field(viewer.budget)
     limits: list[Limit] = field(viewer.limits)
+    plan: Plan | None = field(viewer.plan)
     tool_usage: list[ToolUsage] = field(tools.tool_usage)

@@ -339,7 +339,11 @@ def admitted(identity: Identity) -> tuple[Provider, Authenticator, Any]:
 
     services: Any = SimpleNamespace(signals=SimpleNamespace(send=send))
     authenticator = Authenticator(cast("Any", provider), services)
-    return provider, authenticator, SimpleNamespace(identity=identity, credentials=None, sent=sent)
+    return (
+        provider,
+        authenticator,
+        SimpleNamespace(identity=identity, credentials=None, sent=sent, context=SimpleNamespace(set_viewer=str)),
+    )
 
 
 async def steps(count: int = 5) -> None:

@@ -26,6 +26,7 @@ from tertulia.server.hooking import open_hooks
 from tertulia.server.http.pages import ASSETS
 from tertulia.server.model_settings import find_wrong_models
 from tertulia.server.outbox.opening import endpoints_of
+from tertulia.server.plan_file import check_plans
 from tertulia.server.settings import Settings, known_names, load_settings
 from tertulia.server.tooling import open_tool_registry
 
@@ -60,6 +61,8 @@ async def _findings(settings: Settings, console: Console) -> AsyncIterator[Findi
     yield finding
     yield await _budget(settings)
     yield await _identity(settings)
+    names = ", ".join(check_plans(settings))
+    yield True, f"plans: {names or 'none'}"
     for finding in _persisted_documents(settings):
         yield finding
     yield await _redis(settings)

@@ -258,6 +258,23 @@ def list_users() -> None:
     _print_result(describe_users(settings))
 
 
+@users.command("plan")
+def plan_of_user(
+    name: Annotated[str, typer.Argument(help="A user's name; `local` with TERTULIA_AUTH=local.")],
+    plan: Annotated[str | None, typer.Argument(help="The name of a plan of TERTULIA_PLANS.")] = None,
+    *,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the assigned plan.")] = False,
+) -> None:
+    """Assign a plan to a user, instead of the plan of their token or the default plan. Without a plan, print it."""
+    from tertulia.cli.users import describe_plan, set_plan
+
+    if plan is not None and remove:
+        raise typer.BadParameter("cannot be used with a plan.", param_hint="--remove")
+    settings = _settings()
+    _migrate(settings)
+    _print_result(describe_plan(settings, name) if plan is None and not remove else set_plan(settings, name, plan))
+
+
 @users.command("remove")
 def remove_user(
     name: Annotated[str, typer.Argument(help="A user's name.")],

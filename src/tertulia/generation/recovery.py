@@ -58,7 +58,8 @@ async def start_generation(
             raise StreamError(GenerationError(ErrorCode.NOT_FOUND, "The conversation was deleted."))
         generation, answer, conversation = rows
         branch = await messages.branch(session, answer.parent_id)
-        tools = tool_registry.of(conversation.tools, models.known(generation.model))
+        plan = budget.plans.of(generation.plan)
+        tools = tool_registry.of(conversation.tools, models.known(generation.model), plan.allows_tool)
         work = generation_input(generation, conversation, branch, tools)
         # Read before the update, which also changes the row in the session.
         was_queued = generation.status is Status.QUEUED
@@ -169,6 +170,6 @@ async def _reserve(
     if generation.reserved is not None:
         return generation.reserved
     try:
-        return await budget.reserve(session, owner, work, model)
+        return await budget.reserve(session, owner, work, model, generation.plan)
     except (BudgetSpent, PriceUnknown):
         raise StreamError(EXCEEDED) from None

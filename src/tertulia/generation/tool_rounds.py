@@ -136,7 +136,8 @@ class Rounds:
             await leases.renew(session, active.generation_id, self._process, {"reserved": None})
         next_input = work.with_answer(active.answer.content)
         try:
-            allowance = await budget.reserve(session, location.owner_id, next_input, self._models.known(work.model))
+            model = self._models.known(work.model)
+            allowance = await budget.reserve(session, location.owner_id, next_input, model, location.plan)
         except (BudgetSpent, PriceUnknown):
             raise StreamError(EXCEEDED) from None
         if allowance is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tertulia.claude.client import Claude
 from tertulia.claude.model_check import ModelCheck, check_models
 from tertulia.server.environment import WrongSetting
+from tertulia.server.plan_file import check_plans
 from tertulia.server.settings import Settings, variable_name
 
 CHECK_AGAIN = 300.0
@@ -58,11 +59,12 @@ async def find_wrong_models(settings: Settings, claude: Claude | None = None) ->
             await claude.close()
     errors: list[str] = []
     warnings: list[str] = []
-    for field, model in names:
+    for name, model in names:
         if model in check.missing:
             # A gateway that does not have the small model is still usable: conversations get no titles.
-            optional = field == "title_model" and field not in settings.model_fields_set
-            (warnings if optional else errors).append(_line(field, model, check.listed, settings))
+            is_title = name == variable_name("title_model")
+            optional = is_title and "title_model" not in settings.model_fields_set
+            (warnings if optional else errors).append(_line(name, model, check.listed, settings))
     return Findings(errors, warnings, check.unchecked, len(check.listed))
 
 
@@ -96,13 +98,16 @@ def _log(findings: Findings) -> None:
 
 
 def _names(settings: Settings) -> list[tuple[str, str]]:
-    names = [("default_model", settings.default_model), *(("models", model) for model in settings.models)]
-    return [*names, ("title_model", settings.title_model)] if settings.title_model else names
+    fields = [("default_model", settings.default_model), *(("models", model) for model in settings.models)]
+    fields += [("title_model", settings.title_model)] if settings.title_model else []
+    names = [(variable_name(field), model) for field, model in fields]
+    plans = check_plans(settings).values() if settings.plans else ()
+    return names + [(plan.locations["models"], model) for plan in plans for model in plan.values.get("models", ())]
 
 
-def _line(field: str, model: str, listed: Iterable[str], settings: Settings) -> str:
+def _line(name: str, model: str, listed: Iterable[str], settings: Settings) -> str:
     close = difflib.get_close_matches(model, list(listed), 1)
     examples = f"; it must be a model such as {', '.join(sorted(listed)[:8])}." if listed else "."
     suggestion = f"; did you mean {close[0]}?" if close else examples
     owner = "the simulated Claude" if settings.simulated else "Claude"
-    return f"{variable_name(field)}: got {model!r}, but {owner} has no such model{suggestion}"
+    return f"{name}: got {model!r}, but {owner} has no such model{suggestion}"

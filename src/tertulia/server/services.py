@@ -29,6 +29,7 @@ from tertulia.generation.retry import run_periodically
 from tertulia.generation.titles import Titles
 from tertulia.hooks import Hooks
 from tertulia.ratelimit.limits import Subscriptions
+from tertulia.ratelimit.plans import Plans
 from tertulia.resolvers.context import Context, Services
 from tertulia.server.auth.authenticator import SIGNED_OUT, Authenticated, Authenticator
 from tertulia.server.auth.jwt import Tokens
@@ -39,6 +40,7 @@ from tertulia.server.model_settings import watch_model_settings
 from tertulia.server.opening import connect, open_limits, open_log
 from tertulia.server.outbox.delivery import sweep
 from tertulia.server.outbox.opening import endpoints_of, open_database, start_deliveries
+from tertulia.server.plan_file import open_plans
 from tertulia.server.runtime.gc import collect_when_idle
 from tertulia.server.settings import Settings, secret_of
 from tertulia.server.telemetry import tracing
@@ -91,7 +93,7 @@ class Running:
             RateLimited: The viewer has made too many requests.
         """
         admitted = await self.authenticator.admit(request)
-        limits, viewer = self.services.limits, admitted.context.viewer
+        limits, viewer = admitted.context.limits, admitted.context.viewer
         note_viewer(request.scope, limits, viewer.user_id)
         await limits.check_request(viewer.user_id)
         return admitted
@@ -182,10 +184,10 @@ async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, hos
     if tracing.is_enabled():
         stack.push_async_callback(tracing.start_export(str(process)))
     log, signals, alone = await open_log(settings, process, stack, lag=metrics.lagged)
-    config = _config(settings, metrics, alone=alone)
+    limits = open_limits(settings, metrics, stack, many_users=bool(host.identities_of) or settings.auth != "local")
+    config = _config(settings, metrics, open_plans(settings, limits), alone=alone)
     engine, mcp = await _open_engine(settings, database, claude, config, hooks, stack)
     generation_manager = GenerationManager(database, log, signals, engine, process=process, config=config)
-    limits = open_limits(settings, metrics, stack, many_users=bool(host.identities_of) or settings.auth != "local")
     services = Services(
         database=database,
         log=log,
@@ -249,10 +251,10 @@ def _measure(services: Services, metrics: Metrics, stack: AsyncExitStack) -> Non
     stack.callback(metrics.registry.unregister, state_collector)
 
 
-def _config(settings: Settings, metrics: Metrics, *, alone: bool) -> EngineConfig:
+def _config(settings: Settings, metrics: Metrics, plans: Plans, *, alone: bool) -> EngineConfig:
     prices = Prices(settings.prices)
     server_budget = ServerBudget(settings.server_monthly_budget_usd, settings.server_daily_budget_usd)
-    budget = Budget(settings.monthly_budget_usd, prices, settings.daily_tokens, server_budget)
+    budget = Budget(settings.monthly_budget_usd, prices, settings.daily_tokens, server_budget, plans)
     bounds = bounds_of(settings)
     return EngineConfig(prices, budget, settings.prompt_caching, settings.lease_seconds, alone, bounds, metrics)
 
@@ -325,7 +327,7 @@ async def _identities(settings: Settings, database: Database) -> IdentityProvide
         return OidcAuth(database, issuer=issuer, audience=audience)
     async with database.write() as session:
         user = await accounts.get_or_create(session, LOCAL_USER)
-    return SingleUserAuth(viewer_of(user))
+    return SingleUserAuth(viewer_of(user), database if settings.plans else None)
 
 
 async def _answers(check: Awaitable[None]) -> bool:

@@ -252,6 +252,17 @@ class SettingFields(BaseSettings):
         json_schema_extra=_documented("a file", default="the table in `src/tertulia/billing/prices.py`"),
     )
 
+    plans: str | None = Field(
+        default=None,
+        description="A TOML file of plans: named sets of the limits of users, and of the models and tools that they "
+        "may use. See [Plans and limits](plans.md).",
+        json_schema_extra=_documented("a file"),
+    )
+    plan_claim: str = Field(
+        default="plan",
+        description="The claim of a token, or of the viewer that `authenticate` returns, that names the user's plan.",
+        examples=["https://example.com/plan"],
+    )
     rate_limit: str | None = Field(
         default=None,
         description=f"Messages; a number alone is per minute. {NOT_IN_LOCAL}",

@@ -80,6 +80,7 @@ class Settings(SettingFields):
         "max_concurrent_generations",
         "max_sockets_per_user",
         "daily_tokens",
+        "plans",
         "retention_days",
         "audit_days",
         "otel_exporter_otlp_endpoint",
@@ -231,6 +232,7 @@ def load_settings() -> Settings:
     check_tools(settings)
     check_hooks(settings)
     check_webhooks(settings)
+    check_plans(settings)
     return settings
 
 
@@ -265,6 +267,14 @@ def check_webhooks(settings: Settings) -> None:
         from tertulia.server.outbox.opening import endpoints_of
 
         endpoints_of(settings)
+
+
+def check_plans(settings: Settings) -> None:
+    """Raise WrongSetting if the plans of the settings are wrong."""
+    if settings.plans is not None:
+        from tertulia.server.plan_file import check_plans
+
+        check_plans(settings)
 
 
 def secret_of(settings: Settings) -> str:

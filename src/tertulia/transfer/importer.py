@@ -72,7 +72,7 @@ async def import_file(context: Context, file: Path) -> Imported:
         InvalidInput: A conversation is not valid. Nothing is stored.
         RateLimited: The file exceeds the viewer's upload limit.
     """
-    await context.services.limits.check_upload(context.viewer.user_id, await asyncio.to_thread(unpacked_size, file))
+    await context.limits.check_upload(context.viewer.user_id, await asyncio.to_thread(unpacked_size, file))
     await context.models.list()
     with tempfile.TemporaryDirectory(prefix="tertulia-") as folder:
         async for batch in _batches(file, Path(folder), context.models.default_id):

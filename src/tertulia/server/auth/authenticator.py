@@ -81,7 +81,8 @@ class Authenticator:
         if admitted.identity.expires_at is not None and admitted.identity.expires_at <= datetime.now(UTC):
             return False
         try:
-            await self._identities.of(admitted.credentials)
+            identity = await self._identities.of(admitted.credentials)
+            admitted.context.set_viewer(identity.viewer)
         except Unauthenticated:
             return False
         except (*DATABASE_ERRORS, Unavailable) as error:

@@ -214,7 +214,7 @@ def _is_followed(method: str, document: AdmittedDocument, *, streams: bool) -> b
 async def _admit(request: Request, authenticator: Authenticator) -> Authenticated:
     try:
         admitted = await authenticator.admit(request)
-        await admitted.context.services.limits.check_request(admitted.context.viewer.user_id)
+        await admitted.context.limits.check_request(admitted.context.viewer.user_id)
     except Unauthenticated as error:
         raise RequestRefused(401, error.message, code="UNAUTHENTICATED", **challenge(error)) from None
     except Unavailable as unavailable:
@@ -232,7 +232,7 @@ async def _with_slot(results: AsyncGenerator[bytes], context: Context) -> AsyncG
     """Reserve one of the viewer's connection slots for a stream; raise RequestRefused if all are in use."""
     stack = AsyncExitStack()
     try:
-        await stack.enter_async_context(context.services.limits.connection_slot(context.viewer.user_id))
+        await stack.enter_async_context(context.limits.connection_slot(context.viewer.user_id))
     except RateLimited as limited:
         raise _too_many(limited) from None
 

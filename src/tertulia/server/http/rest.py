@@ -119,9 +119,7 @@ def rest_router(admit: Callable[[Request], Awaitable[Authenticated]]) -> APIRout
         async with AsyncExitStack() as stack:
             try:
                 # Before the message is stored, so that a refused request has no effect.
-                await stack.enter_async_context(
-                    request_context.services.limits.connection_slot(request_context.viewer.user_id)
-                )
+                await stack.enter_async_context(request_context.limits.connection_slot(request_context.viewer.user_id))
             except RateLimited as limited:
                 return _refused(limited)
             payload = await _send(request_context, body, idempotency_key)
