@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from strawberry import UNSET
 
 from tertulia.claude.tracing import record_rating
-from tertulia.db import changes, generations, leases
-from tertulia.db.tables import ChangeKind, Generation, Message, Role, now
+from tertulia.db import changes, generations, leases, outbox
+from tertulia.db.tables import ChangeKind, Conversation, Generation, Message, Role, now
 from tertulia.json import Json
 from tertulia.resolvers.arguments import argument
 from tertulia.resolvers.context import Context, Info
@@ -77,10 +77,24 @@ async def rate_message(
         message.rating = None if values is None else {**values, "updated_at": now().isoformat()}
         generation = (await generations.of_messages(session, owner, [message.id])).get(message.id)
         await changes.record(session, owner, (ChangeKind.UPDATED, conversation.id, None))
+        await outbox.add(session, owner, "message.rated", _event(message, conversation, generation))
     context.changed()
     if input.rating is not None and generation is not None:
         await _record(context, input.rating, generation)
     return RatedMessage(message)
+
+
+def _event(message: Message, conversation: Conversation, generation: Generation | None) -> Json:
+    rating = message.rating or {}
+    return {
+        "conversation_id": conversation.id,
+        "generation_id": generation and generation.id,
+        "message_id": message.id,
+        "temporary": conversation.temporary,
+        "model": generation and generation.model,
+        "rating": rating.get("rating"),
+        "tags": rating.get("tags", []),
+    }
 
 
 async def _record(context: Context, rating: Rating, generation: Generation) -> None:

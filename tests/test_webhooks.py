@@ -36,6 +36,8 @@ from tertulia.server.outbox.webhooks import is_public
 Json = dict[str, Any]
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NEW_KEY = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+RATE = """mutation ($id: ID!) { rateMessage(
+  input: {messageId: $id, rating: GOOD, comment: "A secret plan", tags: ["funny"]}) { __typename } }"""
 DELETE = "mutation ($id: ID!) { deleteConversation(id: $id) { __typename } }"
 
 
@@ -104,10 +106,12 @@ def test_each_step_of_a_conversation_is_sent_once_in_order_and_signed(
     with serving(tmp_path, place, {"url": f"{receiver.address}/"}) as api:
         sent = api.send("My secret plan")
         api.follow(sent["generation"]["id"])
+        api.ask(RATE, id=sent["generation"]["message"]["id"])
         api.ask(DELETE, id=sent["conversation"]["id"])
-        wait_until(lambda: len(receiver.requests) >= 3, "three events")
-    assert receiver.types() == ["conversation.created", "generation.completed", "conversation.deleted"]
-    assert len({event["id"] for event in receiver.events()}) == 3
+        wait_until(lambda: len(receiver.requests) >= 4, "four events")
+    steps = ["conversation.created", "generation.completed", "message.rated", "conversation.deleted"]
+    assert receiver.types() == steps
+    assert len({event["id"] for event in receiver.events()}) == 4
     for _, headers, body in receiver.requests:
         event = Verifier(KEY).verify(body, headers)
         assert event["data"]["conversation_id"] == sent["conversation"]["id"]
@@ -115,8 +119,10 @@ def test_each_step_of_a_conversation_is_sent_once_in_order_and_signed(
         assert b"Ada" not in body
         with pytest.raises(WebhookVerificationError):
             Verifier(KEY).verify(body + b" ", headers)
-    completed = receiver.events()[1]["data"]
-    assert completed["generation_id"] == sent["generation"]["id"]
+    completed, rated = (event["data"] for event in receiver.events()[1:3])
+    assert completed["generation_id"] == rated["generation_id"] == sent["generation"]["id"]
+    assert (rated["message_id"], rated["rating"]) == (sent["generation"]["message"]["id"], "good")
+    assert rated["tags"] == ["funny"]
     assert completed["stop_reason"] == "end_turn"
     assert set(execute(place, "SELECT status, error FROM outbox")) == {("delivered", None)}
 
