@@ -6,6 +6,7 @@ import { answers, ask, check, numberedWords, finished, message, network, send, s
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAIAAAACUFjqAAAAEklEQVR4nGP4z8CAB+GTG8HSALfKY52fTcuYAAAAAElFTkSuQmCC", "base64");
 const TEXT_OF = "query ($id: ID!) { conversation(id: $id) { messages(last: 10) { edges { node { role text } } } } }";
+const RATINGS_OF = "query ($id: ID!) { conversation(id: $id) { messages(last: 10) { edges { node { rating { rating comment } } } } } }";
 
 const idOf = (page) => new URL(page.url()).searchParams.get("c");
 const entry = (page, title) => page.locator("nav li.entry").filter({ hasText: title }).first();
@@ -327,8 +328,27 @@ export const LOCAL = {
     await page.locator("li[data-target=true]").filter({ hasText: "axolotl" }).first().waitFor();
   },
 
-  async "an answer can be regenerated, and continued in a new conversation"({ page, address }) {
+  async "an answer can be rated with a comment, regenerated, and continued in a new conversation"({ page, address }) {
     await startConversation(page, address);
+    const button = (name) => finished(page, 1).getByRole("button", { name, exact: true });
+    const pressed = (name) => finished(page, 1).getByRole("button", { name, exact: true, pressed: true });
+    await button("Good answer").click();
+    await pressed("Good answer").waitFor();
+    await button("Bad answer").click();
+    await page.getByLabel("Comment (optional)").fill("It is too long.");
+    await audit(page, "comment");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await page.reload();
+    await pressed("Bad answer").waitFor();
+    check(await pressed("Good answer").count() === 0, "both buttons are pressed");
+    await audit(page, "rated answer");
+    const { conversation } = await ask(address, RATINGS_OF, { id: idOf(page) });
+    check(conversation.messages.edges[1].node.rating.comment === "It is too long.", "the comment is not stored");
+    await button("Bad answer").click();
+    await button("Bad answer").and(page.locator("[aria-pressed=false]")).waitFor();
     await page.getByRole("button", { name: "Regenerate answer" }).click();
     await page.getByText("2 / 2").waitFor();
     await finished(page, 1).waitFor();

@@ -100,6 +100,17 @@ export type MetadataFilter = {
   readonly contains: unknown;
 };
 
+export type RateMessageInput = {
+  readonly comment?: string | null | undefined;
+  readonly messageId: string | number;
+  readonly rating?: Rating | null | undefined;
+  readonly tags?: ReadonlyArray<string> | null | undefined;
+};
+
+export type Rating =
+  | 'BAD'
+  | 'GOOD';
+
 export type RegenerateMessageInput = {
   readonly idempotencyKey?: string | number | null | undefined;
   readonly messageId: string | number;
@@ -207,7 +218,7 @@ export type TurnFragment = { readonly id: string, readonly role: MessageRole, re
     | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
     | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
     | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
-  >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null };
+  >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null };
 
 export type EntryFragment = { readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly activeGeneration: { readonly id: string } | null };
 
@@ -248,7 +259,7 @@ export type ConversationQuery = { readonly conversation: { readonly systemPrompt
             | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
             | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
             | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
-          >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null } }>, readonly pageInfo: { readonly hasPreviousPage: boolean, readonly startCursor: string | null } }, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }, readonly options: { readonly maxTokens: number | null, readonly effort: Effort | null, readonly thinking: { readonly enabled: boolean } | null }, readonly tools: { readonly server: ReadonlyArray<string> | null, readonly client: ReadonlyArray<{ readonly name: string, readonly description: string, readonly inputSchema: unknown }> }, readonly activeGeneration: { readonly id: string } | null } | null };
+          >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null } }>, readonly pageInfo: { readonly hasPreviousPage: boolean, readonly startCursor: string | null } }, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }, readonly options: { readonly maxTokens: number | null, readonly effort: Effort | null, readonly thinking: { readonly enabled: boolean } | null }, readonly tools: { readonly server: ReadonlyArray<string> | null, readonly client: ReadonlyArray<{ readonly name: string, readonly description: string, readonly inputSchema: unknown }> }, readonly activeGeneration: { readonly id: string } | null } | null };
 
 export type EarlierQueryVariables = Exact<{
   id: string | number;
@@ -265,7 +276,7 @@ export type EarlierQuery = { readonly conversation: { readonly id: string, reado
             | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
             | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
             | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
-          >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null } }>, readonly pageInfo: { readonly hasPreviousPage: boolean, readonly startCursor: string | null } } } | null };
+          >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null } }>, readonly pageInfo: { readonly hasPreviousPage: boolean, readonly startCursor: string | null } } } | null };
 
 export type AccountQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -339,6 +350,17 @@ export type RegenerateMutation = { readonly regenerateMessage:
     | { readonly __typename: 'RateLimited', readonly message: string, readonly retryAfterSeconds: number }
     | { readonly __typename: 'SendMessagePayload', readonly conversation: { readonly id: string }, readonly userMessage: { readonly id: string }, readonly generation: { readonly id: string } }
     | { readonly __typename: 'SendRefused', readonly message: string }
+   };
+
+export type RateMutationVariables = Exact<{
+  input: RateMessageInput;
+}>;
+
+
+export type RateMutation = { readonly rateMessage:
+    | { readonly __typename: 'InvalidInput', readonly message: string }
+    | { readonly __typename: 'NotFound', readonly message: string }
+    | { readonly __typename: 'RatedMessage', readonly answer: { readonly id: string, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null } }
    };
 
 export type SelectBranchMutationVariables = Exact<{
@@ -559,6 +581,11 @@ export const TurnFragmentDoc = gql`
   leftOut {
     reason
     blocks
+  }
+  rating {
+    rating
+    comment
+    tags
   }
   siblings {
     id
@@ -819,6 +846,26 @@ export const RegenerateDocument = gql`
   }
 }
     ${SentFragmentDoc}` as unknown as DocumentNode<RegenerateMutation, RegenerateMutationVariables>;
+export const RateDocument = gql`
+    mutation Rate($input: RateMessageInput!) {
+  rateMessage(input: $input) {
+    __typename
+    ... on RatedMessage {
+      answer {
+        id
+        rating {
+          rating
+          comment
+          tags
+        }
+      }
+    }
+    ... on Error {
+      message
+    }
+  }
+}
+    ` as unknown as DocumentNode<RateMutation, RateMutationVariables>;
 export const SelectBranchDocument = gql`
     mutation SelectBranch($messageId: ID!) {
   selectBranch(messageId: $messageId) {
