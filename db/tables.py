@@ -212,6 +212,10 @@ class Generation(SQLModel, table=True):
     stop_requested: bool = False
     # The generation before it in the queue. Not a foreign key, because that generation may be deleted earlier.
     waits_for: UUID | None = None
+    # Whether it ends the generation that it waits for after that one's next round of tools (see db.steering).
+    steers: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    # Whether the user's next message ended it after a round of tools.
+    steered: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     model: str
     # The name of the plan with which it was requested; null for generations from before plans.
     plan: str | None = None

@@ -23,6 +23,7 @@ COPIED_FIELDS = (
     "model",
     "options",
     "sequence",
+    "steered",
     "stop_reason",
     "error",
     "prefix",

@@ -35,6 +35,7 @@ from tertulia.resolvers.errors import BadUserInput
 from tertulia.resolvers.replay import LogState, Phase, Replay, RowState, SnapshotReason, Source, plan_replay
 from tertulia.streams.events import (
     GenerationEvent,
+    GenerationSteered,
     GenerationStopped,
     TerminalEvent,
     ToolResultsRequired,
@@ -347,3 +348,9 @@ async def event_generation(info: Info, root: GenerationEvent) -> Generation:
     if generation is None:
         raise BadUserInput("generationId", DELETED)
     return generation
+
+
+async def steered_by(info: Info, root: GenerationSteered) -> Generation | None:
+    """The generation that answers the message. Null if it was deleted."""
+    context = info.context
+    return await context.retry(lambda: context.loaders.generations.load(root.steered_by))

@@ -22,6 +22,11 @@ class WhenBusy(StrEnum):
     REJECT = "reject"
     QUEUE = "queue"
     INTERRUPT = "interrupt"
+    STEER = "steer"
+
+
+QUEUED = (WhenBusy.QUEUE, WhenBusy.STEER)
+"""The values with which a message waits for the answer that is being written."""
 
 
 class Rating(StrEnum):

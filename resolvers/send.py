@@ -24,6 +24,7 @@ from tertulia.resolvers.errors import ConversationBusy, InvalidInput, NotFound
 from tertulia.resolvers.idempotency import Input, fingerprint, store_key
 from tertulia.resolvers.inputs import (
     MAX_TEXT,
+    QUEUED,
     EditMessage,
     RegenerateMessage,
     SendMessage,
@@ -162,9 +163,7 @@ async def _send(context: Context, input: Input, locate_turn: LocateTurn) -> Send
         try:
             return await _try_send(context, input, allowed, locate_turn)
         except ConversationBusy as busy:
-            waits_for_client = (
-                busy.generation.status is Status.AWAITING_TOOL_RESULTS and input.when_busy is not WhenBusy.QUEUE
-            )
+            waits_for_client = busy.generation.status is Status.AWAITING_TOOL_RESULTS and input.when_busy not in QUEUED
             if not waits_for_client and input.when_busy is not WhenBusy.INTERRUPT:
                 raise
             await context.generation_manager.stop(busy.generation.id)
@@ -258,6 +257,7 @@ async def _plan_send(
     if blocking is not None:
         # The process that ends the blocking generation claims this one.
         generation.waits_for = blocking.id
+        generation.steers = input.when_busy is WhenBusy.STEER
         return SendPlan(turn, answer, generation, work=None)
     await check_running(session, context)
     model = context.models.known(generation.model)
@@ -298,7 +298,7 @@ def _blocking_generation(unfinished: Sequence[Generation], turn: Turn, when_busy
     blocking = [generation for generation in unfinished if any_branch or generation.message_id in branch]
     if not blocking:
         return None
-    if when_busy is not WhenBusy.QUEUE:
+    if when_busy not in QUEUED:
         raise ConversationBusy(blocking[0])
     if len(queued) >= MAX_QUEUE:
         raise ConversationBusy(blocking[0], f"The queue of the conversation is full: {MAX_QUEUE} messages are waiting.")

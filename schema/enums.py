@@ -133,6 +133,8 @@ graphql_enum(
     QUEUE="Queue the message. Messages are answered in the order of arrival, and at most ten wait in a conversation. "
     "The status of the generation is QUEUED until it starts.",
     INTERRUPT="Stop all generations of the conversation, keep their text, and answer the new message.",
+    STEER="End the running generation as soon as a round of its tools has ended, and answer the message together with "
+    "the results of the tools: see `GenerationSteered`. If no round ends, the message waits as with QUEUE.",
 )
 graphql_enum(
     conversations.Order,

@@ -46,7 +46,7 @@ class NotFound(Error):
 class ConversationBusy(Error):
     """The conversation is already being answered. Follow `generation`, or retry with another `whenBusy`.
 
-    With `whenBusy: QUEUE`, this error means that ten messages are already queued.
+    With `whenBusy: QUEUE` or `STEER`, this error means that ten messages are already queued.
     """
 
     generation: Generation

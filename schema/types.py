@@ -147,6 +147,10 @@ class Generation(Node):
     model: Model = field(conversations.model)
     """The Claude model that writes the answer."""
     stop_reason: StopReason | None = field(_stop_reason)
+    steered: bool
+    """Whether a message with `whenBusy: STEER` ended the generation after a round of tools. Its status is STOPPED, and
+    the next message of the branch continues its work.
+    """
     usage: Usage | None = field(messages.usage)
     error: GenerationError | None = field(messages.error)
     events: Annotated["GenerationEventConnection", strawberry.lazy("tertulia.schema.events")] = field(follow.events)

@@ -113,7 +113,7 @@ def _has_all_conversations(api: Api, recorded: Recording) -> None:
 def _without_empty(value: Any) -> Any:
     if isinstance(value, dict):
         items = {name: _without_empty(item) for name, item in value.items()}
-        return {name: item for name, item in items.items() if item not in (None, [], {})}
+        return {name: item for name, item in items.items() if item not in (None, False, [], {})}
     return [_without_empty(item) for item in value] if isinstance(value, list) else value
 
 

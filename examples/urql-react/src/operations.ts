@@ -117,6 +117,7 @@ export type FollowSubscription = { readonly generationEvents:
     | { readonly __typename: 'GenerationCompleted', readonly sequence: number }
     | { readonly __typename: 'GenerationFailed', readonly sequence: number, readonly error: { readonly message: string } }
     | { readonly __typename: 'GenerationStarted', readonly sequence: number }
+    | { readonly __typename: 'GenerationSteered', readonly sequence: number }
     | { readonly __typename: 'GenerationStopped', readonly sequence: number }
     | { readonly __typename: 'MessageSnapshot', readonly sequence: number, readonly message: { readonly content: ReadonlyArray<
           | Block_CompactionBlock_Fragment

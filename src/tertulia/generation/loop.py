@@ -108,7 +108,7 @@ class GenerationLoop:
                         step = Step.END_ROUND
                     case Step.END_ROUND:
                         await self._rounds.end(active, work)
-                        if is_last_round:
+                        if is_last_round or active.steered_by is not None:
                             return
                         # `answer.rounds` counts only rounds with tool results. Claude can also pause without any.
                         is_last_round = bounds.are_reached(answer.rounds, answer.calls) or requests > bounds.rounds
@@ -193,6 +193,7 @@ def _span_of_answer(active: ActiveGeneration) -> Generator[None]:
         outcome = "completed"
         try:
             yield
+            outcome = "completed" if active.steered_by is None else "stopped"
         except asyncio.CancelledError:
             outcome = "interrupted" if active.ending is None else active.ending.name.lower()
             raise

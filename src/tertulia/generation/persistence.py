@@ -205,6 +205,7 @@ def calls_of(active: ActiveGeneration, payer: Payer, status: Status, prices: Pri
 def _columns(active: ActiveGeneration, status: Status, error: GenerationError | None) -> dict[str, Any]:
     answer = active.answer
     first_token = {"first_token_at": active.first_token_at} if active.first_token_at else {}
+    steered = {"steered": True} if active.ended_by_message is not None else {}
     left_out = {"left_out": dict(active.request.left_out)} if active.request and active.request.left_out else {}
     return {
         "status": status,
@@ -214,6 +215,7 @@ def _columns(active: ActiveGeneration, status: Status, error: GenerationError | 
         "request_id": answer.request_id or (error.request_id if error else None),
         "finished_at": now(),
         **first_token,
+        **steered,
         **left_out,
         **({"trace": active.trace} if active.trace else {}),
         "context_tokens": answer.context_tokens or (active.request.context_tokens if active.request else None),

@@ -158,6 +158,7 @@ class GenerationLine(Line):
     model: Name
     options: Options = Options()
     sequence: Count = 0
+    steered: Annotated[bool, Checked(strict=True)] = False
     stop_reason: Name | None = None
     error: ErrorLine | None = None
     request_id: Name | None = None

@@ -174,7 +174,8 @@ export type UpdateConversationInput = {
 export type WhenBusy =
   | 'INTERRUPT'
   | 'QUEUE'
-  | 'REJECT';
+  | 'REJECT'
+  | 'STEER';
 
 type Block_CompactionBlock_Fragment = { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number };
 
@@ -455,6 +456,7 @@ export type EventsSubscription = { readonly generationEvents:
     | { readonly __typename: 'GenerationCompleted', readonly sequence: number }
     | { readonly __typename: 'GenerationFailed', readonly sequence: number, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean } }
     | { readonly __typename: 'GenerationStarted', readonly sequence: number }
+    | { readonly __typename: 'GenerationSteered', readonly sequence: number }
     | { readonly __typename: 'GenerationStopped', readonly sequence: number }
     | { readonly __typename: 'MessageSnapshot', readonly sequence: number, readonly generation: { readonly id: string, readonly status: GenerationStatus }, readonly message: { readonly id: string, readonly content: ReadonlyArray<
           | { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number }
