@@ -154,6 +154,13 @@ async def remove(session: AsyncSession, owner: UUID, conversation_id: UUID) -> b
     return bool((await session.exec(delete(Conversation).where(mine))).rowcount)
 
 
+async def is_hidden(session: AsyncSession, owner: UUID, conversation_id: UUID) -> bool:
+    """Return whether the owner's conversation is hidden, because it is being deleted or imported."""
+    mine = and_(col(Conversation.owner_id) == owner, col(Conversation.id) == conversation_id)
+    query = select(Conversation.id).where(mine, col(Conversation.updated_at) == NEVER)
+    return (await session.exec(query)).one_or_none() is not None
+
+
 async def hide(session: AsyncSession, owner: UUID, conversation_id: UUID) -> bool:
     """Hide a conversation from all lists while it is being deleted. Return whether it exists.
 

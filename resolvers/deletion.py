@@ -55,7 +55,7 @@ async def delete_message(info: Info, id: Annotated[ID, argument("The id of the m
         await context.generation_manager.stop(generation.id)
     services = context.services
     deleter = ResourceDeleter(services.database, services.log, services.files)
-    await deleter.remove(owner, hidden_id, announce=False)
+    await deleter.remove(owner, hidden_id)
     return DeletedMessage(str(message.id), conversation)
 
 

@@ -51,14 +51,11 @@ class ResourceDeleter:
     stop: Callable[[UUID], Awaitable[None]] | None = None
     """Stops a generation before its user is deleted, so that its exact cost is billed, and not its reservation."""
 
-    async def remove(self, owner: UUID, conversation_id: UUID, *, announce: bool = True) -> bool:
-        """Delete a conversation of the owner. Return False if there is no such conversation.
-
-        If `announce` is false, the deletion is not recorded for `conversationChanges`.
-        """
+    async def remove(self, owner: UUID, conversation_id: UUID) -> bool:
+        """Delete a conversation of the owner. Return False if there is no such conversation."""
         async with self.database.write() as session:
             await leases.lock_owner(session, owner)
-            removed = await remove_part(session, owner, conversation_id, announce=announce)
+            removed = await remove_part(session, owner, conversation_id)
         if removed is None:
             return False
         await self.finish(removed, owner, conversation_id)
@@ -73,7 +70,7 @@ class ResourceDeleter:
                 return
             async with self.database.write() as session:
                 await leases.lock_owner(session, owner)
-                part = await remove_part(session, owner, conversation_id, announce=False)
+                part = await remove_part(session, owner, conversation_id)
 
     async def remove_user(self, user_id: UUID) -> dict[str, int] | None:
         """Delete a user with everything that belongs to them.
@@ -109,27 +106,26 @@ class ResourceDeleter:
         await self.files.discard(removed.blob_ids)
 
 
-async def remove_part(
-    session: AsyncSession, owner: UUID, conversation_id: UUID, *, announce: bool = True
-) -> DeletedResources | None:
+async def remove_part(session: AsyncSession, owner: UUID, conversation_id: UUID) -> DeletedResources | None:
     """Delete up to MESSAGES_AT_ONCE of the deepest messages of a conversation, and then the conversation itself.
 
-    A conversation that is only partly deleted is hidden from all lists.
+    A conversation that is only partly deleted is hidden from all lists. The change is recorded with the first part, and
+    not for a conversation that was hidden before, such as an interrupted import.
 
     Args:
         session: A transaction that writes, in which the owner is locked.
         owner: The conversation's owner.
         conversation_id: The conversation.
-        announce: Whether to record the deletion for `conversationChanges`. It must be recorded once.
 
     Returns:
         What was deleted; None if there is no such conversation.
     """
+    is_continued = await conversations.is_hidden(session, owner, conversation_id)
     if not await conversations.hide(session, owner, conversation_id):
         return None
     deepest = await messages.deepest(session, conversation_id, MESSAGES_AT_ONCE)
     generation_ids = await messages.remove(session, deepest) if deepest else []
-    if announce:
+    if not is_continued:
         await changes.record(session, owner, (ChangeKind.DELETED, conversation_id, None))
     if len(deepest) == MESSAGES_AT_ONCE:
         return DeletedResources(generation_ids, [], finished=False)
