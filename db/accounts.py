@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from tertulia.db import spending
+from tertulia.db import outbox, spending
 from tertulia.db.database import Database
 from tertulia.db.identities import Action, AuditEntry, PersonalToken, SignIn
 from tertulia.db.inserting import insert
@@ -249,6 +249,7 @@ async def remove_user(session: AsyncSession, user_id: UUID) -> bool:
     """Delete a user with all their data, including their audit log. Return whether the user existed."""
     await spending.settle_all(session, user_id)
     await session.exec(delete(AuditEntry).where(col(AuditEntry.user_id) == user_id))
+    await outbox.remove_finished(session, user_id)
     return bool((await session.exec(delete(User).where(col(User.id) == user_id))).rowcount)
 
 

@@ -13,7 +13,23 @@ from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 import sqlalchemy
-from sqlalchemy import JSON, Enum, Index, String, and_, bindparam, case, delete, func, insert, or_, text, update
+from sqlalchemy import (
+    JSON,
+    Enum,
+    Index,
+    String,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    or_,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import aliased
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -97,9 +113,9 @@ class DisabledSubscriber(SQLModel, table=True):
     disabled_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, nullable=False)
 
 
-_OUTBOX, _DISABLED = METADATA.tables["outbox"], METADATA.tables["outbox_disabled"]
+OUTBOX, DISABLED = METADATA.tables["outbox"], METADATA.tables["outbox_disabled"]
 _MESSAGES = METADATA.tables["messages"]
-_INSERT = insert(_OUTBOX)
+_INSERT = insert(OUTBOX)
 _SUBJECT = select(User.subject).where(User.id == bindparam("owner"))
 _GENERATION = (
     select(Generation, Conversation.owner_id, Conversation.temporary)
@@ -107,11 +123,18 @@ _GENERATION = (
     .where(Generation.id == bindparam("generation"))
     .execution_options(populate_existing=True)
 )
-_TAKEN_BY = and_(
-    _OUTBOX.c.id == bindparam("delivered"),
-    _OUTBOX.c.claim == bindparam("by"),
-    _OUTBOX.c.status == DeliveryStatus.PENDING,
+_PENDING = literal_column("'pending'", String)
+"""The status as a literal: a query with a parameter could not use the indexes of the pending events."""
+_POSTPONED = (
+    sqlalchemy.select(OUTBOX.c.subscriber, func.max(OUTBOX.c.due_at))
+    .where(
+        OUTBOX.c.conversation_id == bindparam("conversation"),
+        OUTBOX.c.status == _PENDING,
+        OUTBOX.c.claim.is_(None),
+    )
+    .group_by(OUTBOX.c.subscriber)
 )
+_CLAIMED = and_(OUTBOX.c.id == bindparam("delivered"), OUTBOX.c.claim == bindparam("by"), OUTBOX.c.status == _PENDING)
 
 
 async def add(session: AsyncSession, owner: UUID, event: str, data: Json) -> None:
@@ -129,22 +152,27 @@ async def add(session: AsyncSession, owner: UUID, event: str, data: Json) -> Non
     subscribers = _subscribers(session).get(event, ())
     if not subscribers:
         return
-    conversation_id, created = data.get("conversation_id"), now()
+    created = now()
+    conversation_id = None if data.get("conversation_id") is None else UUID(str(data["conversation_id"]))
     connection = await session.connection()
     subject = (await connection.execute(_SUBJECT, {"owner": owner})).scalar_one_or_none()
     facts = {name: str(value) if isinstance(value, UUID) else value for name, value in data.items()}
     values: Json = {
         "event": event,
         "owner_id": owner,
-        "conversation_id": UUID(str(conversation_id)) if conversation_id is not None else None,
+        "conversation_id": conversation_id,
         "data": {"user_id": str(owner), "user_subject": subject} | facts,
         "status": DeliveryStatus.PENDING,
         "attempts": 0,
-        "due_at": created,
         "give_up_at": created + DELIVERED_FOR,
         "created_at": created,
     }
-    rows = [{**values, "id": new_id(), "subscriber": subscriber} for subscriber in subscribers]
+    # An event that waits for an earlier one is due with it, so that claims skip it until then.
+    postponed = {row[0]: row[1] for row in await connection.execute(_POSTPONED, {"conversation": conversation_id})}
+    rows = [
+        {**values, "id": new_id(), "subscriber": name, "due_at": max(created, postponed.get(name, created))}
+        for name in subscribers
+    ]
     await connection.execute(_INSERT, rows)
 
 
@@ -219,14 +247,14 @@ async def claim(session: AsyncSession, subscriber: str, until: datetime, most: i
             earlier.conversation_id == OutboxEvent.conversation_id,
             earlier.subscriber == OutboxEvent.subscriber,
             col(earlier.id) < col(OutboxEvent.id),
-            col(earlier.status) == DeliveryStatus.PENDING,
+            col(earlier.status) == _PENDING,
         )
         .exists()
     )
     query = (
         select(OutboxEvent.id)
         .where(*_pending(subscriber), col(OutboxEvent.due_at) <= now(), ~is_blocked)
-        .order_by(col(OutboxEvent.due_at))
+        .order_by(col(OutboxEvent.due_at), col(OutboxEvent.id))
         .limit(most)
         .with_for_update(skip_locked=True, of=OutboxEvent)
     )
@@ -234,11 +262,10 @@ async def claim(session: AsyncSession, subscriber: str, until: datetime, most: i
     if not ids:
         return []
     token = uuid4()
-    values = {"claim": token, "due_at": until, "attempts": _OUTBOX.c.attempts + 1}
-    await session.exec(update(_OUTBOX).where(_OUTBOX.c.id.in_(ids)).values(**values))
-    events = (
-        await session.exec(select(OutboxEvent).where(OutboxEvent.claim == token).order_by(col(OutboxEvent.id)))
-    ).all()
+    values = {"claim": token, "due_at": until, "attempts": OUTBOX.c.attempts + 1}
+    await session.exec(update(OUTBOX).where(OUTBOX.c.id.in_(ids)).values(**values))
+    claimed = select(OutboxEvent).where(col(OutboxEvent.id).in_(ids)).order_by(col(OutboxEvent.id))
+    events = (await session.exec(claimed)).all()
     return [
         Delivery(row.id, token, row.event, row.data, row.created_at, row.attempts, row.give_up_at) for row in events
     ]
@@ -251,14 +278,28 @@ async def finish(session: AsyncSession, delivery: Delivery, error: str | None = 
 
 
 async def postpone(session: AsyncSession, delivery: Delivery, error: str, due_at: datetime) -> None:
-    """Store that an attempt failed, and when the next one is due, unless the claim was lost."""
-    await _store(session, delivery, {"error": error, "due_at": due_at, "claim": None})
+    """Store that an attempt failed, and when the next one is due, unless the claim was lost.
+
+    The events that wait for this one are due with it.
+    """
+    if not await _store(session, delivery, {"error": error, "due_at": due_at, "claim": None}):
+        return
+    event = aliased(OutboxEvent)
+    same = select(event.conversation_id, event.subscriber).where(event.id == delivery.id).subquery()
+    waiting = and_(
+        OUTBOX.c.conversation_id == same.c.conversation_id,
+        OUTBOX.c.subscriber == same.c.subscriber,
+        OUTBOX.c.status == _PENDING,
+        OUTBOX.c.claim.is_(None),
+    )
+    await session.exec(update(OUTBOX).where(waiting).values(due_at=due_at))
 
 
 async def disable(session: AsyncSession, subscriber: str) -> None:
     """Disable a subscriber. Its pending events fail."""
-    if not await _is_disabled(session, subscriber):
-        await session.exec(insert(_DISABLED).values(subscriber=subscriber, disabled_at=now()))
+    adding = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
+    values = {"subscriber": subscriber, "disabled_at": now()}
+    await session.exec(adding(DISABLED).values(values).on_conflict_do_nothing())
     await _fail_pending(session, subscriber)
 
 
@@ -266,19 +307,20 @@ async def expire(session: AsyncSession) -> int:
     """Mark the pending events as failed that no process delivers and whose time is over. Return their number."""
     current_time = now()
     over = and_(
-        _OUTBOX.c.status == DeliveryStatus.PENDING,
-        _OUTBOX.c.give_up_at <= current_time,
-        or_(_OUTBOX.c.claim.is_(None), _OUTBOX.c.due_at <= current_time),
+        # An index finds the events that have not ended.
+        OUTBOX.c.finished_at.is_(None),
+        OUTBOX.c.give_up_at <= current_time,
+        or_(OUTBOX.c.claim.is_(None), OUTBOX.c.due_at <= current_time),
     )
-    error = func.coalesce(_OUTBOX.c.error, "No server with this subscriber was running.")
+    error = func.coalesce(OUTBOX.c.error, "No server with this subscriber was running.")
     values = {"status": DeliveryStatus.FAILED, "finished_at": current_time, "claim": None, "error": error}
-    return (await session.exec(update(_OUTBOX).where(over).values(**values))).rowcount
+    return (await session.exec(update(OUTBOX).where(over).values(**values))).rowcount
 
 
 async def trim(session: AsyncSession, most: int) -> int:
     """Delete up to `most` events that have ended longer than `KEPT` ago. Return their number."""
-    old = sqlalchemy.select(_OUTBOX.c.id).where(_OUTBOX.c.finished_at < now() - KEPT).limit(most)
-    return (await session.exec(delete(_OUTBOX).where(_OUTBOX.c.id.in_(old)))).rowcount
+    old = sqlalchemy.select(OUTBOX.c.id).where(OUTBOX.c.finished_at < now() - KEPT).limit(most)
+    return (await session.exec(delete(OUTBOX).where(OUTBOX.c.id.in_(old)))).rowcount
 
 
 async def text_of(session: AsyncSession, message_id: UUID) -> str | None:
@@ -290,85 +332,16 @@ async def text_of(session: AsyncSession, message_id: UUID) -> str | None:
     return "".join(block.get("text", "") for block in content if block.get("type") == "text")
 
 
-@dataclass(frozen=True, slots=True)
-class SubscriberState:
-    """The number of a subscriber's events by status, and when the oldest pending one was stored."""
-
-    pending: int = 0
-    delivered: int = 0
-    failed: int = 0
-    oldest_pending: datetime | None = None
-    disabled_at: datetime | None = None
+async def remove_finished(session: AsyncSession, owner: UUID) -> None:
+    """Delete the events of a user who is deleted, except those that are still to be delivered."""
+    await session.exec(delete(OUTBOX).where(OUTBOX.c.owner_id == owner, OUTBOX.c.finished_at.is_not(None)))
 
 
-async def states(session: AsyncSession) -> dict[str, SubscriberState]:
-    """Return the states of all subscribers that have events or are disabled, by name."""
-    is_pending = _OUTBOX.c.status == DeliveryStatus.PENDING
-    query = sqlalchemy.select(
-        _OUTBOX.c.subscriber,
-        *(func.sum(case((_OUTBOX.c.status == status, 1), else_=0)).label(status.value) for status in DeliveryStatus),
-        func.min(case((is_pending, _OUTBOX.c.created_at))).label("oldest_pending"),
-    ).group_by(_OUTBOX.c.subscriber)
-    connection = await session.connection()
-    subscribers: dict[str, SubscriberState] = {}
-    for row in await connection.execute(sqlalchemy.select(_DISABLED)):
-        subscribers[row.subscriber] = SubscriberState(disabled_at=row.disabled_at)
-    for row in await connection.execute(query):
-        disabled_at = subscribers.get(row.subscriber, SubscriberState()).disabled_at
-        subscribers[row.subscriber] = SubscriberState(
-            row.pending, row.delivered, row.failed, row.oldest_pending, disabled_at
-        )
-    return subscribers
-
-
-async def failures(session: AsyncSession, most: int) -> Sequence[OutboxEvent]:
-    """Return events that have failed, or whose last attempt has, newest first."""
-    query = select(OutboxEvent).where(
-        col(OutboxEvent.status) != DeliveryStatus.DELIVERED, col(OutboxEvent.error).is_not(None)
-    )
-    return (await session.exec(query.order_by(col(OutboxEvent.id).desc()).limit(most))).all()
-
-
-async def retry(session: AsyncSession, subscriber: str | None = None, event_id: UUID | None = None) -> int:
-    """Make events due that have failed or wait for their next attempt, and enable their subscribers.
-
-    Args:
-        session: A transaction that writes.
-        subscriber: The subscriber; None for all.
-        event_id: The event; None for all.
-
-    Returns:
-        The number of the events.
-    """
-    current_time = now()
-    wanted = [
-        or_(
-            _OUTBOX.c.status == DeliveryStatus.FAILED,
-            and_(_OUTBOX.c.status == DeliveryStatus.PENDING, _OUTBOX.c.claim.is_(None)),
-        )
-    ]
-    if subscriber is not None:
-        wanted.append(_OUTBOX.c.subscriber == subscriber)
-    if event_id is not None:
-        wanted.append(_OUTBOX.c.id == event_id)
-    values = {
-        "status": DeliveryStatus.PENDING,
-        "attempts": 0,
-        "due_at": current_time,
-        "give_up_at": current_time + DELIVERED_FOR,
-        "finished_at": None,
-    }
-    retried = await session.exec(update(_OUTBOX).where(*wanted).values(**values).returning(_OUTBOX.c.subscriber))
-    names = [name for (name,) in retried.all()]
-    enabled = set(names) if subscriber is None else {subscriber}
-    await session.exec(delete(_DISABLED).where(_DISABLED.c.subscriber.in_(enabled)))
-    return len(names)
-
-
-async def _store(session: AsyncSession, delivery: Delivery, values: Json) -> None:
+async def _store(session: AsyncSession, delivery: Delivery, values: Json) -> bool:
+    """Change a claimed event. Return False if the claim was lost."""
     connection = await session.connection()
     parameters = {"delivered": delivery.id, "by": delivery.claim}
-    await connection.execute(update(_OUTBOX).where(_TAKEN_BY).values(**values), parameters)
+    return bool((await connection.execute(update(OUTBOX).where(_CLAIMED).values(**values), parameters)).rowcount)
 
 
 async def _is_disabled(session: AsyncSession, subscriber: str) -> bool:
@@ -383,8 +356,8 @@ async def _fail_pending(session: AsyncSession, subscriber: str) -> None:
         "finished_at": now(),
         "claim": None,
     }
-    await session.exec(update(_OUTBOX).where(*_pending(subscriber)).values(**values))
+    await session.exec(update(OUTBOX).where(*_pending(subscriber)).values(**values))
 
 
 def _pending(subscriber: str) -> tuple[Any, Any]:
-    return col(OutboxEvent.subscriber) == subscriber, col(OutboxEvent.status) == DeliveryStatus.PENDING
+    return col(OutboxEvent.subscriber) == subscriber, col(OutboxEvent.status) == _PENDING

@@ -3,29 +3,30 @@
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Generator
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from client import Api, wait_until
 from conftest import SECRET
-from faults import DICE, ROUNDS, CountingClaude, Server, counting
+from faults import ROUNDS, CountingClaude, Server, counting
 from running import execute, running, settings, tertulia
 from scripted import Gate, Reply, says, scripted
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tertulia import Answer, Tertulia, hook
-from tertulia.cli.users import CommandError
+from tertulia.cli.users import CommandError, remove
 from tertulia.cli.webhooks import list_webhooks, retry_webhooks, send_test
 from tertulia.db.database import Database
 from tertulia.server.outbox import delivery
@@ -220,7 +221,10 @@ def test_private_addresses_are_refused_when_the_connection_is_opened(
             for host in ("10.0.0.1", "192.168.1.1", "172.16.0.1", "169.254.169.254", "127.0.0.1", "0.0.0.0")
         ),
         *((host, False) for host in ("100.64.0.1", "224.0.0.1", "::1", "fe80::1%eth0", "fc00::1", "::ffff:10.0.0.1")),
-        *((host, False) for host in ("64:ff9b::a00:1", "2002:a00:1::1", "::")),
+        *(
+            (host, False)
+            for host in ("64:ff9b::a00:1", "2002:a00:1::1", "::", "::a00:1", "fec0::1", "64:ff9b:1::a00:1")
+        ),
     ],
 )
 def test_only_public_addresses_are_accepted(host: str, public: object) -> None:
@@ -241,10 +245,85 @@ def test_an_endpoint_that_is_gone_receives_nothing_until_it_is_enabled(
         api.answer("Hello again")
         wait_until(lambda: not execute(place, pending), "the end of all events")
         assert len(receiver.requests) == 1
-        assert asyncio.run(retry_webhooks(configuration, "shop", None)).startswith("4 events")
+        assert asyncio.run(retry_webhooks(configuration, "shop", None)).startswith(
+            "The running servers deliver 4 events"
+        )
         wait_until(lambda: len(receiver.requests) == 5, "the events that have failed")
         wait_until(lambda: not execute(place, pending), "the end of all events")
         assert "0 pending, 4 delivered, 0 failed" in asyncio.run(list_webhooks(configuration))
+
+
+def test_an_event_is_delivered_although_the_body_of_the_response_never_ends(
+    tmp_path: Path, place: Json, receiver: Receiver
+) -> None:
+    ended = threading.Event()
+
+    async def body() -> AsyncGenerator[bytes]:
+        while not ended.is_set():
+            yield b"x" * 65_536
+            await asyncio.sleep(0)
+
+    receiver.respond = lambda path, event: StreamingResponse(body())
+    with serving(tmp_path, place, {"url": receiver.address}) as api:
+        api.answer("Hello")
+        delivered = "SELECT id FROM outbox WHERE status = 'delivered' AND attempts = 1"
+        wait_until(lambda: len(execute(place, delivered)) == 2, "both events")
+        ended.set()
+
+
+def test_events_that_wait_for_an_earlier_one_are_not_due_before_it(
+    tmp_path: Path, place: Json, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def delay_after(_attempts: int) -> float:
+        return 1000.0
+
+    monkeypatch.setattr(delivery, "delay_after", delay_after)
+    receiver.respond = lambda path, event: Response(status_code=500)
+    with serving(tmp_path, place, {"url": receiver.address}) as api:
+        sent = api.send("Hello")
+        wait_until(lambda: execute(place, "SELECT id FROM outbox WHERE error IS NOT NULL"), "an attempt")
+        api.follow(sent["generation"]["id"])
+        api.follow(api.send("And now?", conversationId=sent["conversation"]["id"])["generation"]["id"])
+        due = execute(place, "SELECT due_at FROM outbox")
+    assert len(due) == 3
+    assert len(set(due)) == 1
+    assert len(receiver.requests) == 1
+
+
+def test_a_server_that_shuts_down_waits_for_its_deliveries(tmp_path: Path, place: Json, receiver: Receiver) -> None:
+    arrived, closing = threading.Event(), threading.Event()
+
+    def respond(path: str, event: Json) -> Response:
+        arrived.set()
+        closing.wait(20)
+        return Response(status_code=204)
+
+    receiver.respond = respond
+    close = delivery.Courier.close
+
+    async def note_close(courier: delivery.Courier) -> None:
+        closing.set()
+        await close(courier)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delivery.Courier, "close", note_close)
+        with serving(tmp_path, place, {"url": receiver.address, "events": ["conversation.created"]}) as api:
+            api.answer("Hello")
+            assert arrived.wait(20)
+    assert execute(place, "SELECT status FROM outbox") == [("delivered",)]
+
+
+def test_the_events_of_a_deleted_user_are_deleted_once_they_are_delivered(
+    tmp_path: Path, place: Json, receiver: Receiver
+) -> None:
+    with serving(tmp_path, place, {"url": receiver.address}) as api:
+        api.answer("Hello")
+        pending = "SELECT id FROM outbox WHERE status = 'pending'"
+        wait_until(lambda: not execute(place, pending), "the delivery of all events")
+    ((name,),) = execute(place, "SELECT name FROM users")
+    configuration = settings(tmp_path, **place, webhooks=str(tmp_path / "webhooks.yaml"))
+    asyncio.run(remove(configuration, name))
+    assert execute(place, "SELECT event, status FROM outbox") == [("conversation.deleted", "pending")]
 
 
 def test_an_event_has_failed_after_a_day_and_is_deleted_after_a_week(
@@ -320,6 +399,8 @@ def test_a_test_event_reports_the_response_of_the_endpoint(tmp_path: Path, place
         ("- url: [", "line 1: "),
         ("url: https://a.example", "must be a list of endpoints"),
         ("- {url: ftp://a.example, secret: KEY, events: [message.rated]}", "endpoint 1: url: must be an address"),
+        ("- {url: https://a.example:x, secret: KEY, events: [message.rated]}", "endpoint 1: url: must be an address"),
+        ("- {url: https://a:b@a.example, secret: KEY, events: [message.rated]}", "url: must not contain a user name"),
         ("- {url: https://a.example, secret: short, events: [message.rated]}", "endpoint 1: secret: must be `whsec_`"),
         (
             "- {url: https://a.example, secret: KEY, events: [message.sent]}",
@@ -331,7 +412,7 @@ def test_a_test_event_reports_the_response_of_the_endpoint(tmp_path: Path, place
             "- {url: https://a.example, secret: '${NO_SUCH_SECRET}', events: [message.rated]}",
             "NO_SUCH_SECRET is not set",
         ),
-        ("[ONE, ONE]", "two endpoints are called https://a.example"),
+        ("[ONE, ONE]", "two endpoints are called a.example"),
     ],
 )
 def test_a_wrong_file_is_explained_in_one_line(tmp_path: Path, text: str, message: str) -> None:
@@ -349,57 +430,115 @@ def _let_time_pass(place: Json, condition: str = "true") -> None:
     execute(place, f"UPDATE outbox SET due_at = '2026-01-01 00:00:00' WHERE status = 'pending' AND {condition}")
 
 
-def _has_delivered_all(place: Json) -> bool:
-    _let_time_pass(place, "claim IS NULL")
-    unfinished = "SELECT id FROM generations WHERE status IN ('queued', 'running')"
-    return not execute(place, unfinished) and not execute(place, "SELECT id FROM outbox WHERE status = 'pending'")
-
-
-def _has_received(receiver: Receiver, number: int) -> bool:
-    return len(receiver.requests) >= number
-
-
 @pytest.fixture
 def claude() -> Generator[CountingClaude]:
     with counting(pace=0) as counting_claude:
         yield counting_claude
 
 
+class Held:
+    """Accepts three events, and keeps all later ones without a response until it is released."""
+
+    def __init__(self) -> None:
+        self.holds, self.released = threading.Event(), threading.Event()
+        self._accepted = 0
+
+    def respond(self, path: str, event: Json) -> Response:
+        self._accepted += 1
+        if self._accepted > 3:
+            self.holds.set()
+            self.released.wait(30)
+        return Response(status_code=204)
+
+
+HOOKS = """
+from pathlib import Path
+from time import sleep
+from tertulia import Answer, hook
+
+@hook(timeout=30, on_error="refuse")
+def after_answer(answer: Answer) -> None:
+    with Path("answers.txt").open("a") as file:
+        file.write(f"{answer.generation_id}\\n")
+    while Path("hold").exists() and len(Path("answers.txt").read_text().split()) > 3:
+        sleep(0.01)
+"""
+
+
 @pytest.mark.both
 def test_no_event_is_lost_when_servers_are_killed_while_they_deliver(
     tmp_path: Path, place: Json, receiver: Receiver, claude: CountingClaude
 ) -> None:
-    attempts = iter(range(1_000_000))
-
-    def respond(path: str, event: Json) -> Response:
-        return Response(status_code=500 if next(attempts) % 5 == 4 else 204)
-
-    receiver.respond = respond
-    more = {"TERTULIA_WEBHOOKS": configured(tmp_path, {"url": f"{receiver.address}/"})}
-    answers: dict[str, str] = {}
+    (tmp_path / "my_hooks.py").write_text(HOOKS)
+    hold, answers = tmp_path / "hold", tmp_path / "answers.txt"
+    webhooks = configured(tmp_path, {"url": f"{receiver.address}/"})
+    more = {"TERTULIA_WEBHOOKS": webhooks, "TERTULIA_HOOKS": "my_hooks"}
+    sent: set[str] = set()
     with ExitStack() as stack:
-        for _ in range(2 * ROUNDS):
-            count = 2 if "redis_url" in place else 1
-            servers = [Server(tmp_path, place, claude, **more) for _ in range(count)]
-            for server in servers:
-                stack.callback(server.close)
-            for server in servers:
-                api = server.ready()
-                for number in range(3):
-                    sent = api.send(f"Hello {number}")
-                    answers[sent["generation"]["id"]] = sent["conversation"]["id"]
-            wanted = len(receiver.requests) + DICE.randint(1, 4)
-            wait_until(partial(_has_received, receiver, wanted), "some attempts")
+
+        def start() -> Server:
+            server = Server(tmp_path, place, claude, **more)
+            stack.callback(server.close)
+            return server
+
+        for _ in range(ROUNDS):
+            servers = [start() for _ in range(2 if "redis_url" in place else 1)]
+            held = Held()
+            stack.callback(held.released.set)
+            receiver.respond = held.respond
+            called = len(_lines(answers))
+            hold.touch()
+            apis = [server.ready() for server in servers]
+            sent |= {api.send(f"Hello {number}")["generation"]["id"] for api in apis for number in range(4)}
+            assert held.holds.wait(30)
+            wait_until(lambda: len(_lines(answers)) > called + 3, "calls of the hook")  # noqa: B023 - called at once
             for server in servers:
                 server.kill()
+            held.released.set()
+            hold.unlink()
             _let_time_pass(place)
-        last = Server(tmp_path, place, claude, **more)
-        stack.callback(last.close)
-        last.ready()
-        wait_until(partial(_has_delivered_all, place), "all events", 120)
-    delivered = receiver.events()
-    ended = {event["data"]["generation_id"] for event in delivered if event["type"].startswith("generation.")}
-    assert ended == set(answers)
-    created = {event["data"]["conversation_id"] for event in delivered if event["type"] == "conversation.created"}
-    assert created == set(answers.values())
-    assert execute(place, "SELECT id FROM outbox WHERE status <> 'delivered'") == []
+        receiver.respond = lambda path, event: Response(status_code=204)
+        start().ready()
+        unfinished = "SELECT id FROM generations WHERE status IN ('queued', 'running')"
+        pending = "SELECT id FROM outbox WHERE status = 'pending'"
+        wait_until(lambda: not execute(place, unfinished) and not execute(place, pending), "all events", 60)
+    deliveries = Counter(event["id"] for event in receiver.events())
+    calls = Counter(_lines(answers))
+    stored = execute(place, "SELECT id, event, subscriber FROM outbox WHERE status = 'delivered'")
+    ids = {str(UUID(str(id))) for id, _, subscriber in stored if subscriber != "hook:after_answer"}
+    assert set(deliveries) == ids
+    assert set(calls) == sent
+    kinds = Counter("created" if event == "conversation.created" else "ended" for _, event, _ in stored)
+    assert kinds == {"created": len(sent), "ended": 2 * len(sent)}
+    for what, counts in (("Webhooks", deliveries), ("Hook", calls)):
+        repeated = sum(count > 1 for count in counts.values())
+        assert repeated
+        print(f"{what}: {len(counts)} delivered, {repeated} of them more than once, 0 lost")
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text().split() if file.exists() else []
+
+
+@pytest.mark.joined
+def test_replicas_deliver_each_event_once_at_a_time(tmp_path: Path, place: Json, receiver: Receiver) -> None:
+    together = threading.Barrier(delivery.AT_ONCE + 1, timeout=20)
+
+    def respond(path: str, event: Json) -> Response:
+        # More events than one replica delivers at once: both replicas are delivering.
+        if event["type"] == "conversation.created":
+            together.wait()
+        return Response(status_code=204)
+
+    receiver.respond = respond
+    file = configured(tmp_path, {"url": f"{receiver.address}/"})
+    with scripted(says("Hello, ", "Ada.")) as claude, ExitStack() as stack:
+        keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": claude.address}
+        addresses = [stack.enter_context(tertulia(tmp_path, **place, **keyed, webhooks=file)) for _ in range(2)]
+        apis = [stack.enter_context(Api(address)) for address in addresses]
+        number = 2 * (delivery.AT_ONCE + 1)
+        for index in range(number):
+            apis[index % 2].send("Hello")
+        wait_until(lambda: len(receiver.requests) >= 2 * number, "all events")
+        wait_until(lambda: not execute(place, "SELECT id FROM outbox WHERE status = 'pending'"), "the end")
+    assert set(Counter(event["id"] for event in receiver.events()).values()) == {1}

@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from tertulia.billing.server_budget import PeriodBudget, ServerBudget
-from tertulia.db import outbox
+from tertulia.db import outbox_states
 from tertulia.db.address import show_address
 from tertulia.db.blobs import Blobs
 from tertulia.db.database import Database
 from tertulia.db.errors import DatabaseUnavailable
 from tertulia.db.ledger import dollars
 from tertulia.db.migrate import schema_of
-from tertulia.db.outbox import SubscriberState
+from tertulia.db.outbox_states import SubscriberState
 from tertulia.schema.root import schema
 from tertulia.server.auth.oidc import Keys
 from tertulia.server.auth.providers import Unavailable
@@ -204,7 +204,7 @@ async def _webhooks(settings: Settings) -> Finding:
     database = Database(settings.database_url)
     try:
         async with database.read() as session:
-            states = await outbox.states(session)
+            states = await outbox_states.states(session)
     finally:
         await database.close()
     disabled = [endpoint.title for endpoint in endpoints if states.get(endpoint.title, SubscriberState()).disabled_at]

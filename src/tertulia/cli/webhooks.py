@@ -4,8 +4,9 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from tertulia.cli.users import CommandError
-from tertulia.db import outbox
-from tertulia.db.outbox import OutboxEvent, SubscriberState
+from tertulia.db import outbox_states
+from tertulia.db.outbox import OutboxEvent
+from tertulia.db.outbox_states import SubscriberState
 from tertulia.db.tables import now
 from tertulia.server.outbox.after_answer import AfterAnswer
 from tertulia.server.outbox.delivery import Undelivered
@@ -24,8 +25,8 @@ async def list_webhooks(settings: Settings) -> str:
     database = open_database(settings)
     try:
         async with database.read() as session:
-            states = await outbox.states(session)
-            failures = await outbox.failures(session, MOST_FAILURES)
+            states = await outbox_states.states(session)
+            failures = await outbox_states.failures(session, MOST_FAILURES)
     finally:
         await database.close()
     names = [*endpoints, *(name for name in states if name not in endpoints)]
@@ -42,12 +43,12 @@ async def retry_webhooks(settings: Settings, name: str | None, event_id: str | N
     database = open_database(settings)
     try:
         async with database.write() as session:
-            if name is not None and name not in await outbox.states(session):
+            if name is not None and name not in await outbox_states.states(session):
                 _endpoint(settings, name)
-            count = await outbox.retry(session, name, event)
+            count = await outbox_states.retry(session, name, event)
     finally:
         await database.close()
-    return f"{count} events are delivered now by the running servers."
+    return f"The running servers deliver {count} {'event' if count == 1 else 'events'} now."
 
 
 async def send_test(settings: Settings, name: str | None) -> str:
@@ -74,7 +75,7 @@ def _endpoint(settings: Settings, name: str | None) -> Endpoint:
 
 
 def _describe(name: str, endpoint: Endpoint | None, state: SubscriberState) -> str:
-    where = f" ({endpoint.url.partition('?')[0]})" if endpoint is not None and endpoint.name else ""
+    where = f" ({endpoint.host})" if endpoint is not None and endpoint.name else ""
     counts = f"{state.pending} pending, {state.delivered} delivered, {state.failed} failed"
     oldest = f"; the oldest pending event is of {_time(state.oldest_pending)}" if state.oldest_pending else ""
     disabled = f"; disabled since {_time(state.disabled_at)}" if state.disabled_at else ""

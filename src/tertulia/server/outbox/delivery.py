@@ -27,6 +27,8 @@ FIRST_DELAY, LONGEST_DELAY = 5.0, 3600.0
 """The bounds of the delay before the next attempt, in seconds. The first doubles with each attempt."""
 CLAIM_MARGIN = 15.0
 """Seconds for which an event stays claimed after the time limit of its delivery."""
+CLOSE_SECONDS = 5.0
+"""The seconds for which a server that shuts down waits for its deliveries."""
 TRIMMED_AT_ONCE = 1000
 
 OnDelivery = Callable[[str, str], None]
@@ -71,10 +73,17 @@ class Courier:
         self._on_delivery = on_delivery
         self._running = set[asyncio.Task[None]]()
         self._woken = asyncio.Event()
+        self._is_closing = False
 
     def wake(self) -> None:
         """Check for events now: some may have been stored."""
         self._woken.set()
+
+    async def close(self) -> None:
+        """Claim no more events, and wait up to `CLOSE_SECONDS` for deliveries."""
+        self._is_closing = True
+        if self._running:
+            await asyncio.wait(self._running, timeout=CLOSE_SECONDS)
 
     async def run(self) -> None:
         """Deliver events until cancelled. A delivery that is interrupted is repeated when its claim ends."""
@@ -101,7 +110,7 @@ class Courier:
     async def _start_deliveries(self) -> float:
         """Claim events that are due, and start to deliver them. Return the seconds until others may be due."""
         free = AT_ONCE - len(self._running)
-        if free <= 0:
+        if free <= 0 or self._is_closing:
             return POLL_SECONDS
         async with self._database.read() as session:
             due_at = await outbox.next_due(session, self._subscriber.name)
@@ -110,8 +119,9 @@ class Courier:
         seconds = (due_at - now()).total_seconds()
         if seconds > 0:
             return min(seconds, POLL_SECONDS)
-        until = now() + timedelta(seconds=self._subscriber.timeout + CLAIM_MARGIN)
         async with self._database.write() as session:
+            # Here, because the transaction may have waited for a connection.
+            until = now() + timedelta(seconds=self._subscriber.timeout + CLAIM_MARGIN)
             deliveries = await outbox.claim(session, self._subscriber.name, until, free)
         for delivery in deliveries:
             task = asyncio.create_task(self._deliver(delivery), name=f"deliver {delivery.id}")
@@ -142,13 +152,18 @@ class Courier:
 
     async def _attempt(self, delivery: Delivery) -> tuple[str, str | None]:
         """Deliver an event and store the outcome. Return its name, and the error if it was not delivered."""
+        # The time limit includes the reading of texts, and ends before the claim.
+        seconds = self._subscriber.timeout + CLAIM_MARGIN / 3
         try:
-            await self._subscriber.deliver(delivery, self._database)
+            async with asyncio.timeout(seconds):
+                await self._subscriber.deliver(delivery, self._database)
         except Gone as gone:
             await self._store(lambda session: outbox.disable(session, self._subscriber.name))
             return "gone", str(gone)
         except Undelivered as undelivered:
             error = str(undelivered)
+        except TimeoutError:
+            error = f"The delivery took more than {seconds:g} seconds."
         except Exception as unexpected:
             logger.exception("The delivery of %s failed", delivery.id)
             error = f"{type(unexpected).__name__}: {unexpected}".partition("\n")[0]

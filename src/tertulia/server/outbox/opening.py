@@ -1,5 +1,6 @@
 """Open the subscribers that the operator configures, and start to deliver events to them."""
 
+import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -73,7 +74,11 @@ def start_deliveries(
         for courier in couriers:
             courier.wake()
 
+    async def close() -> None:
+        await asyncio.gather(*(courier.close() for courier in couriers))
+
     if couriers:
+        stack.push_async_callback(close)
         services.signals.on(CHANGED, wake)
 
 

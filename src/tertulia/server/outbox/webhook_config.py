@@ -25,6 +25,7 @@ SECRET_PREFIX = "whsec_"  # noqa: S105 - a prefix of Standard Webhooks
 SHORTEST_SECRET, LONGEST_SECRET = 24, 64
 """Bytes. Source: the specification of Standard Webhooks, "Signature scheme"."""
 SECRET_RULE = "must be `whsec_` and 24 to 64 random bytes in Base64: `echo whsec_$(openssl rand -base64 32)`"  # noqa: S105 - a sentence
+URL_RULE = "must be an address that begins with https:// or http://"
 LIST_RULE = "must be a list of endpoints, each with `url`, `secret` and `events`"
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -34,7 +35,7 @@ class Endpoint(BaseModel):
 
     Attributes:
         url: Its address.
-        name: Its name in commands and logs, which identifies it if the address changes. By default its address.
+        name: Its name in commands and logs, which identifies it if the address changes. By default its host and port.
         secret: The secrets that sign events, the newest first.
         events: The events that it receives.
         include: `text` adds the text of messages to events.
@@ -52,8 +53,13 @@ class Endpoint(BaseModel):
 
     @property
     def title(self) -> str:
-        """The name, or the address without its query, which may contain a secret."""
-        return self.name or self.url.partition("?")[0]
+        """The name, or the host and port. The rest of the address may contain a secret."""
+        return self.name or self.host
+
+    @property
+    def host(self) -> str:
+        """The host and port of the address."""
+        return urlsplit(self.url).netloc
 
     @model_validator(mode="before")
     @classmethod
@@ -63,9 +69,15 @@ class Endpoint(BaseModel):
     @field_validator("url")
     @classmethod
     def _is_http(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an address that begins with https:// or http://")
+        try:
+            parts = urlsplit(url)
+            is_valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            raise ValueError(URL_RULE) from None
+        if not is_valid:
+            raise ValueError(URL_RULE)
+        if "@" in parts.netloc:
+            raise ValueError("must not contain a user name or password; verify the signature instead")
         return url
 
     @field_validator("secret", mode="before")

@@ -20,9 +20,9 @@ from tertulia.server.outbox.webhook_config import Endpoint
 
 TIMEOUT = 15.0
 """Seconds for one attempt."""
-READ_BYTES = 65_536
-"""Bytes of a response that are read, so that the connection can be reused after a short one."""
 DELIVERED, GONE = range(200, 300), 410
+GLOBAL_UNICAST = IPv6Network("2000::/3")
+"""The only public IPv6 addresses, except those that contain an IPv4 address. Source: IANA, "IPv6 address space"."""
 NAT64 = IPv6Network("64:ff9b::/96")
 """Addresses that contain an IPv4 address. Source: RFC 6052."""
 ADDRESS_RULE = "private, loopback and link-local addresses are refused unless `allow_private` is true"
@@ -71,16 +71,20 @@ class Webhook:
             async with session.post(
                 self.endpoint.url, data=body.encode(), headers=headers, allow_redirects=False
             ) as response:
-                await response.content.read(READ_BYTES)
+                # The body is not read. The connection is closed if the body has not arrived with the status.
+                status = response.status
         except TimeoutError:
             raise Undelivered(f"There was no response within {TIMEOUT:g} seconds.") from None
+        except aiohttp.InvalidURL:
+            # The message of the error contains the address, which may contain a secret.
+            raise Undelivered("The address is invalid.") from None
         except (aiohttp.ClientError, OSError) as error:
             raise Undelivered(_reason(error)) from None
-        if response.status == GONE:
+        if status == GONE:
             raise Gone("The endpoint responded with 410 Gone.")
-        if response.status not in DELIVERED:
-            raise Undelivered(f"The endpoint responded with {response.status}.")
-        return response.status
+        if status not in DELIVERED:
+            raise Undelivered(f"The endpoint responded with {status}.")
+        return status
 
     async def close(self) -> None:
         """Close all connections."""
@@ -116,14 +120,18 @@ def _open_public_socket(address: Any) -> socket.socket:
 def is_public(host: str) -> bool:
     """Return whether an IP address is public, and so is the IPv4 address that it contains."""
     address = ip_address(host.partition("%")[0])
-    return all(part.is_global and not part.is_multicast for part in (address, *_embedded(address)))
+    if isinstance(address, IPv6Address):
+        embedded = _embedded_address(address)
+        if embedded is not None:
+            address = embedded
+        elif address not in GLOBAL_UNICAST:
+            return False
+    return address.is_global and not address.is_multicast
 
 
-def _embedded(address: IPv4Address | IPv6Address) -> Sequence[IPv4Address]:
-    if isinstance(address, IPv4Address):
-        return ()
+def _embedded_address(address: IPv6Address) -> IPv4Address | None:
     nat64 = IPv4Address(int(address) & 0xFFFFFFFF) if address in NAT64 else None
-    return [part for part in (address.ipv4_mapped, address.sixtofour, nat64) if part is not None]
+    return address.ipv4_mapped or address.sixtofour or nat64
 
 
 def _reason(error: Exception) -> str:
