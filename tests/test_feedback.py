@@ -94,6 +94,8 @@ def test_a_fork_has_no_ratings(api: Api) -> None:
 def test_ratings_are_exported_and_imported(api: Api) -> None:
     sent = answered(api)
     rated = rate(api, sent["generation"]["message"]["id"], rating="BAD", comment="Wrong", tags=["a"])["answer"]
+    markdown = api.http.get(f"/export/{sent['conversation']['id']}", params={"format": "markdown"}).text
+    assert "\n_Rated as bad (a): Wrong_\n" in markdown
     export = exported(api, sent)
     imported = api.http.post("/import", files={"file": ("export", export)}).json()["conversation_ids"][0]
     assert api.ask(READ, id=api.messages(imported)[1]["id"])["node"]["rating"] == rated["rating"]
