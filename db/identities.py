@@ -67,6 +67,8 @@ class Action(StrEnum):
     EVERYTHING_REVOKED = "everything_revoked"
     CONVERSATION_DELETED = "conversation_deleted"
     MESSAGE_DELETED = "message_deleted"
+    CONVERSATION_SHARED = "conversation_shared"
+    SHARE_REVOKED = "share_revoked"
     EXPORTED = "exported"
     USER_DELETED = "user_deleted"
 

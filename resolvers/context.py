@@ -26,6 +26,7 @@ from tertulia.generation.retry import retry_while_unavailable
 from tertulia.hooks import Hooks
 from tertulia.ratelimit.limits import Limits, Subscriptions
 from tertulia.ratelimit.plans import Plans
+from tertulia.resolvers.sharing import Sharing
 from tertulia.streams.log import EventLog, Signals
 from tertulia.streams.notifier import Notifier
 from tertulia.tools.mcp.servers import McpServers
@@ -85,6 +86,7 @@ class Services:
     mcp: McpServers
     observer: GenerationObserver
     hooks: Hooks
+    sharing: Sharing
 
     @property
     def plans(self) -> Plans:

@@ -18,6 +18,7 @@ from tertulia.resolvers import (
     send,
     tool_results,
 )
+from tertulia.resolvers import shares as share_resolvers
 from tertulia.resolvers import tools as tool_resolvers
 from tertulia.resolvers import viewer as viewing
 from tertulia.schema import enums, inputs
@@ -47,6 +48,7 @@ from tertulia.schema.executor import BoundedExecutor
 from tertulia.schema.models import Model
 from tertulia.schema.relay import Node
 from tertulia.schema.scalars import SCALARS
+from tertulia.schema.shares import RevokedShare, ShareConnection, ShareConversationPayload, SharedConversation
 from tertulia.schema.tools import Tool, ToolServer
 from tertulia.schema.types import (
     Conversation,
@@ -172,6 +174,14 @@ StopGenerationResult = Annotated[
     GenerationPayload | NotFound,
     strawberry.union("StopGenerationResult", description="The stopped generation, or the error."),
 ]
+ShareConversationResult = Annotated[
+    ShareConversationPayload | InvalidInput | NotFound | RateLimited,
+    strawberry.union("ShareConversationResult", description="The new link, or the error."),
+]
+RevokeShareResult = Annotated[
+    RevokedShare | NotFound,
+    strawberry.union("RevokeShareResult", description="The revoked link, or the error."),
+]
 
 
 @described
@@ -188,6 +198,8 @@ class Query:
     models: list[Model] = field(viewing.models)
     tools: list[Tool] = field(tool_resolvers.tools)
     tool_servers: list[ToolServer] = field(tool_resolvers.tool_servers)
+    shares: ShareConnection = field(share_resolvers.shares_of_viewer)
+    shared_conversation: SharedConversation | None = field(share_resolvers.shared_conversation)
 
 
 @described
@@ -211,6 +223,8 @@ class Mutation:
     fork_conversation: ForkConversationResult = field(branches.fork_conversation)
     stop_generation: StopGenerationResult = field(send.stop_generation)
     submit_tool_results: SubmitToolResultsResult = field(tool_results.submit_tool_results)
+    share_conversation: ShareConversationResult = field(share_resolvers.share_conversation)
+    revoke_share: RevokeShareResult = field(share_resolvers.revoke_share)
 
 
 @described

@@ -8,7 +8,18 @@ from strawberry.scalars import JSON
 
 from tertulia.claude import prompt
 from tertulia.db import paging, tables
-from tertulia.resolvers import app_data, changes, conversations, feedback, follow, inputs, messages, options, search
+from tertulia.resolvers import (
+    app_data,
+    changes,
+    conversations,
+    feedback,
+    follow,
+    inputs,
+    messages,
+    options,
+    search,
+    shares,
+)
 from tertulia.resolvers import tools as tool_resolvers
 from tertulia.schema.content import ContentBlock
 from tertulia.schema.declare import field, graphql_type
@@ -19,6 +30,7 @@ from tertulia.schema.tools import ConversationTools
 
 if TYPE_CHECKING:
     from tertulia.schema.events import GenerationEventConnection
+    from tertulia.schema.shares import ShareConnection
 
 
 @graphql_type(messages.LeftOut)
@@ -203,6 +215,9 @@ class Conversation(Node):
     usage: Usage = field(conversations.usage)
     context: ContextWindow = field(conversations.context)
     tools: ConversationTools = field(tool_resolvers.of_conversation)
+    shares: Annotated["ShareConnection", strawberry.lazy("tertulia.schema.shares")] = field(
+        shares.shares_of_conversation
+    )
 
 
 @graphql_type(paging.Edge)

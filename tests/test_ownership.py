@@ -49,6 +49,8 @@ PROBES = {
     "Mutation.rateMessage.input.messageId": "mutation ($id: ID!) { found: rateMessage(input: {messageId: $id, rating: GOOD}) { __typename } }",
     "Mutation.stopGeneration.id": "mutation ($id: ID!) { found: stopGeneration(id: $id) { __typename ... on GenerationPayload { generation { id } } } }",
     "Subscription.generationEvents.generationId": "subscription ($id: ID!) { found: generationEvents(generationId: $id) { __typename sequence } }",
+    "Mutation.shareConversation.id": "mutation ($id: ID!) { found: shareConversation(id: $id) { __typename ... on ShareConversationPayload { url } } }",
+    "Mutation.revokeShare.id": "mutation ($id: ID!) { found: revokeShare(id: $id) { __typename } }",
     # These must be last, because they delete the messages and the conversation.
     "Mutation.deleteMessage.id": "mutation ($id: ID!) { found: deleteMessage(id: $id) { __typename } }",
     "Mutation.deleteConversation.id": "mutation ($id: ID!) { found: deleteConversation(id: $id) { __typename } }",
@@ -60,11 +62,13 @@ FIND_OR_CREATE = ("Mutation.createConversation.input.externalId", "Mutation.send
 NOT_FOUND = (None, [None], "NotFound", "InvalidInput")
 LISTS = {
     "Query.viewer": "{ viewer { id name usage { outputTokens } usageByDay { model } budget { limitUsd } limits { name } toolUsage { name } } }",
-    "Query.conversations": "{ conversations { edges { node { title externalId metadata messages { edges { node { text } } } } } } }",
+    "Query.conversations": "{ conversations { edges { node { title externalId metadata messages { edges { node { text } } } shares { edges { node { id } } } } } } }",
     "Query.searchMessages": f'{{ searchMessages(query: "{SECRET}") {{ edges {{ excerpt node {{ text }} }} }} }}',
     "Query.models": "{ models { id } }",
     "Query.tools": "{ tools { name } }",
     "Query.toolServers": "{ toolServers { name } }",
+    "Query.shares": "{ shares { edges { node { id title conversation { title } } } } }",
+    "Query.sharedConversation": '{ sharedConversation(token: "unknown") { messages { edges { node { text } } } } }',
     "Mutation.createConversation": "mutation { createConversation(input: {}) { ... on ConversationPayload { conversation { title } } } }",
     "Subscription.conversationChanges": 'subscription { conversationChanges(after: "0") { kind conversation { title } } }',
 }  # fmt: skip
@@ -99,7 +103,12 @@ def create_objects(api: Api, word: str) -> dict[str, str]:
             pass
     called = "query ($id: ID!) { generation(id: $id) { message { content { ... on ToolUseBlock { toolUseId } } } } }"
     use = api.ask(called, id=waiting_generation)["generation"]["message"]["content"][0]["toolUseId"]
+    shared = api.ask(
+        "mutation ($id: ID!) { shareConversation(id: $id) { ... on ShareConversationPayload { share { id } } } }",
+        id=sent["conversation"]["id"],
+    )["shareConversation"]
     return {
+        "share": shared["share"]["id"],
         "asked": waiting_generation,
         "use": use,
         "conversation": sent["conversation"]["id"],
@@ -116,7 +125,7 @@ def create_objects(api: Api, word: str) -> dict[str, str]:
 def two(tmp_path_factory: pytest.TempPathFactory) -> Generator[Two]:
     unlimited = {"rate_limit": "100000", "request_limit": "100000"}
     with (
-        tertulia(tmp_path_factory.mktemp("two"), **MODE, **unlimited) as address,
+        tertulia(tmp_path_factory.mktemp("two"), **MODE, **unlimited, sharing=True) as address,
         signed(address, register(address, "owner")) as owner,
         signed(address, register(address, "stranger")) as stranger,
     ):

@@ -7,7 +7,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from tertulia.attachments.files import Files, attachments_in
-from tertulia.db import accounts, attachments, changes, conversations, generations, leases, messages
+from tertulia.db import accounts, attachments, changes, conversations, generations, leases, messages, shares
 from tertulia.db.database import AsyncSession, Database
 from tertulia.db.identities import Action
 from tertulia.db.inserting import insert
@@ -203,6 +203,11 @@ async def trim_audit(database: Database, days: float | None) -> None:
 async def trim_keys(database: Database) -> None:
     """Delete the idempotency keys that are no longer valid, in short transactions."""
     await _repeat(database, lambda session: generations.trim_keys(session, ROWS_AT_ONCE))
+
+
+async def trim_shares(database: Database) -> None:
+    """Delete expired shares, in short transactions."""
+    await _repeat(database, lambda session: shares.trim(session, ROWS_AT_ONCE))
 
 
 async def _repeat(database: Database, trim: Callable[[AsyncSession], Awaitable[int]]) -> None:

@@ -30,6 +30,7 @@ from tertulia.server.http.graphql import GraphQLEndpoint
 from tertulia.server.http.middleware import REQUEST_ID, LoopbackHosts, SecureHeaders
 from tertulia.server.http.pages import graphiql_page, health_router, mount_assets, pages_router
 from tertulia.server.http.rest import rest_router
+from tertulia.server.http.shares import shares_router
 from tertulia.server.http.transfer import export_router, import_router
 from tertulia.server.runtime.shutdown import drained_on_sigterm
 from tertulia.server.services import Host, Running, start
@@ -253,6 +254,8 @@ class Tertulia:
             app.include_router(export_router(self._context))
         if settings.import_files:
             app.include_router(import_router(self._context, settings.cors_origins))
+        if settings.sharing:
+            app.include_router(shares_router(self._reader_of_shares))
         auth = settings.auth if self._authenticate is None else "host"
         if auth == "password":
             from tertulia.server.auth.routes import accounts_router
@@ -286,6 +289,9 @@ class Tertulia:
 
     async def _context(self, request: Request) -> Context:
         return await self.running.context(request)
+
+    async def _reader_of_shares(self, request: Request) -> Context | None:
+        return await self.running.authenticator.admit_reader_of_shares(request)
 
     async def _check(self) -> dict[str, bool]:
         return await self.running.check()

@@ -24,13 +24,14 @@ from tertulia.db.search import rebuild
 from tertulia.generation.config import EngineConfig, EngineServices
 from tertulia.generation.finalizer import CHANGED
 from tertulia.generation.manager import GenerationManager
-from tertulia.generation.retention import ResourceDeleter, Retention, trim_audit, trim_keys
+from tertulia.generation.retention import ResourceDeleter, Retention, trim_audit, trim_keys, trim_shares
 from tertulia.generation.retry import run_periodically
 from tertulia.generation.titles import Titles
 from tertulia.hooks import Hooks
 from tertulia.ratelimit.limits import Subscriptions
 from tertulia.ratelimit.plans import Plans
 from tertulia.resolvers.context import Context, Services
+from tertulia.resolvers.sharing import VIEWS_SECONDS, Sharing
 from tertulia.server.auth.authenticator import SIGNED_OUT, Authenticated, Authenticator
 from tertulia.server.auth.jwt import Tokens
 from tertulia.server.auth.providers import IdentityProvider, PasswordAuth, SingleUserAuth, viewer_of
@@ -199,13 +200,13 @@ async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, hos
         notifier=Notifier(),
         closing=asyncio.Event(),
         subscriptions=Subscriptions(settings.max_subscriptions_per_socket, settings.max_subscriptions),
-        limits=limits,
+        limits=open_limits(settings, metrics, stack, many_users=bool(host.identities_of) or settings.auth != "local"),
         tool_registry=engine.tool_registry,
         mcp=mcp,
         observer=metrics,
         hooks=hooks,
+        sharing=Sharing(database, is_on=settings.sharing),
     )
-    signals.on(CHANGED, services.notifier.notify)
     running = await _open_sign_in(services, metrics, settings, stack, host.identities_of)
     stack.push_async_callback(generation_manager.close)
     await generation_manager.begin()
@@ -240,6 +241,7 @@ async def _open_sign_in(
 ) -> Running:
     identities = identities_of(services.database) if identities_of else await _identities(settings, services.database)
     authenticator = Authenticator(identities, services)
+    services.signals.on(CHANGED, services.notifier.notify)
     services.signals.on(SIGNED_OUT, authenticator.signed_out)
     sign_ins = None if identities_of else _sign_ins(services, authenticator, settings, stack)
     return Running(services, authenticator, metrics, sign_ins)
@@ -270,11 +272,15 @@ def _start_background_tasks(running: Running, settings: Settings, claude: Claude
         ("retention", partial(retention.sweep, lambda owner: signals.send(CHANGED, owner))),
         ("audit", partial(trim_audit, database, settings.audit_days)),
         ("idempotency keys", partial(trim_keys, database)),
+        ("shares", partial(trim_shares, database)),
         ("search", partial(rebuild, database)),
         ("outbox", partial(sweep, database)),
     ):
         _in_background(stack, name, run_periodically(SWEEP_SECONDS, work, at_once=True))
     start_deliveries(endpoints_of(settings), services, running.metrics.delivered, stack, _in_background)
+    if services.sharing.is_on:
+        stack.push_async_callback(services.sharing.close)
+        _in_background(stack, "views", run_periodically(VIEWS_SECONDS, services.sharing.store_views))
     _in_background(stack, "sdk", claude.preload())
     _in_background(stack, "models", watch_model_settings(settings, claude))
     _in_background(stack, "collector", collect_when_idle(lambda: services.generation_manager.idle))

@@ -168,6 +168,18 @@ class SettingFields(BaseSettings):
     import_files: bool = Field(
         default=True, validation_alias=_named("TERTULIA_IMPORT"), description="Whether `/import` exists."
     )
+    sharing: bool = Field(
+        default=False,
+        description="Whether users can create links with which anybody can read a conversation without signing in. "
+        "With `false`, existing links do not work. See [Sharing](sharing.md).",
+    )
+    share_limit: str = Field(
+        default="120/minute",
+        description="Requests for shared conversations without a sign-in from each network address: an IPv4 address, "
+        "or a /64 network of IPv6. A number alone is per minute.",
+        examples=["10/second"],
+        json_schema_extra=_documented("a rate"),
+    )
     connection_init_seconds: float = Field(
         default=10.0,
         gt=0,

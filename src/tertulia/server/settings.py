@@ -142,7 +142,7 @@ class Settings(SettingFields):
             check_redis_address(value)
         return value
 
-    @field_validator("rate_limit", "request_limit", "upload_limit")
+    @field_validator("rate_limit", "request_limit", "upload_limit", "share_limit")
     @classmethod
     def _check_rate(cls, value: str | None) -> str | None:
         if value is not None:
