@@ -49,6 +49,7 @@ class Filter:
     temporary: bool = False
     metadata_terms: frozenset[str] = frozenset()
     """The terms (`db.metadata`) that the metadata must have."""
+    assistant_id: str | None = None
 
 
 async def get(session: AsyncSession, owner: UUID, conversation_id: UUID) -> Conversation | None:
@@ -210,6 +211,8 @@ def _conditions(filter: Filter) -> list[ColumnElement[bool]]:
         conditions.append(col(Conversation.archived) == filter.archived)
     if filter.pinned is not None:
         conditions.append(col(Conversation.pinned) == filter.pinned)
+    if filter.assistant_id is not None:
+        conditions.append(col(Conversation.assistant) == clean_text(filter.assistant_id))
     if filter.title_contains:
         title = UnicodeLower(col(Conversation.title))
         conditions.append(title.contains(clean_text(filter.title_contains.lower()), autoescape=True))

@@ -155,6 +155,8 @@ class Conversation(SQLModel, table=True):
     app_metadata: Json = _object()
     # Not a foreign key, because messages refer to conversations, and SQLite cannot add a circular reference later.
     active_leaf_id: UUID | None = None
+    # The id of the assistant that answers; null for conversations without one. The assistant may no longer exist.
+    assistant: str | None = None
     # The total usage of its generations, updated in the transaction that ends a generation.
     input_tokens: int = _count()
     output_tokens: int = _count()
@@ -228,6 +230,8 @@ class Generation(SQLModel, table=True):
     trace: str | None = None
     # A hash of the model, the system prompt and the tools, to which Claude binds its thinking (see claude.prompt).
     prefix: str | None = None
+    # The digest of what the assistant contributed (see db.contributions); null without an assistant.
+    contribution: str | None = None
     # The tokens of the model's context window that are in use after it, or the last known number if it failed.
     context_tokens: int | None = None
     # The number of blocks of earlier messages that were not sent to Claude, by reason (see claude.prompt).

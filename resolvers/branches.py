@@ -97,6 +97,7 @@ async def _copy(
         tools=source.tools,
         temporary=source.temporary,
         app_metadata=source.app_metadata,
+        assistant=source.assistant,
         active_leaf_id=ids[branch[-1].id],
     )
     await insert(session, [fork])

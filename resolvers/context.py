@@ -13,6 +13,7 @@ from strawberry.dataloader import DataLoader
 from strawberry.fastapi import BaseContext
 from strawberry.types import Info as StrawberryInfo
 
+from tertulia.assistants.catalog import AssistantCatalog
 from tertulia.attachments.files import Files
 from tertulia.billing.budget import Budget
 from tertulia.claude.models import AllowedModels, Models
@@ -83,6 +84,7 @@ class Services:
     subscriptions: Subscriptions
     limits: Limits
     tool_registry: ToolRegistry
+    assistants: AssistantCatalog
     mcp: McpServers
     observer: GenerationObserver
     hooks: Hooks

@@ -1,12 +1,13 @@
 """The queries and mutations of conversations, and the fields of the type `Conversation`."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
 from strawberry import UNSET
 
+from tertulia.assistants.definition import ClientSetting
 from tertulia.claude.models import Model
 from tertulia.db import accounts, changes, generations, leases
 from tertulia.db import conversations as rows
@@ -32,12 +33,14 @@ from tertulia.resolvers.arguments import (
     OptionalConversationId,
     argument,
 )
-from tertulia.resolvers.context import Info, as_uuid
+from tertulia.resolvers.assistants import ClientPolicy, policy_of, policy_of_new
+from tertulia.resolvers.context import Context, Info, as_uuid
 from tertulia.resolvers.errors import BadUserInput, InvalidInput, NotFound
 from tertulia.resolvers.inputs import (
     MAX_SYSTEM_PROMPT,
     MAX_TITLE,
     ConversationFilter,
+    ConversationTools,
     CreateConversation,
     UpdateConversation,
     check_text,
@@ -140,12 +143,12 @@ def active_generation(info: Info, root: Conversation) -> Awaitable[Generation | 
 
 async def model(info: Info, root: Conversation | Generation) -> Model:
     """The Claude model that answers. Requests for answers can override it."""
-    return await info.context.models.get(root.model)
+    return await info.context.models.get(_model_id(info.context, root))
 
 
 async def context(info: Info, root: Conversation) -> ContextWindow:
     """How much of the model's context window the active branch uses."""
-    model = await info.context.models.get(root.model)
+    model = await info.context.models.get(_model_id(info.context, root))
     leaf = root.active_leaf_id
     used_tokens = await info.context.loaders.context_tokens.load(leaf) if leaf else 0
     return ContextWindow(used_tokens or 0, model.max_input_tokens, model.compacts)
@@ -164,14 +167,18 @@ async def create_conversation(
 
     A repeated request creates another conversation, except with an `externalId`: then it returns the existing one.
 
-    - `InvalidInput`: The title, the system prompt or the `externalId` is too long, the metadata is not accepted, or the
-      model, an option or a tool is not available.
+    - `InvalidInput`: The title, the system prompt or the `externalId` is too long, the metadata is not accepted, the
+      model, an option or a tool is not available, or the assistant does not exist or does not let clients set a field.
     - `RateLimited`: The viewer has sent too many messages. Creating a conversation counts as one.
     """
     values = await check_values(
         info, {"title": input.title, "system_prompt": input.system_prompt, "model": input.model}
     )
-    values["model"] = values["model"] or info.context.models.default_id
+    policy, default_id = policy_of_new(info.context, input.assistant_id), info.context.models.default_id
+    _check_policy(policy, {**values, "options": input.options, "tools": input.tools}, default_id)
+    own_model = policy.assistant.model if policy.assistant is not None else None
+    values["assistant"] = policy.assistant_id
+    values["model"] = values["model"] or own_model or default_id
     values["options"] = await of_conversation(info.context, input.options, values["model"])
     await check_tools(info.context, input.tools)
     values["tools"] = tools_to_json(input.tools)
@@ -198,8 +205,8 @@ async def update_conversation(
 ) -> ConversationPayload:
     """Change fields of a conversation. Omitted fields do not change, and running generations are not affected.
 
-    - `InvalidInput`: The title or system prompt is too long, a field must not be null, the metadata is not accepted, or
-      the model, an option or a tool is not available.
+    - `InvalidInput`: The title or system prompt is too long, a field must not be null, the metadata is not accepted,
+      the model, an option or a tool is not available, or the assistant does not let clients set a field.
     - `NotFound`: The conversation does not exist.
     """
     conversation_id = as_uuid(input.id)
@@ -209,9 +216,12 @@ async def update_conversation(
             raise InvalidInput(key, "must not be null. Omit it to keep its value.")
     metadata = changed_fields.pop("metadata", UNSET)
     values = await check_values(info, changed_fields)
+    current = await info.context.loaders.conversations.load(conversation_id) if conversation_id else None
+    if current is None:
+        raise NotFound(input.id, "conversation")
+    _check_policy(policy_of(info.context, current), values, info.context.models.default_id, is_change=True)
     if "options" in values:
-        current = await info.context.loaders.conversations.load(conversation_id) if conversation_id else None
-        model_id = values.get("model") or (current.model if current else info.context.models.default_id)
+        model_id = values.get("model") or _model_id(info.context, current)
         values["options"] = await of_conversation(info.context, values["options"], model_id)
     if "tools" in values:
         await check_tools(info.context, values["tools"])
@@ -278,6 +288,33 @@ def _filter(filter: ConversationFilter) -> Filter:
     values = {key: value for key, value in vars(filter).items() if key != "metadata"}
     terms = filter_terms(filter.metadata.contains) if filter.metadata else frozenset[str]()
     return Filter(**values, metadata_terms=terms)
+
+
+def _check_policy(policy: ClientPolicy, values: Mapping[str, Any], default_id: str, *, is_change: bool = False) -> None:
+    """Raise InvalidInput for a value that clients must not set.
+
+    Args:
+        policy: The policy of the conversation.
+        values: The client's values by the names of the columns.
+        default_id: The id of the server's default model.
+        is_change: Whether null is a value too, which changes a conversation.
+    """
+    if "system_prompt" in values and (is_change or values["system_prompt"] is not None):
+        policy.check("systemPrompt", ClientSetting.INSTRUCTIONS)
+    if values.get("model") is not None:
+        policy.check_model("model", values["model"], default_id)
+    policy.check_options(values.get("options"), default_id)
+    if is_change and "options" in values:
+        # The new options replace all others.
+        policy.check("options", ClientSetting.OPTIONS)
+    tools = values.get("tools")
+    policy.check_tools(tools or ConversationTools() if is_change and "tools" in values else tools)
+
+
+def _model_id(context: Context, row: Conversation | Generation) -> str:
+    if isinstance(row, Generation):
+        return row.model
+    return policy_of(context, row).model_of(row, context.models.default_id)
 
 
 async def check_values(info: Info, values: dict[str, Any]) -> dict[str, Any]:

@@ -177,6 +177,10 @@ class SendMessage:
 
     The fields for new conversations are ignored if the conversation exists.
     """
+    assistant_id: ID | None = None
+    """The id of the assistant that answers in the new conversation. Null for the default assistant, if there is one.
+    Not accepted with `conversationId`.
+    """
 
 
 @dataclass
@@ -267,6 +271,8 @@ class CreateConversation:
     """The application's id of the conversation, 1 to 255 characters, unique per viewer. If the viewer already has a
     conversation with this id, it is returned unchanged, with `created: false`.
     """
+    assistant_id: ID | None = None
+    """The id of the assistant that answers (`Query.assistants`). Null for the default assistant, if there is one."""
 
 
 @dataclass
@@ -340,6 +346,8 @@ class ConversationFilter:
     """True for temporary conversations only. Otherwise none of them is listed."""
     metadata: MetadataFilter | None = None
     """A condition on the metadata. Null for all conversations."""
+    assistant_id: ID | None = None
+    """The id of the assistant that answers in the conversations. Null for all conversations."""
 
 
 def check_text(field: str, text: str, limit: int) -> str:

@@ -8,17 +8,18 @@ from uuid import UUID
 
 from strawberry.scalars import JSON
 
-from tertulia.db import changes, conversations, generations, leases, messages, search
+from tertulia.db import changes, conversations, generations, leases, messages
 from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
 from tertulia.db.messages import BranchMessage
-from tertulia.db.tables import ChangeKind, Conversation, Generation, Message, Role, Status, now
+from tertulia.db.tables import ChangeKind, Conversation, Generation, Message, Status
+from tertulia.generation.contribution import AssistantContribution, select_tools
 from tertulia.generation.input import GenerationInput, generation_input
 from tertulia.generation.state import Owner
-from tertulia.json import Json
 from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.app_data import check_context, check_external_id, merged
 from tertulia.resolvers.arguments import GenerationId, argument
+from tertulia.resolvers.assistants import answer_settings, check_allowed
 from tertulia.resolvers.context import Context, Info, as_uuid
 from tertulia.resolvers.errors import ConversationBusy, InvalidInput, NotFound
 from tertulia.resolvers.idempotency import Input, fingerprint, store_key
@@ -26,6 +27,7 @@ from tertulia.resolvers.inputs import (
     MAX_TEXT,
     QUEUED,
     EditMessage,
+    GenerationOptions,
     RegenerateMessage,
     SendMessage,
     WhenBusy,
@@ -33,8 +35,9 @@ from tertulia.resolvers.inputs import (
     check_text,
 )
 from tertulia.resolvers.limits import check_plan, check_running, reserve
-from tertulia.resolvers.options import check_for_model, check_options, options_to_json
+from tertulia.resolvers.options import check_for_model, check_options
 from tertulia.resolvers.send_hooks import HookedInput, run_hooks
+from tertulia.resolvers.send_rows import insert_contribution, insert_messages, mark_running, new_rows
 from tertulia.resolvers.tools import check_tools
 from tertulia.resolvers.turns import Turn, turn_of_edit, turn_of_regeneration, turn_of_send
 
@@ -75,7 +78,8 @@ async def send_message(
     `idempotencyKey` returns the first result, and Claude is asked only once.
 
     - `InvalidInput`: The text is blank or too long, the context, the metadata, the `externalId`, an attachment, an
-      option or a tool is not accepted, or the `idempotencyKey` is not a UUID or was used with other input.
+      option or a tool is not accepted, the assistant does not exist or does not let clients set a field, or the
+      `idempotencyKey` is not a UUID or was used with other input.
     - `NotFound`: The conversation does not exist, or does not contain the parent message.
     - `ConversationBusy`: The branch is already being answered, or ten messages wait in the queue. See `whenBusy`.
     - `RateLimited`: The viewer has sent too many messages or has too many concurrent generations, or the server is
@@ -181,6 +185,7 @@ async def _run_hooks(context: Context, input: Input, locate_turn: LocateTurn) ->
             return replayed
         # Hooks see only messages of conversations that the viewer has.
         turn = await locate_turn(session, context, input)
+    check_allowed(context, turn.conversation, input.options, _field(input, turn))
     return await run_hooks(context, input, turn)
 
 
@@ -204,6 +209,8 @@ class SendPlan:
     generation: Generation
     work: GenerationInput | None
     """The input of the generation; None if it is queued after another one (`waits_for`)."""
+    contribution: AssistantContribution | None
+    """The contribution of the conversation's assistant to the generation; None without an assistant."""
 
     @property
     def payload(self) -> SendMessagePayload:
@@ -230,7 +237,7 @@ async def _try_send(
         replayed = await _replay(session, viewer.user_id, input)
         if replayed is not None:
             return replayed
-        plan = await _plan_send(session, context, allowed, locate_turn)
+        plan = await _plan_send(session, context, allowed, locate_turn, input.options)
         await _store_plan(session, context, input, plan)
     if plan.work is not None:
         context.generation_manager.start(
@@ -241,40 +248,65 @@ async def _try_send(
 
 
 async def _plan_send(
-    session: AsyncSession, context: Context, allowed: HookedInput, locate_turn: LocateTurn
+    session: AsyncSession,
+    context: Context,
+    allowed: HookedInput,
+    locate_turn: LocateTurn,
+    client_options: GenerationOptions | None,
 ) -> SendPlan:
-    """Read the rows that the send depends on, and return its plan. Nothing is written."""
+    """Read the rows that the send depends on, and return its plan. Nothing is written.
+
+    Args:
+        session: The session to use.
+        context: The context.
+        allowed: The input that the hooks allow, and their documents.
+        locate_turn: Returns the turn of the input.
+        client_options: The options that the client has set. Hooks may set options that clients must not.
+    """
     owner, input = context.viewer.user_id, allowed.input
     turn = allowed.with_documents(await locate_turn(session, context, input))
     conversation = turn.conversation
-    check_for_model(_options(turn, input), context.models.known(_model(turn, input)))
+    field = _field(input, turn)
+    check_allowed(context, conversation, client_options, field)
+    settings = answer_settings(context, conversation, turn.question, input.options, field)
+    check_for_model(settings.options, context.models.known(settings.model))
+    contribution = settings.contribution
     is_empty = conversation.active_leaf_id is None
     unfinished = {} if is_empty else await generations.unfinished(session, owner, [conversation.id])
     blocking = _blocking_generation(unfinished.get(conversation.id, []), turn, input.when_busy)
-    check_plan(context, _model(turn, input))
+    check_plan(context, settings.model)
     await context.limits.check_send(owner)
-    answer, generation = _new_rows(turn, input, context.plan.name)
+    answer, generation = new_rows(turn, settings, context.plan.name)
     if blocking is not None:
         # The process that ends the blocking generation claims this one.
         generation.waits_for = blocking.id
         generation.steers = input.when_busy is WhenBusy.STEER
-        return SendPlan(turn, answer, generation, work=None)
+        return SendPlan(turn, answer, generation, None, contribution)
     await check_running(session, context)
-    model = context.models.known(generation.model)
-    tools = context.services.tool_registry.of(conversation.tools, model, context.plan.allows_tool)
-    work = generation_input(generation, conversation, [*turn.branch, BranchMessage(turn.question)], tools)
-    _mark_running(generation, context, work)
-    return SendPlan(turn, answer, generation, work)
+    model = context.models.known(settings.model)
+    tools = select_tools(context.services.tool_registry, conversation, model, contribution, context.plan.allows_tool)
+    work = generation_input(generation, conversation, [*turn.branch, BranchMessage(turn.question)], tools, contribution)
+    mark_running(generation, context, work)
+    return SendPlan(turn, answer, generation, work, contribution)
+
+
+def _field(input: Input, turn: Turn) -> str:
+    """Return the field of the input that names the conversation or its assistant, for errors."""
+    if not isinstance(input, SendMessage):
+        return "messageId"
+    return "assistantId" if turn.new_conversation else "conversationId"
 
 
 async def _store_plan(session: AsyncSession, context: Context, input: Input, plan: SendPlan) -> None:
     """Store the planned send in the caller's transaction."""
     owner, turn, generation = context.viewer.user_id, plan.turn, plan.generation
     conversation = turn.conversation
-    await _insert_messages(session, turn, plan.answer)
+    await insert_messages(session, turn, plan.answer)
     if plan.work is not None:
         # Reserve as late as possible: until the commit, no other send can reserve from the server's budget.
         generation.reserved = await reserve(session, context, plan.work)
+    if plan.contribution is not None:
+        await insert_contribution(session, generation, plan.contribution)
     await insert(session, [generation])
     if input.idempotency_key is not None:
         await store_key(session, owner, input, generation.id)
@@ -303,50 +335,6 @@ def _blocking_generation(unfinished: Sequence[Generation], turn: Turn, when_busy
     if len(queued) >= MAX_QUEUE:
         raise ConversationBusy(blocking[0], f"The queue of the conversation is full: {MAX_QUEUE} messages are waiting.")
     return blocking[-1]
-
-
-def _model(turn: Turn, input: Input) -> str:
-    return (input.options and input.options.model) or turn.conversation.model
-
-
-def _options(turn: Turn, input: Input) -> Json:
-    return turn.conversation.options | options_to_json(input.options)
-
-
-def _new_rows(turn: Turn, input: Input, plan: str) -> tuple[Message, Generation]:
-    answer = Message(
-        conversation_id=turn.conversation.id,
-        parent_id=turn.question.id,
-        role=Role.ASSISTANT,
-        depth=turn.question.depth + 1,
-    )
-    generation = Generation(
-        conversation_id=turn.conversation.id,
-        message_id=answer.id,
-        model=_model(turn, input),
-        plan=plan,
-        options=_options(turn, input),
-    )
-    return answer, generation
-
-
-def _mark_running(generation: Generation, context: Context, work: GenerationInput) -> None:
-    generation.status = Status.RUNNING
-    generation.started_at = now()
-    generation.prefix = work.prefix
-    generation.holder = context.generation_manager.holder
-    generation.lease_until = context.generation_manager.lease_end()
-
-
-async def _insert_messages(session: AsyncSession, turn: Turn, answer: Message) -> None:
-    conversation = turn.conversation
-    conversation.active_leaf_id, conversation.updated_at = answer.id, answer.created_at
-    if turn.new_conversation:
-        await insert(session, [conversation])
-    await turn.attached.store(session, conversation.id)
-    await insert(session, [turn.question, answer] if turn.new_message else [answer])
-    if turn.new_message and not conversation.temporary:
-        await search.add(session, (conversation.owner_id, turn.question.id, turn.question.content))
 
 
 async def _replay(session: AsyncSession, owner: UUID, input: Input) -> SendMessagePayload | None:

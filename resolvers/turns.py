@@ -14,6 +14,7 @@ from tertulia.db.messages import BranchMessage
 from tertulia.db.tables import Conversation, Message, Role
 from tertulia.json import Json
 from tertulia.resolvers.app_data import stored_context
+from tertulia.resolvers.assistants import policy_of, policy_of_new
 from tertulia.resolvers.attachments import MessageAttachments, attach, attachment_ids
 from tertulia.resolvers.context import Context, as_uuid
 from tertulia.resolvers.errors import InvalidInput, NotFound
@@ -51,12 +52,16 @@ async def turn_of_send(session: AsyncSession, context: Context, input: SendMessa
     if existing is None:
         if input.parent_id is not None:
             raise NotFound(input.parent_id, "message of this conversation")
+        policy = policy_of_new(context, input.assistant_id)
+        policy.check_tools(input.tools)
+        own_model = policy.assistant.model if policy.assistant is not None else None
         conversation = Conversation(
             owner_id=context.viewer.user_id,
-            model=(input.options and input.options.model) or context.models.default_id,
+            model=(input.options and input.options.model) or own_model or context.models.default_id,
             temporary=input.temporary,
             tools=tools_to_json(input.tools),
             external_id=input.external_id,
+            assistant=policy.assistant_id,
         )
         turn = await _new_message_turn(session, context, conversation, [], input)
         return replace(turn, new_conversation=True)
@@ -73,7 +78,12 @@ async def _existing_conversation(session: AsyncSession, owner: UUID, input: Send
         if input.external_id is None:
             return None
         return await conversations.by_external_id(session, owner, input.external_id)
-    new_only = {"temporary": input.temporary, "tools": input.tools, "externalId": input.external_id}
+    new_only = {
+        "temporary": input.temporary,
+        "tools": input.tools,
+        "externalId": input.external_id,
+        "assistantId": input.assistant_id,
+    }
     for field, value in new_only.items():
         if value:
             raise InvalidInput(field, "must not be set with `conversationId`: it is for new conversations only.")
@@ -133,7 +143,8 @@ async def _new_message_turn(
     input: SendMessage | EditMessage,
 ) -> Turn:
     """Return the turn of a new message of the user. Attachments come before the text, as Claude's API recommends."""
-    model = context.models.known((input.options and input.options.model) or conversation.model)
+    model_id = policy_of(context, conversation).model_of(conversation, context.models.default_id)
+    model = context.models.known((input.options and input.options.model) or model_id)
     earlier = [entry.message for entry in branch]
     attached = await attach(session, context, conversation, earlier, input.attachment_ids, model)
     text: list[Json] = [{"type": "text", "text": input.text}] if input.text.strip() else []

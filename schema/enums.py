@@ -2,6 +2,7 @@
 
 from enum import Enum
 
+from tertulia.assistants import definition
 from tertulia.claude import errors, prompt
 from tertulia.db import conversations, tables
 from tertulia.resolvers import inputs, replay
@@ -123,6 +124,15 @@ graphql_enum(
     "Whether an answer was good.",
     GOOD="The answer was good.",
     BAD="The answer was bad.",
+)
+graphql_enum(
+    definition.ClientSetting,
+    "ClientSetting",
+    "A group of settings of a conversation that clients can set if its assistant allows it.",
+    INSTRUCTIONS="`systemPrompt`, which follows the assistant's instructions.",
+    MODEL="`model` and `options.model`, to one of `Assistant.models`.",
+    OPTIONS="`options`, except for the model.",
+    TOOLS="`tools`: client tools, and a selection from the assistant's tools.",
 )
 graphql_enum(
     inputs.WhenBusy,

@@ -18,10 +18,12 @@ from tertulia.resolvers import (
     send,
     tool_results,
 )
+from tertulia.resolvers import assistants as assistant_resolvers
 from tertulia.resolvers import shares as share_resolvers
 from tertulia.resolvers import tools as tool_resolvers
 from tertulia.resolvers import viewer as viewing
 from tertulia.schema import enums, inputs
+from tertulia.schema.assistants import Assistant
 from tertulia.schema.content import (
     CompactionBlock,
     DocumentBlock,
@@ -196,6 +198,8 @@ class Query:
     search_messages: MessageSearchConnection = field(search.search_messages)
     generation: Generation | None = field(viewing.generation)
     models: list[Model] = field(viewing.models)
+    assistants: list[Assistant] = field(assistant_resolvers.assistants)
+    assistant: Assistant | None = field(assistant_resolvers.assistant)
     tools: list[Tool] = field(tool_resolvers.tools)
     tool_servers: list[ToolServer] = field(tool_resolvers.tool_servers)
     shares: ShareConnection = field(share_resolvers.shares_of_viewer)

@@ -10,6 +10,7 @@ from tertulia.claude import prompt
 from tertulia.db import paging, tables
 from tertulia.resolvers import (
     app_data,
+    assistants,
     changes,
     conversations,
     feedback,
@@ -21,6 +22,7 @@ from tertulia.resolvers import (
     shares,
 )
 from tertulia.resolvers import tools as tool_resolvers
+from tertulia.schema.assistants import Assistant
 from tertulia.schema.content import ContentBlock
 from tertulia.schema.declare import field, graphql_type
 from tertulia.schema.enums import StopReason
@@ -187,7 +189,11 @@ class Conversation(Node):
     """The title, at most 200 characters. Null until a small model writes one after the first answer, or if none does.
     """
     system_prompt: str | None
-    """The instructions that Claude receives before the messages, at most 100,000 characters. Null for none."""
+    """The instructions that the client has set, at most 100,000 characters. Null for none.
+
+    Claude receives them before the messages, and after the instructions of the assistant, which are not shown.
+    """
+    assistant: Assistant | None = field(assistants.of_conversation)
     model: Model = field(conversations.model)
     options: GenerationOptions = field(options.conversation_options)
     created_at: datetime

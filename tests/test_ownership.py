@@ -23,8 +23,8 @@ from tertulia.schema.root import schema
 
 SECRET = "xylophone"
 """A word that only one of the two users has sent."""
-CLIENT_ID = "idempotencyKey"
-"""The only ID that clients generate."""
+UNOWNED = ("idempotencyKey", "assistantId")
+"""The IDs that clients generate, and those of assistants, which all users share."""
 
 SENT = "{ __typename ... on SendMessagePayload { userMessage { text } } ... on Error { message } }"
 CONVERSATION = "{ __typename ... on ConversationPayload { conversation { id title } } ... on Error { message } }"
@@ -65,6 +65,8 @@ LISTS = {
     "Query.conversations": "{ conversations { edges { node { title externalId metadata messages { edges { node { text } } } shares { edges { node { id } } } } } } }",
     "Query.searchMessages": f'{{ searchMessages(query: "{SECRET}") {{ edges {{ excerpt node {{ text }} }} }} }}',
     "Query.models": "{ models { id } }",
+    "Query.assistants": "{ assistants { name } }",
+    "Query.assistant": '{ assistant(id: "default") { name } }',
     "Query.tools": "{ tools { name } }",
     "Query.toolServers": "{ toolServers { name } }",
     "Query.shares": "{ shares { edges { node { id title conversation { title } } } } }",
@@ -161,7 +163,7 @@ def with_ids(given: dict[str, Any], path: str) -> Iterator[str]:
         named = get_named_type(argument.type)
         if isinstance(named, GraphQLInputObjectType):
             yield from with_ids(named.fields, f"{path}.{name}")
-        elif (named.name == "ID" and name != CLIENT_ID) or name == "externalId":
+        elif (named.name == "ID" and name not in UNOWNED and path != "Query.assistant") or name == "externalId":
             yield f"{path}.{name}"
 
 

@@ -1,5 +1,6 @@
 """`tertulia doctor`: check settings and services, and print one line for each finding."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from fnmatch import fnmatchcase
@@ -9,6 +10,7 @@ from graphql import GraphQLError, parse, validate
 from rich.console import Console
 from rich.markup import escape
 
+from tertulia.assistants.definition import Assistant, ClientSetting
 from tertulia.billing.server_budget import PeriodBudget, ServerBudget
 from tertulia.db import outbox_states
 from tertulia.db.address import show_address
@@ -19,6 +21,7 @@ from tertulia.db.ledger import dollars
 from tertulia.db.migrate import schema_of
 from tertulia.db.outbox_states import SubscriberState
 from tertulia.schema.root import schema
+from tertulia.server.assistants import create_catalog
 from tertulia.server.auth.oidc import Keys
 from tertulia.server.auth.providers import Unavailable
 from tertulia.server.environment import WrongSetting, check_names
@@ -73,6 +76,8 @@ async def _findings(settings: Settings, console: Console) -> AsyncIterator[Findi
     with console.status("Connecting tools …"):
         findings = await _tools(settings)
     for finding in findings:
+        yield finding
+    for finding in await asyncio.to_thread(_assistants, settings):
         yield finding
     with console.status("Asking Claude …"):
         findings = [finding async for finding in _claude(settings)]
@@ -236,6 +241,30 @@ async def _tools(settings: Settings) -> list[Finding]:
     if cost.warning is not None:
         findings.append((False, f"tools: {cost.warning}"))
     return findings or [(True, f"tools: {', '.join(names) or 'none'}")]
+
+
+def _assistants(settings: Settings) -> list[Finding]:
+    if settings.assistants is None:
+        return [(True, f"assistants: none; clients may set {_clients_may_set(settings)}")]
+    catalog = create_catalog(settings, open_tool_registry(settings)[0])
+    problems = catalog.problems()
+    if problems:
+        return [(False, f"TERTULIA_ASSISTANTS: {problem}") for problem in problems]
+    catalog.refresh()
+    return [(True, f"assistants: {_describe_assistant(assistant)}") for assistant in catalog.all()]
+
+
+def _clients_may_set(settings: Settings) -> str:
+    settings_of_clients = create_catalog(settings, many_users=settings.auth != "local").clients_may_set
+    return ", ".join(setting for setting in ClientSetting if setting in settings_of_clients) or "nothing"
+
+
+def _describe_assistant(assistant: Assistant) -> str:
+    instructions = assistant.instructions
+    cached = f"{instructions.static_length:,} of {instructions.length:,} characters are the same for all users"
+    clients = ", ".join(setting for setting in ClientSetting if setting in assistant.clients_may_set) or "nothing"
+    tools = ", ".join(assistant.tools) or "none"
+    return f"{assistant.id}: {cached}; tools {tools}; clients may set {clients}"
 
 
 async def _claude(settings: Settings) -> AsyncIterator[Finding]:

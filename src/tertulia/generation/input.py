@@ -9,9 +9,10 @@ from tertulia.claude.app_context import with_context
 from tertulia.claude.cache_control import is_slow
 from tertulia.claude.compaction import compaction_of
 from tertulia.claude.models import Model
-from tertulia.claude.prompt import LeftOut, Turn, build_request, metadata_of, prefix_fingerprint
+from tertulia.claude.prompt import LeftOut, Turn, build_request, metadata_of, prefix_fingerprint, system_prompt_of
 from tertulia.db.messages import BranchMessage
 from tertulia.db.tables import Conversation, Generation, Role
+from tertulia.generation.contribution import AssistantContribution
 from tertulia.generation.request import MessagesRequest
 from tertulia.json import Json
 from tertulia.tools.registry import Selection
@@ -26,7 +27,8 @@ class GenerationInput:
 
     message_id: UUID
     model: str
-    system_prompt: str | None
+    system: Sequence[str]
+    """The blocks of the system prompt. If there are two, the first one is the same for many conversations."""
     options: Json
     turns: Sequence[Turn]
     tools: Selection
@@ -40,6 +42,11 @@ class GenerationInput:
     """The number of blocks of the branch that are not in `turns`, because Claude refused to answer them."""
 
     @property
+    def system_prompt(self) -> str | None:
+        """The text of the system prompt; None if there is none."""
+        return "".join(self.system) or None
+
+    @property
     def tool_definitions(self) -> Sequence[Json]:
         """The definitions of the tools, in the Messages API's format."""
         return self.tools.definitions
@@ -47,7 +54,7 @@ class GenerationInput:
     @property
     def prefix(self) -> str:
         """The fingerprint of what Claude's thinking blocks are bound to."""
-        return prefix_fingerprint(self.model, self.system_prompt, self.tool_definitions)
+        return prefix_fingerprint(self.model, system_prompt_of(self.system), self.tool_definitions)
 
     def messages_request(self, model: Model, files: Files, *, caching: bool) -> MessagesRequest:
         """Return the request to Claude. `model` must be the one that this input names."""
@@ -55,7 +62,7 @@ class GenerationInput:
             model=self.model,
             max_output_tokens=model.max_output_tokens,
             forms=model.thinking,
-            system_prompt=self.system_prompt,
+            system_prompt=system_prompt_of(self.system),
             options=self.options,
             turns=self.turns,
             tools=self.tool_definitions,
@@ -74,9 +81,14 @@ class GenerationInput:
 
 
 def generation_input(
-    generation: Generation, conversation: Conversation, branch: Sequence[BranchMessage], tools: Selection
+    generation: Generation,
+    conversation: Conversation,
+    branch: Sequence[BranchMessage],
+    tools: Selection,
+    contribution: AssistantContribution | None = None,
 ) -> GenerationInput:
     """Build the input from rows. The last message of `branch` is the one that is answered."""
+    own_prompt = (conversation.system_prompt,) if conversation.system_prompt else ()
     replayed, refused_blocks = _without_refused(branch)
     turns = [
         Turn(item.message.role.value, with_context(item.message.content, item.message.context), item.prefix)
@@ -87,7 +99,7 @@ def generation_input(
     return GenerationInput(
         generation.message_id,
         generation.model,
-        conversation.system_prompt,
+        own_prompt if contribution is None else contribution.system,
         generation.options,
         turns,
         tools,

@@ -7,7 +7,17 @@ from datetime import timedelta
 from uuid import UUID
 
 from tertulia.attachments.files import Files, attachments_in
-from tertulia.db import accounts, attachments, changes, conversations, generations, leases, messages, shares
+from tertulia.db import (
+    accounts,
+    attachments,
+    changes,
+    contributions,
+    conversations,
+    generations,
+    leases,
+    messages,
+    shares,
+)
 from tertulia.db.database import AsyncSession, Database
 from tertulia.db.identities import Action
 from tertulia.db.inserting import insert
@@ -153,6 +163,8 @@ async def detach(session: AsyncSession, conversation: Conversation, message: Mes
         # The new version of an edited message shares the attachments of the old one.
         unused = set(attachments_in(iter(moved_contents))) - set(attachments_in(iter(kept_contents)))
         await attachments.claim(session, list(unused), hidden.id)
+    # Instructions may contain the context of a deleted message.
+    await contributions.remove_unused(session, conversation.id)
     if conversation.active_leaf_id in moved:
         conversation.active_leaf_id = (
             await messages.newest(session, conversation.id)

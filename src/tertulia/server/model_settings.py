@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tertulia.claude.client import Claude
 from tertulia.claude.model_check import ModelCheck, check_models
+from tertulia.server.assistants import model_references
 from tertulia.server.environment import WrongSetting
 from tertulia.server.plan_file import check_plans
 from tertulia.server.settings import Settings, variable_name
@@ -43,7 +44,8 @@ async def find_wrong_models(settings: Settings, claude: Claude | None = None) ->
         claude: The client to use; None to open one for the check.
     """
     names = _names(settings)
-    models = {model for _, model in names}
+    references = await asyncio.to_thread(model_references, settings)
+    models = {model for _, model in names} | {reference.model for reference in references}
     if settings.anthropic_api_key is None:
         from tertulia.simulator.request_rules import MODELS
 
@@ -65,6 +67,11 @@ async def find_wrong_models(settings: Settings, claude: Claude | None = None) ->
             is_title = name == variable_name("title_model")
             optional = is_title and "title_model" not in settings.model_fields_set
             (warnings if optional else errors).append(_line(name, model, check.listed, settings))
+    errors += [
+        f"TERTULIA_ASSISTANTS: {reference.place}: unknown model {_not_listed(reference.model, check.listed, settings)}"
+        for reference in references
+        if reference.model in check.missing
+    ]
     return Findings(errors, warnings, check.unchecked, len(check.listed))
 
 
@@ -106,8 +113,12 @@ def _names(settings: Settings) -> list[tuple[str, str]]:
 
 
 def _line(name: str, model: str, listed: Iterable[str], settings: Settings) -> str:
+    return f"{name}: got {_not_listed(model, listed, settings)}"
+
+
+def _not_listed(model: str, listed: Iterable[str], settings: Settings) -> str:
     close = difflib.get_close_matches(model, list(listed), 1)
     examples = f"; it must be a model such as {', '.join(sorted(listed)[:8])}." if listed else "."
     suggestion = f"; did you mean {close[0]}?" if close else examples
     owner = "the simulated Claude" if settings.simulated else "Claude"
-    return f"{name}: got {model!r}, but {owner} has no such model{suggestion}"
+    return f"{model!r}, but {owner} has no such model{suggestion}"

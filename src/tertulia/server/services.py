@@ -32,6 +32,7 @@ from tertulia.ratelimit.limits import Subscriptions
 from tertulia.ratelimit.plans import Plans
 from tertulia.resolvers.context import Context, Services
 from tertulia.resolvers.sharing import VIEWS_SECONDS, Sharing
+from tertulia.server.assistants import open_assistants
 from tertulia.server.auth.authenticator import SIGNED_OUT, Authenticated, Authenticator
 from tertulia.server.auth.jwt import Tokens
 from tertulia.server.auth.providers import IdentityProvider, PasswordAuth, SingleUserAuth, viewer_of
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
 LOCAL_USER = "local"
 SWEEP_SECONDS = 600.0
 """Seconds between deletions of expired data."""
+REFRESH_SECONDS = 1.0
+"""Seconds between looks at the files of assistants."""
 CHECK_SECONDS = 5.0
 """Seconds within which a part must respond; otherwise it counts as failing."""
 PROBE_SECONDS = 5.0
@@ -175,17 +178,16 @@ async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, hos
         WrongSetting: A setting that only the start can check is wrong.
         OSError: A file, or the database, cannot be opened.
     """
-    await migrate(settings.database_url)
     hooks = open_hooks(settings, host.hooks, metrics.on_hook)
-    database = open_database(settings, hooks)
-    stack.push_async_callback(database.close)
+    database = await _open_database(settings, hooks, stack)
     claude = await connect(settings, stack)
     stack.push_async_callback(claude.close)
     process = uuid4()
     if tracing.is_enabled():
         stack.push_async_callback(tracing.start_export(str(process)))
     log, signals, alone = await open_log(settings, process, stack, lag=metrics.lagged)
-    limits = open_limits(settings, metrics, stack, many_users=bool(host.identities_of) or settings.auth != "local")
+    many_users = bool(host.identities_of) or settings.auth != "local"
+    limits = open_limits(settings, metrics, stack, many_users=many_users)
     config = _config(settings, metrics, open_plans(settings, limits), alone=alone)
     engine, mcp = await _open_engine(settings, database, claude, config, hooks, stack)
     generation_manager = GenerationManager(database, log, signals, engine, process=process, config=config)
@@ -200,8 +202,9 @@ async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, hos
         notifier=Notifier(),
         closing=asyncio.Event(),
         subscriptions=Subscriptions(settings.max_subscriptions_per_socket, settings.max_subscriptions),
-        limits=open_limits(settings, metrics, stack, many_users=bool(host.identities_of) or settings.auth != "local"),
+        limits=limits,
         tool_registry=engine.tool_registry,
+        assistants=await asyncio.to_thread(open_assistants, settings, engine.tool_registry, many_users=many_users),
         mcp=mcp,
         observer=metrics,
         hooks=hooks,
@@ -212,6 +215,14 @@ async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, hos
     await generation_manager.begin()
     _start_background_tasks(running, settings, claude, stack)
     return running
+
+
+async def _open_database(settings: Settings, hooks: Hooks, stack: AsyncExitStack) -> Database:
+    """Return the migrated database."""
+    await migrate(settings.database_url)
+    database = open_database(settings, hooks)
+    stack.push_async_callback(database.close)
+    return database
 
 
 async def _open_engine(
@@ -281,6 +292,9 @@ def _start_background_tasks(running: Running, settings: Settings, claude: Claude
     if services.sharing.is_on:
         stack.push_async_callback(services.sharing.close)
         _in_background(stack, "views", run_periodically(VIEWS_SECONDS, services.sharing.store_views))
+    if services.assistants.is_configured:
+        refresh = partial(asyncio.to_thread, services.assistants.refresh)
+        _in_background(stack, "assistants", run_periodically(REFRESH_SECONDS, refresh))
     _in_background(stack, "sdk", claude.preload())
     _in_background(stack, "models", watch_model_settings(settings, claude))
     _in_background(stack, "collector", collect_when_idle(lambda: services.generation_manager.idle))

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 USER_REQUESTS, USER_MESSAGES, USER_UPLOADS = "1200/minute", "60/minute", "1000/day"
 USER_GENERATIONS, USER_SOCKETS = 20, 50
 """The limits of each user where the settings name none, except in the mode `local`."""
+ClientChoice = Literal["instructions", "model", "options", "tools"]
 MAX_RESULTS_WAIT = 30 * 86_400
 NOT_IN_LOCAL = "No limit by default in the mode `local`."
 
@@ -191,6 +192,19 @@ class SettingFields(BaseSettings):
     )
     max_subscriptions: int = Field(
         default=20_000, ge=1, description="The number of concurrent subscriptions in one process."
+    )
+
+    assistants: str | None = Field(
+        default=None,
+        description="A folder with a Markdown file for each assistant. They decide what Claude is told, and what "
+        "clients may set. See [Assistants](assistants.md).",
+        json_schema_extra=_documented("a folder"),
+    )
+    clients_may_set: Annotated[tuple[ClientChoice, ...] | None, NoDecode] = Field(
+        default=None,
+        description="The settings that clients may set if there are no assistants: `instructions` (`systemPrompt`), "
+        "`model`, `options`, `tools` (client tools). Empty: nothing. In the mode `local`, the default is everything.",
+        json_schema_extra=_documented("names, separated by commas", default="`model,options`"),
     )
 
     tools: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -71,6 +71,7 @@ class Settings(SettingFields):
         "mcp_config",
         "hooks",
         "webhooks",
+        "assistants",
         "monthly_budget_usd",
         "server_monthly_budget_usd",
         "server_daily_budget_usd",
@@ -105,7 +106,7 @@ class Settings(SettingFields):
             raise ValueError(SECRET_RULE)
         return value
 
-    @field_validator("models", "cors_origins", "tools", "ask_first", mode="before")
+    @field_validator("models", "cors_origins", "tools", "ask_first", "clients_may_set", mode="before")
     @classmethod
     def _split_list(cls, value: object) -> object:
         return tuple(item.strip() for item in value.split(",") if item.strip()) if isinstance(value, str) else value

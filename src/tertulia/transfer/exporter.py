@@ -121,6 +121,7 @@ def _conversation(row: Conversation) -> ConversationLine:
         model=row.model,
         options=row.options,
         tools=row.tools,
+        assistant=row.assistant,
         archived=row.archived,
         pinned=row.pinned,
         external_id=row.external_id,

@@ -122,6 +122,7 @@ class ConversationLine(Line):
     model: Name
     options: Options = Options()
     tools: ToolsLine = ToolsLine()
+    assistant: Name | None = None
     archived: bool = False
     pinned: bool = False
     external_id: str | None = None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
+from tertulia.assistants.definition import ClientSetting
 from tertulia.attachments.files import source_of
 from tertulia.db import changes, conversations, leases, metadata, search
 from tertulia.db.database import AsyncSession
@@ -32,6 +33,7 @@ from tertulia.db.tables import (
 )
 from tertulia.json import Json, encode
 from tertulia.resolvers import options, tools
+from tertulia.resolvers.assistants import ClientPolicy, policy_of_new
 from tertulia.resolvers.context import Context
 from tertulia.resolvers.errors import InvalidInput
 from tertulia.resolvers.inputs import ClientTool, ConversationTools, Effort, GenerationOptions, Thinking
@@ -111,12 +113,16 @@ def _batch(item_iterator: Iterator[Item]) -> list[Item]:
 async def _conversation(context: Context, item: ConversationItem) -> Conversation:
     """Return the conversation, which is validated like the input of `createConversation`."""
     line = item.line
-    # A file cannot grant access to a model.
+    # A file cannot grant access to a model. The assistant of the file may be one of another server.
+    catalog = context.services.assistants
+    policy = policy_of_new(context, line.assistant if catalog.get(line.assistant or "") else None, "file")
     allowed = await context.models.allows(line.model)
-    model = line.model if allowed else context.models.default_id
+    model = policy.importable_model(line.model if allowed else None, context.models.default_id)
     try:
-        conversation_options = await _options(context, line.options, model, allowed=allowed)
-        tool_settings = await _tools(context, line)
+        if line.system_prompt is not None:
+            policy.check("systemPrompt", ClientSetting.INSTRUCTIONS)
+        conversation_options = await _options(context, policy, line.options, model, allowed=model == line.model)
+        tool_settings = await _tools(context, policy, line)
     except InvalidInput as error:
         raise InvalidInput("file", f"{item.error_prefix}{error}") from None
     same = ("title", "system_prompt", "archived", "pinned", "created_at", "updated_at")
@@ -130,18 +136,20 @@ async def _conversation(context: Context, item: ConversationItem) -> Conversatio
         tools=tool_settings,
         external_id=line.external_id,
         app_metadata=line.metadata,
+        assistant=policy.assistant_id,
         **values,
         **usage,
     )
 
 
-async def _options(context: Context, line: Options, model: str, *, allowed: bool) -> Json:
+async def _options(context: Context, policy: ClientPolicy, line: Options, model: str, *, allowed: bool) -> Json:
     thinking = Thinking(line.thinking.enabled, line.thinking.budget_tokens) if line.thinking else None
     effort = Effort(line.effort) if line.effort else None
     schema: Any = line.output_schema
     generation_options = GenerationOptions(
         max_tokens=line.max_tokens, effort=effort, thinking=thinking, output_schema=schema
     )
+    policy.check_options(generation_options, context.models.default_id)
     try:
         return await options.of_conversation(context, generation_options, model)
     except InvalidInput:
@@ -151,7 +159,7 @@ async def _options(context: Context, line: Options, model: str, *, allowed: bool
         return {}
 
 
-async def _tools(context: Context, line: ConversationLine) -> Json:
+async def _tools(context: Context, policy: ClientPolicy, line: ConversationLine) -> Json:
     for index, pattern in enumerate(line.tools.server or []):
         # Only the syntax is checked, because the server that exported the file may have tools that this one lacks.
         if not re.fullmatch(tools.PATTERN, pattern):
@@ -161,7 +169,10 @@ async def _tools(context: Context, line: ConversationLine) -> Json:
     declared = [(tool, cast("Any", tool.input_schema)) for tool in line.tools.client]
     client = [ClientTool(tool.name, tool.description, schema) for tool, schema in declared]
     await tools.check_tools(context, ConversationTools(client=client))
-    return tools.tools_to_json(ConversationTools(server=line.tools.server, client=client))
+    choice = ConversationTools(server=line.tools.server, client=client)
+    if choice.server is not None or choice.client:
+        policy.check_tools(choice)
+    return tools.tools_to_json(choice)
 
 
 class _Importing:

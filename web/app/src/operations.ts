@@ -19,6 +19,7 @@ export type ConversationChangeKind =
 
 export type ConversationFilter = {
   readonly archived?: boolean | null | undefined;
+  readonly assistantId?: string | number | null | undefined;
   readonly metadata?: MetadataFilter | null | undefined;
   readonly pinned?: boolean | null | undefined;
   readonly temporary?: boolean;
@@ -119,6 +120,7 @@ export type RegenerateMessageInput = {
 };
 
 export type SendMessageInput = {
+  readonly assistantId?: string | number | null | undefined;
   readonly attachmentIds?: ReadonlyArray<string | number> | null | undefined;
   readonly context?: unknown;
   readonly conversationId?: string | number | null | undefined;

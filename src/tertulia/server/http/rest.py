@@ -55,6 +55,16 @@ STATUS = {
 }
 
 
+BODY_FIELDS = {
+    "text": "message",
+    "options.model": "model",
+    "idempotencyKey": "Idempotency-Key",
+    "assistantId": "assistant",
+    "conversationId": "conversation_id",
+}
+"""The names of fields of `sendMessage` in a request."""
+
+
 class ChatRequest(BaseModel):
     """A message, and the conversation to add it to."""
 
@@ -69,6 +79,11 @@ class ChatRequest(BaseModel):
         default=None,
         description="JSON that tells Claude what the application knows now, at most 32,768 bytes. The same as in "
         "`sendMessage`.",
+    )
+    assistant: str | None = Field(
+        default=None,
+        max_length=64,
+        description="The assistant that answers in a new conversation. Default: the default one, if there is one.",
     )
 
 
@@ -135,8 +150,14 @@ def rest_router(admit: Callable[[Request], Awaitable[Authenticated]]) -> APIRout
 async def _send(context: Context, body: ChatRequest, key: str | None) -> SendMessagePayload | Response:
     options = GenerationOptions(model=body.model) if body.model is not None else None
     conversation = ID(body.conversation_id) if body.conversation_id is not None else None
+    assistant = ID(body.assistant) if body.assistant is not None else None
     message = SendMessage(
-        body.message, conversation, options=options, idempotency_key=ID(key) if key else None, context=body.context
+        body.message,
+        conversation,
+        options=options,
+        idempotency_key=ID(key) if key else None,
+        assistant_id=assistant,
+        context=body.context,
     )
     try:
         return await send(context, message)
@@ -239,8 +260,7 @@ def _claude_failed(error: GenerationError) -> JSONResponse:
 def _refused(error: ExpectedError | RateLimited) -> JSONResponse:  # noqa: PLR0911 - one return for each error
     match error:
         case InvalidInput():
-            names = {"text": "message", "options.model": "model", "idempotencyKey": "Idempotency-Key"}
-            name = names.get(error.field, error.field)
+            name = BODY_FIELDS.get(error.field, error.field)
             detail = [{"loc": ["body", name], "msg": f"`{name}` {error.predicate}", "type": "value_error"}]
             return JSONResponse({"detail": detail}, 422)
         case NotFound():
