@@ -17,7 +17,7 @@ from client import Api, wait_until
 from conftest import SECRET
 from faults import ROUNDS, CountingClaude, Server, counting
 from running import execute, running, settings, tertulia
-from scripted import Gate, Reply, says, scripted
+from scripted import Gate, Reply, says, scripted, uses
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 from starlette.applications import Starlette
@@ -92,10 +92,10 @@ def configured(folder: Path, *endpoints: Json) -> str:
 
 
 @contextmanager
-def serving(folder: Path, place: Json, *endpoints: Json, claude: Reply | None = None) -> Generator[Api]:
+def serving(folder: Path, place: Json, *endpoints: Json, claude: Reply | None = None, **more: Any) -> Generator[Api]:
     with ExitStack() as stack:
         scripted_claude = stack.enter_context(scripted(claude or says("Hello, ", "Ada.")))
-        keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": scripted_claude.address}
+        keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": scripted_claude.address, **more}
         address = stack.enter_context(tertulia(folder, **place, **keyed, webhooks=configured(folder, *endpoints)))
         yield stack.enter_context(Api(address))
 
@@ -160,6 +160,16 @@ def test_a_failed_or_stopped_answer_has_its_own_event(tmp_path: Path, place: Jso
         api.stop(generation)
         gate.open.set()
         wait_until(lambda: "generation.stopped" in receiver.types(), "the event of the stop")
+
+
+def test_an_answer_that_waits_for_an_approval_has_its_own_event(
+    tmp_path: Path, place: Json, receiver: Receiver
+) -> None:
+    tools = {"tools": ("some_tools",), "ask_first": ("weather",)}
+    with serving(tmp_path, place, {"url": receiver.address}, claude=uses(("weather", {})), **tools) as api:
+        generation = api.send("Will it rain?")["generation"]["id"]
+        wait_until(lambda: "generation.awaiting_tool_results" in receiver.types(), "the event")
+    assert receiver.events()[-1]["data"]["generation_id"] == generation
 
 
 def test_a_failing_endpoint_receives_the_same_ids_again_in_order(
