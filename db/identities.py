@@ -61,6 +61,7 @@ class Action(StrEnum):
     SIGNED_OUT = "signed_out"
     REFRESH_REUSED = "refresh_reused"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of an action
+    GUEST_CLAIMED = "guest_claimed"
     PLAN_CHANGED = "plan_changed"
     TOKEN_CREATED = "token_created"  # noqa: S105 - the name of an action
     TOKEN_REVOKED = "token_revoked"  # noqa: S105 - the name of an action

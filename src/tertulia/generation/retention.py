@@ -14,6 +14,7 @@ from tertulia.db import (
     contributions,
     conversations,
     generations,
+    guests,
     leases,
     messages,
     shares,
@@ -29,6 +30,9 @@ CONVERSATIONS, LOGS = ItemLoop("retention"), ItemLoop("removal.logs")
 
 ROWS_AT_ONCE = 1000
 """Small rows, such as audit log entries, that one transaction deletes. On SQLite it blocks all other writers."""
+
+GUESTS_AT_ONCE = 100
+"""Guests that one sweep deletes."""
 
 logger = logging.getLogger("tertulia.retention")
 
@@ -202,6 +206,17 @@ class Retention:
 
         await CONVERSATIONS.each(owners, remove)
         await self._deleter.files.sweep()
+
+
+async def expire_guests(deleter: ResourceDeleter, days: float) -> None:
+    """Delete guests who have not been here for some days, with everything that belongs to them."""
+    async with deleter.database.read() as session:
+        unused = await guests.unused_since(session, now() - timedelta(days=days), GUESTS_AT_ONCE)
+
+    async def remove(guest: UUID) -> None:
+        await deleter.remove_user(guest)
+
+    await CONVERSATIONS.each(unused, remove)
 
 
 async def trim_audit(database: Database, days: float | None) -> None:

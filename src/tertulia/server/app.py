@@ -260,7 +260,7 @@ class Tertulia:
         if auth == "password":
             from tertulia.server.auth.routes import accounts_router
 
-            app.include_router(accounts_router(self._sign_ins))
+            app.include_router(accounts_router(self._sign_ins, guests=settings.guests))
         app.include_router(
             pages_router(auth=auth, registration=settings.registration, switched_off=_switched_off(settings))
         )

@@ -24,7 +24,14 @@ from tertulia.db.search import rebuild
 from tertulia.generation.config import EngineConfig, EngineServices
 from tertulia.generation.finalizer import CHANGED
 from tertulia.generation.manager import GenerationManager
-from tertulia.generation.retention import ResourceDeleter, Retention, trim_audit, trim_keys, trim_shares
+from tertulia.generation.retention import (
+    ResourceDeleter,
+    Retention,
+    expire_guests,
+    trim_audit,
+    trim_keys,
+    trim_shares,
+)
 from tertulia.generation.retry import run_periodically
 from tertulia.generation.titles import Titles
 from tertulia.hooks import Hooks
@@ -295,6 +302,9 @@ def _start_background_tasks(running: Running, settings: Settings, claude: Claude
     if services.assistants.is_configured:
         refresh = partial(asyncio.to_thread, services.assistants.refresh)
         _in_background(stack, "assistants", run_periodically(REFRESH_SECONDS, refresh))
+    if settings.guests:
+        expire = partial(expire_guests, deleter, settings.guest_days)
+        _in_background(stack, "guests", run_periodically(SWEEP_SECONDS, expire, at_once=True))
     _in_background(stack, "sdk", claude.preload())
     _in_background(stack, "models", watch_model_settings(settings, claude))
     _in_background(stack, "collector", collect_when_idle(lambda: services.generation_manager.idle))
@@ -319,6 +329,7 @@ def _sign_ins(
 ) -> "SignIns | None":
     if settings.auth != "password":
         return None
+    from tertulia.server.auth.guests import Guests
     from tertulia.server.auth.sessions import SignIns
     from tertulia.server.auth.throttle import LocalFailures, RedisFailures, SignInThrottle
 
@@ -333,6 +344,7 @@ def _sign_ins(
         throttle,
         authenticator,
         deleter.remove_user,
+        Guests(services.database, tokens, services.generation_manager.stop),
         open_to_all=open_to_all,
     )
 

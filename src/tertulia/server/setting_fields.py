@@ -128,6 +128,16 @@ class SettingFields(BaseSettings):
         default="open",
         description="`open`: anybody can create an account. `closed`: only `tertulia user add` creates accounts.",
     )
+    guests: bool = Field(
+        default=False,
+        description="Whether `POST /auth/guest` exists, in the mode `password`: users without an account, with the "
+        "limits of the plan `guest`, which `TERTULIA_PLANS` must have. See [Guests](auth.md#guests).",
+    )
+    guest_days: float = Field(
+        default=7.0,
+        gt=0,
+        description="How long a guest may be away before the guest is deleted with all conversations.",
+    )
     secret_key: SecretStr | None = Field(
         default=None,
         description="The key that signs tokens, the same for all replicas. Required in the mode `password` with "

@@ -230,6 +230,8 @@ def load_settings() -> Settings:
     for name in ("oidc_issuer", "oidc_audience") if settings.auth == "oidc" else ():
         if getattr(settings, name) is None:
             raise WrongSetting(f"{variable_name(name)}: is required with TERTULIA_AUTH=oidc.")
+    if settings.guests and settings.auth != "password":
+        raise WrongSetting("TERTULIA_GUESTS: requires TERTULIA_AUTH=password.")
     check_tools(settings)
     check_hooks(settings)
     check_webhooks(settings)
@@ -271,11 +273,13 @@ def check_webhooks(settings: Settings) -> None:
 
 
 def check_plans(settings: Settings) -> None:
-    """Raise WrongSetting if the plans of the settings are wrong."""
-    if settings.plans is not None:
-        from tertulia.server.plan_file import check_plans
+    """Raise WrongSetting if the plans of the settings are wrong, or have none for guests."""
+    if settings.plans is None and not settings.guests:
+        return
+    from tertulia.server.plan_file import check_plans
 
-        check_plans(settings)
+    if "guest" not in check_plans(settings) and settings.guests:
+        raise WrongSetting("TERTULIA_GUESTS: requires a plan named guest in the file of TERTULIA_PLANS.")
 
 
 def secret_of(settings: Settings) -> str:
