@@ -49,10 +49,12 @@ PLAIN_LISTS = {
     "TextBlock.citations": _BLOCKS,
     "ToolResultsRequired.approvals": _BLOCKS,
     "ToolResultsRequired.toolUses": _BLOCKS,
+    **{f"Assistant.{name}": _SETTINGS for name in ("clientsMaySet", "models", "starters", "tools")},
     "ConversationTools.client": _SETTINGS,
     "ConversationTools.server": _SETTINGS,
     "Model.efforts": _SETTINGS,
     "Model.thinking": _SETTINGS,
+    "Query.assistants": _SETTINGS,
     "Query.models": _SETTINGS,
     "Query.toolServers": _SETTINGS,
     "Query.tools": _SETTINGS,
@@ -108,10 +110,13 @@ def test_the_rules_check_all_connections() -> None:
     ]
     assert sorted(CONNECTED) == [
         "Conversation.messages",
+        "Conversation.shares",
         "Generation.eventLog",
         "Generation.events",
         "Query.conversations",
         "Query.searchMessages",
+        "Query.shares",
+        "SharedConversation.messages",
     ]
 
 
