@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy
-from sqlalchemy import ColumnElement, and_, bindparam, exists, literal, or_, update
+from sqlalchemy import Boolean, ColumnElement, and_, bindparam, exists, literal, or_, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -82,6 +82,37 @@ _WAITING_FOR = (
     sqlalchemy.select(_GENERATIONS.c.id)
     .where(_GENERATIONS.c.waits_for == bindparam("ended"), _UNFINISHED)
     .order_by(_GENERATIONS.c.id)
+)
+_PREDECESSORS = _GENERATIONS.alias()
+_HAS_UNFINISHED_PREDECESSOR = exists().where(
+    _PREDECESSORS.c.id == _GENERATIONS.c.waits_for, _PREDECESSORS.c.status.in_(UNFINISHED)
+)
+_HAS_WAITING_CALLS = exists().where(
+    col(ToolCall.generation_id) == _GENERATIONS.c.id, col(ToolCall.status) == CallStatus.WAITING
+)
+_AWAITING_TOOL_RESULTS = _GENERATIONS.c.status == Status.AWAITING_TOOL_RESULTS
+_EVERYTHING, _NOW = bindparam("everything", type_=Boolean()), bindparam("now", type_=_GENERATIONS.c.created_at.type)
+_LOST = and_(
+    _GENERATIONS.c.holder.is_not(None),
+    or_(and_(_EVERYTHING, _GENERATIONS.c.holder != bindparam("by")), _GENERATIONS.c.lease_until < _NOW),
+)
+_UNSTARTED = and_(
+    _GENERATIONS.c.holder.is_(None),
+    ~_AWAITING_TOOL_RESULTS,
+    or_(_EVERYTHING, _GENERATIONS.c.created_at < bindparam("started_before")),
+    ~_HAS_UNFINISHED_PREDECESSOR,
+)
+_READY = and_(
+    _AWAITING_TOOL_RESULTS,
+    or_(_GENERATIONS.c.holder.is_(None), _GENERATIONS.c.lease_until < _NOW),
+    or_(_GENERATIONS.c.tools_expire_at <= _NOW, ~_HAS_WAITING_CALLS),
+)
+_LAPSED = (
+    sqlalchemy.select(_GENERATIONS.c.id)
+    .where(_UNFINISHED, or_(_LOST, _UNSTARTED, _READY), _GENERATIONS.c.id.not_in(bindparam("own", expanding=True)))
+    .order_by(_GENERATIONS.c.id)
+    .limit(CLAIMED_AT_ONCE)
+    .with_for_update(skip_locked=True)
 )
 
 
@@ -234,24 +265,16 @@ async def claim_lapsed(
     Returns:
         The ids of up to 50 generations, oldest first.
     """
-    of_others = and_(literal(everything), col(Generation.holder) != holder)
-    lost = and_(col(Generation.holder).is_not(None), or_(of_others, col(Generation.lease_until) < now()))
-    awaiting = col(Generation.status) == Status.AWAITING_TOOL_RESULTS
-    ready = and_(awaiting, _has_no_holder(), or_(col(Generation.tools_expire_at) <= now(), ~_has_waiting_calls()))
-    unstarted = and_(
-        col(Generation.holder).is_(None),
-        ~awaiting,
-        or_(literal(everything), col(Generation.created_at) < now() - START_TIMEOUT),
-        ~_has_unfinished_predecessor(),
-    )
-    query = (
-        select(Generation.id)
-        .where(_unfinished(), or_(lost, unstarted, ready), col(Generation.id).not_in(own))
-        .order_by(col(Generation.id))
-        .limit(CLAIMED_AT_ONCE)
-        .with_for_update(skip_locked=True)
-    )
-    generation_ids = list((await session.exec(query)).all())
+    current_time = now()
+    parameters = {
+        "everything": everything,
+        "by": holder,
+        "now": current_time,
+        "started_before": current_time - START_TIMEOUT,
+        "own": list(own),
+    }
+    connection = await session.connection()
+    generation_ids = list((await connection.execute(_LAPSED, parameters)).scalars().all())
     if generation_ids:
         taking = update(_GENERATIONS).where(col(Generation.id).in_(generation_ids))
         await session.exec(taking.values(holder=holder, lease_until=until))
@@ -305,22 +328,9 @@ async def status_of(session: AsyncSession, generation_id: UUID) -> Status | None
     return None if status is None else Status(status)
 
 
-def _has_waiting_calls() -> ColumnElement[bool]:
-    waits = col(ToolCall.status) == CallStatus.WAITING
-    return exists().where(col(ToolCall.generation_id) == col(Generation.id), waits)
-
-
 def _unfinished() -> ColumnElement[bool]:
     return col(Generation.status).in_(UNFINISHED)
 
 
 def _has_no_holder() -> ColumnElement[bool]:
     return or_(col(Generation.holder).is_(None), col(Generation.lease_until) < now())
-
-
-def _has_unfinished_predecessor() -> ColumnElement[bool]:
-    other = aliased(Generation)
-    return exists().where(
-        col(other.id) == col(Generation.waits_for),
-        col(other.status).in_(UNFINISHED),
-    )

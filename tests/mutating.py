@@ -337,6 +337,8 @@ def functions_by_file() -> Functions:
     for value in gc.get_objects():
         if type(value) is FunctionType:
             functions[value.__code__.co_filename].append(value)
+    # Without this, each later full pass of the garbage collector would traverse all modules.
+    gc.freeze()
     return functions
 
 

@@ -25,6 +25,7 @@ from tertulia.db.migrate import migrate
 from tertulia.server.app import create_app
 from tertulia.server.auth import passwords
 from tertulia.server.run import KEEP_ALIVE_SECONDS
+from tertulia.server.runtime import gc as runtime_gc
 from tertulia.server.runtime.http_protocol import HttpProtocol
 from tertulia.server.runtime.socket_protocol import SocketProtocol
 from tertulia.server.settings import Settings, database_file
@@ -33,6 +34,8 @@ START_SECONDS = 30
 RECOMMENDED_HASHER = passwords.HASHER
 """The hasher of real servers. This process uses a cheaper one, because the tests sign in hundreds of times."""
 passwords.HASHER = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+# A full pass traverses all objects of the test process, and each of its servers would start some.
+runtime_gc.CHECK_SECONDS = 86_400.0
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from client import Api
 from fastapi import FastAPI
 from npm import NODE, run
 from programs import chromium
@@ -106,8 +107,8 @@ def test_every_journey_through_the_page_succeeds(addresses: dict[str, str], subt
 
 
 @pytest.mark.needs("page")
-def test_the_page_is_precompressed_immutable_and_has_a_strict_policy(addresses: dict[str, str]) -> None:
-    with httpx2.Client(base_url=addresses["LOCAL"], headers={"accept-encoding": "gzip"}) as client:
+def test_the_page_is_precompressed_immutable_and_has_a_strict_policy(api: Api) -> None:
+    with httpx2.Client(base_url=api.address, headers={"accept-encoding": "gzip"}) as client:
         page = client.get("/", headers={"accept": "text/html"})
         assert page.headers["cache-control"] == "no-cache"
         policy = page.headers["content-security-policy"]
@@ -126,13 +127,11 @@ def test_the_page_is_precompressed_immutable_and_has_a_strict_policy(addresses: 
             assert client.get("/" + script[1], headers=conditional).status_code == 304
 
 
-def test_the_plain_page_is_served_without_a_build(
-    addresses: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_plain_page_is_served_without_a_build(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ASSETS, "app", tmp_path / "not-built")
-    page = httpx2.get(f"{addresses['LOCAL']}/", headers={"accept": "text/html"})
+    page = httpx2.get(f"{api.address}/", headers={"accept": "text/html"})
     assert page.status_code == 200
-    assert page.text == httpx2.get(f"{addresses['LOCAL']}/plain").text
+    assert page.text == httpx2.get(f"{api.address}/plain").text
     assert "plain.js" in page.text
 
 
@@ -149,7 +148,9 @@ def test_a_page_that_is_built_while_the_server_runs_is_served(tmp_path: Path, mo
         assert httpx2.get(f"{address}/assets/app/page.js").text == "built"
 
 
-def test_the_root_reports_how_users_sign_in(addresses: dict[str, str]) -> None:
-    root = httpx2.get(f"{addresses['PASSWORD']}/", headers={"accept": "application/json"}).json()
+def test_the_root_reports_how_users_sign_in(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with tertulia(tmp_path, auth="password") as address:
+        root = httpx2.get(f"{address}/", headers={"accept": "application/json"}).json()
     assert (root["auth"], root["registration"]) == ("password", "open")
-    assert httpx2.get(f"{addresses['LOCAL']}/").json()["auth"] == "local"
+    assert httpx2.get(f"{api.address}/").json()["auth"] == "local"
