@@ -1,7 +1,7 @@
 """The contribution of a conversation's assistant to requests: its rendered instructions, and its choice of tools.
 
 It is stored with the generation when the message is sent, so that a queued or recovered generation sends the same
-system prompt. See docs/decisions/0012-rendered-instructions.md.
+system prompt. See docs/decisions/0013-rendered-instructions.md.
 """
 
 from dataclasses import dataclass
