@@ -37,9 +37,8 @@ from tertulia.viewer import Viewer
 LOADED_AT_ONCE = 200
 """The most rows that a loader reads in one query: about 5 ms of work before other tasks can run."""
 RESTART_SECONDS = 5.0
-"""How long subscriptions retry reads while the database is unavailable: about the time of a database restart."""
+"""How long reads for events and mutations are retried while the database is unavailable, such as during its restart."""
 Row = TypeVar("Row")
-Result = TypeVar("Result")
 Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
 
@@ -100,7 +99,9 @@ class Loaders:
     """Loads rows of one viewer. It cannot load rows of other owners.
 
     Each loader combines the requests of one turn of the event loop into one query. Nothing is cached, because rows
-    change during the life of a socket.
+    change during the life of a socket. Outside a snapshot, a read is retried for RESTART_SECONDS while the database is
+    unavailable: an event, or the result of a mutation, is sent once, so a failed read would lose a part of it. Nothing
+    is retried in a query, whose snapshot ends with the connection to the database.
     """
 
     def __init__(self, database: Database | ReadSnapshot, owner: UUID) -> None:
@@ -124,8 +125,8 @@ class Loaders:
 
     @cached_property
     def with_answers(self) -> DataLoader[UUID, tuple[Generation, Message] | None]:
-        """Generations by id, each with the message that it writes."""
-        return self._loader(generations.with_answers)
+        """Generations by id, each with the message that it writes. Followers, which also read the log, do not wait."""
+        return self._loader(generations.with_answers, retries=False)
 
     @cached_property
     def generation_of(self) -> DataLoader[UUID, Generation | None]:
@@ -153,11 +154,22 @@ class Loaders:
         return self._loader(generations.active)
 
     def _loader(
-        self, get_many: Callable[[AsyncSession, UUID, Sequence[UUID]], Awaitable[dict[UUID, Row]]]
+        self,
+        get_many: Callable[[AsyncSession, UUID, Sequence[UUID]], Awaitable[dict[UUID, Row]]],
+        *,
+        retries: bool = True,
     ) -> DataLoader[UUID, Row | None]:
+        database = self._database
+
         async def load(ids: list[UUID]) -> list[Row | None]:
-            async with self._database.read() as session:
-                rows = await get_many(session, self._owner, list(set(ids)))
+            async def read() -> dict[UUID, Row]:
+                async with database.read() as session:
+                    return await get_many(session, self._owner, list(set(ids)))
+
+            if retries and isinstance(database, Database):
+                rows = await retry_while_unavailable(database, read, RESTART_SECONDS)
+            else:
+                rows = await read()
             return [rows.get(id) for id in ids]
 
         return DataLoader(load_fn=load, cache=False, max_batch_size=LOADED_AT_ONCE)
@@ -204,17 +216,6 @@ class Context(BaseContext):
             context = copy(self)
             context.read, context.loaders = snapshot.read, Loaders(snapshot, self.viewer.user_id)
             yield context
-
-    async def retry(self, read: Callable[[], Awaitable[Result]]) -> Result:
-        """Run a read for an event, and retry it for RESTART_SECONDS while the database is unavailable.
-
-        Events are sent once, so a failed read would lose one. In a query nothing is retried: its snapshot ends with
-        the connection to the database.
-        """
-        is_query = self.read != self.database.read
-        if is_query:
-            return await read()
-        return await retry_while_unavailable(self.database, read, RESTART_SECONDS)
 
     def path(self, route: str) -> str:
         """Return the path of a route for clients, including the prefix under which the server is mounted."""
