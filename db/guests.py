@@ -45,7 +45,7 @@ async def convert(session: AsyncSession, guest: UUID, account: User) -> bool:
 
 
 async def move(session: AsyncSession, guest: UUID, owner: UUID) -> Sequence[UUID]:
-    """Give everything that a guest has to another user, in the caller's transaction.
+    """Move all rows of a guest to another user, in the caller's transaction.
 
     Both are locked. The guest has no unfinished generations. An external id that the owner already uses is removed.
 
