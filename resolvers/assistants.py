@@ -32,29 +32,29 @@ logger = logging.getLogger("tertulia.assistants")
 
 
 async def assistants(info: Info) -> Sequence[Assistant]:
-    """The assistants of this server, by id. Empty if the server has none."""
-    return info.context.services.assistants.all()
+    """The assistants that the viewer may use, by id. Empty if there are none."""
+    return info.context.assistants.all()
 
 
 async def assistant(
     info: Info, id: Annotated[ID, argument("The id of the assistant, which is the name of its file.")]
 ) -> Assistant | None:
     """The assistant with this id. Null if there is none."""
-    return info.context.services.assistants.get(id)
+    return info.context.assistants.get(id)
 
 
 async def of_conversation(info: Info, root: Conversation) -> Assistant | None:
     """The assistant that answers in the conversation.
 
-    Null for conversations without an assistant, and if it no longer exists: then the conversation can be read, but not
-    continued.
+    Null for conversations without an assistant, and if it no longer exists or the viewer's plan lacks it: then the
+    conversation can be read, but not continued.
     """
-    return None if root.assistant is None else info.context.services.assistants.get(root.assistant)
+    return None if root.assistant is None else info.context.assistants.get(root.assistant)
 
 
 def is_default(info: Info, root: Assistant) -> bool:
     """Whether this assistant answers in new conversations that name none."""
-    default = info.context.services.assistants.default
+    default = info.context.assistants.default
     return default is not None and default.id == root.id
 
 
@@ -169,7 +169,7 @@ def policy_of_new(context: Context, assistant_id: str | None, field: str = "assi
     Raises:
         InvalidInput: There is no such assistant.
     """
-    catalog = context.services.assistants
+    catalog = context.assistants
     if not catalog.is_configured and assistant_id is None:
         return ClientPolicy(catalog.clients_may_set, "this server does not let clients set it")
     assistant = catalog.default if assistant_id is None else catalog.get(assistant_id)
@@ -182,13 +182,14 @@ def policy_of(context: Context, conversation: Conversation) -> ClientPolicy:
     """Return the policy of a conversation that exists.
 
     A conversation from before the server had assistants continues as it is. Clients can change it only as far as the
-    default assistant allows. A conversation whose assistant no longer exists cannot be changed.
+    default assistant allows. A conversation cannot be changed if its assistant no longer exists, or if the viewer's
+    plan lacks it.
     """
-    catalog = context.services.assistants
+    catalog = context.assistants
     if conversation.assistant is not None:
         assistant = catalog.get(conversation.assistant)
         if assistant is None:
-            return ClientPolicy(frozenset(), f"the conversation's assistant {conversation.assistant} no longer exists")
+            return ClientPolicy(frozenset(), f"the conversation's assistant {conversation.assistant} is not available")
         return _policy(assistant, assistant)
     if not catalog.is_configured:
         return ClientPolicy(catalog.clients_may_set, "this server does not let clients set it")
@@ -221,17 +222,17 @@ def check_allowed(context: Context, conversation: Conversation, options: Generat
         field: The field of the input that names the conversation, for errors.
 
     Raises:
-        InvalidInput: The assistant no longer exists, or an option must not be set.
+        InvalidInput: The assistant is not available, or an option must not be set.
     """
     _policy_of_continued(context, conversation, field).check_options(options, context.models.default_id)
 
 
 def _policy_of_continued(context: Context, conversation: Conversation, field: str) -> ClientPolicy:
-    """Return the policy of a conversation; raise InvalidInput if its assistant no longer exists."""
+    """Return the policy of a conversation; raise InvalidInput if its assistant is not available."""
     policy = policy_of(context, conversation)
     if conversation.assistant is not None and policy.assistant is None:
         raise InvalidInput(
-            field, f"must not be continued: its assistant {conversation.assistant} no longer exists. It can be read."
+            field, f"must not be continued: its assistant {conversation.assistant} is not available. It can be read."
         )
     return policy
 
@@ -255,7 +256,7 @@ def answer_settings(
         field: The field of the input that names the conversation, for errors.
 
     Raises:
-        InvalidInput: The assistant no longer exists, or its instructions cannot be rendered.
+        InvalidInput: The assistant is not available, or its instructions cannot be rendered.
     """
     policy, default_id = _policy_of_continued(context, conversation, field), context.models.default_id
     model_id = (input_options and input_options.model) or policy.model_of(conversation, default_id)

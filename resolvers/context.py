@@ -13,7 +13,7 @@ from strawberry.dataloader import DataLoader
 from strawberry.fastapi import BaseContext
 from strawberry.types import Info as StrawberryInfo
 
-from tertulia.assistants.catalog import AssistantCatalog
+from tertulia.assistants.catalog import AssistantCatalog, OfferedAssistants
 from tertulia.attachments.files import Files
 from tertulia.billing.budget import Budget
 from tertulia.claude.models import AllowedModels, Models
@@ -208,6 +208,7 @@ class Context(BaseContext):
         self.plan = self.services.plans.of_viewer(viewer.assigned_plan, viewer.claims)
         self.limits = self.plan.limits(self.services.limits)
         self.models = AllowedModels(self.services.models, self.plan.models)
+        self.assistants = OfferedAssistants(self.services.assistants, self.plan.assistants)
 
     @asynccontextmanager
     async def read_snapshot(self) -> AsyncGenerator["Context"]:

@@ -67,7 +67,7 @@ class Limit:
 
 @graphql_type(plans.Plan)
 class Plan:
-    """The models and tools that the viewer may use. `Viewer.limits` and `Viewer.budget` show its limits."""
+    """The models, tools and assistants that the viewer may use. `Viewer.limits` and `Viewer.budget` show its limits."""
 
     name: str
     """The name of the plan. It is `default` for viewers who have no other plan."""
@@ -75,6 +75,8 @@ class Plan:
     """The ids of the models. Null for all models of the server."""
     tools: list[str] | None
     """The names of the server's tools, or patterns such as `github__*`. Null for all tools of the server."""
+    assistants: list[str] | None
+    """The ids of the assistants. Null for all assistants of the server."""
 
 
 @graphql_type(callers.Viewer)

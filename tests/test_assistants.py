@@ -336,7 +336,7 @@ def test_a_conversation_whose_assistant_is_gone_can_be_read_but_not_continued(sh
     assert (len(read["messages"]["edges"]), read["assistant"]) == (2, None)
     refused = shop.ask(SEND, text="Go on", conversationId=id)
     assert refused["field"] == "conversationId"
-    assert "its assistant brief no longer exists" in refused["message"]
+    assert "its assistant brief is not available" in refused["message"]
     assert shop.ask(UPDATE, id=id, systemPrompt="x")["field"] == "systemPrompt"
 
 

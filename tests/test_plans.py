@@ -190,6 +190,50 @@ def test_the_tokens_of_a_plan_are_counted_and_limited(staged: Staged, tmp_path: 
 
 
 @pytest.mark.both
+def test_only_the_assistants_of_a_plan_are_listed_and_answer(tmp_path: Path) -> None:
+    folder = tmp_path / "assistants"
+    folder.mkdir()
+    for name in ("alpha", "default", "zeta"):
+        (folder / f"{name}.md").write_text(f"---\nname: {name}\n---\nYou are {name}.")
+    plans = "[default]\nassistants = ['zeta', 'alpha']\n[pro]\n[none]\nassistants = []\n"
+    configured = settings(tmp_path, plans=plan_file(tmp_path, plans), assistants=str(folder))
+    prepare_database(configured.database_url)
+    part = Tertulia(configured, authenticate=authenticate)
+    app = FastAPI(lifespan=part.lifespan)
+    app.mount("/", part.app)
+    listed = '{ assistants { id isDefault } assistant(id: "default") { id } viewer { plan { assistants } } }'
+    with running(app) as address, Api(address, "ada") as ada:
+        assert ada.ask(listed) == {
+            "assistants": [{"id": "alpha", "isDefault": True}, {"id": "zeta", "isDefault": False}],
+            "assistant": None,
+            "viewer": {"plan": {"assistants": ["zeta", "alpha"]}},
+        }
+        assert answering(ada, {"text": "Hi"})["assistant"] == {"id": "alpha"}
+        assert answering(ada, {"text": "Hi", "assistantId": "zeta"})["assistant"] == {"id": "zeta"}
+        assert answering(ada, {"text": "Hi", "assistantId": "default"})["field"] == "assistantId"
+        with Api(address, "ada:pro") as pro:
+            made = answering(pro, {"text": "Hi", "assistantId": "default"})
+        assert made["assistant"] == {"id": "default"}
+        # The plan has changed: the conversation can be read, and not continued.
+        read = ada.ask("query ($id: ID!) { conversation(id: $id) { assistant { id } } }", id=made["id"])
+        assert read == {"conversation": {"assistant": None}}
+        assert answering(ada, {"text": "And?", "conversationId": made["id"]})["field"] == "conversationId"
+        with Api(address, "bob:none") as bob:
+            assert bob.ask(listed)["assistants"] == []
+            assert answering(bob, {"text": "Hi"})["field"] == "assistantId"
+
+
+def answering(api: Api, input: Json) -> Json:
+    """Send a message, and return its conversation or the error."""
+    sent: Json = api.ask(
+        """mutation ($input: SendMessageInput!) { sendMessage(input: $input) { ... on InvalidInput { field message }
+        ... on SendMessagePayload { conversation { id assistant { id } } } } }""",
+        input=input,
+    )["sendMessage"]
+    conversation: Json = sent.get("conversation", sent)
+    return conversation
+
+
 def test_the_operator_assigns_a_plan_which_open_sockets_get_at_once(tmp_path: Path, place: Json) -> None:
     environment = {"TERTULIA_PLANS": plan_file(tmp_path), "DATABASE_URL": place["database_url"]}
     environment |= {"REDIS_URL": place["redis_url"]} if "redis_url" in place else {}
@@ -259,6 +303,7 @@ def test_an_unknown_plan_of_a_claim_is_the_default_one_and_is_logged_once(
         ('[pro]\ntools = ["weathr"]', "line 2: tools: must be tools of the server, or patterns; got 'weathr'"),
         ('[pro]\ntools = "weather"', "line 2: [pro] tools must be a list of tools"),
         ("[pro]\nassistants = [1]", "line 2: [pro] assistants must be a list of assistants"),
+        ('[pro]\nassistants = ["sales"]', "line 2: assistants: must be assistants of TERTULIA_ASSISTANTS; got 'sales'"),
         ('["a b"]\nmessages = 1', "line 1: the name of a plan must be 1 to 64 letters"),
         ("messages = 1", "line 1: messages must be in the table of a plan, such as [pro]"),
         ("[pro", "must be a TOML file with a table for each plan, such as [pro]:"),

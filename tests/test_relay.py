@@ -61,6 +61,7 @@ PLAIN_LISTS = {
     "ToolServer.skipped": _SETTINGS,
     "ToolServer.tools": _SETTINGS,
     "MessageRating.tags": _BLOCKS,
+    "Plan.assistants": _SETTINGS,
     "Plan.models": _SETTINGS,
     "Plan.tools": _SETTINGS,
     "Viewer.limits": _SETTINGS,

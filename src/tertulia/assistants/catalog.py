@@ -167,3 +167,35 @@ class AssistantCatalog:
                     reference.place, f"unknown model `{reference.model}`; TERTULIA_MODELS allows {allowed}"
                 )
         return assistant
+
+
+class OfferedAssistants:
+    """The assistants that one viewer may use: those of the server, or those of the viewer's plan."""
+
+    def __init__(self, catalog: AssistantCatalog, ids: Collection[str] | None) -> None:
+        """Limit the assistants of `catalog` to some ids; None for all."""
+        self._catalog = catalog
+        self._ids = ids
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether the server has assistants."""
+        return self._catalog.is_configured
+
+    @property
+    def clients_may_set(self) -> frozenset[ClientSetting]:
+        """The settings that clients may set on a server without assistants."""
+        return self._catalog.clients_may_set
+
+    def all(self) -> Sequence[Assistant]:
+        """Return the viewer's assistants, sorted by id."""
+        return [assistant for assistant in self._catalog.all() if self._ids is None or assistant.id in self._ids]
+
+    def get(self, id: str) -> Assistant | None:
+        """Return the assistant with this id; None if the viewer has no such assistant."""
+        return self._catalog.get(id) if self._ids is None or id in self._ids else None
+
+    @property
+    def default(self) -> Assistant | None:
+        """The assistant that answers where the viewer's client names none: `default`, or else the first one by id."""
+        return self.get(DEFAULT_ID) or next(iter(self.all()), None)

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
+from tertulia.assistants.catalog import SUFFIX
 from tertulia.ratelimit.limits import Limits, Rate
 from tertulia.ratelimit.plans import CLAIM, Plan, Plans
 from tertulia.server.environment import WrongSetting
@@ -137,7 +138,7 @@ def open_plans(settings: Settings, limits: Limits) -> Plans:
 
 
 def check_plans(settings: Settings) -> dict[str, ReadPlan]:
-    """Return the plans of the file by name; raise WrongSetting if one names a model or a tool that nobody may use."""
+    """Return the plans of the file by name; raise WrongSetting if one names what the server lacks."""
     plans = read_plans(settings.plans) if settings.plans else {}
     models = {settings.default_model, *settings.models} if settings.models else None
     tools: set[str] | None = None
@@ -155,7 +156,15 @@ def check_plans(settings: Settings) -> dict[str, ReadPlan]:
             if tool not in tools:
                 rule = f"tools: must be tools of the server, or patterns; got {tool!r}{_nearest(tool, tools)}"
                 raise WrongSetting(f"{plan.locations['tools']}: {rule}.")
+        _check_assistants(plan, settings.assistants)
     return plans
+
+
+def _check_assistants(plan: ReadPlan, folder: str | None) -> None:
+    for assistant in plan.values.get("assistants", ()):
+        if folder is None or not (Path(folder) / f"{assistant}{SUFFIX}").is_file():
+            rule = f"assistants: must be assistants of TERTULIA_ASSISTANTS; got {assistant!r}"
+            raise WrongSetting(f"{plan.locations['assistants']}: {rule}.")
 
 
 def _read_plan(setting: str, text: str, name: str, table: Any) -> ReadPlan:

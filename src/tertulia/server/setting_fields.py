@@ -290,8 +290,8 @@ class SettingFields(BaseSettings):
 
     plans: str | None = Field(
         default=None,
-        description="A TOML file of plans: named sets of the limits of users, and of the models and tools that they "
-        "may use. See [Plans and limits](plans.md).",
+        description="A TOML file of plans: named sets of the limits of users, and of the models, tools and assistants that "
+        "they may use. See [Plans and limits](plans.md).",
         json_schema_extra=_documented("a file"),
     )
     plan_claim: str = Field(

@@ -114,7 +114,7 @@ async def _conversation(context: Context, item: ConversationItem) -> Conversatio
     """Return the conversation, which is validated like the input of `createConversation`."""
     line = item.line
     # A file cannot grant access to a model. The assistant of the file may be one of another server.
-    catalog = context.services.assistants
+    catalog = context.assistants
     policy = policy_of_new(context, line.assistant if catalog.get(line.assistant or "") else None, "file")
     allowed = await context.models.allows(line.model)
     model = policy.importable_model(line.model if allowed else None, context.models.default_id)
