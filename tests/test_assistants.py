@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from test_tools import submit
 
 from tertulia.assistants.catalog import AssistantCatalog
 from tertulia.assistants.definition import AssistantError
+from tertulia.assistants.parser import read_assistant
 
 OPUS, HAIKU = "claude-opus-5-5", "claude-haiku-5-5"
 RESULT = "__typename ... on InvalidInput { field message } ... on Error { message }"
@@ -487,3 +489,11 @@ def test_instructions_cannot_leave_the_sandbox(tmp_path: Path) -> None:
     assert assistant is not None
     with pytest.raises(ValueError, match="unsafe"):
         assistant.instructions.render({"viewer": {"name": "Ada"}})
+
+
+def test_the_assistant_of_the_docs_is_accepted(tmp_path: Path) -> None:
+    page = Path(__file__).parent.parent / "docs" / "assistants.md"
+    (text,) = re.findall(r"```markdown\n(.*?)```", page.read_text(), re.DOTALL)
+    (tmp_path / "support.md").write_text(text)
+    assistant = read_assistant(tmp_path / "support.md")
+    assert (assistant.name, assistant.models) == ("Support", ("claude-sonnet-5-5", "claude-haiku-5-5"))

@@ -285,6 +285,27 @@ export const LOCAL = {
     check(await message(page).inputValue() === "", "a sent draft came back");
   },
 
+  async "a message is sent once if the page is refreshed before the response"({ page, address }) {
+    await page.goto(address);
+    const text = `Only once ${Math.random()}`;
+    await message(page).fill(text);
+    const stored = new Promise((resolve) => {
+      page.route("**/graphql", async (route) => {
+        if (!route.request().postData()?.includes("sendMessage")) return route.continue();
+        await route.fetch();
+        resolve();
+      });
+    });
+    await message(page).press("Enter");
+    await stored;
+    await page.unrouteAll({ behavior: "ignoreErrors" });
+    await page.reload();
+    check(await message(page).inputValue() === text, "the draft is gone");
+    await message(page).press("Enter");
+    await finished(page, 1).waitFor();
+    check(await page.getByRole("link", { name: text }).count() === 1, "the message was sent twice");
+  },
+
   async "an attachment can be sent without text"({ page, address }) {
     await page.goto(address);
     await page.locator('input[type="file"]').setInputFiles({ name: "alone.png", mimeType: "image/png", buffer: PNG });

@@ -17,6 +17,7 @@ export const possibleTypes = {
     "GenerationCompleted",
     "GenerationFailed",
     "GenerationStarted",
+    "GenerationSteered",
     "GenerationStopped",
     "MessageSnapshot",
     "TextDelta",

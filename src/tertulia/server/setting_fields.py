@@ -186,6 +186,7 @@ class SettingFields(BaseSettings):
     )
     share_limit: str = Field(
         default="120/minute",
+        validate_default=False,  # this would import the parser of rates at every start
         description="Requests for shared conversations without a sign-in from each network address: an IPv4 address, "
         "or a /64 network of IPv6. A number alone is per minute.",
         examples=["10/second"],
@@ -290,8 +291,8 @@ class SettingFields(BaseSettings):
 
     plans: str | None = Field(
         default=None,
-        description="A TOML file of plans: named sets of the limits of users, and of the models, tools and assistants that "
-        "they may use. See [Plans and limits](plans.md).",
+        description="A TOML file of plans: named sets of the limits of users, and of the models, tools and assistants "
+        "that they may use. See [Plans and limits](plans.md).",
         json_schema_extra=_documented("a file"),
     )
     plan_claim: str = Field(

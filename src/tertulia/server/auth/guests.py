@@ -8,10 +8,7 @@ from tertulia.db import accounts, generations, guests
 from tertulia.db.database import Database
 from tertulia.db.identities import Action
 from tertulia.db.tables import User, new_id
-from tertulia.ratelimit.limits import Rate
 from tertulia.server.auth.jwt import ACCESS, REFRESH, BadToken, Claims, Tokens
-
-GUESTS_OF_ADDRESS = Rate("guests from an address", "20/hour")
 
 Stop = Callable[[UUID], Awaitable[None]]
 

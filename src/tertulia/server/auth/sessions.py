@@ -15,7 +15,7 @@ from tertulia.db.tables import User, now
 from tertulia.ratelimit.limits import Rate, Rates
 from tertulia.resolvers.context import StoredViewer
 from tertulia.server.auth.authenticator import Authenticator
-from tertulia.server.auth.guests import GUESTS_OF_ADDRESS, Guests, new_guest
+from tertulia.server.auth.guests import Guests, new_guest
 from tertulia.server.auth.jwt import (
     ACCESS,
     ACCESS_LIFETIME,
@@ -36,6 +36,7 @@ RemoveUser = Callable[[UUID], Awaitable[dict[str, int] | None]]
 RESERVED = {skeleton("local")}
 """The user of the mode `local`: another user with this name would get its conversations."""
 TRIES_OF_ADDRESS = Rate("sign-in from an address", "60/minute")
+GUESTS_OF_ADDRESS = Rate("guests from an address", "20/hour")
 REFRESH_GRACE = timedelta(seconds=60)
 """How long a used refresh token returns the same successor: a client may have lost the response (RFC 9700)."""
 
