@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from tertulia.db import spending
+from tertulia.db import outbox, spending
 from tertulia.db.database import Database
 from tertulia.db.identities import Action, AuditEntry, PersonalToken, SignIn
 from tertulia.db.inserting import insert
@@ -85,6 +85,11 @@ async def set_password(session: AsyncSession, user_id: UUID, password_hash: str)
     await session.exec(update(_USERS).where(_USERS.c.id == user_id).values(password_hash=password_hash))
 
 
+async def set_plan(session: AsyncSession, user_id: UUID, plan: str | None) -> None:
+    """Assign a plan to a user; None for that of their claims, or the default one."""
+    await session.exec(update(_USERS).where(_USERS.c.id == user_id).values(plan=plan))
+
+
 async def begin_sign_in(session: AsyncSession, owner: UUID, expires_at: datetime) -> SignIn:
     """Store a new sign-in of a device. Each refresh extends its expiry."""
     sign_in = SignIn(owner_id=owner, expires_at=expires_at)
@@ -93,27 +98,39 @@ async def begin_sign_in(session: AsyncSession, owner: UUID, expires_at: datetime
 
 
 _ALIVE = and_(col(SignIn.revoked_at).is_(None), col(SignIn.expires_at) > bindparam("now", type_=UtcDateTime))
-_SIGN_IN_USER = select(User.id, User.name).join(SignIn).where(SignIn.id == bindparam("id", type_=Uuid), _ALIVE)
+_SIGN_IN_USER = (
+    select(User.id, User.name, User.plan).join(SignIn).where(SignIn.id == bindparam("id", type_=Uuid), _ALIVE)
+)
 _GOOD = or_(
     col(PersonalToken.expires_at).is_(None), col(PersonalToken.expires_at) > bindparam("now", type_=UtcDateTime)
 )
 _TOKEN_USER = (
-    select(User.id, User.name, PersonalToken.expires_at)
+    select(User.id, User.name, User.plan, PersonalToken.expires_at)
     .join(PersonalToken)
     .where(PersonalToken.digest == bindparam("digest"), _GOOD)
 )
 
 
-async def of_sign_in(database: Database, sign_in_id: UUID) -> tuple[UUID, str] | None:
-    """Return the id and name of a sign-in's user, or None if it is revoked or expired. Runs for each request."""
+@dataclass(frozen=True, slots=True)
+class AuthenticatedUser:
+    """The user of a sign-in or of a personal access token, their assigned plan, and when the token expires."""
+
+    id: UUID
+    name: str
+    plan: str | None = None
+    expires_at: datetime | None = None
+
+
+async def of_sign_in(database: Database, sign_in_id: UUID) -> AuthenticatedUser | None:
+    """Return a sign-in's user, or None if it is revoked or expired. Runs for each request."""
     row = await database.row(_SIGN_IN_USER, id=sign_in_id, now=now())
-    return None if row is None else (row[0], row[1])
+    return None if row is None else AuthenticatedUser(row[0], row[1], row[2])
 
 
-async def of_token(database: Database, digest: str) -> tuple[UUID, str, datetime | None] | None:
-    """Return the user id, the user name and the expiry of a personal access token, or None if it is not valid."""
+async def of_token(database: Database, digest: str) -> AuthenticatedUser | None:
+    """Return the user of a personal access token and its expiry, or None if it is not valid."""
     row = await database.row(_TOKEN_USER, digest=digest, now=now())
-    return None if row is None else (row[0], row[1], row[2])
+    return None if row is None else AuthenticatedUser(row[0], row[1], row[2], row[3])
 
 
 async def signed_in(session: AsyncSession, sign_in_id: UUID) -> User | None:
@@ -232,6 +249,7 @@ async def remove_user(session: AsyncSession, user_id: UUID) -> bool:
     """Delete a user with all their data, including their audit log. Return whether the user existed."""
     await spending.settle_all(session, user_id)
     await session.exec(delete(AuditEntry).where(col(AuditEntry.user_id) == user_id))
+    await outbox.remove_finished(session, user_id)
     return bool((await session.exec(delete(User).where(col(User.id) == user_id))).rowcount)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, delete, func, insert, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from tertulia.db import outbox
 from tertulia.db.tables import METADATA, ChangeKind, ConversationChange, User, now
 
 USERS = METADATA.tables["users"]
@@ -29,10 +30,11 @@ _COUNT = (
     .returning(USERS.c.changes)
 )
 _INSERT = insert(METADATA.tables["conversation_changes"])
+_EVENTS = {ChangeKind.CREATED: "conversation.created", ChangeKind.DELETED: "conversation.deleted"}
 
 
 async def record(session: AsyncSession, owner: UUID, *changes: Change) -> None:
-    """Number and store changes, in the transaction that makes them. This locks the owner."""
+    """Number and store changes, and their events, in the transaction that makes them. This locks the owner."""
     connection = await session.connection()
     last: int = (await connection.execute(_COUNT, {"owner": owner, "more": len(changes)})).scalar_one()
     keys, created = ("owner_id", "sequence", "created_at", "kind", "conversation_id", "generation_id"), now()
@@ -41,6 +43,9 @@ async def record(session: AsyncSession, owner: UUID, *changes: Change) -> None:
         dict(zip(keys, (owner, first + index, created, *change), strict=True)) for index, change in enumerate(changes)
     ]
     await connection.execute(_INSERT, rows)
+    for kind, conversation_id, _ in changes:
+        if (event := _EVENTS.get(kind)) is not None:
+            await outbox.add(session, owner, event, {"conversation_id": conversation_id})
 
 
 async def newest(session: AsyncSession, owner: UUID) -> int:

@@ -14,17 +14,21 @@ from sqlalchemy import (
     String,
     and_,
     bindparam,
+    case,
     delete,
     exists,
+    false,
     func,
     literal,
     literal_column,
+    true,
     tuple_,
     update,
 )
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from tertulia.db import metadata
 from tertulia.db.cases import UnicodeLower
 from tertulia.db.ownership import some_of
 from tertulia.db.paging import Connection, Edge, Page, PageError, connect, decode_cursor, encode_cursor
@@ -43,6 +47,9 @@ class Filter:
     pinned: bool | None = None
     title_contains: str | None = None
     temporary: bool = False
+    metadata_terms: frozenset[str] = frozenset()
+    """The terms (`db.metadata`) that the metadata must have."""
+    assistant_id: str | None = None
 
 
 async def get(session: AsyncSession, owner: UUID, conversation_id: UUID) -> Conversation | None:
@@ -57,6 +64,12 @@ async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> d
     """Return the conversations with these ids that belong to the owner, by id."""
     rows = await session.exec(_BY_IDS, params={"owner": owner, "ids": ids})
     return {row.id: row for row in rows.all()}
+
+
+async def by_external_id(session: AsyncSession, owner: UUID, external_id: str) -> Conversation | None:
+    """Return the owner's conversation with this id of the application, or None if the owner has none."""
+    mine = col(Conversation.owner_id) == owner, col(Conversation.external_id) == external_id
+    return (await session.exec(select(Conversation).where(*mine))).one_or_none()
 
 
 class Order(StrEnum):
@@ -86,7 +99,7 @@ async def page(
 ) -> Connection[Conversation]:
     """Return a page of the owner's conversations."""
     key, descending = _KEYS[order]
-    query = select(Conversation, key).where(Conversation.owner_id == owner, *_conditions(filter))
+    query = select(Conversation, key).where(_listed(owner, filter), *_conditions(filter))
     for argument, cursor, is_after in (("after", page.after, True), ("before", page.before, False)):
         if cursor is not None:
             cursor_keys = tuple_(*_decode_position(argument, cursor, order))
@@ -142,12 +155,19 @@ async def remove(session: AsyncSession, owner: UUID, conversation_id: UUID) -> b
     return bool((await session.exec(delete(Conversation).where(mine))).rowcount)
 
 
+async def is_hidden(session: AsyncSession, owner: UUID, conversation_id: UUID) -> bool:
+    """Return whether the owner's conversation is hidden, because it is being deleted or imported."""
+    mine = and_(col(Conversation.owner_id) == owner, col(Conversation.id) == conversation_id)
+    query = select(Conversation.id).where(mine, col(Conversation.updated_at) == NEVER)
+    return (await session.exec(query)).one_or_none() is not None
+
+
 async def hide(session: AsyncSession, owner: UUID, conversation_id: UUID) -> bool:
     """Hide a conversation from all lists while it is being deleted. Return whether it exists.
 
     It becomes a temporary conversation that was last used in 1970, so that retention completes an interrupted deletion.
     """
-    values = {"temporary": True, "active_leaf_id": None, "updated_at": NEVER}
+    values = {"temporary": True, "active_leaf_id": None, "updated_at": NEVER, "external_id": None}
     return await change(session, owner, conversation_id, values)
 
 
@@ -174,12 +194,25 @@ async def add_usage(session: AsyncSession, conversation_id: UUID, usage: dict[st
         await connection.execute(_ADD_USAGE, {"of": conversation_id, "more_amount": amount, **counts})
 
 
+def _listed(owner: UUID, filter: Filter) -> ColumnElement[bool]:
+    """Return the condition that a conversation is the owner's and has the filter's metadata."""
+    is_mine = col(Conversation.owner_id) == owner
+    if not filter.metadata_terms:
+        return is_mine
+    matches = col(Conversation.id).in_(metadata.containing(owner, sorted(filter.metadata_terms)))
+    # In this form, no index on the owner serves the condition. Otherwise a database might read all conversations of the
+    # owner in the order of the list, instead of those that the index of metadata names.
+    return and_(matches, case((is_mine, true()), else_=false()))
+
+
 def _conditions(filter: Filter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [col(Conversation.temporary) == filter.temporary]
     if filter.archived is not None:
         conditions.append(col(Conversation.archived) == filter.archived)
     if filter.pinned is not None:
         conditions.append(col(Conversation.pinned) == filter.pinned)
+    if filter.assistant_id is not None:
+        conditions.append(col(Conversation.assistant) == clean_text(filter.assistant_id))
     if filter.title_contains:
         title = UnicodeLower(col(Conversation.title))
         conditions.append(title.contains(clean_text(filter.title_contains.lower()), autoescape=True))

@@ -17,6 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from tertulia.db import sqlite
 from tertulia.db.address import read_address, show_address
 from tertulia.db.errors import DatabaseUnavailable
+from tertulia.db.outbox import SUBSCRIBERS, Subscribers
 from tertulia.db.read_limit import count_stored
 from tertulia.db.tables import User
 from tertulia.json import dumps, loads_stored
@@ -41,8 +42,13 @@ FILE_POOL, FILE_OVERFLOW = 5, 10
 class Database:
     """Opens sessions of one database. Sessions are short: none is open while a socket waits or Claude writes."""
 
-    def __init__(self, url: str) -> None:
-        """Create the engines for a DATABASE_URL, without connecting."""
+    def __init__(self, url: str, subscribers: Subscribers | None = None) -> None:
+        """Create the engines for a DATABASE_URL, without connecting.
+
+        Args:
+            url: The address of the database.
+            subscribers: The names of the subscribers of each event, which transactions store in the outbox.
+        """
         self.engine = open_engine(url)
         sqlite = self.engine.dialect.name == "sqlite"
         self._renewal_engine = self.engine if sqlite else open_engine(url, pool=1)
@@ -53,8 +59,9 @@ class Database:
         snapshot_engine = self.engine if sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         self._snapshots = _sessions(snapshot_engine, autoflush=False)
         self._snapshot_slots = asyncio.Semaphore(self.connections[1] - LEFT_FOR_OTHERS)
-        self._writers = _sessions(self.engine.execution_options(writes=True))
-        self._renewers = _sessions(self._renewal_engine.execution_options(writes=True))
+        info = {SUBSCRIBERS: subscribers or {}}
+        self._writers = _sessions(self.engine.execution_options(writes=True), info=info)
+        self._renewers = _sessions(self._renewal_engine.execution_options(writes=True), info=info)
         # SQLite allows one writer at a time. Its own lock is polled and unfair; this lock is a queue.
         self._turn: Any = asyncio.Lock() if sqlite else nullcontext()
         self._is_full = False
@@ -245,8 +252,10 @@ def explain(error: BaseException, url: str) -> DatabaseUnavailable:
     return DatabaseUnavailable(f"DATABASE_URL: cannot use {show_address(url)}: {cause}")
 
 
-def _sessions(engine: AsyncEngine, *, autoflush: bool = True) -> async_sessionmaker[AsyncSession]:
-    return async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False, autoflush=autoflush)
+def _sessions(
+    engine: AsyncEngine, *, autoflush: bool = True, info: dict[str, Any] | None = None
+) -> async_sessionmaker[AsyncSession]:
+    return async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False, autoflush=autoflush, info=info)
 
 
 def _parse(text: str) -> object:

@@ -61,10 +61,15 @@ class Action(StrEnum):
     SIGNED_OUT = "signed_out"
     REFRESH_REUSED = "refresh_reused"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of an action
+    GUEST_CLAIMED = "guest_claimed"
+    PLAN_CHANGED = "plan_changed"
     TOKEN_CREATED = "token_created"  # noqa: S105 - the name of an action
     TOKEN_REVOKED = "token_revoked"  # noqa: S105 - the name of an action
     EVERYTHING_REVOKED = "everything_revoked"
     CONVERSATION_DELETED = "conversation_deleted"
+    MESSAGE_DELETED = "message_deleted"
+    CONVERSATION_SHARED = "conversation_shared"
+    SHARE_REVOKED = "share_revoked"
     EXPORTED = "exported"
     USER_DELETED = "user_deleted"
 

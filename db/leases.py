@@ -16,6 +16,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from tertulia.db import outbox
 from tertulia.db.tables import (
     METADATA,
     TOKEN_COUNTS,
@@ -47,12 +48,13 @@ class RenewedLease:
 
 @dataclass(frozen=True, slots=True)
 class GenerationLocation:
-    """The owner, conversation and message of a generation, and whether the conversation is temporary."""
+    """The owner, conversation, message and plan of a generation, and whether the conversation is temporary."""
 
     owner_id: UUID
     conversation_id: UUID
     message_id: UUID
     temporary: bool
+    plan: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ async def write_answer(session: AsyncSession, message_id: UUID, content: list[Js
 async def end_as_failed(
     session: AsyncSession, generation_id: UUID, holder: UUID, error: Json, sequence: int | None
 ) -> int | None:
-    """End a generation with an error.
+    """End a generation with an error, and store the event of its end.
 
     Args:
         session: The session to use.
@@ -201,7 +203,10 @@ async def end_as_failed(
     mine = (_GENERATIONS.c.id == generation_id, _GENERATIONS.c.holder == holder, _UNFINISHED)
     values = {"status": Status.FAILED, "error": error, "finished_at": now(), "sequence": number}
     ending = update(_GENERATIONS).where(*mine).values(**values, reserved=None, tools_expire_at=None)
-    return (await session.exec(ending.returning(_GENERATIONS.c.sequence))).scalar_one_or_none()
+    number_of_end = (await session.exec(ending.returning(_GENERATIONS.c.sequence))).scalar_one_or_none()
+    if number_of_end is not None:
+        await outbox.add_generation(session, generation_id)
+    return number_of_end
 
 
 async def claim(session: AsyncSession, generation_id: UUID, holder: UUID, until: datetime) -> bool:
@@ -285,10 +290,16 @@ async def request_stop(session: AsyncSession, generation_id: UUID) -> None:
 
 _OWNER = select(User.id).where(User.id == bindparam("owner")).with_for_update(key_share=True)
 _LOCATION = (
-    select(User.id, Generation.conversation_id, Generation.message_id, Conversation.temporary)
+    sqlalchemy.select(
+        col(User.id),
+        col(Generation.conversation_id),
+        col(Generation.message_id),
+        col(Conversation.temporary),
+        col(Generation.plan),
+    )
     .join(Conversation, col(Conversation.owner_id) == col(User.id))
     .join(Generation, col(Generation.conversation_id) == col(Conversation.id))
-    .where(Generation.id == bindparam("generation"))
+    .where(col(Generation.id) == bindparam("generation"))
     .with_for_update(key_share=True, of=User)
 )
 
@@ -306,7 +317,8 @@ async def lock_owner_of(session: AsyncSession, generation_id: UUID) -> Generatio
     Returns:
         The owner, conversation and message of the generation, or None if it was deleted.
     """
-    row = (await session.exec(_LOCATION, params={"generation": generation_id})).one_or_none()
+    connection = await session.connection()
+    row = (await connection.execute(_LOCATION, {"generation": generation_id})).one_or_none()
     return None if row is None else GenerationLocation(*row)
 
 

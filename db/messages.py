@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, delete, exists, func, literal, true
+import sqlalchemy
+from sqlalchemy import Text, and_, bindparam, delete, exists, func, literal, true, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -13,8 +14,12 @@ from tertulia.db import spending
 from tertulia.db.ownership import owned, some_of
 from tertulia.db.paging import Connection, Page, PageError, connect, decode_cursor, encode_cursor
 from tertulia.db.read_limit import without_read_limit
-from tertulia.db.tables import Generation, Message, now
+from tertulia.db.tables import METADATA, Generation, Message, now
+from tertulia.json import Json
 
+_MESSAGES, _GENERATIONS = METADATA.tables["messages"], METADATA.tables["generations"]
+IDS_AT_ONCE = 1000
+"""The most ids in one statement. Databases limit the number of parameters."""
 _BY_IDS = select(Message).where(some_of(Message.id), owned(Message.conversation_id))
 
 
@@ -137,19 +142,26 @@ async def on_branch(session: AsyncSession, leaf_id: UUID | None, message_id: UUI
     return (await session.exec(query, params={"leaf": leaf_id})).first() is not None
 
 
-def _newest_leaf(*, lateral: bool) -> Any:
+def _subtree(*, lateral: bool) -> Any:
     below = select(col(Message.id)).where(Message.id == bindparam("top")).cte("below", recursive=True)
-    child, leaf_child = aliased(Message), aliased(Message)
+    child = aliased(Message)
     if lateral:
         # Without it, PostgreSQL reads the whole table for each level if its statistics predate a long conversation.
         children = select(child.id).where(col(child.parent_id) == below.c.id).offset(0).lateral()
-        below = below.union_all(select(children.c.id).select_from(below.join(children, true())))
-    else:
-        below = below.union_all(select(col(child.id)).join(below, col(child.parent_id) == below.c.id))
+        return below.union_all(select(children.c.id).select_from(below.join(children, true())))
+    return below.union_all(select(col(child.id)).join(below, col(child.parent_id) == below.c.id))
+
+
+def _newest_leaf(*, lateral: bool) -> Any:
+    below, leaf_child = _subtree(lateral=lateral), aliased(Message)
     leaves = select(below.c.id).where(~exists().where(col(leaf_child.parent_id) == below.c.id))
     return leaves.order_by(below.c.id.desc()).limit(1)
 
 
+_SUBTREE = {
+    "sqlite": select(_subtree(lateral=False).c.id),
+    "postgresql": select(_subtree(lateral=True).c.id),
+}
 _NEWEST_LEAF = {"sqlite": _newest_leaf(lateral=False), "postgresql": _newest_leaf(lateral=True)}
 
 
@@ -159,6 +171,44 @@ async def newest_leaf(session: AsyncSession, message_id: UUID) -> UUID:
     result = await connection.execute(_NEWEST_LEAF[connection.dialect.name], {"top": message_id})
     newest: UUID = result.scalar_one()
     return newest
+
+
+async def newest(session: AsyncSession, conversation_id: UUID) -> UUID | None:
+    """Return the newest message of a conversation, which is a leaf. The caller has checked the owner."""
+    query = select(Message.id).where(Message.conversation_id == conversation_id).order_by(col(Message.id).desc())
+    return (await session.exec(query.limit(1))).one_or_none()
+
+
+async def subtree(session: AsyncSession, message_id: UUID) -> list[UUID]:
+    """Return the ids of a message and of all messages after it, on all branches. The caller has checked the owner."""
+    connection = await session.connection()
+    result = await connection.execute(_SUBTREE[connection.dialect.name], {"top": message_id})
+    return list(result.scalars())
+
+
+async def move(session: AsyncSession, message_id: UUID, conversation_id: UUID) -> list[UUID]:
+    """Move a message, as the first one, and all messages after it into another, empty conversation of the owner.
+
+    Returns:
+        The ids of the moved messages.
+    """
+    ids = await subtree(session, message_id)
+    to = {"conversation_id": conversation_id}
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        some = ids[start : start + IDS_AT_ONCE]
+        await session.exec(update(_MESSAGES).where(_MESSAGES.c.id.in_(some)).values(**to))
+        await session.exec(update(_GENERATIONS).where(_GENERATIONS.c.message_id.in_(some)).values(**to))
+    await session.exec(update(_MESSAGES).where(_MESSAGES.c.id == message_id).values(parent_id=None))
+    return ids
+
+
+async def contents_with_attachments(session: AsyncSession, conversation_id: UUID) -> list[list[Json]]:
+    """Return the contents of all messages of a conversation that refer to attachments. Not limited to an owner."""
+    refers = sqlalchemy.cast(col(Message.content), Text).contains('"attachment_id"')
+    query = sqlalchemy.select(_MESSAGES.c.content).where(_MESSAGES.c.conversation_id == conversation_id, refers)
+    with without_read_limit():
+        rows = await (await session.connection()).execute(query)
+    return [row.content for row in rows]
 
 
 async def deepest(session: AsyncSession, conversation_id: UUID, count: int) -> Sequence[UUID]:

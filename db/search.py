@@ -124,6 +124,13 @@ async def add(session: AsyncSession, *messages: IndexedMessage) -> None:
     )
 
 
+async def reindex(session: AsyncSession, *messages: IndexedMessage) -> None:
+    """Replace the words of messages, for example because they have another owner."""
+    dialect = session.get_bind().dialect.name
+    for message_id, values in (await asyncio.to_thread(_values, dialect, messages)).items():
+        await _replace(session, message_id, values)
+
+
 async def execute(session: AsyncSession, insertion: Insertion) -> None:
     """Execute the result of `insertion`. Callers may compute it in a thread, because long messages take time."""
     statement, rows = insertion

@@ -68,8 +68,10 @@ def _words(enum: type[StrEnum]) -> Any:
     return Enum(enum, native_enum=False, create_constraint=False, length=32, values_callable=list)
 
 
+_JSON_OR_NULL: Any = JSON(none_as_null=True)
 _ROLE, _STATUS = _words(Role), _words(Status)
 _IS_TEMPORARY, _RESERVED = text("temporary = 1"), text("reserved IS NOT NULL")
+_HAS_EXTERNAL_ID = text("external_id IS NOT NULL")
 METADATA = SQLModel.metadata
 """The metadata of all tables."""
 
@@ -109,6 +111,7 @@ class User(SQLModel, table=True):
     password_hash: str | None = None
     issuer: str | None = None  # With `subject`, the identity of the user at an identity provider.
     subject: str | None = None
+    plan: str | None = None  # The plan that the operator has assigned to the user (see ratelimit.plans).
     # The number of the last change to the user's conversations, assigned by `db.changes`.
     changes: int = 0
     created_at: datetime = _time()
@@ -123,6 +126,14 @@ class Conversation(SQLModel, table=True):
         Index("conversations_by_creation", "owner_id", "created_at", "id"),
         Index("conversations_by_title", "owner_id", text("coalesce(lower(title), '')"), "id"),
         Index("conversations_by_age", "updated_at", sqlite_where=_IS_TEMPORARY, postgresql_where=text("temporary")),
+        Index(
+            "conversations_by_external_id",
+            "owner_id",
+            "external_id",
+            unique=True,
+            sqlite_where=_HAS_EXTERNAL_ID,
+            postgresql_where=_HAS_EXTERNAL_ID,
+        ),
     )
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
@@ -138,8 +149,14 @@ class Conversation(SQLModel, table=True):
     pinned: bool = False
     # Temporary conversations are neither listed nor searched, and are deleted a day after their last message.
     temporary: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    # The application's id of it, which is unique per owner.
+    external_id: str | None = None
+    # Data of the application. `db.metadata` indexes it. SQLAlchemy reserves the name `metadata`.
+    app_metadata: Json = _object()
     # Not a foreign key, because messages refer to conversations, and SQLite cannot add a circular reference later.
     active_leaf_id: UUID | None = None
+    # The id of the assistant that answers; null for conversations without one. The assistant may no longer exist.
+    assistant: str | None = None
     # The total usage of its generations, updated in the transaction that ends a generation.
     input_tokens: int = _count()
     output_tokens: int = _count()
@@ -167,6 +184,11 @@ class Message(SQLModel, table=True):
     role: Role = Field(sa_type=_ROLE)
     depth: int
     content: list[Json] = Field(default=[], sa_type=JSON)
+    # JSON of the application, which Claude receives with the user's message (see claude.app_context).
+    context: Any = Field(default=None, sa_type=JSON, nullable=True)
+    app_metadata: Json = _object()
+    # The user's rating of an answer, with its comment, its tags and the time (see resolvers.feedback).
+    rating: Json | None = Field(default=None, sa_type=_JSON_OR_NULL, nullable=True)
     created_at: datetime = _time()
 
 
@@ -192,14 +214,24 @@ class Generation(SQLModel, table=True):
     stop_requested: bool = False
     # The generation before it in the queue. Not a foreign key, because that generation may be deleted earlier.
     waits_for: UUID | None = None
+    # Whether it ends the generation that it waits for after that one's next round of tools (see db.steering).
+    steers: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    # Whether the user's next message ended it after a round of tools.
+    steered: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     model: str
+    # The name of the plan with which it was requested; null for generations from before plans.
+    plan: str | None = None
     options: Json = Field(default={}, sa_type=JSON)
     sequence: int = 0
     stop_reason: str | None = None
     error: Json | None = Field(default=None, sa_type=JSON)
     request_id: str | None = None
+    # The span in which the answer was written, as a W3C `traceparent`; null if it was not recorded.
+    trace: str | None = None
     # A hash of the model, the system prompt and the tools, to which Claude binds its thinking (see claude.prompt).
     prefix: str | None = None
+    # The digest of what the assistant contributed (see db.contributions); null without an assistant.
+    contribution: str | None = None
     # The tokens of the model's context window that are in use after it, or the last known number if it failed.
     context_tokens: int | None = None
     # The number of blocks of earlier messages that were not sent to Claude, by reason (see claude.prompt).

@@ -85,6 +85,13 @@ Until = Annotated[datetime | None, argument("The end of the period, exclusive. N
 OfModel = Annotated[str | None, argument("The id of the only model to count. Null counts all models.")]
 
 ConversationId = Annotated[ID, argument("The id of the conversation.")]
+OptionalConversationId = Annotated[
+    ID | None, argument("The id of the conversation. Null if `externalId` is passed instead.")
+]
+ExternalId = Annotated[
+    str | None,
+    argument("The application's id of the conversation, 1 to 255 characters. Null if `id` is passed instead."),
+]
 GenerationId = Annotated[
     ID, argument("The id of the generation, for example from `sendMessage` or `Conversation.activeGeneration`.")
 ]

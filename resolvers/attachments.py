@@ -79,7 +79,7 @@ async def upload(context: Context, filename: str, file: Path) -> Attachment:
     except UnfitMedia as unfit:
         raise FileRejected(unfit) from unfit
     size = (await asyncio.to_thread(file.stat)).st_size
-    await context.services.limits.check_upload(context.viewer.user_id, size)
+    await context.limits.check_upload(context.viewer.user_id, size)
     attachment = await context.services.files.store(
         file, media, size_bytes=size, filename=_display_name(filename, media), owner=context.viewer.user_id
     )

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from tertulia.attachments.files import attachment_of, attachments_in
 from tertulia.db import attachments, changes, generations, leases, messages, search
+from tertulia.db import metadata as metadata_rows
 from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
 from tertulia.db.tables import UNFINISHED, ChangeKind, Conversation, Generation, Message, new_id
@@ -22,6 +23,7 @@ COPIED_FIELDS = (
     "model",
     "options",
     "sequence",
+    "steered",
     "stop_reason",
     "error",
     "prefix",
@@ -53,7 +55,7 @@ async def fork_conversation(
     info: Info,
     input: Annotated[ForkConversation, argument("The last message to copy, and the title of the new conversation.")],
 ) -> ConversationPayload:
-    """Copy a branch, up to one of its messages, into a new conversation.
+    """Copy a branch, up to one of its messages, into a new conversation, which has the same metadata.
 
     The usage of the copied answers is counted in the original conversation only. A repeated request creates another
     conversation.
@@ -75,7 +77,7 @@ async def fork_conversation(
         fork = await _copy(session, conversation, title, branch, generations_by_message)
         await changes.record(session, owner, (ChangeKind.CREATED, fork.id, None))
     info.context.changed()
-    return ConversationPayload(fork)
+    return ConversationPayload(fork, created=True)
 
 
 async def _copy(
@@ -94,9 +96,12 @@ async def _copy(
         options=source.options,
         tools=source.tools,
         temporary=source.temporary,
+        app_metadata=source.app_metadata,
+        assistant=source.assistant,
         active_leaf_id=ids[branch[-1].id],
     )
     await insert(session, [fork])
+    await metadata_rows.add(session, fork.owner_id, fork.id, fork.app_metadata)
     new_attachment_ids = await _copy_attachments(session, source, fork.id, branch)
     copies = [
         Message(
@@ -104,7 +109,7 @@ async def _copy(
             conversation_id=fork.id,
             parent_id=ids[message.parent_id] if message.parent_id else None,
             content=[_with_new_attachment(block, new_attachment_ids) for block in message.content],
-            **{name: getattr(message, name) for name in ("role", "depth", "created_at")},
+            **{name: getattr(message, name) for name in ("role", "depth", "created_at", "context", "app_metadata")},
         )
         for message in branch
     ]

@@ -58,16 +58,15 @@ def conversation_id(root: ConversationChange) -> ID:
 
 async def conversation(info: Info, root: ConversationChange) -> Conversation | None:
     """The conversation in its current state, which may include later changes. Null if it has been deleted."""
-    context = info.context
-    return await context.retry(lambda: context.loaders.conversations.load(root.conversation_id))
+    return await info.context.loaders.conversations.load(root.conversation_id)
 
 
 async def generation(info: Info, root: ConversationChange) -> Generation | None:
     """The generation that has started, has ended, or waits for the client. Null for other changes, and once deleted."""
-    context, generation_id = info.context, root.generation_id
+    generation_id = root.generation_id
     if generation_id is None:
         return None
-    return await context.retry(lambda: context.loaders.generations.load(generation_id))
+    return await info.context.loaders.generations.load(generation_id)
 
 
 async def _first_sequence(context: Context, after: str | None) -> int:

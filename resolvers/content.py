@@ -19,6 +19,8 @@ class Citation:
     source: str
     start_index: int | None
     end_index: int | None
+    title: str | None
+    url: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,20 @@ def _citation(citation: Json) -> Citation:
     start = citation.get("start_char_index", citation.get("start_page_number", citation.get("start_block_index")))
     end = citation.get("end_char_index", citation.get("end_page_number", citation.get("end_block_index")))
     source = citation.get("document_title") or citation.get("url") or citation.get("source") or ""
-    return Citation(text_of(citation.get("cited_text")), text_of(source), _index(start), _index(end))
+    title = citation.get("title") or citation.get("document_title")
+    return Citation(
+        text_of(citation.get("cited_text")),
+        text_of(source),
+        _index(start),
+        _index(end),
+        None if title is None else text_of(title),
+        _url(citation.get("url") or citation.get("source")),
+    )
+
+
+def _url(value: object) -> str | None:
+    """Return an address that pages can link to; None for anything else, such as the id of a document."""
+    return value if isinstance(value, str) and value.startswith(("https://", "http://")) else None
 
 
 def _index(value: object) -> int | None:

@@ -1,10 +1,10 @@
 """The context of resolvers: the viewer and the server's services. It has no session and caches no rows."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -13,9 +13,10 @@ from strawberry.dataloader import DataLoader
 from strawberry.fastapi import BaseContext
 from strawberry.types import Info as StrawberryInfo
 
+from tertulia.assistants.catalog import AssistantCatalog, OfferedAssistants
 from tertulia.attachments.files import Files
 from tertulia.billing.budget import Budget
-from tertulia.claude.models import Models
+from tertulia.claude.models import AllowedModels, Models
 from tertulia.db import attachments, conversations, generations, messages
 from tertulia.db.database import AsyncSession, Database, ReadSnapshot
 from tertulia.db.tables import Attachment, Conversation, Generation, Message
@@ -23,34 +24,22 @@ from tertulia.generation.finalizer import CHANGED
 from tertulia.generation.manager import GenerationManager
 from tertulia.generation.observer import GenerationObserver
 from tertulia.generation.retry import retry_while_unavailable
+from tertulia.hooks import Hooks
 from tertulia.ratelimit.limits import Limits, Subscriptions
+from tertulia.ratelimit.plans import Plans
+from tertulia.resolvers.sharing import Sharing
 from tertulia.streams.log import EventLog, Signals
 from tertulia.streams.notifier import Notifier
 from tertulia.tools.mcp.servers import McpServers
 from tertulia.tools.registry import ToolRegistry
+from tertulia.viewer import Viewer
 
 LOADED_AT_ONCE = 200
 """The most rows that a loader reads in one query: about 5 ms of work before other tasks can run."""
 RESTART_SECONDS = 5.0
-"""How long subscriptions retry reads while the database is unavailable: about the time of a database restart."""
+"""How long reads for events and mutations are retried while the database is unavailable, such as during its restart."""
 Row = TypeVar("Row")
-Result = TypeVar("Result")
 Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
-
-
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """The authenticated caller.
-
-    Attributes:
-        id: The user's id, 1 to 255 characters. It must never change, because conversations belong to it.
-        name: The user's name, for people.
-        claims: Other data of the application about the user. It is not stored.
-    """
-
-    id: str
-    name: str
-    claims: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +48,11 @@ class StoredViewer(Viewer):
 
     Attributes:
         user_id: The id of the row, which is the `owner_id` of the viewer's conversations.
+        assigned_plan: The plan that the operator has assigned to the user; None for that of the claims.
     """
 
     user_id: UUID
+    assigned_plan: str | None = None
 
 
 class FieldContext(Protocol):
@@ -92,15 +83,25 @@ class Services:
     subscriptions: Subscriptions
     limits: Limits
     tool_registry: ToolRegistry
+    assistants: AssistantCatalog
     mcp: McpServers
     observer: GenerationObserver
+    hooks: Hooks
+    sharing: Sharing
+
+    @property
+    def plans(self) -> Plans:
+        """The plans of viewers."""
+        return self.budget.plans
 
 
 class Loaders:
     """Loads rows of one viewer. It cannot load rows of other owners.
 
     Each loader combines the requests of one turn of the event loop into one query. Nothing is cached, because rows
-    change during the life of a socket.
+    change during the life of a socket. Outside a snapshot, a read is retried for RESTART_SECONDS while the database is
+    unavailable: an event, or the result of a mutation, is sent once, so a failed read would lose a part of it. Nothing
+    is retried in a query, whose snapshot ends with the connection to the database.
     """
 
     def __init__(self, database: Database | ReadSnapshot, owner: UUID) -> None:
@@ -124,8 +125,8 @@ class Loaders:
 
     @cached_property
     def with_answers(self) -> DataLoader[UUID, tuple[Generation, Message] | None]:
-        """Generations by id, each with the message that it writes."""
-        return self._loader(generations.with_answers)
+        """Generations by id, each with the message that it writes. Followers, which also read the log, do not wait."""
+        return self._loader(generations.with_answers, retries=False)
 
     @cached_property
     def generation_of(self) -> DataLoader[UUID, Generation | None]:
@@ -153,11 +154,22 @@ class Loaders:
         return self._loader(generations.active)
 
     def _loader(
-        self, get_many: Callable[[AsyncSession, UUID, Sequence[UUID]], Awaitable[dict[UUID, Row]]]
+        self,
+        get_many: Callable[[AsyncSession, UUID, Sequence[UUID]], Awaitable[dict[UUID, Row]]],
+        *,
+        retries: bool = True,
     ) -> DataLoader[UUID, Row | None]:
+        database = self._database
+
         async def load(ids: list[UUID]) -> list[Row | None]:
-            async with self._database.read() as session:
-                rows = await get_many(session, self._owner, list(set(ids)))
+            async def read() -> dict[UUID, Row]:
+                async with database.read() as session:
+                    return await get_many(session, self._owner, list(set(ids)))
+
+            if retries and isinstance(database, Database):
+                rows = await retry_while_unavailable(database, read, RESTART_SECONDS)
+            else:
+                rows = await read()
             return [rows.get(id) for id in ids]
 
         return DataLoader(load_fn=load, cache=False, max_batch_size=LOADED_AT_ONCE)
@@ -179,7 +191,7 @@ class Context(BaseContext):
         """
         super().__init__()
         self.services = services
-        self.viewer = viewer
+        self.set_viewer(viewer)
         self.address = address
         self._root_path = root_path.rstrip("/")
         self.database = services.database
@@ -188,8 +200,15 @@ class Context(BaseContext):
         self.loaders = Loaders(services.database, viewer.user_id)
         self.log = services.log
         self.generation_manager = services.generation_manager
-        self.models = services.models
         self.notifier = services.notifier
+
+    def set_viewer(self, viewer: StoredViewer) -> None:
+        """Set the viewer, and apply the viewer's plan. The claims and the plan of a viewer may change."""
+        self.viewer = viewer
+        self.plan = self.services.plans.of_viewer(viewer.assigned_plan, viewer.claims)
+        self.limits = self.plan.limits(self.services.limits)
+        self.models = AllowedModels(self.services.models, self.plan.models)
+        self.assistants = OfferedAssistants(self.services.assistants, self.plan.assistants)
 
     @asynccontextmanager
     async def read_snapshot(self) -> AsyncGenerator["Context"]:
@@ -198,17 +217,6 @@ class Context(BaseContext):
             context = copy(self)
             context.read, context.loaders = snapshot.read, Loaders(snapshot, self.viewer.user_id)
             yield context
-
-    async def retry(self, read: Callable[[], Awaitable[Result]]) -> Result:
-        """Run a read for an event, and retry it for RESTART_SECONDS while the database is unavailable.
-
-        Events are sent once, so a failed read would lose one. In a query nothing is retried: its snapshot ends with
-        the connection to the database.
-        """
-        is_query = self.read != self.database.read
-        if is_query:
-            return await read()
-        return await retry_while_unavailable(self.database, read, RESTART_SECONDS)
 
     def path(self, route: str) -> str:
         """Return the path of a route for clients, including the prefix under which the server is mounted."""

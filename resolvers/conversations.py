@@ -1,29 +1,46 @@
 """The queries and mutations of conversations, and the fields of the type `Conversation`."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
+from uuid import UUID
 
 from strawberry import UNSET
 
+from tertulia.assistants.definition import ClientSetting
 from tertulia.claude.models import Model
 from tertulia.db import accounts, changes, generations, leases
 from tertulia.db import conversations as rows
 from tertulia.db import messages as message_rows
+from tertulia.db import metadata as metadata_rows
 from tertulia.db.conversations import Filter, Order
+from tertulia.db.database import AsyncSession
 from tertulia.db.identities import Action
 from tertulia.db.inserting import insert
 from tertulia.db.ledger import UsageSum
 from tertulia.db.paging import Connection, Page
 from tertulia.db.tables import ChangeKind, Conversation, Generation, Message
 from tertulia.generation.retention import ResourceDeleter, remove_part
-from tertulia.resolvers.arguments import After, Before, ConversationId, First, Last, argument
-from tertulia.resolvers.context import Info, as_uuid
-from tertulia.resolvers.errors import InvalidInput, NotFound
+from tertulia.json import Json
+from tertulia.resolvers.app_data import check_external_id, filter_terms, merged
+from tertulia.resolvers.arguments import (
+    After,
+    Before,
+    ConversationId,
+    ExternalId,
+    First,
+    Last,
+    OptionalConversationId,
+    argument,
+)
+from tertulia.resolvers.assistants import ClientPolicy, policy_of, policy_of_new
+from tertulia.resolvers.context import Context, Info, as_uuid
+from tertulia.resolvers.errors import BadUserInput, InvalidInput, NotFound
 from tertulia.resolvers.inputs import (
     MAX_SYSTEM_PROMPT,
     MAX_TITLE,
     ConversationFilter,
+    ConversationTools,
     CreateConversation,
     UpdateConversation,
     check_text,
@@ -34,9 +51,10 @@ from tertulia.resolvers.tools import check_tools, tools_to_json
 
 @dataclass(frozen=True, slots=True)
 class ConversationPayload:
-    """The conversation in its current state."""
+    """The conversation in its current state; `created` if the request created it."""
 
     conversation: Conversation
+    created: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +73,18 @@ class DeletedConversation:
     deleted_id: str
 
 
-async def conversation(info: Info, id: ConversationId) -> Conversation | None:
-    """The viewer's conversation with this id. Null if it does not exist."""
+async def conversation(
+    info: Info, id: OptionalConversationId = None, external_id: ExternalId = None
+) -> Conversation | None:
+    """The viewer's conversation with this id, or with this id of the application. Null if it does not exist.
+
+    Exactly one of the two must be passed; otherwise the field fails with the code BAD_USER_INPUT.
+    """
+    if (id is None) == (external_id is None):
+        raise BadUserInput("externalId", "must be passed if `id` is not, and must not be passed with it.")
+    if id is None:
+        async with info.context.read() as session:
+            return await rows.by_external_id(session, info.context.viewer.user_id, check_external_id(external_id or ""))
     conversation_id = as_uuid(id)
     return await info.context.loaders.conversations.load(conversation_id) if conversation_id else None
 
@@ -78,7 +106,7 @@ async def conversations(
 
     A page has at most 100 conversations, and 50 by default. A request for more fails with the code BAD_USER_INPUT.
     """
-    filters = Filter(**vars(filter)) if filter is not None else Filter()
+    filters = _filter(filter) if filter is not None else Filter()
     async with info.context.read() as session:
         return await rows.page(session, info.context.viewer.user_id, Page(first, after, last, before), filters, order)
 
@@ -115,12 +143,12 @@ def active_generation(info: Info, root: Conversation) -> Awaitable[Generation | 
 
 async def model(info: Info, root: Conversation | Generation) -> Model:
     """The Claude model that answers. Requests for answers can override it."""
-    return await info.context.models.get(root.model)
+    return await info.context.models.get(_model_id(info.context, root))
 
 
 async def context(info: Info, root: Conversation) -> ContextWindow:
     """How much of the model's context window the active branch uses."""
-    model = await info.context.models.get(root.model)
+    model = await info.context.models.get(_model_id(info.context, root))
     leaf = root.active_leaf_id
     used_tokens = await info.context.loaders.context_tokens.load(leaf) if leaf else 0
     return ContextWindow(used_tokens or 0, model.max_input_tokens, model.compacts)
@@ -137,26 +165,39 @@ async def create_conversation(
 ) -> ConversationPayload:
     """Create an empty conversation. `sendMessage` can also create one.
 
-    A repeated request creates another conversation.
+    A repeated request creates another conversation, except with an `externalId`: then it returns the existing one.
 
-    - `InvalidInput`: The title or system prompt is too long, or the model, an option or a tool is not available.
+    - `InvalidInput`: The title, the system prompt or the `externalId` is too long, the metadata is not accepted, the
+      model, an option or a tool is not available, or the assistant does not exist or does not let clients set a field.
     - `RateLimited`: The viewer has sent too many messages. Creating a conversation counts as one.
     """
     values = await check_values(
         info, {"title": input.title, "system_prompt": input.system_prompt, "model": input.model}
     )
-    values["model"] = values["model"] or info.context.models.default_id
+    policy, default_id = policy_of_new(info.context, input.assistant_id), info.context.models.default_id
+    _check_policy(policy, {**values, "options": input.options, "tools": input.tools}, default_id)
+    own_model = policy.assistant.model if policy.assistant is not None else None
+    values["assistant"] = policy.assistant_id
+    values["model"] = values["model"] or own_model or default_id
     values["options"] = await of_conversation(info.context, input.options, values["model"])
     await check_tools(info.context, input.tools)
     values["tools"] = tools_to_json(input.tools)
-    await info.context.services.limits.check_send(info.context.viewer.user_id)
+    values["app_metadata"] = merged({}, "metadata", input.metadata)
+    values["external_id"] = None if input.external_id is None else check_external_id(input.external_id)
+    await info.context.limits.check_send(info.context.viewer.user_id)
     conversation = Conversation(owner_id=info.context.viewer.user_id, temporary=input.temporary, **values)
     async with info.context.database.write() as session:
+        # With this lock, concurrent requests with one external id create one conversation.
         await leases.lock_owner(session, conversation.owner_id)
+        if conversation.external_id is not None:
+            existing = await rows.by_external_id(session, conversation.owner_id, conversation.external_id)
+            if existing is not None:
+                return ConversationPayload(existing)
         await insert(session, [conversation])
+        await metadata_rows.add(session, conversation.owner_id, conversation.id, conversation.app_metadata)
         await changes.record(session, conversation.owner_id, (ChangeKind.CREATED, conversation.id, None))
     info.context.changed()
-    return ConversationPayload(conversation)
+    return ConversationPayload(conversation, created=True)
 
 
 async def update_conversation(
@@ -164,8 +205,8 @@ async def update_conversation(
 ) -> ConversationPayload:
     """Change fields of a conversation. Omitted fields do not change, and running generations are not affected.
 
-    - `InvalidInput`: The title or system prompt is too long, a field must not be null, or the model, an option or a
-      tool is not available.
+    - `InvalidInput`: The title or system prompt is too long, a field must not be null, the metadata is not accepted,
+      the model, an option or a tool is not available, or the assistant does not let clients set a field.
     - `NotFound`: The conversation does not exist.
     """
     conversation_id = as_uuid(input.id)
@@ -173,18 +214,24 @@ async def update_conversation(
     for key in ("model", "archived", "pinned"):
         if key in changed_fields and changed_fields[key] is None:
             raise InvalidInput(key, "must not be null. Omit it to keep its value.")
+    metadata = changed_fields.pop("metadata", UNSET)
     values = await check_values(info, changed_fields)
+    current = await info.context.loaders.conversations.load(conversation_id) if conversation_id else None
+    if current is None:
+        raise NotFound(input.id, "conversation")
+    _check_policy(policy_of(info.context, current), values, info.context.models.default_id, is_change=True)
     if "options" in values:
-        current = await info.context.loaders.conversations.load(conversation_id) if conversation_id else None
-        model_id = values.get("model") or (current.model if current else info.context.models.default_id)
+        model_id = values.get("model") or _model_id(info.context, current)
         values["options"] = await of_conversation(info.context, values["options"], model_id)
     if "tools" in values:
         await check_tools(info.context, values["tools"])
         values["tools"] = tools_to_json(values["tools"])
     async with info.context.database.write() as session:
         owner = info.context.viewer.user_id
-        if conversation_id and values:
+        if conversation_id and (values or metadata is not UNSET):
             await leases.lock_owner(session, owner)
+            if metadata is not UNSET:
+                values["app_metadata"] = await _changed_metadata(session, owner, conversation_id, metadata)
             if await rows.change(session, owner, conversation_id, values):
                 await changes.record(session, owner, (ChangeKind.UPDATED, conversation_id, None))
         updated = await rows.get(session, owner, conversation_id) if conversation_id else None
@@ -225,6 +272,49 @@ async def delete_conversation(info: Info, id: ConversationId) -> DeletedConversa
     services = info.context.services
     await ResourceDeleter(services.database, services.log, services.files).finish(removed, owner, conversation_id)
     return DeletedConversation(str(conversation_id))
+
+
+async def _changed_metadata(session: AsyncSession, owner: UUID, conversation_id: UUID, change: Any) -> Json:
+    """Index and return the metadata of the owner's conversation with a change; raise InvalidInput."""
+    current = await rows.get(session, owner, conversation_id)
+    if current is None:
+        raise NotFound(str(conversation_id), "conversation")
+    metadata = merged(current.app_metadata, "metadata", change)
+    await metadata_rows.replace(session, owner, conversation_id, metadata)
+    return metadata
+
+
+def _filter(filter: ConversationFilter) -> Filter:
+    values = {key: value for key, value in vars(filter).items() if key != "metadata"}
+    terms = filter_terms(filter.metadata.contains) if filter.metadata else frozenset[str]()
+    return Filter(**values, metadata_terms=terms)
+
+
+def _check_policy(policy: ClientPolicy, values: Mapping[str, Any], default_id: str, *, is_change: bool = False) -> None:
+    """Raise InvalidInput for a value that clients must not set.
+
+    Args:
+        policy: The policy of the conversation.
+        values: The client's values by the names of the columns.
+        default_id: The id of the server's default model.
+        is_change: Whether null is a value too, which changes a conversation.
+    """
+    if "system_prompt" in values and (is_change or values["system_prompt"] is not None):
+        policy.check("systemPrompt", ClientSetting.INSTRUCTIONS)
+    if values.get("model") is not None:
+        policy.check_model("model", values["model"], default_id)
+    policy.check_options(values.get("options"), default_id)
+    if is_change and "options" in values:
+        # The new options replace all others.
+        policy.check("options", ClientSetting.OPTIONS)
+    tools = values.get("tools")
+    policy.check_tools(tools or ConversationTools() if is_change and "tools" in values else tools)
+
+
+def _model_id(context: Context, row: Conversation | Generation) -> str:
+    if isinstance(row, Generation):
+        return row.model
+    return policy_of(context, row).model_of(row, context.models.default_id)
 
 
 async def check_values(info: Info, values: dict[str, Any]) -> dict[str, Any]:

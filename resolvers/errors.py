@@ -69,6 +69,19 @@ class BudgetExceeded(ExpectedError):
         self.resets_at = resets_at
 
 
+class SendRefused(ExpectedError):
+    """The application's hook `before_send` refused the message, or failed and is declared to refuse then.
+
+    Attributes:
+        message: The reason. It is shown to clients.
+        code: The application's reason for programs, if there is one; `HOOK_FAILED` if the hook failed.
+    """
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class BadUserInput(ExpectedError):
     """An argument of a field without a result union is not accepted: a GraphQL error with the code BAD_USER_INPUT.
 

@@ -17,6 +17,7 @@ from tertulia.db import tool_calls
 from tertulia.db.errors import AWAY
 from tertulia.db.paging import MAX_PAGE, Connection, Page, PageError, connect
 from tertulia.db.tables import UNFINISHED, Generation, Message, Status
+from tertulia.generation.retry import retry_while_unavailable
 from tertulia.generation.state import terminal_event, tool_results_required
 from tertulia.resolvers.arguments import (
     AfterEvent,
@@ -30,11 +31,13 @@ from tertulia.resolvers.arguments import (
     LastEvents,
     Resume,
 )
-from tertulia.resolvers.context import Context, Info, as_uuid
+from tertulia.resolvers.context import RESTART_SECONDS, Context, Info, as_uuid
 from tertulia.resolvers.errors import BadUserInput
 from tertulia.resolvers.replay import LogState, Phase, Replay, RowState, SnapshotReason, Source, plan_replay
 from tertulia.streams.events import (
     GenerationEvent,
+    GenerationSteered,
+    GenerationStopped,
     TerminalEvent,
     ToolResultsRequired,
     fold,
@@ -103,7 +106,9 @@ async def follow_after(
         BadUserInput: The viewer has no such generation.
         GraphQLError: The server has too many subscriptions.
     """
-    rows = _Rows(*await context.retry(lambda: _owned_rows(context, generation_id)))
+    rows = _Rows(
+        *await retry_while_unavailable(context.database, lambda: _owned_rows(context, generation_id), RESTART_SECONDS)
+    )
     with context.services.subscriptions.slot(ends=True):
         async with aclosing(_follow(context, rows, after, push)) as followed:
             async for event in followed:
@@ -243,6 +248,9 @@ async def _new_events(context: Context, generation_id: UUID, last_sequence: int)
     except AWAY:
         # The generation continues without the database, and so do its followers.
         return []
+    except BadUserInput:
+        # It was stopped and deleted before this follower could read the terminal event.
+        return [GenerationStopped(generation_id, last_sequence + 1)]
     if plan_replay(last_sequence, LogState(last_sequence), rows.state, waited=True) == Replay(last_sequence):
         return []
     beginning = await _begin(context, rows, last_sequence, waited=True)
@@ -338,8 +346,12 @@ async def _last_event(context: Context, rows: _Rows) -> GenerationEvent:
 
 async def event_generation(info: Info, root: GenerationEvent) -> Generation:
     """The generation in its current state."""
-    context = info.context
-    generation = await context.retry(lambda: context.loaders.generations.load(root.generation_id))
+    generation = await info.context.loaders.generations.load(root.generation_id)
     if generation is None:
         raise BadUserInput("generationId", DELETED)
     return generation
+
+
+async def steered_by(info: Info, root: GenerationSteered) -> Generation | None:
+    """The generation that answers the message. Null if it was deleted."""
+    return await info.context.loaders.generations.load(root.steered_by)

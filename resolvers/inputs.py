@@ -22,6 +22,18 @@ class WhenBusy(StrEnum):
     REJECT = "reject"
     QUEUE = "queue"
     INTERRUPT = "interrupt"
+    STEER = "steer"
+
+
+QUEUED = (WhenBusy.QUEUE, WhenBusy.STEER)
+"""The values with which a message waits for the answer that is being written."""
+
+
+class Rating(StrEnum):
+    """Whether an answer was good."""
+
+    GOOD = "good"
+    BAD = "bad"
 
 
 class Effort(StrEnum):
@@ -150,6 +162,25 @@ class SendMessage:
     """The tools that Claude may call in the new conversation. Null for all server tools. Not accepted with
     `conversationId`.
     """
+    context: JSON | None = None
+    """JSON that tells Claude what the application knows now, such as the open page: at most 32,768 bytes. Null or `{}`
+    for none.
+
+    Claude receives it beside the text, marked as data of the application. It is `Message.context`.
+    """
+    metadata: JSON | None = None
+    """The `Message.metadata` of the message: a JSON object, see `UpdateMessageInput.metadata`. Null for none."""
+    external_id: str | None = None
+    """The application's id of the conversation, 1 to 255 characters. The message is sent to the viewer's conversation
+    with this id. If there is none, it is created, once also for concurrent requests. Not accepted with
+    `conversationId`.
+
+    The fields for new conversations are ignored if the conversation exists.
+    """
+    assistant_id: ID | None = None
+    """The id of the assistant that answers in the new conversation. Null for the default assistant, if there is one.
+    Not accepted with `conversationId`.
+    """
 
 
 @dataclass
@@ -170,6 +201,12 @@ class EditMessage:
     """
     when_busy: WhenBusy = WhenBusy.REJECT
     """How to handle the edit while an answer before the message is still being written."""
+    context: JSON | None = None
+    """JSON that tells Claude what the application knows now, at most 32,768 bytes. Null keeps that of the old version,
+    `{}` removes it.
+    """
+    metadata: JSON | None = None
+    """The `Message.metadata` of the new version. Null keeps that of the old version, `{}` removes it."""
 
 
 @dataclass
@@ -186,6 +223,20 @@ class RegenerateMessage:
     """
     when_busy: WhenBusy = WhenBusy.REJECT
     """How to handle the request while an answer before the message is still being written."""
+
+
+@dataclass
+class RateMessage:
+    """The viewer's rating of an answer, which replaces the previous one."""
+
+    message_id: ID
+    """The id of the assistant's message to rate."""
+    rating: Rating | None = UNSET
+    """Whether the answer was good. Must not be omitted. Null removes the rating with its comment and tags."""
+    comment: str | None = None
+    """The reason, at most 2,000 characters. Null or blank for none."""
+    tags: list[str] | None = None
+    """At most 20 different tags of the application, such as `outdated`, each of at most 50 characters."""
 
 
 @dataclass
@@ -214,6 +265,14 @@ class CreateConversation:
     """Whether the conversation is temporary: see `Conversation.temporary`. The server writes no title for it."""
     tools: ConversationTools | None = None
     """The tools that Claude may call. Null for all server tools."""
+    metadata: JSON | None = None
+    """The `Conversation.metadata`: a JSON object, see `UpdateConversationInput.metadata`. Null for none."""
+    external_id: str | None = None
+    """The application's id of the conversation, 1 to 255 characters, unique per viewer. If the viewer already has a
+    conversation with this id, it is returned unchanged, with `created: false`.
+    """
+    assistant_id: ID | None = None
+    """The id of the assistant that answers (`Query.assistants`). Null for the default assistant, if there is one."""
 
 
 @dataclass
@@ -239,6 +298,38 @@ class UpdateConversation:
     """The new options, which replace all previous ones. Null removes all options."""
     tools: ConversationTools | None = UNSET
     """The tools that Claude may call, which replace the previous choice. Null for all server tools."""
+    metadata: JSON | None = UNSET
+    """Keys to set in `Conversation.metadata`, and keys to remove, whose value is null. The other keys do not change.
+    Null removes all keys.
+
+    Metadata has at most 16,384 bytes of JSON, 8 levels, and 100 keys and list items on all levels together. A key has 1
+    to 100 characters.
+    """
+
+
+@dataclass
+class UpdateMessage:
+    """The changes to a message of either role."""
+
+    id: ID
+    """The id of the message."""
+    metadata: JSON | None = UNSET
+    """Keys to set in `Message.metadata`, and keys to remove, whose value is null. The other keys do not change. Null
+    removes all keys.
+
+    Metadata has at most 16,384 bytes of JSON, 8 levels, and 100 keys and list items on all levels together. A key has 1
+    to 100 characters.
+    """
+
+
+@dataclass
+class MetadataFilter:
+    """A filter by `Conversation.metadata`."""
+
+    contains: JSON
+    """A JSON object: all of its keys must be in the metadata with the same values. An object must contain the object at
+    the same place, and a list must contain all items of the list. Lists must not contain objects or lists.
+    """
 
 
 @dataclass
@@ -253,6 +344,10 @@ class ConversationFilter:
     """A text that the title must contain, ignoring case. Null or empty for all titles."""
     temporary: bool = False
     """True for temporary conversations only. Otherwise none of them is listed."""
+    metadata: MetadataFilter | None = None
+    """A condition on the metadata. Null for all conversations."""
+    assistant_id: ID | None = None
+    """The id of the assistant that answers in the conversations. Null for all conversations."""
 
 
 def check_text(field: str, text: str, limit: int) -> str:

@@ -1,36 +1,43 @@
 """The mutations that request and stop answers."""
 
-import hashlib
-import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from tertulia.billing.budget import BudgetSpent, PriceUnknown
-from tertulia.db import changes, conversations, generations, leases, messages, search
+from strawberry.scalars import JSON
+
+from tertulia.db import changes, conversations, generations, leases, messages
 from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
 from tertulia.db.messages import BranchMessage
-from tertulia.db.tables import ChangeKind, Conversation, Generation, IdempotencyKey, Message, Role, Status, now
+from tertulia.db.tables import ChangeKind, Conversation, Generation, Message, Status
+from tertulia.generation.contribution import AssistantContribution, select_tools
 from tertulia.generation.input import GenerationInput, generation_input
 from tertulia.generation.state import Owner
-from tertulia.json import Json
 from tertulia.ratelimit.errors import RateLimited
+from tertulia.resolvers.app_data import check_context, check_external_id, merged
 from tertulia.resolvers.arguments import GenerationId, argument
+from tertulia.resolvers.assistants import answer_settings, check_allowed
 from tertulia.resolvers.context import Context, Info, as_uuid
-from tertulia.resolvers.errors import BudgetExceeded, ConversationBusy, InvalidInput, NotFound
+from tertulia.resolvers.errors import ConversationBusy, InvalidInput, NotFound
+from tertulia.resolvers.idempotency import Input, fingerprint, store_key
 from tertulia.resolvers.inputs import (
     MAX_TEXT,
+    QUEUED,
     EditMessage,
+    GenerationOptions,
     RegenerateMessage,
     SendMessage,
     WhenBusy,
     blank_error,
     check_text,
 )
-from tertulia.resolvers.options import check_for_model, check_options, options_to_json
+from tertulia.resolvers.limits import check_plan, check_running, reserve
+from tertulia.resolvers.options import check_for_model, check_options
+from tertulia.resolvers.send_hooks import HookedInput, run_hooks
+from tertulia.resolvers.send_rows import insert_contribution, insert_messages, mark_running, new_rows
 from tertulia.resolvers.tools import check_tools
 from tertulia.resolvers.turns import Turn, turn_of_edit, turn_of_regeneration, turn_of_send
 
@@ -38,12 +45,10 @@ MAX_QUEUE = 10
 """The most messages that wait in one conversation."""
 MAX_CONCURRENT_BRANCHES = 4
 """The most branches of one conversation that are answered at the same time."""
-FINISHING_SECONDS = 5.0
-"""The `retryAfterSeconds` of the limit on concurrent generations: one of them may have ended by then."""
 MAX_INTERRUPTS = MAX_QUEUE + MAX_CONCURRENT_BRANCHES
 """The most generations that a send stops before it gives up: all that one conversation can have."""
 
-Input = SendMessage | EditMessage | RegenerateMessage
+NewMessage = TypeVar("NewMessage", SendMessage, EditMessage)
 LocateTurn = Callable[[AsyncSession, Context, Any], Awaitable[Turn]]
 
 
@@ -72,13 +77,15 @@ async def send_message(
     Returns before Claude answers: follow the generation with `generationEvents`. A repeated request with the same
     `idempotencyKey` returns the first result, and Claude is asked only once.
 
-    - `InvalidInput`: The text is blank or too long, an attachment, an option or a tool is not accepted, or the
+    - `InvalidInput`: The text is blank or too long, the context, the metadata, the `externalId`, an attachment, an
+      option or a tool is not accepted, the assistant does not exist or does not let clients set a field, or the
       `idempotencyKey` is not a UUID or was used with other input.
     - `NotFound`: The conversation does not exist, or does not contain the parent message.
     - `ConversationBusy`: The branch is already being answered, or ten messages wait in the queue. See `whenBusy`.
     - `RateLimited`: The viewer has sent too many messages or has too many concurrent generations, or the server is
       shutting down.
     - `BudgetExceeded`: The viewer's monthly budget or daily tokens, or the budget of the server, is used up.
+    - `SendRefused`: The application refused the message.
     """
     return await send(info.context, input)
 
@@ -90,17 +97,17 @@ async def edit_message(
 
     The old version is kept. A repeated request without an `idempotencyKey` creates another version.
 
-    - `InvalidInput`: The message is not a user's message, the text is blank or too long, or an attachment, an option
-      or the `idempotencyKey` is not accepted.
+    - `InvalidInput`: The message is not a user's message, the text is blank or too long, or the context, the
+      metadata, an attachment, an option or the `idempotencyKey` is not accepted.
     - `NotFound`: The message does not exist.
     - `ConversationBusy`: An answer before the message is still being written, or four branches are being answered. See
       `whenBusy`.
     - `RateLimited`: The viewer has sent too many messages or has too many concurrent generations, or the server is
       shutting down.
     - `BudgetExceeded`: The viewer's monthly budget or daily tokens, or the budget of the server, is used up.
+    - `SendRefused`: The application refused the message.
     """
-    _check_content(input)
-    return await _send(info.context, input, turn_of_edit)
+    return await _send(info.context, _checked(input), turn_of_edit)
 
 
 async def regenerate_message(
@@ -117,14 +124,16 @@ async def regenerate_message(
     - `RateLimited`: The viewer has sent too many messages or has too many concurrent generations, or the server is
       shutting down.
     - `BudgetExceeded`: The viewer's monthly budget or daily tokens, or the budget of the server, is used up.
+    - `SendRefused`: Not returned, because nothing new is sent.
     """
     return await _send(info.context, input, turn_of_regeneration)
 
 
 async def send(context: Context, input: SendMessage) -> SendMessagePayload:
     """Store a message and start its answer, for `sendMessage` and REST; raise ExpectedError or RateLimited."""
-    _check_content(input)
-    return await _send(context, input, turn_of_send)
+    if input.external_id is not None:
+        check_external_id(input.external_id)
+    return await _send(context, _checked(input), turn_of_send)
 
 
 async def stop(context: Context, id: str) -> Generation:
@@ -151,17 +160,33 @@ async def _send(context: Context, input: Input, locate_turn: LocateTurn) -> Send
     if isinstance(input, EditMessage) or (isinstance(input, SendMessage) and input.attachment_ids):
         # Fetch the models before the transaction, which checks whether they support the attachments.
         await context.models.list()
+    allowed = await _run_hooks(context, input, locate_turn)
+    if isinstance(allowed, SendMessagePayload):
+        return allowed
     for _ in range(MAX_INTERRUPTS):
         try:
-            return await _try_send(context, input, locate_turn)
+            return await _try_send(context, input, allowed, locate_turn)
         except ConversationBusy as busy:
-            waits_for_client = (
-                busy.generation.status is Status.AWAITING_TOOL_RESULTS and input.when_busy is not WhenBusy.QUEUE
-            )
+            waits_for_client = busy.generation.status is Status.AWAITING_TOOL_RESULTS and input.when_busy not in QUEUED
             if not waits_for_client and input.when_busy is not WhenBusy.INTERRUPT:
                 raise
             await context.generation_manager.stop(busy.generation.id)
-    return await _try_send(context, input, locate_turn)
+    return await _try_send(context, input, allowed, locate_turn)
+
+
+async def _run_hooks(context: Context, input: Input, locate_turn: LocateTurn) -> HookedInput | SendMessagePayload:
+    """Return the input that the hooks allow. For a repeated request, return the first result, and call no hook."""
+    hooks = context.services.hooks
+    if isinstance(input, RegenerateMessage) or not ("before_send" in hooks or "retrieve" in hooks):
+        return HookedInput(input)
+    async with context.database.read() as session:
+        replayed = await _replay(session, context.viewer.user_id, input)
+        if replayed is not None:
+            return replayed
+        # Hooks see only messages of conversations that the viewer has.
+        turn = await locate_turn(session, context, input)
+    check_allowed(context, turn.conversation, input.options, _field(input, turn))
+    return await run_hooks(context, input, turn)
 
 
 async def stop_generation(info: Info, id: GenerationId) -> GenerationPayload:
@@ -184,6 +209,8 @@ class SendPlan:
     generation: Generation
     work: GenerationInput | None
     """The input of the generation; None if it is queued after another one (`waits_for`)."""
+    contribution: AssistantContribution | None
+    """The contribution of the conversation's assistant to the generation; None without an assistant."""
 
     @property
     def payload(self) -> SendMessagePayload:
@@ -191,8 +218,17 @@ class SendPlan:
         return SendMessagePayload(self.turn.conversation, self.turn.question, self.generation)
 
 
-async def _try_send(context: Context, input: Input, locate_turn: LocateTurn) -> SendMessagePayload:
-    """Plan, store and commit the send; then start the generation."""
+async def _try_send(
+    context: Context, input: Input, allowed: HookedInput, locate_turn: LocateTurn
+) -> SendMessagePayload:
+    """Plan, store and commit the send; then start the generation.
+
+    Args:
+        context: The context.
+        input: The input from the client, which the idempotency key is bound to.
+        allowed: The input that the hooks allow, and their documents.
+        locate_turn: Returns the turn of an input.
+    """
     if context.generation_manager.draining:
         raise RateLimited(1.0, "The server is shutting down. Retry the request.")
     viewer = context.viewer
@@ -201,7 +237,7 @@ async def _try_send(context: Context, input: Input, locate_turn: LocateTurn) -> 
         replayed = await _replay(session, viewer.user_id, input)
         if replayed is not None:
             return replayed
-        plan = await _plan_send(session, context, input, locate_turn)
+        plan = await _plan_send(session, context, allowed, locate_turn, input.options)
         await _store_plan(session, context, input, plan)
     if plan.work is not None:
         context.generation_manager.start(
@@ -211,39 +247,69 @@ async def _try_send(context: Context, input: Input, locate_turn: LocateTurn) -> 
     return plan.payload
 
 
-async def _plan_send(session: AsyncSession, context: Context, input: Input, locate_turn: LocateTurn) -> SendPlan:
-    """Read the rows that the send depends on, and return its plan. Nothing is written."""
-    owner = context.viewer.user_id
-    turn = await locate_turn(session, context, input)
+async def _plan_send(
+    session: AsyncSession,
+    context: Context,
+    allowed: HookedInput,
+    locate_turn: LocateTurn,
+    client_options: GenerationOptions | None,
+) -> SendPlan:
+    """Read the rows that the send depends on, and return its plan. Nothing is written.
+
+    Args:
+        session: The session to use.
+        context: The context.
+        allowed: The input that the hooks allow, and their documents.
+        locate_turn: Returns the turn of the input.
+        client_options: The options that the client has set. Hooks may set options that clients must not.
+    """
+    owner, input = context.viewer.user_id, allowed.input
+    turn = allowed.with_documents(await locate_turn(session, context, input))
     conversation = turn.conversation
-    check_for_model(_options(turn, input), context.models.known(_model(turn, input)))
+    field = _field(input, turn)
+    check_allowed(context, conversation, client_options, field)
+    settings = answer_settings(context, conversation, turn.question, input.options, field)
+    check_for_model(settings.options, context.models.known(settings.model))
+    contribution = settings.contribution
     is_empty = conversation.active_leaf_id is None
     unfinished = {} if is_empty else await generations.unfinished(session, owner, [conversation.id])
     blocking = _blocking_generation(unfinished.get(conversation.id, []), turn, input.when_busy)
-    await context.services.limits.check_send(owner)
-    answer, generation = _new_rows(turn, input)
+    check_plan(context, settings.model)
+    await context.limits.check_send(owner)
+    answer, generation = new_rows(turn, settings, context.plan.name)
     if blocking is not None:
         # The process that ends the blocking generation claims this one.
         generation.waits_for = blocking.id
-        return SendPlan(turn, answer, generation, work=None)
-    await _check_running(session, context)
-    tools = context.services.tool_registry.of(conversation.tools, context.models.known(generation.model))
-    work = generation_input(generation, conversation, [*turn.branch, BranchMessage(turn.question)], tools)
-    _mark_running(generation, context, work)
-    return SendPlan(turn, answer, generation, work)
+        generation.steers = input.when_busy is WhenBusy.STEER
+        return SendPlan(turn, answer, generation, None, contribution)
+    await check_running(session, context)
+    model = context.models.known(settings.model)
+    tools = select_tools(context.services.tool_registry, conversation, model, contribution, context.plan.allows_tool)
+    work = generation_input(generation, conversation, [*turn.branch, BranchMessage(turn.question)], tools, contribution)
+    mark_running(generation, context, work)
+    return SendPlan(turn, answer, generation, work, contribution)
+
+
+def _field(input: Input, turn: Turn) -> str:
+    """Return the field of the input that names the conversation or its assistant, for errors."""
+    if not isinstance(input, SendMessage):
+        return "messageId"
+    return "assistantId" if turn.new_conversation else "conversationId"
 
 
 async def _store_plan(session: AsyncSession, context: Context, input: Input, plan: SendPlan) -> None:
     """Store the planned send in the caller's transaction."""
     owner, turn, generation = context.viewer.user_id, plan.turn, plan.generation
     conversation = turn.conversation
-    await _insert_messages(session, turn, plan.answer)
+    await insert_messages(session, turn, plan.answer)
     if plan.work is not None:
         # Reserve as late as possible: until the commit, no other send can reserve from the server's budget.
-        generation.reserved = await _reserve(session, context, plan.work)
+        generation.reserved = await reserve(session, context, plan.work)
+    if plan.contribution is not None:
+        await insert_contribution(session, generation, plan.contribution)
     await insert(session, [generation])
     if input.idempotency_key is not None:
-        await _store_key(session, owner, input, generation.id)
+        await store_key(session, owner, input, generation.id)
     created = [(ChangeKind.CREATED, conversation.id, None)] if turn.new_conversation else []
     started = [(ChangeKind.GENERATION_STARTED, conversation.id, generation.id)] if plan.work is not None else []
     if created or started:
@@ -264,85 +330,11 @@ def _blocking_generation(unfinished: Sequence[Generation], turn: Turn, when_busy
     blocking = [generation for generation in unfinished if any_branch or generation.message_id in branch]
     if not blocking:
         return None
-    if when_busy is not WhenBusy.QUEUE:
+    if when_busy not in QUEUED:
         raise ConversationBusy(blocking[0])
     if len(queued) >= MAX_QUEUE:
         raise ConversationBusy(blocking[0], f"The queue of the conversation is full: {MAX_QUEUE} messages are waiting.")
     return blocking[-1]
-
-
-def _model(turn: Turn, input: Input) -> str:
-    return (input.options and input.options.model) or turn.conversation.model
-
-
-def _options(turn: Turn, input: Input) -> Json:
-    return turn.conversation.options | options_to_json(input.options)
-
-
-def _new_rows(turn: Turn, input: Input) -> tuple[Message, Generation]:
-    answer = Message(
-        conversation_id=turn.conversation.id,
-        parent_id=turn.question.id,
-        role=Role.ASSISTANT,
-        depth=turn.question.depth + 1,
-    )
-    generation = Generation(
-        conversation_id=turn.conversation.id,
-        message_id=answer.id,
-        model=_model(turn, input),
-        options=_options(turn, input),
-    )
-    return answer, generation
-
-
-async def _check_running(session: AsyncSession, context: Context) -> None:
-    max_generations = context.services.limits.generations
-    if (
-        max_generations is not None
-        and await generations.count_running(session, context.viewer.user_id) >= max_generations
-    ):
-        raise RateLimited(
-            FINISHING_SECONDS,
-            f"At most {max_generations:,} answers can be written at the same time. Wait for one to end, or stop one.",
-        )
-
-
-async def _reserve(session: AsyncSession, context: Context, work: GenerationInput) -> int | None:
-    model = context.models.known(work.model)
-    try:
-        return await context.services.budget.reserve(session, context.viewer.user_id, work, model)
-    except BudgetSpent as spent:
-        raise BudgetExceeded(spent.resets_at, str(spent)) from None
-    except PriceUnknown:
-        raise InvalidInput(
-            "options.model", f"must be a model with a known price, because a budget is set. {model.id} has none."
-        ) from None
-
-
-def _mark_running(generation: Generation, context: Context, work: GenerationInput) -> None:
-    generation.status = Status.RUNNING
-    generation.started_at = now()
-    generation.prefix = work.prefix
-    generation.holder = context.generation_manager.holder
-    generation.lease_until = context.generation_manager.lease_end()
-
-
-async def _insert_messages(session: AsyncSession, turn: Turn, answer: Message) -> None:
-    conversation = turn.conversation
-    conversation.active_leaf_id, conversation.updated_at = answer.id, answer.created_at
-    if turn.new_conversation:
-        await insert(session, [conversation])
-    await turn.attached.store(session, conversation.id)
-    await insert(session, [turn.question, answer] if turn.new_message else [answer])
-    if turn.new_message and not conversation.temporary:
-        await search.add(session, (conversation.owner_id, turn.question.id, turn.question.content))
-
-
-async def _store_key(session: AsyncSession, owner: UUID, input: Input, generation_id: UUID) -> None:
-    key, fingerprint = str(input.idempotency_key), _fingerprint(input)
-    await insert(
-        session, [IdempotencyKey(owner_id=owner, key=key, fingerprint=fingerprint, generation_id=generation_id)]
-    )
 
 
 async def _replay(session: AsyncSession, owner: UUID, input: Input) -> SendMessagePayload | None:
@@ -352,7 +344,7 @@ async def _replay(session: AsyncSession, owner: UUID, input: Input) -> SendMessa
     key = await generations.by_key(session, owner, input.idempotency_key)
     if key is None:
         return None
-    if key.fingerprint != _fingerprint(input):
+    if key.fingerprint != fingerprint(input):
         raise InvalidInput("idempotencyKey", "was used with other input in the last 24 hours. Use a new UUID.")
     generation = (await generations.get_many(session, owner, [key.generation_id]))[key.generation_id]
     answer = (await messages.get_many(session, owner, [generation.message_id]))[generation.message_id]
@@ -364,14 +356,10 @@ async def _replay(session: AsyncSession, owner: UUID, input: Input) -> SendMessa
     return SendMessagePayload(conversation, user_message, generation, replayed=True)
 
 
-def _check_content(input: SendMessage | EditMessage) -> None:
+def _checked(input: NewMessage) -> NewMessage:
+    """Return the input with its JSON as it can be stored; raise InvalidInput."""
     if not input.attachment_ids and not isinstance(input, EditMessage) and not input.text.strip():
         raise blank_error("text")
     check_text("text", input.text, MAX_TEXT)
-
-
-def _fingerprint(input: Input) -> str:
-    fields: dict[str, Any] = {key: value for key, value in asdict(input).items() if key != "idempotency_key"}
-    # The same key with another mutation is refused, like the same key with other input.
-    payload = fields if isinstance(input, SendMessage) else {"operation": type(input).__name__, **fields}
-    return hashlib.sha256(json.dumps(payload, sort_keys=True).encode()).hexdigest()
+    metadata = None if input.metadata is None else merged({}, "metadata", input.metadata)
+    return replace(input, context=check_context("context", input.context), metadata=JSON(metadata))

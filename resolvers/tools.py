@@ -42,8 +42,11 @@ class StoredTools:
 
 
 async def tools(info: Info) -> Sequence[Offer]:
-    """The tools that this server offers to Claude, by name. Tools of disconnected MCP servers are omitted."""
-    return info.context.services.tool_registry.offers()
+    """The tools that this server offers to Claude, by name.
+
+    Tools of disconnected MCP servers, and tools that the viewer's plan does not have, are omitted.
+    """
+    return info.context.services.tool_registry.offers(info.context.plan.allows_tool)
 
 
 async def tool_servers(info: Info) -> Sequence[McpServer]:
@@ -71,7 +74,7 @@ async def check_tools(context: Context, choice: ConversationTools | None) -> Non
     """Raise InvalidInput if a conversation cannot have these tools."""
     if choice is None:
         return
-    offered = {offer.name for offer in context.services.tool_registry.offers()}
+    offered = {offer.name for offer in context.services.tool_registry.offers(context.plan.allows_tool)}
     patterns, declared = choice.server or [], choice.client or []
     for field, items in (("server", patterns), ("client", declared)):
         if len(items) > MAX_TOOLS:

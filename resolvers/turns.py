@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 from uuid import UUID
 
 from strawberry import ID
+from strawberry.scalars import JSON
 
 from tertulia.db import conversations, messages
 from tertulia.db.database import AsyncSession
 from tertulia.db.messages import BranchMessage
 from tertulia.db.tables import Conversation, Message, Role
 from tertulia.json import Json
+from tertulia.resolvers.app_data import stored_context
+from tertulia.resolvers.assistants import policy_of, policy_of_new
 from tertulia.resolvers.attachments import MessageAttachments, attach, attachment_ids
 from tertulia.resolvers.context import Context, as_uuid
 from tertulia.resolvers.errors import InvalidInput, NotFound
@@ -36,33 +40,58 @@ class Turn:
 async def turn_of_send(session: AsyncSession, context: Context, input: SendMessage) -> Turn:
     """Return the turn of a send: after the active branch, after `parentId`, or in a new conversation.
 
+    An external id names the conversation, and creates it if it does not exist. The caller has locked the owner, so that
+    concurrent sends create one.
+
     Raises:
         NotFound: The conversation or the parent message does not exist.
         InvalidInput: The message is blank, an attachment is not accepted, or a field is set that is only for new
             conversations.
     """
-    if input.conversation_id is None:
+    existing = await _existing_conversation(session, context.viewer.user_id, input)
+    if existing is None:
         if input.parent_id is not None:
             raise NotFound(input.parent_id, "message of this conversation")
-        model = (input.options and input.options.model) or context.models.default_id
-        tools = tools_to_json(input.tools)
+        policy = policy_of_new(context, input.assistant_id)
+        policy.check_tools(input.tools)
+        own_model = policy.assistant.model if policy.assistant is not None else None
         conversation = Conversation(
-            owner_id=context.viewer.user_id, model=model, temporary=input.temporary, tools=tools
+            owner_id=context.viewer.user_id,
+            model=(input.options and input.options.model) or own_model or context.models.default_id,
+            temporary=input.temporary,
+            tools=tools_to_json(input.tools),
+            external_id=input.external_id,
+            assistant=policy.assistant_id,
         )
         turn = await _new_message_turn(session, context, conversation, [], input)
         return replace(turn, new_conversation=True)
-    for field, value in (("temporary", input.temporary), ("tools", input.tools)):
-        if value:
-            raise InvalidInput(field, "must not be set with `conversationId`: it is for new conversations only.")
-    conversation_id = as_uuid(input.conversation_id)
-    existing = await conversations.get(session, context.viewer.user_id, conversation_id) if conversation_id else None
-    if existing is None:
-        raise NotFound(input.conversation_id, "conversation")
     leaf = existing.active_leaf_id if input.parent_id is None else as_uuid(input.parent_id)
     branch = await messages.branch(session, leaf)
     if input.parent_id is not None and (not branch or branch[-1].message.conversation_id != existing.id):
         raise NotFound(input.parent_id, "message of this conversation")
     return await _new_message_turn(session, context, existing, branch, input)
+
+
+async def _existing_conversation(session: AsyncSession, owner: UUID, input: SendMessage) -> Conversation | None:
+    """Return the conversation of a send, or None for a new one; raise NotFound or InvalidInput."""
+    if input.conversation_id is None:
+        if input.external_id is None:
+            return None
+        return await conversations.by_external_id(session, owner, input.external_id)
+    new_only = {
+        "temporary": input.temporary,
+        "tools": input.tools,
+        "externalId": input.external_id,
+        "assistantId": input.assistant_id,
+    }
+    for field, value in new_only.items():
+        if value:
+            raise InvalidInput(field, "must not be set with `conversationId`: it is for new conversations only.")
+    conversation_id = as_uuid(input.conversation_id)
+    existing = await conversations.get(session, owner, conversation_id) if conversation_id else None
+    if existing is None:
+        raise NotFound(input.conversation_id, "conversation")
+    return existing
 
 
 async def turn_of_edit(session: AsyncSession, context: Context, input: EditMessage) -> Turn:
@@ -73,9 +102,13 @@ async def turn_of_edit(session: AsyncSession, context: Context, input: EditMessa
             "messageId", "must be the id of a user's message. Use `regenerateMessage` for another version of an answer."
         )
     branch = await messages.branch(session, message.parent_id)
+    # The new version keeps what the input does not set.
     if input.attachment_ids is None:
-        # Without a list, the new version keeps the attachments of the old one.
         input = replace(input, attachment_ids=[ID(id) for id in attachment_ids(message.content)])
+    if input.context is None:
+        input = replace(input, context=message.context)
+    if input.metadata is None:
+        input = replace(input, metadata=JSON(message.app_metadata))
     return await _new_message_turn(session, context, conversation, branch, input)
 
 
@@ -110,21 +143,21 @@ async def _new_message_turn(
     input: SendMessage | EditMessage,
 ) -> Turn:
     """Return the turn of a new message of the user. Attachments come before the text, as Claude's API recommends."""
-    model = context.models.known((input.options and input.options.model) or conversation.model)
+    model_id = policy_of(context, conversation).model_of(conversation, context.models.default_id)
+    model = context.models.known((input.options and input.options.model) or model_id)
     earlier = [entry.message for entry in branch]
     attached = await attach(session, context, conversation, earlier, input.attachment_ids, model)
     text: list[Json] = [{"type": "text", "text": input.text}] if input.text.strip() else []
     if not attached.blocks and not text:
         raise blank_error("text")
-    question = _user_message(conversation.id, earlier[-1] if earlier else None, [*attached.blocks, *text])
-    return Turn(conversation, branch, question, attached)
-
-
-def _user_message(conversation_id: UUID, parent: Message | None, content: list[Json]) -> Message:
-    return Message(
-        conversation_id=conversation_id,
+    parent = earlier[-1] if earlier else None
+    question = Message(
+        conversation_id=conversation.id,
         parent_id=parent.id if parent else None,
         role=Role.USER,
         depth=parent.depth + 1 if parent else 0,
-        content=content,
+        content=[*attached.blocks, *text],
+        context=stored_context(input.context),
+        app_metadata=dict(cast("Json", input.metadata or {})),
     )
+    return Turn(conversation, branch, question, attached)

@@ -11,13 +11,18 @@ from tertulia.billing.budget import BudgetStatus
 from tertulia.claude.models import Model
 from tertulia.db import generations, ledger
 from tertulia.db.ledger import Period, UsageOfDay, UsageSum
-from tertulia.db.tables import Attachment, Conversation, Generation, Message
+from tertulia.db.tables import Attachment, Conversation, Generation, Message, now
 from tertulia.ratelimit.limits import Limit
+from tertulia.ratelimit.plans import Plan
 from tertulia.resolvers.arguments import GenerationId, OfModel, Since, Until, argument
-from tertulia.resolvers.context import Info, Viewer, as_uuid
+from tertulia.resolvers.context import Info, as_uuid
 from tertulia.resolvers.errors import BadUserInput
+from tertulia.viewer import Viewer
 
 MAX_NODES = 100
+DAY_SECONDS = 86_400
+MAX_INT = 2**31 - 1
+"""The largest `Int` of GraphQL."""
 
 AnyNode = Conversation | Message | Generation | Attachment
 
@@ -42,17 +47,31 @@ async def usage_by_day(
 
 
 async def budget(info: Info) -> BudgetStatus | None:
-    """The viewer's monthly budget. Null if the server sets none."""
+    """The viewer's monthly budget. Null if neither the viewer's plan nor the server sets one."""
     async with info.context.read() as session:
-        return await info.context.services.budget.status(session, info.context.viewer.user_id)
+        return await info.context.services.budget.status(session, info.context.viewer.user_id, info.context.plan)
 
 
 async def limits(info: Info) -> list[Limit]:
-    """The viewer's limits, and the amount that remains of each. Limits that the server does not set are omitted."""
+    """The viewer's limits, and the amount that remains of each: those of the viewer's plan or, without one, of the
+    server. Limits that are not set are omitted.
+    """
     context = info.context
+    owner, budget = context.viewer.user_id, context.services.budget
     async with context.read() as session:
-        running = await generations.count_running(session, context.viewer.user_id)
-    return await context.services.limits.status(context.viewer.user_id, running)
+        running = await generations.count_running(session, owner)
+        tokens = await budget.token_status(session, owner, context.plan)
+    limits = await context.limits.status(owner, running)
+    if tokens is None:
+        return limits
+    resets_in = (tokens.resets_at - now()).total_seconds() if tokens.remaining < tokens.limit else 0.0
+    maximum, remaining = min(tokens.limit, MAX_INT), min(tokens.remaining, MAX_INT)
+    return [*limits, Limit("tokens", maximum, remaining, DAY_SECONDS, max(resets_in, 0.0))]
+
+
+def plan(info: Info) -> Plan | None:
+    """The viewer's plan. Null on a server without plans."""
+    return info.context.plan if info.context.services.plans.names else None
 
 
 async def node(
@@ -79,7 +98,7 @@ async def generation(info: Info, id: GenerationId) -> Generation | None:
 
 
 async def models(info: Info) -> list[Model]:
-    """The Claude models that this server may use, the default model first."""
+    """The Claude models that the viewer may use, the default model first."""
     return await info.context.models.list()
 
 

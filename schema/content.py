@@ -26,11 +26,19 @@ class Citation:
     cited_text: str
     """The cited text, exactly as in the source."""
     source: str
-    """The title of the document, or the URL of the web page. Empty if Claude returned neither."""
+    """The title of the document, the URL of the web page, or the source of a document that the application retrieved.
+    Empty if Claude returned none of them.
+    """
     start_index: int | None
     """The first character, page or block of the cited text. Null if the source has no such positions."""
     end_index: int | None
     """The first character, page or block after the cited text. Null if the source has no such positions."""
+    title: str | None
+    """The title of the document or the web page. Null if it has none."""
+    url: str | None
+    """The `http` or `https` address of the web page, or of a document that the application retrieved. Null if it has
+    none.
+    """
 
 
 @graphql_type(content.TextBlock)

@@ -7,12 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from graphql import GraphQLError, OperationDefinitionNode
+from graphql import GraphQLError, OperationDefinitionNode, OperationType
 from graphql.execution import get_variable_values
 
 from tertulia.json import Json
 from tertulia.schema.cost import MAX_COST, cost_of
-from tertulia.schema.documents import MAX_ERRORS, Prepared, Schema, bad_request, find_operation, too_complex
+from tertulia.schema.documents import (
+    MAX_ERRORS,
+    Prepared,
+    Schema,
+    bad_request,
+    find_operation,
+    root_fields,
+    too_complex,
+)
 from tertulia.schema.subscription_fast_path import OperationFailed
 from tertulia.schema.variables import check_variables
 
@@ -20,6 +28,8 @@ PERSISTED_CHARACTERS = 4_000_000
 """The most characters of all persisted documents together. The least recently used ones are removed first."""
 MAX_PERSISTED_LENGTH = 20_000
 """Characters. Longer documents are executed, but not persisted."""
+PUBLIC_FIELDS = {"sharedConversation"}
+"""The fields of `Query` that clients may read without signing in."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -141,6 +151,12 @@ class DocumentPolicy:
         while self._persisted_characters > PERSISTED_CHARACTERS:
             _, oldest = self._persisted.popitem(last=False)
             self._persisted_characters -= len(oldest)
+
+
+def needs_no_sign_in(document: CheckedDocument) -> bool:
+    """Return whether a document has a query, and selects only fields of `PUBLIC_FIELDS`, in all of its operations."""
+    fields = set(root_fields(document.prepared.document))
+    return document.operation.operation is OperationType.QUERY and fields - {"__typename"} == PUBLIC_FIELDS
 
 
 def digest(text: str) -> str:

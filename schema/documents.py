@@ -125,8 +125,8 @@ class Schema(StrawberrySchema):
             return await self._execute_with_core(self.operation(prepared, variables, name, context), definition)
         if prepared.names_models:
             # Models may have to be fetched from Claude's API. No database connection is held meanwhile.
-            await context.models.load()
-        if self.own_query_fields.isdisjoint(_root_fields(prepared.document)):
+            await context.services.models.load()
+        if self.own_query_fields.isdisjoint(root_fields(prepared.document)):
             async with context.read_snapshot() as snapshot:
                 executor = self.operation(prepared, variables, name, snapshot).executor()
                 try:
@@ -217,7 +217,7 @@ def find_operation(document: DocumentNode, name: str | None) -> OperationDefinit
     raise bad_request(f"`operationName` must name an operation of the document, which has no {(name or '')[:100]!r}.")
 
 
-def _root_fields(document: DocumentNode) -> Iterator[str]:
+def root_fields(document: DocumentNode) -> Iterator[str]:
     """Yield the names of the fields that operations, and fragments on `Query`, select at the root."""
     for node in document.definitions:
         if isinstance(node, OperationDefinitionNode) or (

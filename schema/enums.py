@@ -2,6 +2,7 @@
 
 from enum import Enum
 
+from tertulia.assistants import definition
 from tertulia.claude import errors, prompt
 from tertulia.db import conversations, tables
 from tertulia.resolvers import inputs, replay
@@ -100,8 +101,8 @@ graphql_enum(
     "ConversationChangeKind",
     "The kind of a change to a conversation.",
     CREATED="The conversation was created: by `createConversation`, `sendMessage`, `forkConversation` or an import.",
-    UPDATED="Its title, model, options, tools, active branch, `archived` or `pinned` may have changed, or a generation "
-    "waits for the client.",
+    UPDATED="Its title, model, options, tools, active branch, `archived` or `pinned` may have changed, a message was "
+    "rated or deleted, or a generation waits for the client.",
     DELETED="The conversation was deleted: by `deleteConversation`, or because its retention time has passed.",
     GENERATION_STARTED="A generation of the conversation has started.",
     GENERATION_ENDED="A generation of the conversation was completed, stopped or has failed.",
@@ -118,6 +119,22 @@ graphql_enum(
     MAX="The model's maximum, without regard to the number of tokens.",
 )
 graphql_enum(
+    inputs.Rating,
+    "Rating",
+    "Whether an answer was good.",
+    GOOD="The answer was good.",
+    BAD="The answer was bad.",
+)
+graphql_enum(
+    definition.ClientSetting,
+    "ClientSetting",
+    "A group of settings of a conversation that clients can set if its assistant allows it.",
+    INSTRUCTIONS="`systemPrompt`, which follows the assistant's instructions.",
+    MODEL="`model` and `options.model`, to one of `Assistant.models`.",
+    OPTIONS="`options`, except for the model.",
+    TOOLS="`tools`: client tools, and a selection from the assistant's tools.",
+)
+graphql_enum(
     inputs.WhenBusy,
     "WhenBusy",
     "How to handle a new message while its branch is being answered, or while four branches of its conversation are.",
@@ -126,6 +143,8 @@ graphql_enum(
     QUEUE="Queue the message. Messages are answered in the order of arrival, and at most ten wait in a conversation. "
     "The status of the generation is QUEUED until it starts.",
     INTERRUPT="Stop all generations of the conversation, keep their text, and answer the new message.",
+    STEER="End the running generation as soon as a round of its tools has ended, and answer the message together with "
+    "the results of the tools: see `GenerationSteered`. If no round ends, the message waits as with QUEUE.",
 )
 graphql_enum(
     conversations.Order,

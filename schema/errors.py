@@ -46,7 +46,7 @@ class NotFound(Error):
 class ConversationBusy(Error):
     """The conversation is already being answered. Follow `generation`, or retry with another `whenBusy`.
 
-    With `whenBusy: QUEUE`, this error means that ten messages are already queued.
+    With `whenBusy: QUEUE` or `STEER`, this error means that ten messages are already queued.
     """
 
     generation: Generation
@@ -75,6 +75,19 @@ class BudgetExceeded(Error):
     """When the budget is renewed, in UTC."""
 
 
+@described
+class SendRefused(Error):
+    """The application refused the message: `message` is its reason for the user. Nothing was stored.
+
+    The same request may be accepted later, because the application checks each request.
+    """
+
+    code: str | None
+    """The application's reason for programs, such as `PROFANITY`. `HOOK_FAILED` if the application could not check the
+    message. Null if it gave no reason for programs.
+    """
+
+
 class Expected:
     """Converts an expected error to the member of the field's result union with the same name."""
 
@@ -101,4 +114,5 @@ EXPECTED = (
     Expected(errors.ConversationBusy, ConversationBusy),
     Expected(ratelimit_errors.RateLimited, RateLimited),
     Expected(errors.BudgetExceeded, BudgetExceeded),
+    Expected(errors.SendRefused, SendRefused),
 )

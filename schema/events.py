@@ -154,6 +154,16 @@ class ToolResultsRequired(GenerationEvent):
     """When the generation fails with the code TIMEOUT, in UTC. By default one hour after the event."""
 
 
+@graphql_type(events.GenerationSteered)
+class GenerationSteered(GenerationEvent):
+    """A message with `whenBusy: STEER` ends the answer after a round of tools. `GenerationStopped` follows.
+
+    Claude continues in `steeredBy` with the results of the tools and the message.
+    """
+
+    steered_by: Generation | None = field(follow.steered_by)
+
+
 @graphql_type(events.GenerationCompleted)
 class GenerationCompleted(GenerationEvent):
     """Claude has finished the answer, for the reason in `generation.stopReason`. The last event of the generation.
@@ -211,6 +221,7 @@ EVENTS = (
     ToolInputDelta,
     ContentBlockFinished,
     ToolResultsRequired,
+    GenerationSteered,
     GenerationCompleted,
     GenerationStopped,
     GenerationFailed,

@@ -13,9 +13,12 @@ for _source in (
     inputs.SendMessage,
     inputs.EditMessage,
     inputs.RegenerateMessage,
+    inputs.RateMessage,
     inputs.ForkConversation,
     inputs.CreateConversation,
     inputs.UpdateConversation,
+    inputs.UpdateMessage,
 ):
     graphql_input(_source, f"{_source.__name__}Input")
+graphql_input(inputs.MetadataFilter, "MetadataFilter")
 graphql_input(inputs.ConversationFilter, "ConversationFilter")

@@ -6,10 +6,24 @@ from typing import Annotated
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
-from tertulia.resolvers import branches, changes, conversations, follow, search, send, tool_results
+from tertulia.resolvers import (
+    app_data,
+    branches,
+    changes,
+    conversations,
+    deletion,
+    feedback,
+    follow,
+    search,
+    send,
+    tool_results,
+)
+from tertulia.resolvers import assistants as assistant_resolvers
+from tertulia.resolvers import shares as share_resolvers
 from tertulia.resolvers import tools as tool_resolvers
 from tertulia.resolvers import viewer as viewing
 from tertulia.schema import enums, inputs
+from tertulia.schema.assistants import Assistant
 from tertulia.schema.content import (
     CompactionBlock,
     DocumentBlock,
@@ -22,12 +36,21 @@ from tertulia.schema.content import (
 )
 from tertulia.schema.declare import described, field, graphql_type, subscription
 from tertulia.schema.documents import Schema
-from tertulia.schema.errors import EXPECTED, BudgetExceeded, ConversationBusy, InvalidInput, NotFound, RateLimited
+from tertulia.schema.errors import (
+    EXPECTED,
+    BudgetExceeded,
+    ConversationBusy,
+    InvalidInput,
+    NotFound,
+    RateLimited,
+    SendRefused,
+)
 from tertulia.schema.events import EVENTS, GenerationEvent
 from tertulia.schema.executor import BoundedExecutor
 from tertulia.schema.models import Model
 from tertulia.schema.relay import Node
 from tertulia.schema.scalars import SCALARS
+from tertulia.schema.shares import RevokedShare, ShareConnection, ShareConversationPayload, SharedConversation
 from tertulia.schema.tools import Tool, ToolServer
 from tertulia.schema.types import (
     Conversation,
@@ -63,6 +86,16 @@ class ConversationPayload:
 
     conversation: Conversation
     """The conversation in its current state."""
+    created: bool
+    """Whether this request created the conversation. False if `createConversation` returns an existing one."""
+
+
+@graphql_type(app_data.MessagePayload)
+class MessagePayload:
+    """A message that was changed."""
+
+    updated_message: Message
+    """The message in its current state."""
 
 
 @graphql_type(conversations.DeletedConversation)
@@ -71,6 +104,24 @@ class DeletedConversation:
 
     deleted_id: strawberry.ID
     """The id of the deleted conversation."""
+
+
+@graphql_type(deletion.DeletedMessage)
+class DeletedMessage:
+    """A message that was deleted with everything after it."""
+
+    deleted_id: strawberry.ID
+    """The id of the deleted message."""
+    conversation: Conversation
+    """The conversation without the message."""
+
+
+@graphql_type(feedback.RatedMessage)
+class RatedMessage:
+    """An answer that was rated."""
+
+    answer: Message
+    """The answer with its current rating."""
 
 
 @graphql_type(send.GenerationPayload)
@@ -82,7 +133,7 @@ class GenerationPayload:
 
 
 SendMessageResult = Annotated[
-    SendMessagePayload | InvalidInput | NotFound | ConversationBusy | RateLimited | BudgetExceeded,
+    SendMessagePayload | InvalidInput | NotFound | ConversationBusy | RateLimited | BudgetExceeded | SendRefused,
     strawberry.union("SendMessageResult", description="The stored message and its generation, or the error."),
 ]
 CreateConversationResult = Annotated[
@@ -93,9 +144,21 @@ UpdateConversationResult = Annotated[
     ConversationPayload | InvalidInput | NotFound,
     strawberry.union("UpdateConversationResult", description="The changed conversation, or the error."),
 ]
+UpdateMessageResult = Annotated[
+    MessagePayload | InvalidInput | NotFound,
+    strawberry.union("UpdateMessageResult", description="The changed message, or the error."),
+]
 DeleteConversationResult = Annotated[
     DeletedConversation | NotFound,
     strawberry.union("DeleteConversationResult", description="The deleted conversation, or the error."),
+]
+DeleteMessageResult = Annotated[
+    DeletedMessage | NotFound,
+    strawberry.union("DeleteMessageResult", description="The deleted message, or the error."),
+]
+RateMessageResult = Annotated[
+    RatedMessage | InvalidInput | NotFound,
+    strawberry.union("RateMessageResult", description="The rated answer, or the error."),
 ]
 SelectBranchResult = Annotated[
     ConversationPayload | NotFound,
@@ -113,6 +176,14 @@ StopGenerationResult = Annotated[
     GenerationPayload | NotFound,
     strawberry.union("StopGenerationResult", description="The stopped generation, or the error."),
 ]
+ShareConversationResult = Annotated[
+    ShareConversationPayload | InvalidInput | NotFound | RateLimited,
+    strawberry.union("ShareConversationResult", description="The new link, or the error."),
+]
+RevokeShareResult = Annotated[
+    RevokedShare | NotFound,
+    strawberry.union("RevokeShareResult", description="The revoked link, or the error."),
+]
 
 
 @described
@@ -127,8 +198,12 @@ class Query:
     search_messages: MessageSearchConnection = field(search.search_messages)
     generation: Generation | None = field(viewing.generation)
     models: list[Model] = field(viewing.models)
+    assistants: list[Assistant] = field(assistant_resolvers.assistants)
+    assistant: Assistant | None = field(assistant_resolvers.assistant)
     tools: list[Tool] = field(tool_resolvers.tools)
     tool_servers: list[ToolServer] = field(tool_resolvers.tool_servers)
+    shares: ShareConnection = field(share_resolvers.shares_of_viewer)
+    shared_conversation: SharedConversation | None = field(share_resolvers.shared_conversation)
 
 
 @described
@@ -142,13 +217,18 @@ class Mutation:
     create_conversation: CreateConversationResult = field(conversations.create_conversation)
     update_conversation: UpdateConversationResult = field(conversations.update_conversation)
     delete_conversation: DeleteConversationResult = field(conversations.delete_conversation)
+    delete_message: DeleteMessageResult = field(deletion.delete_message)
     send_message: SendMessageResult = field(send.send_message)
     edit_message: SendMessageResult = field(send.edit_message)
     regenerate_message: SendMessageResult = field(send.regenerate_message)
+    update_message: UpdateMessageResult = field(app_data.update_message)
+    rate_message: RateMessageResult = field(feedback.rate_message)
     select_branch: SelectBranchResult = field(branches.select_branch)
     fork_conversation: ForkConversationResult = field(branches.fork_conversation)
     stop_generation: StopGenerationResult = field(send.stop_generation)
     submit_tool_results: SubmitToolResultsResult = field(tool_results.submit_tool_results)
+    share_conversation: ShareConversationResult = field(share_resolvers.share_conversation)
+    revoke_share: RevokeShareResult = field(share_resolvers.revoke_share)
 
 
 @described

@@ -77,8 +77,8 @@ SCALARS: dict[object, ScalarDefinition] = {
         DEFAULT_SCALAR_REGISTRY[JSON],
         description=(
             "Any JSON value, nested at most 128 levels deep. In input, unpaired surrogates and U+0000 become U+FFFD. "
-            "In the content of messages, integers beyond ±(2^53 - 1), which JavaScript would round, are returned as "
-            "strings of digits."
+            "In the content and the context of messages and in metadata, integers beyond ±(2^53 - 1), which JavaScript "
+            "would round, are returned as strings of digits."
         ),
         parse_value=parse_json,
     ),

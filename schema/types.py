@@ -4,11 +4,25 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import strawberry
+from strawberry.scalars import JSON
 
 from tertulia.claude import prompt
 from tertulia.db import paging, tables
-from tertulia.resolvers import changes, conversations, follow, messages, options, search
+from tertulia.resolvers import (
+    app_data,
+    assistants,
+    changes,
+    conversations,
+    feedback,
+    follow,
+    inputs,
+    messages,
+    options,
+    search,
+    shares,
+)
 from tertulia.resolvers import tools as tool_resolvers
+from tertulia.schema.assistants import Assistant
 from tertulia.schema.content import ContentBlock
 from tertulia.schema.declare import field, graphql_type
 from tertulia.schema.enums import StopReason
@@ -18,6 +32,7 @@ from tertulia.schema.tools import ConversationTools
 
 if TYPE_CHECKING:
     from tertulia.schema.events import GenerationEventConnection
+    from tertulia.schema.shares import ShareConnection
 
 
 @graphql_type(messages.LeftOut)
@@ -30,11 +45,26 @@ class LeftOut:
     """The number of blocks."""
 
 
+@graphql_type(feedback.MessageRating)
+class MessageRating:
+    """The viewer's rating of an answer."""
+
+    rating: inputs.Rating
+    """Whether the answer was good."""
+    comment: str | None
+    """The reason. Null if the viewer has not given one."""
+    tags: list[str]
+    """The tags of the application."""
+    updated_at: datetime
+    """When the rating was last changed, in UTC."""
+
+
 @graphql_type(tables.Message)
 class Message(Node):
     """One turn of a conversation.
 
-    A finished message never changes. Editing or regenerating it adds another version of it, on a separate branch.
+    The content of a finished message never changes. Editing or regenerating it adds another version of it, on a
+    separate branch.
     """
 
     conversation: Annotated["Conversation", strawberry.lazy("tertulia.schema.types")] = field(messages.conversation)
@@ -43,6 +73,9 @@ class Message(Node):
     content: list[ContentBlock] = field(messages.content)
     text: str = field(messages.text)
     left_out: list[LeftOut] = field(messages.left_out)
+    context: JSON | None = field(app_data.message_context)
+    metadata: JSON = field(app_data.metadata_of)
+    rating: MessageRating | None = field(feedback.rating)
     created_at: datetime
     """When the message was sent, in UTC. For an answer, when it was requested."""
     parent: Annotated["Message", strawberry.lazy("tertulia.schema.types")] | None = field(messages.parent)
@@ -128,6 +161,10 @@ class Generation(Node):
     model: Model = field(conversations.model)
     """The Claude model that writes the answer."""
     stop_reason: StopReason | None = field(_stop_reason)
+    steered: bool
+    """Whether a message with `whenBusy: STEER` ended the generation after a round of tools. Its status is STOPPED, and
+    the next message of the branch continues its work.
+    """
     usage: Usage | None = field(messages.usage)
     error: GenerationError | None = field(messages.error)
     events: Annotated["GenerationEventConnection", strawberry.lazy("tertulia.schema.events")] = field(follow.events)
@@ -152,7 +189,11 @@ class Conversation(Node):
     """The title, at most 200 characters. Null until a small model writes one after the first answer, or if none does.
     """
     system_prompt: str | None
-    """The instructions that Claude receives before the messages, at most 100,000 characters. Null for none."""
+    """The instructions that the client has set, at most 100,000 characters. Null for none.
+
+    Claude receives them before the messages, and after the instructions of the assistant, which are not shown.
+    """
+    assistant: Assistant | None = field(assistants.of_conversation)
     model: Model = field(conversations.model)
     options: GenerationOptions = field(options.conversation_options)
     created_at: datetime
@@ -171,12 +212,18 @@ class Conversation(Node):
     A temporary conversation is listed only with `ConversationFilter.temporary`, and it cannot be searched. It is
     deleted 24 hours after its last message, unless the server sets another time.
     """
+    external_id: str | None
+    """The application's id of the conversation, at most 255 characters, unique per viewer. Null if it has none."""
+    metadata: JSON = field(app_data.metadata_of)
     messages: MessageConnection = field(conversations.messages)
     last_message: Message | None = field(conversations.last_message)
     active_generation: Generation | None = field(conversations.active_generation)
     usage: Usage = field(conversations.usage)
     context: ContextWindow = field(conversations.context)
     tools: ConversationTools = field(tool_resolvers.of_conversation)
+    shares: Annotated["ShareConnection", strawberry.lazy("tertulia.schema.shares")] = field(
+        shares.shares_of_conversation
+    )
 
 
 @graphql_type(paging.Edge)

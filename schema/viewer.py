@@ -5,10 +5,11 @@ from decimal import Decimal
 
 import strawberry
 
+from tertulia import viewer as callers
 from tertulia.billing import budget
 from tertulia.db import ledger
-from tertulia.ratelimit import limits
-from tertulia.resolvers import context, tools, viewer
+from tertulia.ratelimit import limits, plans
+from tertulia.resolvers import tools, viewer
 from tertulia.schema.declare import field, graphql_type
 from tertulia.schema.models import Usage
 from tertulia.schema.tools import ToolUsage
@@ -50,7 +51,9 @@ class Limit:
     """One of the viewer's limits, counted across all replicas of the server."""
 
     name: str
-    """The counted item: `requests`, `sends` (messages), `uploads`, `generations` (concurrent ones) or `sockets`."""
+    """The counted item: `requests`, `sends` (messages), `uploads`, `generations` (concurrent ones), `sockets` or
+    `tokens` (of all kinds, per day in UTC).
+    """
     limit: int = strawberry.field(deprecation_reason="Use `maximum`. This field will be removed in 1.0.")
     """The same as `maximum`. For `uploads` in megabytes."""
     maximum: int = field(_maximum)
@@ -62,7 +65,21 @@ class Limit:
     """The number of seconds until more remain. 0 if nothing is used, and null for limits on concurrent items."""
 
 
-@graphql_type(context.Viewer)
+@graphql_type(plans.Plan)
+class Plan:
+    """The models, tools and assistants that the viewer may use. `Viewer.limits` and `Viewer.budget` show its limits."""
+
+    name: str
+    """The name of the plan. It is `default` for viewers who have no other plan."""
+    models: list[str] | None
+    """The ids of the models. Null for all models of the server."""
+    tools: list[str] | None
+    """The names of the server's tools, or patterns such as `github__*`. Null for all tools of the server."""
+    assistants: list[str] | None
+    """The ids of the assistants. Null for all assistants of the server."""
+
+
+@graphql_type(callers.Viewer)
 class Viewer:
     """The authenticated user."""
 
@@ -74,4 +91,5 @@ class Viewer:
     usage_by_day: list[UsageOfDay] = field(viewer.usage_by_day)
     budget: Budget | None = field(viewer.budget)
     limits: list[Limit] = field(viewer.limits)
+    plan: Plan | None = field(viewer.plan)
     tool_usage: list[ToolUsage] = field(tools.tool_usage)

@@ -142,7 +142,7 @@ def place(setup: str, request: pytest.FixtureRequest, tmp_path: Path) -> dict[st
 def api(setup: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[Api]:
     """A server with the simulated Claude, shared by all tests of a process. Each test uses its own conversations."""
     more = {} if setup == EMBEDDED else request.getfixturevalue("servers").settings()
-    with tertulia(tmp_path_factory.mktemp("shared"), **more) as address, Api(address) as client:
+    with tertulia(tmp_path_factory.mktemp("shared"), sharing=True, **more) as address, Api(address) as client:
         yield client
 
 

@@ -183,6 +183,8 @@ def settings(folder: Path, **more: Any) -> Settings:
         "database_url": f"sqlite+aiosqlite:///{folder / 'tertulia.db'}",
         "attachments": str(folder / "files"),
         "simulator_pace": 0,
+        # Also with accounts, where clients may set less by default.
+        "clients_may_set": ("instructions", "model", "options", "tools"),
         # A scripted Claude's replies are for answers, not for titles.
         "title_model": "",
     }

@@ -81,9 +81,15 @@ OUTPUT = 10 * TOKEN
         # The JSON of a turn has 2 brackets.
         (Request([user()] * 3), 2 * 2 * TOKEN + OUTPUT),
         (Request([user({"t": "é"})]), 4 * 2 * TOKEN + OUTPUT),
-        (Request([user({"source": {"media_type": "image/png"}})]), (13 + 1_600) * 2 * TOKEN + OUTPUT),
-        (Request([user({"source": {"media_type": "application/pdf", "pages": 3}})]), (19 + 9_000) * 2 * TOKEN + OUTPUT),
-        (Request([user({"source": {"media_type": "application/pdf"}})]), (15 + 3_000) * 2 * TOKEN + OUTPUT),
+        (Request([user({"type": "image", "source": {"media_type": "image/png"}})]), (19 + 1_600) * 2 * TOKEN + OUTPUT),
+        (
+            Request([user({"type": "document", "source": {"media_type": "application/pdf", "pages": 3}})]),
+            (26 + 9_000) * 2 * TOKEN + OUTPUT,
+        ),
+        (
+            Request([user({"type": "document", "source": {"media_type": "application/pdf"}})]),
+            (22 + 3_000) * 2 * TOKEN + OUTPUT,
+        ),
         (Request(system_prompt="x" * 300, tool_definitions=[{"name": "add"}]), 100 * 2 * TOKEN + OUTPUT),
         (
             Request(system_prompt="x" * 300, tool_definitions=[{"name": "add"}, {"name": "web_search"}]),

@@ -5,6 +5,7 @@ import errno
 import sqlite3
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,6 +17,7 @@ from sqlalchemy import text
 from sqlmodel import select
 
 from tertulia.db import accounts, database, sqlite
+from tertulia.db.accounts import AuthenticatedUser
 from tertulia.db.database import Database, open_engine
 from tertulia.db.identities import PersonalToken
 from tertulia.db.tables import User
@@ -420,12 +422,14 @@ def test_requests_are_authenticated_by_sign_ins_and_tokens_that_hold(
             ada = await Rows(session).user()
             begun = [(await accounts.begin_sign_in(session, ada, seconds(second))).id for second in (1, 0, 1)]
             await accounts.revoke(session, sign_in_id=begun[2])
+            await accounts.set_plan(session, ada, "pro")
             for digest, expires_at in (("always", None), ("later", seconds(1)), ("now", NOON)):
                 token = PersonalToken(owner_id=ada, label="", digest=digest, expires_at=expires_at)
                 await accounts.add_token(session, token)
-        assert [await accounts.of_sign_in(store, id) for id in (*begun, uuid4())] == [(ada, "ada"), None, None, None]
+        user = AuthenticatedUser(ada, "ada", "pro")
+        assert [await accounts.of_sign_in(store, id) for id in (*begun, uuid4())] == [user, None, None, None]
         assert [await accounts.of_token(store, digest) for digest in ("always", "later", "now", "none")] == [
-            (ada, "ada", None), (ada, "ada", seconds(1)), None, None,
+            user, replace(user, expires_at=seconds(1)), None, None,
         ]  # fmt: skip
 
     with_database(tmp_path, test)

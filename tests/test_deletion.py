@@ -183,6 +183,8 @@ def test_an_interrupted_deletion_is_hidden_and_finished_by_retention(
         await Retention(deletion.deleter(), days=None, temporary_hours=24).sweep(changed.append)
         assert await ids(deletion.database, Conversation) == []
         assert (changed, deletion.sweeps) == ([owner], 1)
+        async with deletion.database.read() as session:
+            assert len((await session.exec(select(ConversationChange))).all()) == 1
 
     run(tmp_path, test)
 

@@ -46,7 +46,8 @@ from running import settings, tertulia
 from settings_reference import write_page
 
 from tertulia.claude.errors import ErrorCode
-from tertulia.cli.main import app, users
+from tertulia.cli.main import app, users, webhooks
+from tertulia.server.hooking import open_hooks
 from tertulia.server.settings import OF_CLIENTS, Settings, variable_name
 from tertulia.server.tooling import open_tool_registry
 
@@ -54,7 +55,7 @@ SDL = (ROOT / "schema" / "schema.graphql").read_text(encoding="utf-8")
 SCHEMA = build_schema(SDL)
 ADDRESS = re.compile(r"(localhost|127\.0\.0\.1):8000")
 SHELL, SCRIPTS, PARSED = ("sh",), ("js",), ("json", "toml", "ini")
-NOT_HERE = ("nginx", "caddyfile", "vue", "html", "yaml")
+NOT_HERE = ("nginx", "caddyfile", "vue", "html", "yaml", "markdown")
 """Languages whose blocks are never run, so that each block needs a comment that says why."""
 LANGUAGES = ("graphql", "python", "text", *SHELL, *SCRIPTS, *PARSED, *NOT_HERE)
 OF_ACCOUNTS = ("ACCESS_TOKEN", "REFRESH_TOKEN", "/auth/", "tertulia user", "tertulia token")
@@ -93,7 +94,7 @@ class DocsServer:
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Generator[DocsServer]:
     folder = tmp_path_factory.mktemp("local")
-    with tertulia(folder) as address, Api(address) as api:
+    with tertulia(folder, sharing=True) as address, Api(address) as api:
         yield DocsServer(api, folder, {})
 
 
@@ -331,6 +332,12 @@ def test_every_python_program_works(
         toolbox, _ = open_tool_registry(settings(workspace, tools=("my_tools",)))
         assert toolbox.offers() != []
         return
+    if text.startswith("# my_hooks.py"):
+        (workspace / "my_hooks.py").write_text(text)
+        monkeypatch.syspath_prepend(workspace)
+        monkeypatch.delitem(sys.modules, "my_hooks", raising=False)
+        assert open_hooks(settings(workspace, hooks="my_hooks")).names != []
+        return
     (workspace / "block.py").write_text(text)
     check_printed(fence, run(workspace, server.environment, sys.executable, "-W", "error", "block.py"))
 
@@ -367,14 +374,15 @@ def test_every_json_toml_and_ini_block_can_be_parsed() -> None:
 
 def test_every_named_command_exists() -> None:
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
-    of_users = {command.name for command in users.registered_commands}
+    groups = {"user": users, "webhooks": webhooks}
+    known_in = {name: {command.name for command in group.registered_commands} for name, group in groups.items()}
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for fence in chosen(*SHELL, run=False):
         read = subprocess.run(["sh", "-n"], input=fence.text, text=True, capture_output=True, check=False)
         assert read.returncode == 0, f"{fence}: {read.stderr}"
         for name, argument in re.findall(r"\btertulia +([a-z-]+)(?: +([a-z-]+))?", fence.text):
-            assert name in known | {"user"}, f"{fence}: tertulia {name}"
-            assert name != "user" or argument in of_users, f"{fence}: tertulia user {argument}"
+            assert name in known | set(groups), f"{fence}: tertulia {name}"
+            assert name not in groups or argument in known_in[name], f"{fence}: tertulia {name} {argument}"
         assert set(re.findall(r"\bmake +([a-z-]+)", fence.text)) <= set(targets), str(fence)
         if scripts := re.findall(r"\bnpm run +([a-z:-]+)", fence.text):
             package = json.loads((fence.file.parent / "package.json").read_text())
@@ -434,7 +442,8 @@ def test_every_path_is_documented(local: DocsServer, accounts: DocsServer) -> No
     served = {path for server in (local, accounts) for path in server.api.http.get("/openapi.json").json()["paths"]}
     pages = {"/", "/graphql", "/docs", "/redoc", "/openapi.json", "/healthz", "/readyz", "/metrics"}
     assert {path for path in pages if local.api.http.get(path, headers={"accept": "text/html"}).is_error} == set()
-    assert set(re.findall(r"`[A-Z]+ (/[^`]*)`", table)) == served | pages
+    with_settings = {"/s/TOKEN", "/auth/guest"}
+    assert set(re.findall(r"`[A-Z]+ (/[^`]*)`", table)) == served | pages | with_settings
 
 
 def test_every_error_is_documented() -> None:

@@ -75,6 +75,8 @@ REFUSED: list[tuple[bytes, str]] = [
     (file(conversation(title=5)), "line 2: title"),
     (file(conversation(title="x" * 201)), "line 2: title"),
     (file(conversation(), answered(id="m0", parent_id=None)), "line 3: role"),
+    (file(conversation(), asked(rating={"rating": "good", "updated_at": TIME})), "line 3: rating"),
+    (file(conversation(), asked(), answered(rating={"rating": "good", "comment": "x" * 2001, "updated_at": TIME})), "line 4: `rating.comment`"),
     (file(conversation(), asked(id="m1", parent_id="m1")), "line 3: parent_id"),
     (file(conversation(), asked(parent_id="m1"), answered()), "line 3: parent_id"),
     (file(conversation(), asked(content=["text"])), "line 3: content.0"),

@@ -18,6 +18,7 @@ DIRECTIVES = ("", "", "", "@include(if: $yes)", "@include(if: $no)", "@skip(if: 
 VARIABLES = {"yes": True, "no": False, "size": 2}
 INTROSPECTION = "schema: __schema { __typename }"
 """A selection that makes graphql-core execute the whole document, because the fast path does not support it."""
+SHARE = "mutation ($id: ID!) { shareConversation(id: $id) { ... on ShareConversationPayload { token } } }"
 IDS = [f"${name}" for name in ("conversation", "question", "answer", "generation", "failed", "nobody")]
 
 
@@ -38,6 +39,7 @@ def ids(api: Api) -> dict[str, str]:
         "generation": answer["generation"]["id"],
         "failed": failed,
         "nobody": str(uuid4()),
+        "token": api.ask(SHARE, id=conversation)["shareConversation"]["token"],
     }
 
 
@@ -74,6 +76,8 @@ def field_with_arguments(draw: some.DrawFn, name: str, arguments: dict[str, Any]
         written.append(f"ids: [{', '.join(draw(some.lists(some.sampled_from(IDS), max_size=4)))}]")
     if "first" in arguments:
         written += draw(some.sampled_from([[], ["first: 1"], ["first: $size"], ["first: 0"], ["first: 101"]]))
+    if "token" in arguments:
+        written.append("token: $token")
     if not written:
         return draw(some.sampled_from([name, f"a_{name}: {name}"]))
     suffix = "".join(character if character.isalnum() else "_" for character in "".join(written))
@@ -93,9 +97,9 @@ def bodies(draw: some.DrawFn) -> tuple[str, str]:
 
 def document(body: str, fragments: str) -> str:
     uses = "".join(f" u{number}: node(id: {name}) {{ __typename }}" for number, name in enumerate(IDS))
-    rest = f"{uses} c: conversations(first: $size) {{ __typename }} y: __typename @skip(if: $yes) @include(if: $no)"
+    rest = f"{uses} c: conversations(first: $size) {{ __typename }} t: sharedConversation(token: $token) {{ __typename }} y: __typename @skip(if: $yes) @include(if: $no)"
     declared = ", ".join(f"{name}: ID!" for name in IDS)
-    return f"query ({declared}, $yes: Boolean!, $no: Boolean!, $size: Int!) {{ {body} {rest} }}{fragments}"
+    return f"query ({declared}, $yes: Boolean!, $no: Boolean!, $size: Int!, $token: String!) {{ {body} {rest} }}{fragments}"
 
 
 def without_locations(result: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 
 from tertulia import failpoints
 from tertulia.claude.errors import UNSAVED
-from tertulia.db import generations
+from tertulia.db import conversations, generations, messages
 from tertulia.resolvers import follow
 
 
@@ -167,38 +167,44 @@ def test_a_follower_on_another_server_stays_connected_while_the_database_is_unav
 
 
 @pytest.mark.parametrize("subscription", ["generationEvents", "conversationChanges"])
-def test_an_event_whose_generation_cannot_be_read_at_once_is_sent_complete(
+def test_an_event_whose_rows_cannot_be_read_at_once_is_sent_complete(
     subscription: str, staged: Staged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = generations.get_many
     failures: list[str] = []
 
-    async def failing_once(*arguments: Any) -> Any:
-        if not failures:
-            failures.append("failed")
-            raise OperationalError("SELECT", {}, Exception("The database restarts."))
-        return await read(*arguments)
+    def fail_once(module: ModuleType) -> None:
+        read = module.get_many
+
+        async def failing_once(*arguments: Any) -> Any:
+            if module.__name__ not in failures:
+                failures.append(module.__name__)
+                raise OperationalError("SELECT", {}, Exception("The database restarts."))
+            return await read(*arguments)
+
+        monkeypatch.setattr(module, "get_many", failing_once)
 
     gate = Gate()
     stage = staged(says("Hello", gate))
     with stage.api.socket() as socket:
         if subscription == "conversationChanges":
             socket.subscribe("subscription { conversationChanges { kind generation { id } conversation { id } } }", {})
-            monkeypatch.setattr(generations, "get_many", failing_once)
+            fail_once(generations)
+            fail_once(conversations)
         sent = stage.api.send("Hello")["generation"]["id"]
         if subscription == "generationEvents":
             query = """subscription ($id: ID!) { generationEvents(generationId: $id) {
-                ... on GenerationCompleted { generation { id } } } }"""
+                ... on GenerationCompleted { generation { id message { text } } } } }"""
             socket.subscribe(query, {"id": sent})
             assert socket.receive()["type"] == "next"
-            monkeypatch.setattr(generations, "get_many", failing_once)
+            fail_once(generations)
+            fail_once(messages)
         gate.open.set()
         while True:
             payload = socket.receive()["payload"]
             assert "errors" not in payload
             if (payload["data"][subscription].get("generation") or {}).get("id") == sent:
                 break
-    assert failures == ["failed"]
+    assert len(failures) == 2
 
 
 def test_a_server_that_cannot_read_its_tables_is_not_ready(tmp_path: Path) -> None:

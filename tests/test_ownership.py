@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import strawberry
@@ -22,8 +23,8 @@ from tertulia.schema.root import schema
 
 SECRET = "xylophone"
 """A word that only one of the two users has sent."""
-CLIENT_ID = "idempotencyKey"
-"""The only ID that clients generate."""
+UNOWNED = ("idempotencyKey", "assistantId")
+"""The IDs that clients generate, and those of assistants, which all users share."""
 
 SENT = "{ __typename ... on SendMessagePayload { userMessage { text } } ... on Error { message } }"
 CONVERSATION = "{ __typename ... on ConversationPayload { conversation { id title } } ... on Error { message } }"
@@ -35,6 +36,8 @@ PROBES = {
     "Mutation.submitToolResults.input.generationId": "mutation ($id: ID!, $use: ID!) { found: submitToolResults(input: {generationId: $id, results: [{toolUseId: $use, output: 1}]}) { __typename } }",
     "Mutation.submitToolResults.input.results.toolUseId": "mutation ($id: ID!, $asked: ID!) { found: submitToolResults(input: {generationId: $asked, results: [{toolUseId: $id, output: 1}]}) { __typename } }",
     "Mutation.updateConversation.input.id": f'mutation ($id: ID!) {{ found: updateConversation(input: {{id: $id, title: "T"}}) {CONVERSATION} }}',
+    "Query.conversation.externalId": "query ($id: String!) { found: conversation(externalId: $id) { id title lastMessage { text } } }",
+    "Mutation.updateMessage.input.id": "mutation ($id: ID!) { found: updateMessage(input: {id: $id, metadata: {a: 1}}) { __typename ... on MessagePayload { updatedMessage { text } } } }",
     "Mutation.sendMessage.input.conversationId": f'mutation ($id: ID!) {{ found: sendMessage(input: {{text: "Hi", conversationId: $id}}) {SENT} }}',
     "Mutation.sendMessage.input.parentId": f'mutation ($id: ID!, $own: ID) {{ found: sendMessage(input: {{text: "Hi", conversationId: $own, parentId: $id}}) {SENT} }}',
     "Mutation.sendMessage.input.attachmentIds": f'mutation ($id: ID!) {{ found: sendMessage(input: {{text: "Hi", attachmentIds: [$id]}}) {SENT} }}',
@@ -43,21 +46,31 @@ PROBES = {
     "Mutation.regenerateMessage.input.messageId": f"mutation ($id: ID!) {{ found: regenerateMessage(input: {{messageId: $id}}) {SENT} }}",
     "Mutation.selectBranch.messageId": f"mutation ($id: ID!) {{ found: selectBranch(messageId: $id) {CONVERSATION} }}",
     "Mutation.forkConversation.input.messageId": f"mutation ($id: ID!) {{ found: forkConversation(input: {{messageId: $id}}) {CONVERSATION} }}",
+    "Mutation.rateMessage.input.messageId": "mutation ($id: ID!) { found: rateMessage(input: {messageId: $id, rating: GOOD}) { __typename } }",
     "Mutation.stopGeneration.id": "mutation ($id: ID!) { found: stopGeneration(id: $id) { __typename ... on GenerationPayload { generation { id } } } }",
     "Subscription.generationEvents.generationId": "subscription ($id: ID!) { found: generationEvents(generationId: $id) { __typename sequence } }",
-    # This must be last, because it deletes the conversation.
+    "Mutation.shareConversation.id": "mutation ($id: ID!) { found: shareConversation(id: $id) { __typename ... on ShareConversationPayload { url } } }",
+    "Mutation.revokeShare.id": "mutation ($id: ID!) { found: revokeShare(id: $id) { __typename } }",
+    # These must be last, because they delete the messages and the conversation.
+    "Mutation.deleteMessage.id": "mutation ($id: ID!) { found: deleteMessage(id: $id) { __typename } }",
     "Mutation.deleteConversation.id": "mutation ($id: ID!) { found: deleteConversation(id: $id) { __typename } }",
 }  # fmt: skip
 OWN = ("said", "asked", "use")
 """The viewer's own objects that a document names in addition to the probed id."""
+FIND_OR_CREATE = ("Mutation.createConversation.input.externalId", "Mutation.sendMessage.input.externalId")
+"""Ids of the application that create an object of the viewer: tests/test_metadata.py covers them."""
 NOT_FOUND = (None, [None], "NotFound", "InvalidInput")
 LISTS = {
     "Query.viewer": "{ viewer { id name usage { outputTokens } usageByDay { model } budget { limitUsd } limits { name } toolUsage { name } } }",
-    "Query.conversations": "{ conversations { edges { node { title messages { edges { node { text } } } } } } }",
+    "Query.conversations": "{ conversations { edges { node { title externalId metadata messages { edges { node { text } } } shares { edges { node { id } } } } } } }",
     "Query.searchMessages": f'{{ searchMessages(query: "{SECRET}") {{ edges {{ excerpt node {{ text }} }} }} }}',
     "Query.models": "{ models { id } }",
+    "Query.assistants": "{ assistants { name } }",
+    "Query.assistant": '{ assistant(id: "default") { name } }',
     "Query.tools": "{ tools { name } }",
     "Query.toolServers": "{ toolServers { name } }",
+    "Query.shares": "{ shares { edges { node { id title conversation { title } } } } }",
+    "Query.sharedConversation": '{ sharedConversation(token: "unknown") { messages { edges { node { text } } } } }',
     "Mutation.createConversation": "mutation { createConversation(input: {}) { ... on ConversationPayload { conversation { title } } } }",
     "Subscription.conversationChanges": 'subscription { conversationChanges(after: "0") { kind conversation { title } } }',
 }  # fmt: skip
@@ -80,8 +93,9 @@ class Two:
 
 def create_objects(api: Api, word: str) -> dict[str, str]:
     """Create one object of each kind for a user; return their ids."""
+    external_id = f"order {uuid4()}"
     pictures = [api.http.post("/attachments", files={"file": (f"{word}.png", image())}).json()["id"] for _ in range(2)]
-    sent = api.send(word, attachmentIds=pictures[:1])
+    sent = api.send(word, attachmentIds=pictures[:1], externalId=external_id)
     api.follow(sent["generation"]["id"])
     tools = {"client": [{"name": "look", "description": "Looks.", "inputSchema": {"type": "object"}}]}
     waiting_generation = api.send(f"/simulate call look {{}}\n{word}", tools=tools)["generation"]["id"]
@@ -91,10 +105,16 @@ def create_objects(api: Api, word: str) -> dict[str, str]:
             pass
     called = "query ($id: ID!) { generation(id: $id) { message { content { ... on ToolUseBlock { toolUseId } } } } }"
     use = api.ask(called, id=waiting_generation)["generation"]["message"]["content"][0]["toolUseId"]
+    shared = api.ask(
+        "mutation ($id: ID!) { shareConversation(id: $id) { ... on ShareConversationPayload { share { id } } } }",
+        id=sent["conversation"]["id"],
+    )["shareConversation"]
     return {
+        "share": shared["share"]["id"],
         "asked": waiting_generation,
         "use": use,
         "conversation": sent["conversation"]["id"],
+        "external": external_id,
         "said": sent["userMessage"]["id"],
         "answer": sent["generation"]["message"]["id"],
         "generation": sent["generation"]["id"],
@@ -107,7 +127,7 @@ def create_objects(api: Api, word: str) -> dict[str, str]:
 def two(tmp_path_factory: pytest.TempPathFactory) -> Generator[Two]:
     unlimited = {"rate_limit": "100000", "request_limit": "100000"}
     with (
-        tertulia(tmp_path_factory.mktemp("two"), **MODE, **unlimited) as address,
+        tertulia(tmp_path_factory.mktemp("two"), **MODE, **unlimited, sharing=True) as address,
         signed(address, register(address, "owner")) as owner,
         signed(address, register(address, "stranger")) as stranger,
     ):
@@ -143,7 +163,7 @@ def with_ids(given: dict[str, Any], path: str) -> Iterator[str]:
         named = get_named_type(argument.type)
         if isinstance(named, GraphQLInputObjectType):
             yield from with_ids(named.fields, f"{path}.{name}")
-        elif named.name == "ID" and name != CLIENT_ID:
+        elif (named.name == "ID" and name not in UNOWNED and path != "Query.assistant") or name == "externalId":
             yield f"{path}.{name}"
 
 
@@ -152,8 +172,9 @@ def test_every_root_field_is_in_one_of_the_tables() -> None:
     roots = [root for root in (core.query_type, core.mutation_type, core.subscription_type) if root]
     fields = {f"{root.name}.{name}": field for root in roots for name, field in root.fields.items()}
     taking = {path for name, field in fields.items() for path in with_ids(field.args, name)}
-    assert taking == set(PROBES)
-    assert {name for name in fields if not any(path.startswith(f"{name}.") for path in taking)} == set(LISTS)
+    assert taking == {*PROBES, *FIND_OR_CREATE}
+    probed = taking - set(FIND_OR_CREATE)
+    assert {name for name in fields if not any(path.startswith(f"{name}.") for path in probed)} == set(LISTS)
 
 
 def field_that_returns(declared: Any) -> type:

@@ -16,9 +16,9 @@ from scripted import says, scripted
 from starlette.requests import HTTPConnection
 from test_oidc import AUDIENCE, Provider
 
-from tertulia.resolvers.context import Viewer
 from tertulia.server.app import Tertulia
 from tertulia.server.http.pages import ASSETS
+from tertulia.viewer import Viewer
 
 JOURNEYS = re.findall(r'async "([^"]+)"', (NODE / "page_journeys.mjs").read_text())
 HOSTILE = """<script>window.taken = 1</script> <img src=x onerror="window.taken = 2">

@@ -31,7 +31,11 @@ NUMBERED = {
     "Generation.events(after:)": "A sequence, as in `generationEvents(after:)`; `eventLog` takes cursors.",
     "Generation.events(before:)": "A sequence, like `after` of the same field.",
 }
-WITHOUT_NODE = {"GenerationEvent": "An event has no id, and `node` does not find it: its sequence names it."}
+WITHOUT_NODE = {
+    "GenerationEvent": "An event has no id, and `node` does not find it: its sequence names it.",
+    "Share": "A share is found by the list of its owner, or by the secret token in its link.",
+    "SharedMessage": "A message of a share has no id, because those who read it have no access to the conversation.",
+}
 """Types of `node` fields that do not implement `Node`, and why. The rule ignores interfaces; this test does not."""
 
 _BLOCKS = "Parts of one message, whose size is limited."
@@ -41,18 +45,25 @@ PLAIN_LISTS = {
     "Message.content": _BLOCKS,
     "Message.leftOut": _BLOCKS,
     "MessageSearchEdge.highlights": _BLOCKS,
+    "SharedMessage.content": _BLOCKS,
     "TextBlock.citations": _BLOCKS,
     "ToolResultsRequired.approvals": _BLOCKS,
     "ToolResultsRequired.toolUses": _BLOCKS,
+    **{f"Assistant.{name}": _SETTINGS for name in ("clientsMaySet", "models", "starters", "tools")},
     "ConversationTools.client": _SETTINGS,
     "ConversationTools.server": _SETTINGS,
     "Model.efforts": _SETTINGS,
     "Model.thinking": _SETTINGS,
+    "Query.assistants": _SETTINGS,
     "Query.models": _SETTINGS,
     "Query.toolServers": _SETTINGS,
     "Query.tools": _SETTINGS,
     "ToolServer.skipped": _SETTINGS,
     "ToolServer.tools": _SETTINGS,
+    "MessageRating.tags": _BLOCKS,
+    "Plan.assistants": _SETTINGS,
+    "Plan.models": _SETTINGS,
+    "Plan.tools": _SETTINGS,
     "Viewer.limits": _SETTINGS,
     "Viewer.toolUsage": _SUMS,
     "Viewer.usageByDay": _SUMS,
@@ -95,13 +106,18 @@ def test_the_rules_check_all_connections() -> None:
         "GenerationEventConnection",
         "MessageConnection",
         "MessageSearchConnection",
+        "ShareConnection",
+        "SharedMessageConnection",
     ]
     assert sorted(CONNECTED) == [
         "Conversation.messages",
+        "Conversation.shares",
         "Generation.eventLog",
         "Generation.events",
         "Query.conversations",
         "Query.searchMessages",
+        "Query.shares",
+        "SharedConversation.messages",
     ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client import Api, apply
+from client import TERMINAL, Api, apply
 from conftest import SECRET
 from redis.exceptions import ConnectionError as RedisConnectionError
 from running import execute, tertulia
@@ -59,6 +59,29 @@ def test_an_answer_can_be_followed_on_another_replica_after_any_event(replicas: 
         later_events = second.follow(sent, after)
         assert all(event["sequence"] > after for event in later_events)
         assert "MessageSnapshot" not in [event["__typename"] for event in later_events]
+
+
+def test_a_message_is_deleted_while_another_replica_writes_its_answer(replicas: Any) -> None:
+    gate = Gate()
+    first, second, third = replicas(says("half", gate)).apis
+    sent = first.send("Hello")
+    first.wait_for_text(sent["generation"]["id"], "half")
+    follow = "subscription ($id: ID!) { generationEvents(generationId: $id) { __typename sequence } }"
+    with first.socket() as local, third.socket() as remote:
+        for socket in (local, remote):
+            socket.subscribe(follow, {"id": sent["generation"]["id"]})
+            assert socket.receive()["payload"]["data"]["generationEvents"]["__typename"] == "MessageSnapshot"
+        delete = "mutation ($id: ID!) { deleteMessage(id: $id) { __typename } }"
+        deleted = second.ask(delete, id=sent["userMessage"]["id"])["deleteMessage"]
+        assert deleted == {"__typename": "DeletedMessage"}
+        for socket in (local, remote):
+            kinds = [socket.receive()["payload"]["data"]["generationEvents"]["__typename"]]
+            while kinds[-1] not in TERMINAL:
+                kinds.append(socket.receive()["payload"]["data"]["generationEvents"]["__typename"])
+            assert kinds[-1] == "GenerationStopped"
+            assert socket.receive()["type"] == "complete"
+    gate.open.set()
+    assert third.messages(sent["conversation"]["id"]) == []
 
 
 def test_the_end_of_an_answer_is_sent_while_redis_accepts_nothing(replicas: Any) -> None:

@@ -22,6 +22,7 @@ from tertulia.resolvers.context import StoredViewer
 from tertulia.server.auth import authenticator as authenticators
 from tertulia.server.auth import sessions
 from tertulia.server.auth.authenticator import EVERYBODY, RECHECK_SECONDS, Authenticator
+from tertulia.server.auth.guests import Guests
 from tertulia.server.auth.jwt import ACCESS, REFRESH, REFRESH_LIFETIME, BadToken, Tokens, digest_of
 from tertulia.server.auth.passwords import Unfit
 from tertulia.server.auth.providers import Identity, Unauthenticated, Unavailable
@@ -44,7 +45,7 @@ class Accounts:
         self.failures = LocalFailures()
         self.service = SignIns(
             database, self.tokens, Rates(None), SignInThrottle(self.failures), cast("Any", self), self._remove,
-            open_to_all=open_to_all,
+            Guests(database, self.tokens, self._stop), open_to_all=open_to_all,
         )  # fmt: skip
 
     def notify(self, viewer: StoredViewer) -> None:
@@ -54,6 +55,9 @@ class Accounts:
     async def _remove(self, user_id: UUID) -> dict[str, int] | None:
         self.removed.append(user_id)
         return self.counts
+
+    async def _stop(self, _generation_id: UUID) -> None:
+        """Stop nothing."""
 
     async def audited(self) -> list[str]:
         async with self.database.read() as session:
@@ -339,7 +343,11 @@ def admitted(identity: Identity) -> tuple[Provider, Authenticator, Any]:
 
     services: Any = SimpleNamespace(signals=SimpleNamespace(send=send))
     authenticator = Authenticator(cast("Any", provider), services)
-    return provider, authenticator, SimpleNamespace(identity=identity, credentials=None, sent=sent)
+    return (
+        provider,
+        authenticator,
+        SimpleNamespace(identity=identity, credentials=None, sent=sent, context=SimpleNamespace(set_viewer=str)),
+    )
 
 
 async def steps(count: int = 5) -> None:

@@ -1,6 +1,7 @@
 """Titles: a small model writes one after the first answer; it is billed, limited, and never replaces the user's."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,15 @@ def test_the_title_model_gets_the_conversation_and_does_not_think(staged: Staged
     assert "assistant: Four." in shown
     usage = stage.api.conversation(id)["usage"]
     assert (usage["inputTokens"], usage["outputTokens"]) == (61, 12)
+
+
+def test_the_requests_for_an_answer_and_its_title_name_the_user_by_a_hash(staged: Staged) -> None:
+    stage = staged(says("Four."), title_reply("A sum"), title_model=SMALL)
+    sent = stage.api.send("2 + 2?")
+    wait_until(lambda: title_of(stage.api, sent["conversation"]["id"]))
+    viewer = stage.api.ask("{ viewer { id } }")["viewer"]["id"]
+    expected = {"user_id": sha256(f"tertulia.user:{viewer}".encode()).hexdigest()}
+    assert [request["metadata"] for request in stage.claude.requests] == [expected, expected]
 
 
 def test_a_title_of_the_user_is_kept(staged: Staged) -> None:

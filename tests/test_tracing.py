@@ -36,7 +36,7 @@ class ReceivedSpan:
     kind: int
     failed: bool
     attributes: Json
-    events: int
+    events: list[Json]
 
 
 class Collector:
@@ -100,7 +100,8 @@ def _received(span: Any) -> ReceivedSpan:
     ids = (span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex())
     failed = span.status.code == 2
     assert not span.status.message
-    return ReceivedSpan(span.name, *ids, span.kind, failed, _attributes(span.attributes), len(span.events))
+    events = [{"name": event.name, **_attributes(event.attributes)} for event in span.events]
+    return ReceivedSpan(span.name, *ids, span.kind, failed, _attributes(span.attributes), events)
 
 
 @contextmanager
@@ -191,6 +192,30 @@ def _check_conventions(agent: ReceivedSpan, tool: ReceivedSpan, chats: list[Rece
     assert agent.attributes["tertulia.generation.id"] == generation
     assert agent.attributes["gen_ai.conversation.id"] == tool.attributes["gen_ai.conversation.id"]
     assert not any(span.failed or span.events for span in (agent, tool, *chats))
+
+
+def test_a_rating_is_an_event_in_the_trace_of_the_answer_without_the_comment(traced: Traced) -> None:
+    sent = traced.api.send("Hi")
+    traced.api.follow(sent["generation"]["id"])
+    request = token_hex(16)
+    traced.api.http.headers["traceparent"] = f"00-{request}-{traced.parent}-01"
+    rated = (
+        f'{{messageId: "{sent["generation"]["message"]["id"]}", rating: BAD, comment: "{SECRET}", tags: ["{SECRET}"]}}'
+    )
+    traced.api.ask(f"mutation {{ rateMessage(input: {rated}) {{ __typename }} }}")
+    trace = traced.collector.wait_for(traced.trace, "evaluate tertulia", "invoke_agent tertulia")
+    rating = trace.one("evaluate tertulia")
+    assert trace.parent_of(rating) == trace.one("invoke_agent tertulia")
+    assert rating.attributes["tertulia.generation.id"] == sent["generation"]["id"]
+    (event,) = rating.events
+    assert event == {
+        "name": "gen_ai.evaluation.result",
+        "gen_ai.evaluation.name": "user_rating",
+        "gen_ai.evaluation.score.label": "bad",
+        "gen_ai.evaluation.score.value": 0.0,
+    }
+    traced.collector.wait_for(request, "mutation")
+    assert SECRET.encode() not in traced.collector.raw
 
 
 def test_following_has_a_separate_trace(traced: Traced) -> None:

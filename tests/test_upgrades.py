@@ -113,7 +113,7 @@ def _has_all_conversations(api: Api, recorded: Recording) -> None:
 def _without_empty(value: Any) -> Any:
     if isinstance(value, dict):
         items = {name: _without_empty(item) for name, item in value.items()}
-        return {name: item for name, item in items.items() if item not in (None, [], {})}
+        return {name: item for name, item in items.items() if item not in (None, False, [], {})}
     return [_without_empty(item) for item in value] if isinstance(value, list) else value
 
 
@@ -456,8 +456,12 @@ def _broken(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
             elif not is_new and old["columns"][name]["nullable"] and not column["nullable"]:
                 changes.append(f"{table}.{name} no longer accepts NULL")
         old_columns = old["columns"].keys()
+        # Earlier code leaves new columns without a default null, and rows with a null are always unique.
+        null = {name for name in new["columns"].keys() - old_columns if new["columns"][name]["default"] is None}
         changes += [
-            f"{table}: {item} must be unique" for item in new["unique"] - old["unique"] if {*item[1:]} & old_columns
+            f"{table}: {item} must be unique"
+            for item in new["unique"] - old["unique"]
+            if {*item[1:]} & old_columns and not {*item[1:]} & null
         ]
         changes += [f"{table}: {item} is checked" for item in new["checks"] - old["checks"]]
         changes += [

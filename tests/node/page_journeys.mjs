@@ -6,6 +6,7 @@ import { answers, ask, check, numberedWords, finished, message, network, send, s
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAIAAAACUFjqAAAAEklEQVR4nGP4z8CAB+GTG8HSALfKY52fTcuYAAAAAElFTkSuQmCC", "base64");
 const TEXT_OF = "query ($id: ID!) { conversation(id: $id) { messages(last: 10) { edges { node { role text } } } } }";
+const RATINGS_OF = "query ($id: ID!) { conversation(id: $id) { messages(last: 10) { edges { node { rating { rating comment } } } } } }";
 
 const idOf = (page) => new URL(page.url()).searchParams.get("c");
 const entry = (page, title) => page.locator("nav li.entry").filter({ hasText: title }).first();
@@ -284,6 +285,34 @@ export const LOCAL = {
     check(await message(page).inputValue() === "", "a sent draft came back");
   },
 
+  async "a message is sent once if the page is refreshed before the response"({ page, address }) {
+    await page.goto(address);
+    const text = `Only once ${Math.random()}`;
+    await message(page).fill(text);
+    const stored = new Promise((resolve) => {
+      page.route("**/graphql", async (route) => {
+        if (!route.request().postData()?.includes("sendMessage")) return route.continue();
+        await route.fetch();
+        resolve();
+      });
+    });
+    await message(page).press("Enter");
+    await stored;
+    await page.unrouteAll({ behavior: "ignoreErrors" });
+    await page.reload();
+    check(await message(page).inputValue() === text, "the draft is gone");
+    await message(page).press("Enter");
+    await finished(page, 1).waitFor();
+    const sent = await page.evaluate(async (words) => {
+      const query = "query ($words: String!) { searchMessages(query: $words) { edges { node { role } } } }";
+      const headers = { "content-type": "application/json" };
+      const body = JSON.stringify({ query, variables: { words } });
+      const { data } = await (await fetch("/graphql", { method: "POST", headers, body })).json();
+      return data.searchMessages.edges.filter((edge) => edge.node.role === "USER").length;
+    }, text);
+    check(sent === 1, `the message was sent ${sent} times`);
+  },
+
   async "an attachment can be sent without text"({ page, address }) {
     await page.goto(address);
     await page.locator('input[type="file"]').setInputFiles({ name: "alone.png", mimeType: "image/png", buffer: PNG });
@@ -327,8 +356,27 @@ export const LOCAL = {
     await page.locator("li[data-target=true]").filter({ hasText: "axolotl" }).first().waitFor();
   },
 
-  async "an answer can be regenerated, and continued in a new conversation"({ page, address }) {
+  async "an answer can be rated with a comment, regenerated, and continued in a new conversation"({ page, address }) {
     await startConversation(page, address);
+    const button = (name) => finished(page, 1).getByRole("button", { name, exact: true });
+    const pressed = (name) => finished(page, 1).getByRole("button", { name, exact: true, pressed: true });
+    await button("Good answer").click();
+    await pressed("Good answer").waitFor();
+    await button("Bad answer").click();
+    await page.getByLabel("Comment (optional)").fill("It is too long.");
+    await audit(page, "comment");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await page.reload();
+    await pressed("Bad answer").waitFor();
+    check(await pressed("Good answer").count() === 0, "both buttons are pressed");
+    await audit(page, "rated answer");
+    const { conversation } = await ask(address, RATINGS_OF, { id: idOf(page) });
+    check(conversation.messages.edges[1].node.rating.comment === "It is too long.", "the comment is not stored");
+    await button("Bad answer").click();
+    await button("Bad answer").and(page.locator("[aria-pressed=false]")).waitFor();
     await page.getByRole("button", { name: "Regenerate answer" }).click();
     await page.getByText("2 / 2").waitFor();
     await finished(page, 1).waitFor();

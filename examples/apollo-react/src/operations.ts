@@ -92,6 +92,7 @@ export type SendMutation = { readonly sendMessage:
     | { readonly __typename: 'NotFound', readonly message: string }
     | { readonly __typename: 'RateLimited', readonly message: string }
     | { readonly __typename: 'SendMessagePayload', readonly conversation: ConversationFragment }
+    | { readonly __typename: 'SendRefused', readonly message: string }
    };
 
 export type StopMutationVariables = Exact<{
@@ -133,6 +134,7 @@ export type FollowSubscription = { readonly generationEvents:
     | { readonly __typename: 'GenerationCompleted', readonly sequence: number, readonly generation: EndedFragment }
     | { readonly __typename: 'GenerationFailed', readonly sequence: number, readonly generation: EndedFragment, readonly error: { readonly message: string } }
     | { readonly __typename: 'GenerationStarted', readonly sequence: number }
+    | { readonly __typename: 'GenerationSteered', readonly sequence: number }
     | { readonly __typename: 'GenerationStopped', readonly sequence: number, readonly generation: EndedFragment }
     | { readonly __typename: 'MessageSnapshot', readonly sequence: number, readonly message: ContentFragment, readonly generation: { readonly id: string, readonly status: GenerationStatus } }
     | { readonly __typename: 'TextDelta', readonly index: number, readonly offset: number, readonly text: string, readonly sequence: number }

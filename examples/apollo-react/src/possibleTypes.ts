@@ -10,13 +10,14 @@ export const possibleTypes = {
     "ToolResultBlock",
     "ToolUseBlock",
   ],
-  Error: ["BudgetExceeded", "ConversationBusy", "InvalidInput", "NotFound", "RateLimited"],
+  Error: ["BudgetExceeded", "ConversationBusy", "InvalidInput", "NotFound", "RateLimited", "SendRefused"],
   GenerationEvent: [
     "ContentBlockFinished",
     "ContentBlockStarted",
     "GenerationCompleted",
     "GenerationFailed",
     "GenerationStarted",
+    "GenerationSteered",
     "GenerationStopped",
     "MessageSnapshot",
     "TextDelta",
@@ -31,6 +32,7 @@ export const possibleTypes = {
     "NotFound",
     "RateLimited",
     "SendMessagePayload",
+    "SendRefused",
   ],
   StopGenerationResult: ["GenerationPayload", "NotFound"],
 };

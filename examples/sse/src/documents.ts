@@ -49,7 +49,7 @@ export interface Send {
         userMessage: Message;
         generation: { message: Message };
       }
-    | { __typename: "ConversationBusy" | "InvalidInput" | "NotFound" | "RateLimited" | "BudgetExceeded"; message: string };
+    | { __typename: "ConversationBusy" | "InvalidInput" | "NotFound" | "RateLimited" | "BudgetExceeded" | "SendRefused"; message: string };
 }
 
 export const STOP = /* GraphQL */ `

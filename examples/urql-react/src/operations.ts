@@ -75,6 +75,7 @@ export type SendMutation = { readonly sendMessage:
     | { readonly __typename: 'NotFound', readonly message: string }
     | { readonly __typename: 'RateLimited', readonly message: string }
     | { readonly __typename: 'SendMessagePayload', readonly conversation: { readonly id: string } }
+    | { readonly __typename: 'SendRefused', readonly message: string }
    };
 
 export type StopMutationVariables = Exact<{
@@ -116,6 +117,7 @@ export type FollowSubscription = { readonly generationEvents:
     | { readonly __typename: 'GenerationCompleted', readonly sequence: number }
     | { readonly __typename: 'GenerationFailed', readonly sequence: number, readonly error: { readonly message: string } }
     | { readonly __typename: 'GenerationStarted', readonly sequence: number }
+    | { readonly __typename: 'GenerationSteered', readonly sequence: number }
     | { readonly __typename: 'GenerationStopped', readonly sequence: number }
     | { readonly __typename: 'MessageSnapshot', readonly sequence: number, readonly message: { readonly content: ReadonlyArray<
           | Block_CompactionBlock_Fragment

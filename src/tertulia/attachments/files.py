@@ -39,7 +39,8 @@ def source_of(attachment_id: UUID, media_type: str, pages: int | None) -> Json:
 
 def attachment_of(block: Json) -> UUID | None:
     """Return the id of the attachment that a stored block refers to, or None if it refers to none."""
-    source: Json = block.get("source") or {}
+    # The source of a search result is a string.
+    source: Json = block.get("source") or {} if block.get("type") != "search_result" else {}
     return UUID(source["attachment_id"]) if source.get("type") == ATTACHMENT else None
 
 

@@ -14,13 +14,14 @@ from tertulia.billing.server_budget import BudgetSpent, ServerBudget
 from tertulia.claude.compaction import is_near
 from tertulia.claude.errors import ErrorCode, GenerationError
 from tertulia.claude.models import Model
-from tertulia.claude.prompt import Turn, max_tokens
+from tertulia.claude.prompt import ATTACHED, Turn, max_tokens
 from tertulia.db import ledger, spending
 from tertulia.db.database import AsyncSession
 from tertulia.db.ledger import UNIT, Period
 from tertulia.db.spending import Reservation
 from tertulia.db.tables import now
 from tertulia.json import Json
+from tertulia.ratelimit.plans import Plan, Plans
 
 __all__ = ["EXCEEDED", "Budget", "BudgetSpent", "BudgetStatus", "PriceUnknown", "PricedRequest"]
 
@@ -72,6 +73,15 @@ class BudgetStatus:
     resets_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class TokenStatus:
+    """The use of a user's tokens of a day."""
+
+    limit: int
+    remaining: int
+    resets_at: datetime
+
+
 class Budget:
     """The budgets of users and of the server. A month is a calendar month in UTC."""
 
@@ -81,6 +91,7 @@ class Budget:
         prices: Prices,
         tokens_a_day: int | None = None,
         server: ServerBudget | None = None,
+        plans: Plans | None = None,
     ) -> None:
         """Initialize with the limits.
 
@@ -89,40 +100,52 @@ class Budget:
             prices: The prices of models.
             tokens_a_day: The tokens of each user per day in UTC; None means no limit.
             server: The budget of all users together; None means no limit.
+            plans: The plans, whose limits replace `monthly` and `tokens_a_day`.
         """
-        self._tokens_a_day = tokens_a_day
-        self._limit = None if monthly is None else int(monthly / UNIT)
+        self.plans = plans or Plans(default=Plan(monthly_budget_usd=monthly, daily_tokens=tokens_a_day))
         self._prices = prices
         self.server = server or ServerBudget()
 
     @property
     def is_limited(self) -> bool:
-        """Whether the spending of users or of the server is limited."""
-        return self._limit is not None or self.server.is_limited
+        """Whether the spending of some users or of the server is limited."""
+        return self.server.is_limited or any(plan.monthly_budget_usd is not None for plan in self.plans.all)
 
-    async def reserve(self, session: AsyncSession, owner: UUID, request: PricedRequest, model: Model) -> int | None:
+    async def reserve(
+        self, session: AsyncSession, owner: UUID, request: PricedRequest, model: Model, plan: str | None = None
+    ) -> int | None:
         """Return the maximum cost of an answer in units, limited by the rest of the budgets; None without a budget.
 
         The owner must be locked in this transaction, in which the caller stores the reservation. If the server has a
         budget, other transactions wait for this one before they reserve.
 
+        Args:
+            session: The session to use.
+            owner: The owner of the answer.
+            request: The request.
+            model: The model of the request.
+            plan: The name of the plan with which the answer was requested.
+
         Raises:
             BudgetSpent: A budget is used up.
             PriceUnknown: The price of the model is not known.
         """
-        tokens_spent = await self._tokens_spent(session, owner)
+        limits = self.plans.of(plan)
+        tokens_spent = await self._tokens_spent(session, owner, limits)
         amount = None
-        if self.is_limited:
+        if self._limits(limits):
             price = self._prices.of(request.model)
             if price is None:
                 raise PriceUnknown
-            amount = min(_max_cost(request, model, price), *await self._remaining(session, owner))
+            amount = min(_max_cost(request, model, price), *await self._remaining(session, owner, limits))
         # A spent budget is raised first, because it lasts at least until the end of the day.
         if tokens_spent is not None:
             raise tokens_spent
         return amount
 
-    async def reserve_call(self, session: AsyncSession, owner: UUID, request: Json, seconds: float) -> UUID | None:
+    async def reserve_call(
+        self, session: AsyncSession, owner: UUID, request: Json, seconds: float, plan: str | None = None
+    ) -> UUID | None:
         """Reserve the cost of one API call that is not part of a generation.
 
         Args:
@@ -130,6 +153,7 @@ class Budget:
             owner: The owner of the budget.
             request: The body of the request.
             seconds: The time after which the reservation expires.
+            plan: The name of the plan of the owner.
 
         Returns:
             The id of the reservation; None without a budget.
@@ -138,47 +162,64 @@ class Budget:
             BudgetSpent: A budget is used up.
             PriceUnknown: The price of the model is not known.
         """
-        if not self.is_limited:
+        limits = self.plans.of(plan)
+        if not self._limits(limits):
             return None
         price = self._prices.of(request["model"])
         if price is None:
             raise PriceUnknown
         tokens = len(json.dumps(request, ensure_ascii=False).encode("utf-8", "surrogatepass")) // BYTES_PER_TOKEN
         max_cost = price.amount({"input_tokens": tokens, "output_tokens": request["max_tokens"]})
-        amount = min(max_cost, *await self._remaining(session, owner))
+        amount = min(max_cost, *await self._remaining(session, owner, limits))
         reservation = Reservation(owner_id=owner, amount=amount, expires_at=now() + timedelta(seconds=seconds))
         await spending.reserve(session, reservation)
         return reservation.id
 
-    async def _remaining(self, session: AsyncSession, owner: UUID) -> list[int]:
+    def _limits(self, plan: Plan) -> bool:
+        """Return whether the spending of the plan's users is limited."""
+        return plan.monthly_budget_usd is not None or self.server.is_limited
+
+    async def _remaining(self, session: AsyncSession, owner: UUID, plan: Plan) -> list[int]:
         """Return the rest of each budget, or raise BudgetSpent. The server's is read last, because that locks it."""
         amounts = list[int]()
-        if self._limit is not None:
+        if plan.monthly_budget_usd is not None:
             month_start, resets_at = ledger.month_of(now())
             committed = await ledger.committed(session, owner, month_start)
-            amounts.append(self._limit - committed.spent - committed.reserved)
+            amounts.append(_units(plan.monthly_budget_usd) - committed.spent - committed.reserved)
             if amounts[0] <= 0:
                 raise BudgetSpent(resets_at, SPENT)
         if self.server.is_limited:
             amounts.append(await self.server.left(session))
         return amounts
 
-    async def _tokens_spent(self, session: AsyncSession, owner: UUID) -> BudgetSpent | None:
+    async def _tokens_spent(self, session: AsyncSession, owner: UUID, plan: Plan) -> BudgetSpent | None:
         """Return an error if the tokens of the day are used up. The answer that reaches the limit is completed."""
-        if self._tokens_a_day is None:
+        status = await self.token_status(session, owner, plan)
+        return BudgetSpent(status.resets_at, TOKENS_SPENT) if status is not None and not status.remaining else None
+
+    async def token_status(self, session: AsyncSession, owner: UUID, plan: Plan) -> TokenStatus | None:
+        """Return the status of an owner's tokens of today; None if the plan does not limit them."""
+        if plan.daily_tokens is None:
             return None
         today = now().replace(hour=0, minute=0, second=0, microsecond=0)
         usage = await ledger.usage(session, owner, Period(today))
-        return BudgetSpent(today + timedelta(days=1), TOKENS_SPENT) if usage.tokens >= self._tokens_a_day else None
+        return TokenStatus(plan.daily_tokens, max(plan.daily_tokens - usage.tokens, 0), today + timedelta(days=1))
 
-    async def status(self, session: AsyncSession, owner: UUID) -> BudgetStatus | None:
-        """Return the status of an owner's monthly budget; None without one."""
-        if self._limit is None:
+    async def status(self, session: AsyncSession, owner: UUID, plan: Plan | None = None) -> BudgetStatus | None:
+        """Return the status of an owner's monthly budget; None without one. Without `plan`, it is the default plan."""
+        limit_usd = (plan or self.plans.of(None)).monthly_budget_usd
+        if limit_usd is None:
             return None
         month_start, resets_at = ledger.month_of(now())
         committed = await ledger.committed(session, owner, month_start)
         dollars = ledger.dollars
-        return BudgetStatus(dollars(self._limit), dollars(committed.spent), dollars(committed.reserved), resets_at)
+        return BudgetStatus(
+            dollars(_units(limit_usd)), dollars(committed.spent), dollars(committed.reserved), resets_at
+        )
+
+
+def _units(amount_usd: Decimal) -> int:
+    return int(amount_usd / UNIT)
 
 
 def _max_cost(request: PricedRequest, model: Model, price: Price) -> int:
@@ -204,7 +245,8 @@ def _input_tokens(request: PricedRequest) -> int:
     size = len(request.system_prompt or "")
     for turn in request.turns:
         size += len(json.dumps(turn.blocks, ensure_ascii=False).encode("utf-8", "surrogatepass"))
-    sources = [block["source"] for turn in request.turns for block in turn.blocks if "source" in block]
+    blocks = [block for turn in request.turns for block in turn.blocks if block.get("type") in ATTACHED]
+    sources = [block["source"] for block in blocks if "source" in block]
     pages: int = sum(source.get("pages") or 1 for source in sources if source["media_type"] == PDF)
     images = sum(source["media_type"] != PDF for source in sources)
     return int(size // BYTES_PER_TOKEN + pages * TOKENS_PER_PAGE + images * TOKENS_PER_IMAGE)

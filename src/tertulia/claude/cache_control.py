@@ -34,12 +34,15 @@ def with_breakpoints(request: Json, *, slow: bool) -> Json:
     """Return the request with a breakpoint at its end, and others where that one is not enough.
 
     A second breakpoint follows a system prompt that is long enough, so that other conversations can read it from the
-    cache. A third is at the end of the previous request, if the last breakpoint is too many blocks after it.
+    cache. If the system prompt has several blocks, it follows the first one, which is the same for more conversations.
+    A third is at the end of the previous request, if the last breakpoint is too many blocks after it.
     """
     control: Json = {"type": "ephemeral", "ttl": "1h"} if slow else {"type": "ephemeral"}
     marked = {**request, "cache_control": control, "messages": _marked(request["messages"], control)}
-    if len(request.get("system") or "") >= WORTH_CACHING:
-        marked["system"] = [{"type": "text", "text": request["system"], "cache_control": control}]
+    system = request.get("system") or ""
+    first, *others = [{"type": "text", "text": system}] if isinstance(system, str) else system
+    if len(first["text"]) >= WORTH_CACHING:
+        marked["system"] = [{**first, "cache_control": control}, *others]
     return marked
 
 

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -151,6 +151,45 @@ class Models:
 
     def _unlisted(self, model_id: str) -> Model:
         return Model(model_id, model_id, default=model_id == self.default_id, simulated=self._simulated)
+
+
+class AllowedModels:
+    """The models that one viewer may use: those of the server, or those of the viewer's plan."""
+
+    def __init__(self, models: Models, allowed_ids: Sequence[str] | None) -> None:
+        """Limit `models` to some ids. If they lack the default model, their first one is the default."""
+        self._models = models
+        self._allowed_ids = allowed_ids
+        limited = allowed_ids is not None and models.default_id not in allowed_ids
+        self.default_id = allowed_ids[0] if limited and allowed_ids else models.default_id
+
+    async def list(self) -> list[Model]:
+        """Return the models that the viewer may use, the default model first."""
+        listed = await self._models.list()
+        if self._allowed_ids is None:
+            return listed
+        models = [self._own(model) for model in listed if model.id in self._allowed_ids]
+        return sorted(models, key=lambda model: not model.default)
+
+    async def get(self, model_id: str) -> Model:
+        """Return a model by its id, also if the viewer may not use it."""
+        return self._own(await self._models.get(model_id))
+
+    def known(self, model_id: str) -> Model:
+        """Return a model by its id from the cached list, without a request."""
+        return self._own(self._models.known(model_id))
+
+    async def allows(self, model_id: str) -> bool:
+        """Return whether the viewer may use the model."""
+        return any(model.id == model_id for model in await self.list())
+
+    def in_plan(self, model_id: str) -> bool:
+        """Return whether the viewer's plan has the model."""
+        return self._allowed_ids is None or model_id in self._allowed_ids
+
+    def _own(self, model: Model) -> Model:
+        is_default = model.id == self.default_id
+        return model if model.default == is_default else replace(model, default=is_default)
 
 
 def _supported(group: object, *path: str) -> frozenset[str] | None:

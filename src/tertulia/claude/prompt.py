@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
+from uuid import UUID
 
 from tertulia.claude.compaction import Compaction
 from tertulia.claude.output_schema import output_format
@@ -35,6 +36,9 @@ SHOWN: Json = {"type": "adaptive", "display": "summarized"}
 REMOVED_TOOL: Json = {"description": "This tool was removed and cannot be called.", "input_schema": {"type": "object"}}
 """The definition of a tool that was called in the conversation and no longer exists."""
 
+SystemPrompt = str | list[Json] | None
+"""The system prompt of a request: a text, or text blocks."""
+
 
 class LeftOut(StrEnum):
     """Why blocks of earlier messages were not sent to Claude."""
@@ -47,10 +51,26 @@ class LeftOut(StrEnum):
     SUMMARY_OF_ANOTHER_MODEL = "summary_of_another_model"
 
 
-def prefix_fingerprint(model: str, system_prompt: str | None, tools: Sequence[Json] = ()) -> str:
+def system_prompt_of(blocks: Sequence[str]) -> SystemPrompt:
+    """Return the system prompt of a request. If there are two blocks, Claude's cache can end after the first one."""
+    if len(blocks) > 1:
+        return [{"type": "text", "text": block} for block in blocks]
+    return blocks[0] if blocks else None
+
+
+def prefix_fingerprint(model: str, system_prompt: SystemPrompt, tools: Sequence[Json] = ()) -> str:
     """Return a fingerprint of everything that Claude's thinking is bound to, except the messages."""
     bound = [model, system_prompt, *([list(tools)] if tools else [])]
     return hashlib.sha256(json.dumps(bound).encode()).hexdigest()[:32]
+
+
+def metadata_of(owner: UUID) -> Json:
+    """Return the `metadata` of a request on behalf of a user: an opaque id, by which Anthropic can detect abuse.
+
+    It is a hash of the id of the user's row, so it contains no personal data, and it is the same on every replica and
+    after every restart. Source: `metadata.user_id` in the Claude API reference, at most 256 characters.
+    """
+    return {"user_id": hashlib.sha256(f"tertulia.user:{owner}".encode()).hexdigest()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +92,7 @@ def build_request(
     *,
     model: str,
     max_output_tokens: int | None,
-    system_prompt: str | None,
+    system_prompt: SystemPrompt,
     options: Json,
     forms: frozenset[str] | None,
     turns: Iterable[Turn],

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from opentelemetry import trace
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from tertulia.claude.errors import describe, request_errors
@@ -87,6 +87,42 @@ class Chat:
             self._usage |= {name: count for name, count in event["usage"].items() if count is not None}
             self._span.set_attributes(usage_attributes(usage_of(self._usage)))
             self._span.set_attribute("gen_ai.response.finish_reasons", [event["delta"]["stop_reason"]])
+
+
+def traceparent(span: Span) -> str | None:
+    """Return the identity of a recorded span, by which later spans can join its trace (W3C Trace Context)."""
+    headers: dict[str, str] = {}
+    if span.is_recording():
+        TRACE_CONTEXT.inject(headers, trace.set_span_in_context(span))
+    return headers.get("traceparent")
+
+
+def record_rating(generation_id: UUID, answer: str | None, label: str, *, is_good: bool) -> None:
+    """Record the rating of an answer as a span with an event, in the trace of the answer and linked to the current one.
+
+    The event is that of the conventions for evaluations. The user's comment and tags are not part of it.
+
+    Args:
+        generation_id: The generation that wrote the answer.
+        answer: The `traceparent` of the answer's span; None if it was not recorded.
+        label: The rating.
+        is_good: Whether the answer was good.
+    """
+    current = trace.get_current_span().get_span_context()
+    attributes = {"gen_ai.provider.name": "anthropic", "tertulia.generation.id": str(generation_id)}
+    span = tracer.start_span(
+        f"evaluate {AGENT}",
+        TRACE_CONTEXT.extract({"traceparent": answer}) if answer else None,
+        attributes=attributes,
+        links=[Link(current)] if answer and current.is_valid else None,
+    )
+    result: dict[str, str | float] = {
+        "gen_ai.evaluation.name": "user_rating",
+        "gen_ai.evaluation.score.label": label,
+        "gen_ai.evaluation.score.value": float(is_good),
+    }
+    span.add_event("gen_ai.evaluation.result", result)
+    span.end()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """`tertulia doctor`: check settings and services, and print one line for each finding."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from fnmatch import fnmatchcase
@@ -9,19 +10,26 @@ from graphql import GraphQLError, parse, validate
 from rich.console import Console
 from rich.markup import escape
 
+from tertulia.assistants.definition import Assistant, ClientSetting
 from tertulia.billing.server_budget import PeriodBudget, ServerBudget
+from tertulia.db import outbox_states
 from tertulia.db.address import show_address
 from tertulia.db.blobs import Blobs
 from tertulia.db.database import Database
 from tertulia.db.errors import DatabaseUnavailable
 from tertulia.db.ledger import dollars
 from tertulia.db.migrate import schema_of
+from tertulia.db.outbox_states import SubscriberState
 from tertulia.schema.root import schema
+from tertulia.server.assistants import create_catalog
 from tertulia.server.auth.oidc import Keys
 from tertulia.server.auth.providers import Unavailable
 from tertulia.server.environment import WrongSetting, check_names
+from tertulia.server.hooking import open_hooks
 from tertulia.server.http.pages import ASSETS
 from tertulia.server.model_settings import find_wrong_models
+from tertulia.server.outbox.opening import endpoints_of
+from tertulia.server.plan_file import check_plans
 from tertulia.server.settings import Settings, known_names, load_settings
 from tertulia.server.tooling import open_tool_registry
 
@@ -56,13 +64,20 @@ async def _findings(settings: Settings, console: Console) -> AsyncIterator[Findi
     yield finding
     yield await _budget(settings)
     yield await _identity(settings)
+    names = ", ".join(check_plans(settings))
+    yield True, f"plans: {names or 'none'}"
     for finding in _persisted_documents(settings):
         yield finding
     yield await _redis(settings)
     yield await _attachments(settings)
+    names = ", ".join(open_hooks(settings).names)
+    yield True, f"hooks: {names or 'none'}"
+    yield await _webhooks(settings)
     with console.status("Connecting tools …"):
         findings = await _tools(settings)
     for finding in findings:
+        yield finding
+    for finding in await asyncio.to_thread(_assistants, settings):
         yield finding
     with console.status("Asking Claude …"):
         findings = [finding async for finding in _claude(settings)]
@@ -179,6 +194,31 @@ async def _attachments(settings: Settings) -> Finding:
     return True, f"attachments: {location} is writable"
 
 
+async def _webhooks(settings: Settings) -> Finding:
+    """Report the endpoints of webhooks that are disabled, and the number of events that have failed."""
+    endpoints = endpoints_of(settings)
+    if not endpoints:
+        return True, "webhooks: none"
+    names = ", ".join(endpoint.title for endpoint in endpoints)
+    try:
+        schema = await schema_of(settings.database_url)
+    except DatabaseUnavailable:
+        return True, f"webhooks: {names}; not checked, because the database is unavailable"
+    if schema.current != schema.newest:
+        return True, f"webhooks: {names}; not checked, because the database must be migrated first"
+    database = Database(settings.database_url)
+    try:
+        async with database.read() as session:
+            states = await outbox_states.states(session)
+    finally:
+        await database.close()
+    disabled = [endpoint.title for endpoint in endpoints if states.get(endpoint.title, SubscriberState()).disabled_at]
+    if disabled:
+        return False, f"webhooks: {', '.join(disabled)}: disabled, because it responded with 410 Gone"
+    failed, pending = (sum(getattr(state, name) for state in states.values()) for name in ("failed", "pending"))
+    return not failed, f"webhooks: {names}; {pending} events pending, {failed} failed"
+
+
 async def _tools(settings: Settings) -> list[Finding]:
     tool_registry, mcp = open_tool_registry(settings)
     try:
@@ -201,6 +241,30 @@ async def _tools(settings: Settings) -> list[Finding]:
     if cost.warning is not None:
         findings.append((False, f"tools: {cost.warning}"))
     return findings or [(True, f"tools: {', '.join(names) or 'none'}")]
+
+
+def _assistants(settings: Settings) -> list[Finding]:
+    if settings.assistants is None:
+        return [(True, f"assistants: none; clients may set {_clients_may_set(settings)}")]
+    catalog = create_catalog(settings, open_tool_registry(settings)[0])
+    problems = catalog.problems()
+    if problems:
+        return [(False, f"TERTULIA_ASSISTANTS: {problem}") for problem in problems]
+    catalog.refresh()
+    return [(True, f"assistants: {_describe_assistant(assistant)}") for assistant in catalog.all()]
+
+
+def _clients_may_set(settings: Settings) -> str:
+    settings_of_clients = create_catalog(settings, many_users=settings.auth != "local").clients_may_set
+    return ", ".join(setting for setting in ClientSetting if setting in settings_of_clients) or "nothing"
+
+
+def _describe_assistant(assistant: Assistant) -> str:
+    instructions = assistant.instructions
+    cached = f"{instructions.static_length:,} of {instructions.length:,} characters are the same for all users"
+    clients = ", ".join(setting for setting in ClientSetting if setting in assistant.clients_may_set) or "nothing"
+    tools = ", ".join(assistant.tools) or "none"
+    return f"{assistant.id}: {cached}; tools {tools}; clients may set {clients}"
 
 
 async def _claude(settings: Settings) -> AsyncIterator[Finding]:

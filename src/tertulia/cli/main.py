@@ -26,6 +26,9 @@ app = typer.Typer(
 users = typer.Typer(help="Manage accounts, for TERTULIA_AUTH=password.", no_args_is_help=True)
 app.add_typer(users, name="user")
 
+webhooks = typer.Typer(help="Manage the endpoints of TERTULIA_WEBHOOKS.", no_args_is_help=True)
+app.add_typer(webhooks, name="webhooks")
+
 Password = Annotated[
     str | None,
     typer.Option(help="The password. Other users of this machine can see it, so it is safer to be asked for it."),
@@ -255,6 +258,23 @@ def list_users() -> None:
     _print_result(describe_users(settings))
 
 
+@users.command("plan")
+def plan_of_user(
+    name: Annotated[str, typer.Argument(help="A user's name; `local` with TERTULIA_AUTH=local.")],
+    plan: Annotated[str | None, typer.Argument(help="The name of a plan of TERTULIA_PLANS.")] = None,
+    *,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the assigned plan.")] = False,
+) -> None:
+    """Assign a plan to a user, instead of the plan of their token or the default plan. Without a plan, print it."""
+    from tertulia.cli.users import describe_plan, set_plan
+
+    if plan is not None and remove:
+        raise typer.BadParameter("cannot be used with a plan.", param_hint="--remove")
+    settings = _settings()
+    _migrate(settings)
+    _print_result(describe_plan(settings, name) if plan is None and not remove else set_plan(settings, name, plan))
+
+
 @users.command("remove")
 def remove_user(
     name: Annotated[str, typer.Argument(help="A user's name.")],
@@ -269,6 +289,41 @@ def remove_user(
     if not yes:
         typer.confirm(f"Delete {name} with all their conversations, files and bills?", abort=True)
     _print_result(remove(settings, name))
+
+
+@webhooks.command("list")
+def list_webhooks() -> None:
+    """List the endpoints with the numbers of their events, and the last events that were not delivered."""
+    from tertulia.cli.webhooks import list_webhooks as describe_webhooks
+
+    settings = _settings()
+    _migrate(settings)
+    _print_result(describe_webhooks(settings))
+
+
+@webhooks.command("retry")
+def retry_webhooks(
+    name: Annotated[str | None, typer.Argument(help="The name of an endpoint; by default all.")] = None,
+    event: Annotated[str | None, typer.Option(help="The id of one event; by default all.")] = None,
+) -> None:
+    """Deliver events again that have failed, and those that wait for an attempt. Endpoints are enabled again."""
+    from tertulia.cli.webhooks import retry_webhooks as retry
+
+    settings = _settings()
+    _migrate(settings)
+    _print_result(retry(settings, name, event))
+
+
+@webhooks.command("test")
+def send_test(
+    name: Annotated[
+        str | None, typer.Argument(help="The name of an endpoint; not needed if there is only one.")
+    ] = None,
+) -> None:
+    """Send the event `webhook.test` to an endpoint, and print its response."""
+    from tertulia.cli.webhooks import send_test as send
+
+    _print_result(send(_settings(), name))
 
 
 @app.command()

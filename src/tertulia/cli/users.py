@@ -14,10 +14,13 @@ from tertulia.db.identities import Action, PersonalToken
 from tertulia.db.names import skeleton
 from tertulia.db.tables import User, now
 from tertulia.generation.retention import ResourceDeleter
+from tertulia.ratelimit.plans import DEFAULT
 from tertulia.server.auth.authenticator import EVERYBODY, SIGNED_OUT
 from tertulia.server.auth.jwt import digest_of, new_personal_token
 from tertulia.server.auth.passwords import Passwords, Unfit, check_password, name_of
 from tertulia.server.opening import connect, open_log
+from tertulia.server.outbox.opening import open_database
+from tertulia.server.plan_file import check_plans
 from tertulia.server.settings import Settings
 
 
@@ -73,10 +76,34 @@ async def change_password(settings: Settings, name: str, password: str | None) -
 
 
 async def describe_users(settings: Settings) -> str:
-    """Return a line for each user: id, name and sign-in method."""
+    """Return a line for each user: id, name, sign-in method and assigned plan."""
     async with _open_database(settings) as database, database.read() as session:
         users = await accounts.all_users(session)
-    return "\n".join(f"{user.id}  {user.name}  {_sign_in_method(user)}" for user in users) or "There are no users."
+    lines = [f"{user.id}  {user.name}  {_sign_in_method(user)}{_plan(user)}" for user in users]
+    return "\n".join(lines) or "There are no users."
+
+
+async def describe_plan(settings: Settings, name: str) -> str:
+    """Return the plan that is assigned to a user."""
+    async with _open_database(settings) as database:
+        user = await _user(database, name)
+    return f"{user.name} has the plan {user.plan}." if user.plan else f"{user.name} has no assigned plan."
+
+
+async def set_plan(settings: Settings, name: str, plan: str | None) -> str:
+    """Assign a plan to a user; None for that of their claims, or the default one."""
+    names = [DEFAULT, *check_plans(settings)]
+    if plan is not None and settings.plans is None:
+        raise CommandError("PLAN: there are no plans. Set TERTULIA_PLANS to a file of plans.")
+    if plan is not None and plan not in names:
+        raise CommandError(f"PLAN: must be one of {', '.join(dict.fromkeys(names))}, not {plan!r}.")
+    async with _open_database(settings) as database:
+        user = await _user(database, name)
+        async with database.write() as session:
+            await accounts.set_plan(session, user.id, plan)
+            await accounts.audit(session, Action.PLAN_CHANGED, user.id, plan=plan or "")
+    await _notify_servers(settings, user.id)
+    return f"{user.name} now has the plan {plan}." if plan else f"{user.name} now has no assigned plan."
 
 
 async def remove(settings: Settings, name: str) -> str:
@@ -166,7 +193,7 @@ async def revoke_everything(settings: Settings, name: str | None) -> str:
 
 @asynccontextmanager
 async def _open_database(settings: Settings) -> AsyncGenerator[Database]:
-    database = Database(settings.database_url)
+    database = open_database(settings)
     try:
         yield database
     finally:
@@ -213,6 +240,10 @@ def _sign_in_method(user: User) -> str:
     if user.password_hash is not None:
         return "password"
     return f"from {user.issuer}" if user.issuer else "no password"
+
+
+def _plan(user: User) -> str:
+    return f"  plan {user.plan}" if user.plan else ""
 
 
 def _expiry(token: PersonalToken) -> str:

@@ -6,6 +6,7 @@ in the Claude API documentation.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count, pairwise
 from uuid import UUID
@@ -19,8 +20,10 @@ from tertulia.streams.events import (
     ContentBlockStarted,
     Delta,
     GenerationEvent,
+    TextDelta,
     unfinished_block,
 )
+from tertulia.text_filters import BlockFilter
 
 LARGEST_COUNT = 2**31 - 1
 """The largest value that fits into the token columns of a generation: they have 32 bits."""
@@ -48,9 +51,19 @@ class _Block:
     offset: int
     pieces: list[str] = field(default_factory=list[str])
     finished: bool = False
+    text_filter: BlockFilter | None = None
+    held_back: str = ""
+    """The text that the filter returned at its end, and that is not appended yet."""
 
     def to_json(self) -> Json:
         return self.block if self.finished else unfinished_block(self.block, join_text(self.pieces))
+
+    def finish_filter(self) -> str:
+        """Return the text that the filter has held back, and remove the filter."""
+        if self.text_filter is not None:
+            text_filter, self.text_filter = self.text_filter, None
+            self.held_back = text_filter.finish()
+        return self.held_back
 
 
 class AnswerAccumulator:
@@ -64,6 +77,8 @@ class AnswerAccumulator:
         self.request_id: str | None = None
         self.schema: Json | None = None
         """The JSON schema that the text must match, if the request has one."""
+        self.new_filter: Callable[[], BlockFilter] | None = None
+        """Creates the filter of a text block; None if the application has no hook for it."""
         self.container: str | None = None
         """The container in which Claude's server tools run, for the next request."""
         self.context_tokens: int | None = None
@@ -219,7 +234,7 @@ class AnswerAccumulator:
             return
         current = self._blocks.get(self._round_start + block_index)
         if current is not None and JSON_MARK in current.block:
-            text = current.block.get("text", "") + join_text(current.pieces)
+            text = current.block.get("text", "") + join_text(current.pieces) + current.finish_filter()
             self._json_findings[self._round_start + block_index] = await check(self.schema, text)
 
     def process(self, events: Sequence[Json], output: list[GenerationEvent]) -> None:
@@ -232,20 +247,20 @@ class AnswerAccumulator:
         """
         try:
             for event in events if len(events) == 1 else merge_deltas(events):
-                generation_event = self._handle(event)
+                generation_event = self._handle(event, output)
                 if generation_event is not None:
                     output.append(generation_event)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise StreamError(GenerationError(ErrorCode.API_ERROR, UNREADABLE, self.request_id)) from error
 
-    def _handle(self, event: Json) -> GenerationEvent | None:
+    def _handle(self, event: Json, output: list[GenerationEvent]) -> GenerationEvent | None:
         match event["type"]:
             case "content_block_delta":
                 return self._delta(self._round_start + event["index"], event["delta"])
             case "content_block_start":
                 return self._start(self._round_start + event["index"], event["content_block"])
             case "content_block_stop":
-                return self._finish(self._round_start + event["index"])
+                return self._finish(self._round_start + event["index"], output)
             case "message_start":
                 self.request_id, self.stop_reason = event.get("request_id"), None
                 self._add_usage(event["message"].get("usage"))
@@ -260,12 +275,15 @@ class AnswerAccumulator:
         return None
 
     def _start(self, index: int, block: Json) -> GenerationEvent:
+        text_filter = self.new_filter() if self.new_filter is not None and block.get("type") == "text" else None
+        if text_filter is not None:
+            block = {**block, "text": text_filter.feed(block.get("text") or "")}
         initial_text = block.get("text") or block.get("thinking") or ""
         if block.get("type") == "tool_use":
             block = {**block, "id": self._unique_id(block["id"])}
         if self.schema is not None and block.get("type") == "text":
             block = {**block, JSON_MARK: {}}
-        self._blocks[index] = _Block(block, utf16_length(initial_text))
+        self._blocks[index] = _Block(block, utf16_length(initial_text), text_filter=text_filter)
         return ContentBlockStarted(self.generation_id, self.next_sequence(), index, block)
 
     def _unique_id(self, id: str) -> str:
@@ -297,16 +315,36 @@ class AnswerAccumulator:
         return None
 
     def _append_text(self, kind: type[Delta], index: int, current: _Block, text: str) -> GenerationEvent | None:
+        self._written_characters += len(text)
+        return self._show(kind, index, current, text if current.text_filter is None else current.text_filter.feed(text))
+
+    def _show(self, kind: type[Delta], index: int, current: _Block, text: str) -> GenerationEvent | None:
         if not text:
             return None
         offset = current.offset
         current.offset += utf16_length(text)
         current.pieces.append(text)
-        self._written_characters += len(text)
         return kind(self.generation_id, self.next_sequence(), index, offset, text)
 
-    def _finish(self, index: int) -> GenerationEvent:
+    def _release(self, index: int, current: _Block, output: list[GenerationEvent]) -> None:
+        held_back, current.held_back = current.finish_filter(), ""
+        event = self._show(TextDelta, index, current, held_back)
+        if event is not None:
+            output.append(event)
+
+    def release_text(self) -> list[GenerationEvent]:
+        """Return the events of the text that filters still hold back, because the answer ends before its block."""
+        output: list[GenerationEvent] = []
+        for index, entry in self._blocks.items():
+            if not entry.finished:
+                # A filter that fails now shows nothing more. The answer ends anyway.
+                with suppress(StreamError):
+                    self._release(index, entry, output)
+        return output
+
+    def _finish(self, index: int, output: list[GenerationEvent]) -> GenerationEvent:
         current = self._blocks[index]
+        self._release(index, current, output)
         current.block = _completed_block(current.block, join_text(current.pieces))
         if index in self._json_findings:
             problem = self._json_findings.pop(index)

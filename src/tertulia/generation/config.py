@@ -11,6 +11,7 @@ from tertulia.claude.models import Models
 from tertulia.db.tables import now
 from tertulia.generation.observer import GenerationObserver
 from tertulia.generation.titles import Titles
+from tertulia.hooks import Hooks
 from tertulia.tools.execution import Bounds
 from tertulia.tools.registry import ToolRegistry
 
@@ -20,13 +21,14 @@ LEASE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class EngineServices:
-    """The client of the Messages API, and the services that build its requests."""
+    """The client of the Messages API, the services that build its requests, and the hooks of the application."""
 
     claude: Claude
     models: Models
     files: Files
     titles: Titles
     tool_registry: ToolRegistry
+    hooks: Hooks = field(default_factory=Hooks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from tertulia.generation.state import ActiveGeneration, Ending, Suspended, end_o
 from tertulia.generation.titles import Titles
 from tertulia.generation.tool_rounds import close_calls
 from tertulia.isolation import ItemLoop
-from tertulia.streams.events import GenerationFailed, TerminalEvent, ToolResultsRequired
+from tertulia.streams.events import GenerationEvent, GenerationFailed, GenerationSteered, ToolResultsRequired
 from tertulia.streams.log import EventLog, Signals
 
 ENDED = "ended"
@@ -63,9 +63,15 @@ class AwaitingTools:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The end is saved. `following` are the generations that waited for it, and that this process has claimed."""
+    """The end is saved.
 
-    terminal_event: TerminalEvent
+    Attributes:
+        events: The last events, which are not sent yet. The terminal event is the last one.
+        end: How the generation has ended, for the observer.
+        following: The generations that waited for it, and that this process has claimed.
+    """
+
+    events: Sequence[GenerationEvent]
     end: End
     following: Sequence[UUID]
 
@@ -153,9 +159,11 @@ class GenerationFinalizer:
             return LeaseLost()
         if (suspended := suspension(active)) is not None and await self._suspend(active, suspended):
             return AwaitingTools()
-        OPEN_CALLS.attempt_now(active.generation_id, lambda: self._close_calls(active))
+        OPEN_CALLS.attempt_now(active.generation_id, lambda: self._close_blocks(active))
         status, error = outcome(active)
         stored_error = None if error is None else error.to_json()
+        # Sent after the end is saved, so that it is sent once: a process that takes over decides again.
+        before = _events_before_end(active)
         event = terminal_event(active.generation_id, active.answer.next_sequence(), status, stored_error)
         await ENDING.reach(active.generation_id)
         if active.ending is Ending.STOPPED:
@@ -167,23 +175,22 @@ class GenerationFinalizer:
         if not saved.complete:
             status, error = Status.FAILED, UNSAVED
             event = GenerationFailed(event.generation_id, event.sequence, UNSAVED.to_json())
-        return Ended(event, end_of(active, status, error), saved.following)
+        return Ended([*before, event], end_of(active, status, error), saved.following)
 
     async def _show_end(self, active: ActiveGeneration, ended: Ended) -> None:
-        """Append the terminal event of a generation whose end is saved."""
+        """Append the last events of a generation whose end is saved."""
         # The end is final: no other process can take over this generation.
         active.lease.never_expire()
         self._claimed(ended.following)
-        if (
-            await ANNOUNCEMENTS.attempt(active.generation_id, lambda: self._announce(ended.terminal_event, ended.end))
-            is None
-        ):
+        if await ANNOUNCEMENTS.attempt(active.generation_id, lambda: self._announce(ended.events, ended.end)) is None:
             # Without the terminal event, the followers read the row.
             self._log.release(active.generation_id)
             self._signals.send(ENDED, active.generation_id)
 
-    def _close_calls(self, active: ActiveGeneration) -> None:
-        self._log.append(active.generation_id, close_calls(active.answer, active.ending))
+    def _close_blocks(self, active: ActiveGeneration) -> None:
+        # Text that a filter holds back was written by Claude, and must not be lost.
+        events = [*active.answer.release_text(), *close_calls(active.answer, active.ending)]
+        self._log.append(active.generation_id, events)
 
     async def _suspend(self, active: ActiveGeneration, suspended: Suspended) -> bool:
         """Suspend a generation. Return False if it must end instead, because it was stopped or cannot be saved."""
@@ -293,10 +300,11 @@ class GenerationFinalizer:
             self._signals.send(CHANGED, location.owner_id)
         return Saved(lease_held, complete=False)
 
-    async def _announce(self, event: TerminalEvent, end: End) -> bool:
+    async def _announce(self, events: Sequence[GenerationEvent], end: End) -> bool:
+        event = events[-1]
         await SAVED.reach(event.generation_id)
         self._config.observer.on_end(end)
-        self._log.append(event.generation_id, [event])
+        self._log.append(event.generation_id, events)
         await self._log.flush(event.generation_id)
         # The row is saved, so the event is delivered also if Redis is unavailable: nothing else notifies the followers.
         self._log.mark_saved(event.generation_id, event.sequence)
@@ -310,3 +318,10 @@ class GenerationFinalizer:
         )
         active.lost = True
         self._log.release(active.generation_id, active.lease)
+
+
+def _events_before_end(active: ActiveGeneration) -> list[GenerationEvent]:
+    steered_by = active.ended_by_message
+    if steered_by is None:
+        return []
+    return [GenerationSteered(active.generation_id, active.answer.next_sequence(), steered_by)]

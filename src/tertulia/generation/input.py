@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from tertulia.attachments.files import Files
+from tertulia.claude.app_context import with_context
 from tertulia.claude.cache_control import is_slow
 from tertulia.claude.compaction import compaction_of
 from tertulia.claude.models import Model
-from tertulia.claude.prompt import LeftOut, Turn, build_request, prefix_fingerprint
+from tertulia.claude.prompt import LeftOut, Turn, build_request, metadata_of, prefix_fingerprint, system_prompt_of
 from tertulia.db.messages import BranchMessage
 from tertulia.db.tables import Conversation, Generation, Role
+from tertulia.generation.contribution import AssistantContribution
 from tertulia.generation.request import MessagesRequest
 from tertulia.json import Json
 from tertulia.tools.registry import Selection
@@ -25,7 +27,8 @@ class GenerationInput:
 
     message_id: UUID
     model: str
-    system_prompt: str | None
+    system: Sequence[str]
+    """The blocks of the system prompt. If there are two, the first one is the same for many conversations."""
     options: Json
     turns: Sequence[Turn]
     tools: Selection
@@ -33,8 +36,15 @@ class GenerationInput:
     """Whether the user's pauses exceed the lifetime of a short cache entry (see `claude.cache_control`)."""
     context_tokens: int
     """The number of tokens of the context window that were in use after the last answer."""
+    owner: UUID
+    """The user who asked, whom requests name with an opaque id."""
     refused_blocks: int = 0
     """The number of blocks of the branch that are not in `turns`, because Claude refused to answer them."""
+
+    @property
+    def system_prompt(self) -> str | None:
+        """The text of the system prompt; None if there is none."""
+        return "".join(self.system) or None
 
     @property
     def tool_definitions(self) -> Sequence[Json]:
@@ -44,7 +54,7 @@ class GenerationInput:
     @property
     def prefix(self) -> str:
         """The fingerprint of what Claude's thinking blocks are bound to."""
-        return prefix_fingerprint(self.model, self.system_prompt, self.tool_definitions)
+        return prefix_fingerprint(self.model, system_prompt_of(self.system), self.tool_definitions)
 
     def messages_request(self, model: Model, files: Files, *, caching: bool) -> MessagesRequest:
         """Return the request to Claude. `model` must be the one that this input names."""
@@ -52,12 +62,13 @@ class GenerationInput:
             model=self.model,
             max_output_tokens=model.max_output_tokens,
             forms=model.thinking,
-            system_prompt=self.system_prompt,
+            system_prompt=system_prompt_of(self.system),
             options=self.options,
             turns=self.turns,
             tools=self.tool_definitions,
             compaction=compaction_of(model, self.context_tokens),
         )
+        request["metadata"] = metadata_of(self.owner)
         if self.refused_blocks:
             left_out[LeftOut.REFUSED] += self.refused_blocks
         return MessagesRequest(
@@ -70,22 +81,31 @@ class GenerationInput:
 
 
 def generation_input(
-    generation: Generation, conversation: Conversation, branch: Sequence[BranchMessage], tools: Selection
+    generation: Generation,
+    conversation: Conversation,
+    branch: Sequence[BranchMessage],
+    tools: Selection,
+    contribution: AssistantContribution | None = None,
 ) -> GenerationInput:
     """Build the input from rows. The last message of `branch` is the one that is answered."""
+    own_prompt = (conversation.system_prompt,) if conversation.system_prompt else ()
     replayed, refused_blocks = _without_refused(branch)
-    turns = [Turn(item.message.role.value, item.message.content, item.prefix) for item in replayed]
+    turns = [
+        Turn(item.message.role.value, with_context(item.message.content, item.message.context), item.prefix)
+        for item in replayed
+    ]
     user_times = [item.message.created_at for item in replayed if item.message.role is Role.USER]
     context_counts = [item.context_tokens for item in replayed if item.context_tokens is not None]
     return GenerationInput(
         generation.message_id,
         generation.model,
-        conversation.system_prompt,
+        own_prompt if contribution is None else contribution.system,
         generation.options,
         turns,
         tools,
         slow=is_slow(user_times),
         context_tokens=context_counts[-1] if context_counts else 0,
+        owner=conversation.owner_id,
         refused_blocks=refused_blocks,
     )
 

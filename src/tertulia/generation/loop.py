@@ -13,7 +13,7 @@ from uuid import UUID
 from tertulia.billing.budget import EXCEEDED
 from tertulia.claude.errors import StreamError
 from tertulia.claude.output_schema import split_before_stops
-from tertulia.claude.tracing import AGENT, QUIET, fail, kind_of, tracer, usage_attributes, written_here
+from tertulia.claude.tracing import AGENT, QUIET, fail, kind_of, traceparent, tracer, usage_attributes, written_here
 from tertulia.db.database import Database
 from tertulia.db.tables import now
 from tertulia.failpoints import Failpoint
@@ -28,6 +28,7 @@ from tertulia.generation.tool_rounds import Rounds
 from tertulia.json import Json
 from tertulia.streams.events import GenerationEvent, GenerationStarted
 from tertulia.streams.log import EventLog
+from tertulia.text_filters import TextStream
 from tertulia.tools.json_schema import answer_problem
 
 CALLED, PAUSED = "tool_use", "pause_turn"
@@ -107,7 +108,7 @@ class GenerationLoop:
                         step = Step.END_ROUND
                     case Step.END_ROUND:
                         await self._rounds.end(active, work)
-                        if is_last_round:
+                        if is_last_round or active.steered_by is not None:
                             return
                         # `answer.rounds` counts only rounds with tool results. Claude can also pause without any.
                         is_last_round = bounds.are_reached(answer.rounds, answer.calls) or requests > bounds.rounds
@@ -156,6 +157,9 @@ class GenerationLoop:
             self._changed(started.owner.id)
         active.message_id = work.message_id
         model = await self._services.models.get(work.model)
+        if (owner := active.owner) is not None:
+            stream = TextStream(owner.id, owner.name, owner.conversation_id, active.generation_id)
+            active.answer.new_filter = self._services.hooks.text_filters(stream)
         active.model, active.answer.schema = work.model, work.options.get("output_schema")
         build_request = partial(work.messages_request, model, self._services.files, caching=self._config.caching)
         active.request = build_request() if len(work.turns) <= MANY_TURNS else await asyncio.to_thread(build_request)
@@ -185,9 +189,11 @@ def _span_of_answer(active: ActiveGeneration) -> Generator[None]:
     """Open the span of an answer; requests to Claude, tool calls and transactions are its children."""
     written_here.set(active.generation_id)
     with tracer.start_as_current_span(f"invoke_agent {AGENT}", **QUIET) as span:
+        active.trace = traceparent(span)
         outcome = "completed"
         try:
             yield
+            outcome = "completed" if active.steered_by is None else "stopped"
         except asyncio.CancelledError:
             outcome = "interrupted" if active.ending is None else active.ending.name.lower()
             raise

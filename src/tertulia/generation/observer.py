@@ -39,5 +39,8 @@ class GenerationObserver:
     def on_follow(self, how: str) -> None:
         """Called for each new follower. `how` is `snapshot`, `resumed`, or the `reason` of the snapshot."""
 
+    def on_rating(self, rating: str, model: str) -> None:
+        """Called when an answer is rated as `good` or `bad`. `model` is `other` if clients may not use its model."""
+
     def on_limit_reached(self, limit: str) -> None:
         """Called when a request is refused because of the limit with this name."""

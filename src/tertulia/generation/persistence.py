@@ -14,7 +14,7 @@ from uuid import UUID
 from tertulia.billing.prices import Prices
 from tertulia.billing.records import Payer, call
 from tertulia.claude.errors import UNSAVED, GenerationError
-from tertulia.db import changes, conversations, leases, search, spending, tool_calls
+from tertulia.db import changes, conversations, leases, outbox, search, spending, tool_calls
 from tertulia.db.database import AsyncSession, Database
 from tertulia.db.leases import GenerationLocation
 from tertulia.db.tables import ApiCall, ChangeKind, Status, now
@@ -61,6 +61,7 @@ async def save_end(
         return None, False
     for part in _parts(active, location, status, prices).values():
         await part(session)
+    await outbox.add_generation(session, active.generation_id)
     return location, True
 
 
@@ -165,6 +166,7 @@ async def save_suspension(
         await leases.write_answer(session, location.message_id, active.answer.content)
         kind = ChangeKind.UPDATED
         await changes.record(session, location.owner_id, (kind, location.conversation_id, active.generation_id))
+        await outbox.add_generation(session, active.generation_id)
     return location
 
 
@@ -203,6 +205,7 @@ def calls_of(active: ActiveGeneration, payer: Payer, status: Status, prices: Pri
 def _columns(active: ActiveGeneration, status: Status, error: GenerationError | None) -> dict[str, Any]:
     answer = active.answer
     first_token = {"first_token_at": active.first_token_at} if active.first_token_at else {}
+    steered = {"steered": True} if active.ended_by_message is not None else {}
     left_out = {"left_out": dict(active.request.left_out)} if active.request and active.request.left_out else {}
     return {
         "status": status,
@@ -212,6 +215,8 @@ def _columns(active: ActiveGeneration, status: Status, error: GenerationError | 
         "request_id": answer.request_id or (error.request_id if error else None),
         "finished_at": now(),
         **first_token,
+        **steered,
         **left_out,
+        **({"trace": active.trace} if active.trace else {}),
         "context_tokens": answer.context_tokens or (active.request.context_tokens if active.request else None),
     }

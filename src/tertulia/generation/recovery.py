@@ -15,6 +15,7 @@ from tertulia.db.ledger import UsageSum
 from tertulia.db.tables import TOKEN_COUNTS, ChangeKind, Generation, Message, Status, now
 from tertulia.db.tool_calls import ToolCall
 from tertulia.generation.accumulator import AnswerAccumulator
+from tertulia.generation.contribution import select_tools, stored_contribution
 from tertulia.generation.input import GenerationInput, generation_input
 from tertulia.generation.state import ActiveGeneration, Ending, Owner, tool_results_required
 from tertulia.streams.events import GenerationEvent, GenerationStarted, TerminalEvent, fold
@@ -58,8 +59,10 @@ async def start_generation(
             raise StreamError(GenerationError(ErrorCode.NOT_FOUND, "The conversation was deleted."))
         generation, answer, conversation = rows
         branch = await messages.branch(session, answer.parent_id)
-        tools = tool_registry.of(conversation.tools, models.known(generation.model))
-        work = generation_input(generation, conversation, branch, tools)
+        contribution = await stored_contribution(session, generation)
+        plan, model = budget.plans.of(generation.plan), models.known(generation.model)
+        tools = select_tools(tool_registry, conversation, model, contribution, plan.allows_tool)
+        work = generation_input(generation, conversation, branch, tools, contribution)
         # Read before the update, which also changes the row in the session.
         was_queued = generation.status is Status.QUEUED
         values = {"status": Status.RUNNING, "prefix": work.prefix, "lease_until": lease_until, "tools_expire_at": None}
@@ -169,6 +172,6 @@ async def _reserve(
     if generation.reserved is not None:
         return generation.reserved
     try:
-        return await budget.reserve(session, owner, work, model)
+        return await budget.reserve(session, owner, work, model, generation.plan)
     except (BudgetSpent, PriceUnknown):
         raise StreamError(EXCEEDED) from None

@@ -6,11 +6,23 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from tertulia.attachments.files import Files
-from tertulia.db import accounts, attachments, changes, conversations, generations, leases, messages
+from tertulia.attachments.files import Files, attachments_in
+from tertulia.db import (
+    accounts,
+    attachments,
+    changes,
+    contributions,
+    conversations,
+    generations,
+    guests,
+    leases,
+    messages,
+    shares,
+)
 from tertulia.db.database import AsyncSession, Database
 from tertulia.db.identities import Action
-from tertulia.db.tables import ChangeKind, now
+from tertulia.db.inserting import insert
+from tertulia.db.tables import ChangeKind, Conversation, Message, now
 from tertulia.isolation import ItemLoop
 from tertulia.streams.log import EventLog
 
@@ -18,6 +30,9 @@ CONVERSATIONS, LOGS = ItemLoop("retention"), ItemLoop("removal.logs")
 
 ROWS_AT_ONCE = 1000
 """Small rows, such as audit log entries, that one transaction deletes. On SQLite it blocks all other writers."""
+
+GUESTS_AT_ONCE = 100
+"""Guests that one sweep deletes."""
 
 logger = logging.getLogger("tertulia.retention")
 
@@ -69,7 +84,7 @@ class ResourceDeleter:
                 return
             async with self.database.write() as session:
                 await leases.lock_owner(session, owner)
-                part = await remove_part(session, owner, conversation_id, announce=False)
+                part = await remove_part(session, owner, conversation_id)
 
     async def remove_user(self, user_id: UUID) -> dict[str, int] | None:
         """Delete a user with everything that belongs to them.
@@ -105,33 +120,62 @@ class ResourceDeleter:
         await self.files.discard(removed.blob_ids)
 
 
-async def remove_part(
-    session: AsyncSession, owner: UUID, conversation_id: UUID, *, announce: bool = True
-) -> DeletedResources | None:
+async def remove_part(session: AsyncSession, owner: UUID, conversation_id: UUID) -> DeletedResources | None:
     """Delete up to MESSAGES_AT_ONCE of the deepest messages of a conversation, and then the conversation itself.
 
-    A conversation that is only partly deleted is hidden from all lists.
+    A conversation that is only partly deleted is hidden from all lists. The change is recorded with the first part, and
+    not for a conversation that was hidden before, such as an interrupted import.
 
     Args:
         session: A transaction that writes, in which the owner is locked.
         owner: The conversation's owner.
         conversation_id: The conversation.
-        announce: Whether to record the deletion for `conversationChanges`. It must be recorded once.
 
     Returns:
         What was deleted; None if there is no such conversation.
     """
+    is_continued = await conversations.is_hidden(session, owner, conversation_id)
     if not await conversations.hide(session, owner, conversation_id):
         return None
     deepest = await messages.deepest(session, conversation_id, MESSAGES_AT_ONCE)
     generation_ids = await messages.remove(session, deepest) if deepest else []
-    if announce:
+    if not is_continued:
         await changes.record(session, owner, (ChangeKind.DELETED, conversation_id, None))
     if len(deepest) == MESSAGES_AT_ONCE:
         return DeletedResources(generation_ids, [], finished=False)
     blobs = [attachment.blob_id for attachment in await attachments.of_conversation(session, owner, conversation_id)]
     await conversations.remove(session, owner, conversation_id)
     return DeletedResources(generation_ids, blobs, finished=True)
+
+
+async def detach(session: AsyncSession, conversation: Conversation, message: Message) -> UUID:
+    """Move a message, all messages after it and their attachments into a hidden conversation, which must be deleted.
+
+    If the active branch contained the message, the newest remaining branch becomes the active one. All of this is one
+    transaction. Retention completes an interrupted deletion.
+
+    Returns:
+        The id of the hidden conversation.
+    """
+    owner = conversation.owner_id
+    hidden = Conversation(owner_id=owner, model=conversation.model, temporary=True, updated_at=conversations.NEVER)
+    await insert(session, [hidden])
+    moved = set(await messages.move(session, message.id, hidden.id))
+    if await attachments.of_conversation(session, owner, conversation.id):
+        kept_contents = await messages.contents_with_attachments(session, conversation.id)
+        moved_contents = await messages.contents_with_attachments(session, hidden.id)
+        # The new version of an edited message shares the attachments of the old one.
+        unused = set(attachments_in(iter(moved_contents))) - set(attachments_in(iter(kept_contents)))
+        await attachments.claim(session, list(unused), hidden.id)
+    # Instructions may contain the context of a deleted message.
+    await contributions.remove_unused(session, conversation.id)
+    if conversation.active_leaf_id in moved:
+        conversation.active_leaf_id = (
+            await messages.newest(session, conversation.id)
+            if message.parent_id is None
+            else await messages.newest_leaf(session, message.parent_id)
+        )
+    return hidden.id
 
 
 class Retention:
@@ -164,6 +208,17 @@ class Retention:
         await self._deleter.files.sweep()
 
 
+async def expire_guests(deleter: ResourceDeleter, days: float) -> None:
+    """Delete guests who have not been here for some days, with everything that belongs to them."""
+    async with deleter.database.read() as session:
+        unused = await guests.unused_since(session, now() - timedelta(days=days), GUESTS_AT_ONCE)
+
+    async def remove(guest: UUID) -> None:
+        await deleter.remove_user(guest)
+
+    await CONVERSATIONS.each(unused, remove)
+
+
 async def trim_audit(database: Database, days: float | None) -> None:
     """Delete audit log entries that are older than `days`, in short transactions. None keeps all entries."""
     if days is None:
@@ -175,6 +230,11 @@ async def trim_audit(database: Database, days: float | None) -> None:
 async def trim_keys(database: Database) -> None:
     """Delete the idempotency keys that are no longer valid, in short transactions."""
     await _repeat(database, lambda session: generations.trim_keys(session, ROWS_AT_ONCE))
+
+
+async def trim_shares(database: Database) -> None:
+    """Delete expired shares, in short transactions."""
+    await _repeat(database, lambda session: shares.trim(session, ROWS_AT_ONCE))
 
 
 async def _repeat(database: Database, trim: Callable[[AsyncSession], Awaitable[int]]) -> None:

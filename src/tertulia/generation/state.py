@@ -80,7 +80,9 @@ class ActiveGeneration:
         started_at: When this process started the task.
         first_token_at: When Claude's first event arrived.
         saved: The sequence up to which the content is saved.
+        trace: The `traceparent` of the span of the task; None if it is not recorded.
         ending: Why the task was cancelled, if it was.
+        steered_by: The queued generation whose message ends the answer after a round of tools, if there is one.
         suspended: Whether the generation waits for tool results, without a process.
         lost: Whether the lease was lost.
         renewed: Is set whenever the checkpoint renews the lease.
@@ -101,7 +103,9 @@ class ActiveGeneration:
     started_at: datetime = field(default_factory=now)
     first_token_at: datetime | None = None
     saved: int = 0
+    trace: str | None = None
     ending: Ending | None = None
+    steered_by: UUID | None = None
     suspended: bool = False
     lost: bool = False
     renewed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -113,6 +117,13 @@ class ActiveGeneration:
     def generation_id(self) -> UUID:
         """The generation's id."""
         return self.answer.generation_id
+
+    @property
+    def ended_by_message(self) -> UUID | None:
+        """The generation whose message has ended the answer, after its task has ended; None if it ended otherwise."""
+        if self.ending is not None or self.writing.cancelled() or self.writing.exception() is not None:
+            return None
+        return self.steered_by
 
     async def may_write(self) -> None:
         """If the lease has lapsed, wait until the checkpoint renews it or, if it is lost, cancels the task."""
@@ -166,7 +177,7 @@ def outcome(active: ActiveGeneration) -> tuple[Status, GenerationError | None]:
         return Status.FAILED, INTERRUPTED
     failure = active.writing.exception()
     if failure is None:
-        return Status.COMPLETED, None
+        return Status.COMPLETED if active.steered_by is None else Status.STOPPED, None
     if not isinstance(failure, request_errors()):
         logger.error("Generation %s failed because of an internal error", active.generation_id, exc_info=failure)
         return Status.FAILED, GenerationError(ErrorCode.API_ERROR, "The answer failed because of an internal error.")

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from tertulia.billing.records import Payer, call
 from tertulia.claude.client import Attempt, Claude
 from tertulia.claude.errors import request_errors
 from tertulia.claude.models import Model, Models
-from tertulia.claude.prompt import thinking_off
+from tertulia.claude.prompt import metadata_of, thinking_off
 from tertulia.claude.usage import usage_of
 from tertulia.db import changes, conversations, generations, leases, messages, spending
 from tertulia.db.database import AsyncSession, Database
@@ -42,6 +43,14 @@ SYSTEM = (
 TITLES = ItemLoop("titles")
 
 logger = logging.getLogger("tertulia.titles")
+
+
+@dataclass(frozen=True, slots=True)
+class _TitleRequest:
+    """A request for a title, and the plan of the answer that it follows."""
+
+    body: Json
+    plan: str | None
 
 
 class Titles:
@@ -75,14 +84,14 @@ class Titles:
 
     async def _name(self, payer: Payer, on_named: Callable[[], None]) -> None:
         async def name() -> None:
-            request = await self._request(payer)
-            if request is not None and await self._ask(payer, request):
+            title = await self._request(payer)
+            if title is not None and await self._ask(payer, title):
                 on_named()
 
         async with self._at_once:
             await TITLES.attempt(payer.conversation_id, name)
 
-    async def _request(self, payer: Payer) -> Json | None:
+    async def _request(self, payer: Payer) -> "_TitleRequest | None":
         async with self._database.read() as session:
             rows = await generations.unscoped(session, payer.generation_id)
             if rows is None or not _wants_title(*rows):
@@ -90,7 +99,8 @@ class Titles:
             generation, answer, _ = rows
             branch = await messages.branch(session, answer.parent_id)
         model = await self._small_model(generation.model)
-        return _request(model, _transcript([branch[0].message, answer]))
+        body = _request(model, _transcript([branch[0].message, answer]), payer.owner_id)
+        return _TitleRequest(body, generation.plan)
 
     async def _small_model(self, answered_with: str) -> Model:
         """Return the small model; if the Models API does not list it, the model that has just answered."""
@@ -98,17 +108,18 @@ class Titles:
         small = self._models.known(self._model or answered_with)
         return small if small.max_output_tokens is not None else await self._models.get(answered_with)
 
-    async def _reserve(self, payer: Payer, request: Json) -> UUID | None:
+    async def _reserve(self, payer: Payer, title: "_TitleRequest") -> UUID | None:
         """Reserve the cost of the title if there is a budget. Raise BudgetSpent or PriceUnknown."""
         if not self._budget.is_limited:
             return None
         async with self._database.write() as session:
             await leases.lock_owner(session, payer.owner_id)
-            return await self._budget.reserve_call(session, payer.owner_id, request, RESERVED_SECONDS)
+            return await self._budget.reserve_call(session, payer.owner_id, title.body, RESERVED_SECONDS, title.plan)
 
-    async def _ask(self, payer: Payer, request: Json) -> bool:
+    async def _ask(self, payer: Payer, title: "_TitleRequest") -> bool:
+        request = title.body
         try:
-            reservation = await self._reserve(payer, request)
+            reservation = await self._reserve(payer, title)
         except (BudgetSpent, PriceUnknown):
             return False
         failed: list[Attempt] = []
@@ -171,8 +182,8 @@ def _text_of(message: Message) -> str:
     return " ".join([*texts, *(f"({block['type']})" for block in message.content if block["type"] != "text")])
 
 
-def _request(model: Model, transcript: str) -> Json:
-    request: Json = {"model": model.id, "max_tokens": MAX_TOKENS, "system": SYSTEM}
+def _request(model: Model, transcript: str, owner: UUID) -> Json:
+    request: Json = {"model": model.id, "max_tokens": MAX_TOKENS, "system": SYSTEM, "metadata": metadata_of(owner)}
     disabled_thinking = thinking_off(model.thinking)
     if disabled_thinking is not None:
         request["thinking"] = disabled_thinking

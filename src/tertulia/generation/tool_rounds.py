@@ -15,7 +15,8 @@ from tertulia.billing.budget import EXCEEDED, BudgetSpent, PriceUnknown
 from tertulia.billing.records import Payer
 from tertulia.claude.errors import ErrorCode, GenerationError, StreamError
 from tertulia.claude.models import Models
-from tertulia.db import leases, ledger, spending, tool_calls
+from tertulia.claude.prompt import TOOL_OUTPUT
+from tertulia.db import leases, ledger, spending, steering, tool_calls
 from tertulia.db.database import AsyncSession, Database
 from tertulia.db.inserting import insert
 from tertulia.db.leases import GenerationLocation
@@ -29,6 +30,7 @@ from tertulia.generation.input import GenerationInput
 from tertulia.generation.persistence import calls_of, round_amount, total_amount
 from tertulia.generation.retry import retry_while_unavailable
 from tertulia.generation.state import ActiveGeneration, Ending, Suspended
+from tertulia.json import Json
 from tertulia.streams.events import GenerationEvent
 from tertulia.streams.log import EventLog
 from tertulia.tools import execution
@@ -118,14 +120,19 @@ class Rounds:
     async def _record_results(
         self, active: ActiveGeneration, work: GenerationInput, plan: CallPlan, outcomes: dict[str, CallStatus]
     ) -> None:
-        """Save how tool calls ended, and reserve the cost of another round."""
+        """Save how tool calls ended. Unless the user's next message ends the answer, reserve another round's cost."""
         statuses = {id: answered.status for id, answered in plan.answered.items()} | outcomes
         SETTLE.hit(active.generation_id)
         async with self._database.write() as session:
             location = await self._renew_lease(session, active)
             await tool_calls.settle(session, active.generation_id, statuses)
             await leases.write_answer(session, location.message_id, active.answer.content)
-            if not plan.waiting:
+            if plan.waiting:
+                return
+            if _accepts_message(active.answer.content):
+                # The message ends this answer, and Claude reads it together with the results.
+                active.steered_by = await steering.next_message(session, active.generation_id, location.message_id)
+            if active.steered_by is None:
                 await self._reserve(session, active, work, location)
 
     async def _reserve(
@@ -136,7 +143,8 @@ class Rounds:
             await leases.renew(session, active.generation_id, self._process, {"reserved": None})
         next_input = work.with_answer(active.answer.content)
         try:
-            allowance = await budget.reserve(session, location.owner_id, next_input, self._models.known(work.model))
+            model = self._models.known(work.model)
+            allowance = await budget.reserve(session, location.owner_id, next_input, model, location.plan)
         except (BudgetSpent, PriceUnknown):
             raise StreamError(EXCEEDED) from None
         if allowance is not None:
@@ -203,6 +211,16 @@ class Rounds:
         for picture in pictures:
             events += active.answer.add(picture)
         self._append_events(active, events)
+
+
+def _accepts_message(content: Sequence[Json]) -> bool:
+    """Return whether a user's message can follow the answer: it ends with results, and each call has its result.
+
+    While a server tool waits for results of other tools, the API accepts nothing but results.
+    """
+    answered = {block.get("tool_use_id") for block in content}
+    is_open = any(str(block.get("type")).endswith("tool_use") and block.get("id") not in answered for block in content)
+    return not is_open and bool(content) and content[-1].get("type") in TOOL_OUTPUT
 
 
 def close_calls(answer: AnswerAccumulator, ending: Ending | None) -> list[GenerationEvent]:

@@ -151,6 +151,7 @@ class Limits:
     requests: Rate | None = None
     sends: Rate | None = None
     uploads: Rate | None = None
+    shares: Rate | None = None
     generations: int | None = None
     sockets: int | None = None
     on_refused: Callable[[str], None] = lambda _: None
@@ -167,8 +168,12 @@ class Limits:
         """Count the megabytes of an upload, rounded up. Raise RateLimited above the limit."""
         await self._check(self.uploads, viewer_id, math.ceil(size_bytes / MEGABYTE), "megabytes of uploads")
 
-    async def _check(self, rate: Rate | None, viewer_id: UUID, amount: int, unit: str) -> None:
-        seconds = None if rate is None else await self.rates.hit(rate, str(viewer_id), amount)
+    async def check_share(self, address: str) -> None:
+        """Count a request for a shared conversation from a network address. Raise RateLimited above the limit."""
+        await self._check(self.shares, address, 1, "requests for shared conversations")
+
+    async def _check(self, rate: Rate | None, key: UUID | str, amount: int, unit: str) -> None:
+        seconds = None if rate is None else await self.rates.hit(rate, str(key), amount)
         if rate is not None and seconds is not None:
             self.on_refused(rate.name)
             limit = f"{rate.amount:,} {unit} in {rate.seconds:,} seconds"

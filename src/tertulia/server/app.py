@@ -13,7 +13,8 @@ from starlette.requests import Request
 from strawberry import ID
 
 from tertulia.db.tables import Generation
-from tertulia.resolvers.context import Context, StoredViewer, Viewer
+from tertulia.hooks import Hooks
+from tertulia.resolvers.context import Context, StoredViewer
 from tertulia.resolvers.errors import BadUserInput, NotFound
 from tertulia.resolvers.follow import follow_after
 from tertulia.resolvers.inputs import SendMessage
@@ -29,14 +30,16 @@ from tertulia.server.http.graphql import GraphQLEndpoint
 from tertulia.server.http.middleware import REQUEST_ID, LoopbackHosts, SecureHeaders
 from tertulia.server.http.pages import graphiql_page, health_router, mount_assets, pages_router
 from tertulia.server.http.rest import rest_router
+from tertulia.server.http.shares import shares_router
 from tertulia.server.http.transfer import export_router, import_router
 from tertulia.server.runtime.shutdown import drained_on_sigterm
-from tertulia.server.services import IdentitiesOf, Running, start
+from tertulia.server.services import Host, Running, start
 from tertulia.server.settings import Settings
 from tertulia.server.telemetry import tracing
 from tertulia.server.telemetry.http_metrics import CountRequests
 from tertulia.server.telemetry.metrics import Metrics, metrics_router
 from tertulia.streams.events import GenerationEvent
+from tertulia.viewer import Viewer
 
 if TYPE_CHECKING:
     from tertulia.server.auth.sessions import SignIns
@@ -67,6 +70,7 @@ class Tertulia:
         settings: Settings,
         *,
         authenticate: Authenticate | None = None,
+        hooks: object = None,
         query: Sequence[type] = (),
         mutation: Sequence[type] = (),
     ) -> None:
@@ -76,6 +80,8 @@ class Tertulia:
             settings: The settings.
             authenticate: An async function that returns the viewer of an HTTP request or a WebSocket, or None if the
                 client is not authenticated. Without it, users sign in as `TERTULIA_AUTH` defines.
+            hooks: A module, or another object whose attributes are functions with the decorator `hook`. Without it,
+                the hooks are those of `TERTULIA_HOOKS`.
             query: Strawberry types whose fields are added to the schema's `Query`. In their resolvers,
                 `info.context` is a `FieldContext`.
             mutation: Strawberry types whose fields are added to the schema's `Mutation`.
@@ -83,8 +89,10 @@ class Tertulia:
         Raises:
             TypeError: An item of `query` or `mutation` is not a Strawberry type, or one of its fields returns a type
                 of Tertulia.
-            ValueError: A field or a type has the same name as another one in the schema.
+            ValueError: A field or a type has the same name as another one in the schema, or a hook is wrong.
         """
+        Hooks(hooks)
+        self._hooks = hooks
         self._settings = settings
         self._authenticate = authenticate
         self._schema = schema_with(query, mutation)
@@ -105,7 +113,7 @@ class Tertulia:
         """
         try:
             async with AsyncExitStack() as stack:
-                self._running = await start(self._settings, self._metrics, stack, self._identities_of())
+                self._running = await start(self._settings, self._metrics, stack, self._host())
                 try:
                     yield
                 finally:
@@ -149,6 +157,7 @@ class Tertulia:
             ConversationBusy: A message of the conversation is already being answered.
             RateLimited: A limit of messages or concurrent answers is exceeded, or the server is shutting down.
             BudgetExceeded: A budget of the viewer or of the server is used up.
+            SendRefused: The hook `before_send` refused the message.
         """
         input = SendMessage(text=text, conversation_id=_as_id(conversation_id), idempotency_key=_as_id(idempotency_key))
         return await send(await self._context_of(viewer), input)
@@ -206,9 +215,12 @@ class Tertulia:
             raise RuntimeError("Tertulia is not running. Enter its lifespan: FastAPI(lifespan=tertulia.lifespan).")
         return self._running
 
-    def _identities_of(self) -> IdentitiesOf | None:
+    def _host(self) -> Host:
         authenticate = self._authenticate
-        return None if authenticate is None else lambda database: HostAuth(database, authenticate)
+        return Host(
+            None if authenticate is None else lambda database: HostAuth(database, authenticate),
+            self._hooks,
+        )
 
     def _create_app(self) -> FastAPI:
         settings = self._settings
@@ -242,11 +254,13 @@ class Tertulia:
             app.include_router(export_router(self._context))
         if settings.import_files:
             app.include_router(import_router(self._context, settings.cors_origins))
+        if settings.sharing:
+            app.include_router(shares_router(self._reader_of_shares))
         auth = settings.auth if self._authenticate is None else "host"
         if auth == "password":
             from tertulia.server.auth.routes import accounts_router
 
-            app.include_router(accounts_router(self._sign_ins))
+            app.include_router(accounts_router(self._sign_ins, guests=settings.guests))
         app.include_router(
             pages_router(auth=auth, registration=settings.registration, switched_off=_switched_off(settings))
         )
@@ -275,6 +289,9 @@ class Tertulia:
 
     async def _context(self, request: Request) -> Context:
         return await self.running.context(request)
+
+    async def _reader_of_shares(self, request: Request) -> Context | None:
+        return await self.running.authenticator.admit_reader_of_shares(request)
 
     async def _check(self) -> dict[str, bool]:
         return await self.running.check()

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from tertulia.claude.client import Claude
 from tertulia.claude.model_check import ModelCheck, check_models
+from tertulia.server.assistants import model_references
 from tertulia.server.environment import WrongSetting
+from tertulia.server.plan_file import check_plans
 from tertulia.server.settings import Settings, variable_name
 
 CHECK_AGAIN = 300.0
@@ -42,7 +44,8 @@ async def find_wrong_models(settings: Settings, claude: Claude | None = None) ->
         claude: The client to use; None to open one for the check.
     """
     names = _names(settings)
-    models = {model for _, model in names}
+    references = await asyncio.to_thread(model_references, settings)
+    models = {model for _, model in names} | {reference.model for reference in references}
     if settings.anthropic_api_key is None:
         from tertulia.simulator.request_rules import MODELS
 
@@ -58,11 +61,17 @@ async def find_wrong_models(settings: Settings, claude: Claude | None = None) ->
             await claude.close()
     errors: list[str] = []
     warnings: list[str] = []
-    for field, model in names:
+    for name, model in names:
         if model in check.missing:
             # A gateway that does not have the small model is still usable: conversations get no titles.
-            optional = field == "title_model" and field not in settings.model_fields_set
-            (warnings if optional else errors).append(_line(field, model, check.listed, settings))
+            is_title = name == variable_name("title_model")
+            optional = is_title and "title_model" not in settings.model_fields_set
+            (warnings if optional else errors).append(_line(name, model, check.listed, settings))
+    errors += [
+        f"TERTULIA_ASSISTANTS: {reference.place}: unknown model {_not_listed(reference.model, check.listed, settings)}"
+        for reference in references
+        if reference.model in check.missing
+    ]
     return Findings(errors, warnings, check.unchecked, len(check.listed))
 
 
@@ -96,13 +105,20 @@ def _log(findings: Findings) -> None:
 
 
 def _names(settings: Settings) -> list[tuple[str, str]]:
-    names = [("default_model", settings.default_model), *(("models", model) for model in settings.models)]
-    return [*names, ("title_model", settings.title_model)] if settings.title_model else names
+    fields = [("default_model", settings.default_model), *(("models", model) for model in settings.models)]
+    fields += [("title_model", settings.title_model)] if settings.title_model else []
+    names = [(variable_name(field), model) for field, model in fields]
+    plans = check_plans(settings).values() if settings.plans else ()
+    return names + [(plan.locations["models"], model) for plan in plans for model in plan.values.get("models", ())]
 
 
-def _line(field: str, model: str, listed: Iterable[str], settings: Settings) -> str:
+def _line(name: str, model: str, listed: Iterable[str], settings: Settings) -> str:
+    return f"{name}: got {_not_listed(model, listed, settings)}"
+
+
+def _not_listed(model: str, listed: Iterable[str], settings: Settings) -> str:
     close = difflib.get_close_matches(model, list(listed), 1)
     examples = f"; it must be a model such as {', '.join(sorted(listed)[:8])}." if listed else "."
     suggestion = f"; did you mean {close[0]}?" if close else examples
     owner = "the simulated Claude" if settings.simulated else "Claude"
-    return f"{variable_name(field)}: got {model!r}, but {owner} has no such model{suggestion}"
+    return f"{model!r}, but {owner} has no such model{suggestion}"

@@ -82,6 +82,7 @@ def open_limits(settings: Settings, observer: GenerationObserver, stack: AsyncEx
         requests=rate("requests", settings.request_limit, USER_REQUESTS),
         sends=rate("sends", settings.rate_limit, USER_MESSAGES),
         uploads=rate("uploads", settings.upload_limit, USER_UPLOADS),
+        shares=Rate("shares", settings.share_limit) if settings.sharing else None,
         generations=settings.max_concurrent_generations or (USER_GENERATIONS if many_users else None),
         sockets=settings.max_sockets_per_user or (USER_SOCKETS if many_users else None),
         on_refused=observer.on_limit_reached,

@@ -24,17 +24,32 @@ from tertulia.db.search import rebuild
 from tertulia.generation.config import EngineConfig, EngineServices
 from tertulia.generation.finalizer import CHANGED
 from tertulia.generation.manager import GenerationManager
-from tertulia.generation.retention import ResourceDeleter, Retention, trim_audit, trim_keys
+from tertulia.generation.retention import (
+    ResourceDeleter,
+    Retention,
+    expire_guests,
+    trim_audit,
+    trim_keys,
+    trim_shares,
+)
 from tertulia.generation.retry import run_periodically
 from tertulia.generation.titles import Titles
+from tertulia.hooks import Hooks
 from tertulia.ratelimit.limits import Subscriptions
+from tertulia.ratelimit.plans import Plans
 from tertulia.resolvers.context import Context, Services
+from tertulia.resolvers.sharing import VIEWS_SECONDS, Sharing
+from tertulia.server.assistants import open_assistants
 from tertulia.server.auth.authenticator import SIGNED_OUT, Authenticated, Authenticator
 from tertulia.server.auth.jwt import Tokens
 from tertulia.server.auth.providers import IdentityProvider, PasswordAuth, SingleUserAuth, viewer_of
+from tertulia.server.hooking import open_hooks
 from tertulia.server.http.middleware import note_viewer
 from tertulia.server.model_settings import watch_model_settings
 from tertulia.server.opening import connect, open_limits, open_log
+from tertulia.server.outbox.delivery import sweep
+from tertulia.server.outbox.opening import endpoints_of, open_database, start_deliveries
+from tertulia.server.plan_file import open_plans
 from tertulia.server.runtime.gc import collect_when_idle
 from tertulia.server.settings import Settings, secret_of
 from tertulia.server.telemetry import tracing
@@ -50,6 +65,8 @@ if TYPE_CHECKING:
 LOCAL_USER = "local"
 SWEEP_SECONDS = 600.0
 """Seconds between deletions of expired data."""
+REFRESH_SECONDS = 1.0
+"""Seconds between looks at the files of assistants."""
 CHECK_SECONDS = 5.0
 """Seconds within which a part must respond; otherwise it counts as failing."""
 PROBE_SECONDS = 5.0
@@ -87,7 +104,7 @@ class Running:
             RateLimited: The viewer has made too many requests.
         """
         admitted = await self.authenticator.admit(request)
-        limits, viewer = self.services.limits, admitted.context.viewer
+        limits, viewer = admitted.context.limits, admitted.context.viewer
         note_viewer(request.scope, limits, viewer.user_id)
         await limits.check_request(viewer.user_id)
         return admitted
@@ -142,34 +159,45 @@ class Running:
             await self.services.log.check_storage()
 
 
-async def start(
-    settings: Settings, metrics: Metrics, stack: AsyncExitStack, identities_of: IdentitiesOf | None = None
-) -> Running:
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The parts of the server that an application replaces, if it embeds the server.
+
+    Attributes:
+        identities_of: Returns the identity provider; None for that of `TERTULIA_AUTH`.
+        hooks: The module or object with the hooks; None for those of `TERTULIA_HOOKS`.
+    """
+
+    identities_of: IdentitiesOf | None = None
+    hooks: object = None
+
+
+async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, host: Host) -> Running:
     """Start a server that runs until the stack is closed.
 
     Args:
         settings: The settings of the server.
         metrics: The metrics to update.
         stack: Stops everything that was started, in reverse order.
-        identities_of: Returns the identity provider; None for that of `TERTULIA_AUTH`.
+        host: What the application replaces.
 
     Raises:
         WrongSetting: A setting that only the start can check is wrong.
         OSError: A file, or the database, cannot be opened.
     """
-    await migrate(settings.database_url)
-    database = Database(settings.database_url)
-    stack.push_async_callback(database.close)
+    hooks = open_hooks(settings, host.hooks, metrics.on_hook)
+    database = await _open_database(settings, hooks, stack)
     claude = await connect(settings, stack)
     stack.push_async_callback(claude.close)
     process = uuid4()
     if tracing.is_enabled():
         stack.push_async_callback(tracing.start_export(str(process)))
     log, signals, alone = await open_log(settings, process, stack, lag=metrics.lagged)
-    config = _config(settings, metrics, alone=alone)
-    engine, mcp = await _open_engine(settings, database, claude, config, stack)
+    many_users = bool(host.identities_of) or settings.auth != "local"
+    limits = open_limits(settings, metrics, stack, many_users=many_users)
+    config = _config(settings, metrics, open_plans(settings, limits), alone=alone)
+    engine, mcp = await _open_engine(settings, database, claude, config, hooks, stack)
     generation_manager = GenerationManager(database, log, signals, engine, process=process, config=config)
-    limits = open_limits(settings, metrics, stack, many_users=bool(identities_of) or settings.auth != "local")
     services = Services(
         database=database,
         log=log,
@@ -183,19 +211,34 @@ async def start(
         subscriptions=Subscriptions(settings.max_subscriptions_per_socket, settings.max_subscriptions),
         limits=limits,
         tool_registry=engine.tool_registry,
+        assistants=await asyncio.to_thread(open_assistants, settings, engine.tool_registry, many_users=many_users),
         mcp=mcp,
         observer=metrics,
+        hooks=hooks,
+        sharing=Sharing(database, is_on=settings.sharing),
     )
-    signals.on(CHANGED, services.notifier.notify)
-    running = await _open_sign_in(services, metrics, settings, stack, identities_of)
+    running = await _open_sign_in(services, metrics, settings, stack, host.identities_of)
     stack.push_async_callback(generation_manager.close)
     await generation_manager.begin()
     _start_background_tasks(running, settings, claude, stack)
     return running
 
 
+async def _open_database(settings: Settings, hooks: Hooks, stack: AsyncExitStack) -> Database:
+    """Return the migrated database."""
+    await migrate(settings.database_url)
+    database = open_database(settings, hooks)
+    stack.push_async_callback(database.close)
+    return database
+
+
 async def _open_engine(
-    settings: Settings, database: Database, claude: Claude, config: EngineConfig, stack: AsyncExitStack
+    settings: Settings,
+    database: Database,
+    claude: Claude,
+    config: EngineConfig,
+    hooks: Hooks,
+    stack: AsyncExitStack,
 ) -> tuple[EngineServices, McpServers]:
     """Return the services of generations, and the MCP servers of their tools."""
     models = Models(claude, default=settings.default_model, allowed=settings.models, simulated=settings.simulated)
@@ -204,7 +247,7 @@ async def _open_engine(
     titles = Titles(database, claude, models, config.prices, config.budget, model=settings.title_model or None)
     stack.push_async_callback(titles.close)
     tool_registry, mcp = await start_tools(settings, stack)
-    return EngineServices(claude, models, files, titles, tool_registry), mcp
+    return EngineServices(claude, models, files, titles, tool_registry, hooks), mcp
 
 
 async def _open_sign_in(
@@ -216,6 +259,7 @@ async def _open_sign_in(
 ) -> Running:
     identities = identities_of(services.database) if identities_of else await _identities(settings, services.database)
     authenticator = Authenticator(identities, services)
+    services.signals.on(CHANGED, services.notifier.notify)
     services.signals.on(SIGNED_OUT, authenticator.signed_out)
     sign_ins = None if identities_of else _sign_ins(services, authenticator, settings, stack)
     return Running(services, authenticator, metrics, sign_ins)
@@ -227,10 +271,10 @@ def _measure(services: Services, metrics: Metrics, stack: AsyncExitStack) -> Non
     stack.callback(metrics.registry.unregister, state_collector)
 
 
-def _config(settings: Settings, metrics: Metrics, *, alone: bool) -> EngineConfig:
+def _config(settings: Settings, metrics: Metrics, plans: Plans, *, alone: bool) -> EngineConfig:
     prices = Prices(settings.prices)
     server_budget = ServerBudget(settings.server_monthly_budget_usd, settings.server_daily_budget_usd)
-    budget = Budget(settings.monthly_budget_usd, prices, settings.daily_tokens, server_budget)
+    budget = Budget(settings.monthly_budget_usd, prices, settings.daily_tokens, server_budget, plans)
     bounds = bounds_of(settings)
     return EngineConfig(prices, budget, settings.prompt_caching, settings.lease_seconds, alone, bounds, metrics)
 
@@ -246,9 +290,21 @@ def _start_background_tasks(running: Running, settings: Settings, claude: Claude
         ("retention", partial(retention.sweep, lambda owner: signals.send(CHANGED, owner))),
         ("audit", partial(trim_audit, database, settings.audit_days)),
         ("idempotency keys", partial(trim_keys, database)),
+        ("shares", partial(trim_shares, database)),
         ("search", partial(rebuild, database)),
+        ("outbox", partial(sweep, database)),
     ):
         _in_background(stack, name, run_periodically(SWEEP_SECONDS, work, at_once=True))
+    start_deliveries(endpoints_of(settings), services, running.metrics.delivered, stack, _in_background)
+    if services.sharing.is_on:
+        stack.push_async_callback(services.sharing.close)
+        _in_background(stack, "views", run_periodically(VIEWS_SECONDS, services.sharing.store_views))
+    if services.assistants.is_configured:
+        refresh = partial(asyncio.to_thread, services.assistants.refresh)
+        _in_background(stack, "assistants", run_periodically(REFRESH_SECONDS, refresh))
+    if settings.guests:
+        expire = partial(expire_guests, deleter, settings.guest_days)
+        _in_background(stack, "guests", run_periodically(SWEEP_SECONDS, expire, at_once=True))
     _in_background(stack, "sdk", claude.preload())
     _in_background(stack, "models", watch_model_settings(settings, claude))
     _in_background(stack, "collector", collect_when_idle(lambda: services.generation_manager.idle))
@@ -273,6 +329,7 @@ def _sign_ins(
 ) -> "SignIns | None":
     if settings.auth != "password":
         return None
+    from tertulia.server.auth.guests import Guests
     from tertulia.server.auth.sessions import SignIns
     from tertulia.server.auth.throttle import LocalFailures, RedisFailures, SignInThrottle
 
@@ -287,6 +344,7 @@ def _sign_ins(
         throttle,
         authenticator,
         deleter.remove_user,
+        Guests(services.database, tokens, services.generation_manager.stop),
         open_to_all=open_to_all,
     )
 
@@ -301,7 +359,7 @@ async def _identities(settings: Settings, database: Database) -> IdentityProvide
         return OidcAuth(database, issuer=issuer, audience=audience)
     async with database.write() as session:
         user = await accounts.get_or_create(session, LOCAL_USER)
-    return SingleUserAuth(viewer_of(user))
+    return SingleUserAuth(viewer_of(user), database if settings.plans else None)
 
 
 async def _answers(check: Awaitable[None]) -> bool:

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 USER_REQUESTS, USER_MESSAGES, USER_UPLOADS = "1200/minute", "60/minute", "1000/day"
 USER_GENERATIONS, USER_SOCKETS = 20, 50
 """The limits of each user where the settings name none, except in the mode `local`."""
+ClientChoice = Literal["instructions", "model", "options", "tools"]
 MAX_RESULTS_WAIT = 30 * 86_400
 NOT_IN_LOCAL = "No limit by default in the mode `local`."
 
@@ -127,6 +128,16 @@ class SettingFields(BaseSettings):
         default="open",
         description="`open`: anybody can create an account. `closed`: only `tertulia user add` creates accounts.",
     )
+    guests: bool = Field(
+        default=False,
+        description="Whether `POST /auth/guest` exists, in the mode `password`: users without an account, with the "
+        "limits of the plan `guest`, which `TERTULIA_PLANS` must have. See [Guests](auth.md#guests).",
+    )
+    guest_days: float = Field(
+        default=7.0,
+        gt=0,
+        description="How long a guest may be away before the guest is deleted with all conversations.",
+    )
     secret_key: SecretStr | None = Field(
         default=None,
         description="The key that signs tokens, the same for all replicas. Required in the mode `password` with "
@@ -168,6 +179,19 @@ class SettingFields(BaseSettings):
     import_files: bool = Field(
         default=True, validation_alias=_named("TERTULIA_IMPORT"), description="Whether `/import` exists."
     )
+    sharing: bool = Field(
+        default=False,
+        description="Whether users can create links with which anybody can read a conversation without signing in. "
+        "With `false`, existing links do not work. See [Sharing](sharing.md).",
+    )
+    share_limit: str = Field(
+        default="120/minute",
+        validate_default=False,  # this would import the parser of rates at every start
+        description="Requests for shared conversations without a sign-in from each network address: an IPv4 address, "
+        "or a /64 network of IPv6. A number alone is per minute.",
+        examples=["10/second"],
+        json_schema_extra=_documented("a rate"),
+    )
     connection_init_seconds: float = Field(
         default=10.0,
         gt=0,
@@ -181,6 +205,19 @@ class SettingFields(BaseSettings):
         default=20_000, ge=1, description="The number of concurrent subscriptions in one process."
     )
 
+    assistants: str | None = Field(
+        default=None,
+        description="A folder with a Markdown file for each assistant. They decide what Claude is told, and what "
+        "clients may set. See [Assistants](assistants.md).",
+        json_schema_extra=_documented("a folder"),
+    )
+    clients_may_set: Annotated[tuple[ClientChoice, ...] | None, NoDecode] = Field(
+        default=None,
+        description="The settings that clients may set if there are no assistants: `instructions` (`systemPrompt`), "
+        "`model`, `options`, `tools` (client tools). Empty: nothing. In the mode `local`, the default is everything.",
+        json_schema_extra=_documented("names, separated by commas", default="`model,options`"),
+    )
+
     tools: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="The tools that Claude may call: Python modules (`my_tools`, `my_tools:function`), and Claude's "
@@ -190,6 +227,18 @@ class SettingFields(BaseSettings):
     mcp_config: str | None = Field(
         default=None,
         description="A file of MCP servers in the usual JSON form.",
+        json_schema_extra=_documented("a file"),
+    )
+    hooks: str | None = Field(
+        default=None,
+        description="A Python module with functions that the server calls, such as `my_hooks`: `before_send` checks "
+        "messages, `retrieve` finds documents, `transform_text` filters answers, and `after_answer` receives them. See "
+        "[Moderate](moderation.md).",
+        json_schema_extra=_documented("a module"),
+    )
+    webhooks: str | None = Field(
+        default=None,
+        description="A YAML or JSON file of endpoints that receive events. See [Webhooks](webhooks.md).",
         json_schema_extra=_documented("a file"),
     )
     ask_first: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -240,6 +289,17 @@ class SettingFields(BaseSettings):
         json_schema_extra=_documented("a file", default="the table in `src/tertulia/billing/prices.py`"),
     )
 
+    plans: str | None = Field(
+        default=None,
+        description="A TOML file of plans: named sets of the limits of users, and of the models, tools and assistants "
+        "that they may use. See [Plans and limits](plans.md).",
+        json_schema_extra=_documented("a file"),
+    )
+    plan_claim: str = Field(
+        default="plan",
+        description="The claim of a token, or of the viewer that `authenticate` returns, that names the user's plan.",
+        examples=["https://example.com/plan"],
+    )
     rate_limit: str | None = Field(
         default=None,
         description=f"Messages; a number alone is per minute. {NOT_IN_LOCAL}",

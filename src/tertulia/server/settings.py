@@ -69,6 +69,9 @@ class Settings(SettingFields):
         "oidc_audience",
         "attachments",
         "mcp_config",
+        "hooks",
+        "webhooks",
+        "assistants",
         "monthly_budget_usd",
         "server_monthly_budget_usd",
         "server_daily_budget_usd",
@@ -78,6 +81,7 @@ class Settings(SettingFields):
         "max_concurrent_generations",
         "max_sockets_per_user",
         "daily_tokens",
+        "plans",
         "retention_days",
         "audit_days",
         "otel_exporter_otlp_endpoint",
@@ -102,7 +106,7 @@ class Settings(SettingFields):
             raise ValueError(SECRET_RULE)
         return value
 
-    @field_validator("models", "cors_origins", "tools", "ask_first", mode="before")
+    @field_validator("models", "cors_origins", "tools", "ask_first", "clients_may_set", mode="before")
     @classmethod
     def _split_list(cls, value: object) -> object:
         return tuple(item.strip() for item in value.split(",") if item.strip()) if isinstance(value, str) else value
@@ -139,7 +143,7 @@ class Settings(SettingFields):
             check_redis_address(value)
         return value
 
-    @field_validator("rate_limit", "request_limit", "upload_limit")
+    @field_validator("rate_limit", "request_limit", "upload_limit", "share_limit")
     @classmethod
     def _check_rate(cls, value: str | None) -> str | None:
         if value is not None:
@@ -226,7 +230,12 @@ def load_settings() -> Settings:
     for name in ("oidc_issuer", "oidc_audience") if settings.auth == "oidc" else ():
         if getattr(settings, name) is None:
             raise WrongSetting(f"{variable_name(name)}: is required with TERTULIA_AUTH=oidc.")
+    if settings.guests and settings.auth != "password":
+        raise WrongSetting("TERTULIA_GUESTS: requires TERTULIA_AUTH=password.")
     check_tools(settings)
+    check_hooks(settings)
+    check_webhooks(settings)
+    check_plans(settings)
     return settings
 
 
@@ -245,6 +254,32 @@ def check_tools(settings: Settings) -> None:
         from tertulia.server.tooling import open_tool_registry
 
         open_tool_registry(settings)
+
+
+def check_hooks(settings: Settings) -> None:
+    """Raise WrongSetting if the hooks of the settings cannot be loaded."""
+    if settings.hooks is not None:
+        from tertulia.server.hooking import open_hooks
+
+        open_hooks(settings)
+
+
+def check_webhooks(settings: Settings) -> None:
+    """Raise WrongSetting if the file of webhooks is invalid."""
+    if settings.webhooks:
+        from tertulia.server.outbox.opening import endpoints_of
+
+        endpoints_of(settings)
+
+
+def check_plans(settings: Settings) -> None:
+    """Raise WrongSetting if the plans of the settings are wrong, or have none for guests."""
+    if settings.plans is None and not settings.guests:
+        return
+    from tertulia.server.plan_file import check_plans
+
+    if "guest" not in check_plans(settings) and settings.guests:
+        raise WrongSetting("TERTULIA_GUESTS: requires a plan named guest in the file of TERTULIA_PLANS.")
 
 
 def secret_of(settings: Settings) -> str:

@@ -1,12 +1,15 @@
 """Validate the settings that need the file system or the network, at the start."""
 
+import asyncio
 import logging
 
 from tertulia.db.blobs import Blobs
+from tertulia.server.assistants import open_assistants
 from tertulia.server.auth.providers import Unavailable
 from tertulia.server.environment import WrongSetting
 from tertulia.server.model_settings import check_model_settings
 from tertulia.server.settings import Settings
+from tertulia.server.tooling import open_tool_registry
 
 logger = logging.getLogger("tertulia")
 
@@ -14,6 +17,9 @@ logger = logging.getLogger("tertulia")
 async def check_start(settings: Settings) -> None:
     """Raise WrongSetting for settings that cannot work. A service that is unreachable is only logged."""
     await _check_attachments(settings.attachments_place)
+    if settings.assistants is not None:
+        tool_registry, _ = open_tool_registry(settings)
+        await asyncio.to_thread(open_assistants, settings, tool_registry, many_users=True)
     await check_model_settings(settings)
     if settings.auth == "oidc":
         from tertulia.server.auth.oidc import Keys

@@ -1,6 +1,5 @@
 """Open the tools that the operator configures: Python modules, MCP servers and Claude's own tools."""
 
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from fnmatch import fnmatchcase
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tertulia.server.environment import WrongSetting
+from tertulia.server.hooking import add_working_directory
 from tertulia.server.settings import Settings
 from tertulia.tools.execution import Bounds
 from tertulia.tools.functions import FunctionTool, load
@@ -61,9 +61,8 @@ def bounds_of(settings: Settings) -> Bounds:
 
 
 def _functions(sources: Sequence[str]) -> list[FunctionTool]:
-    if sources and str(Path.cwd()) not in sys.path:
-        # As with `python -m`: operators keep their modules next to their `.env`.
-        sys.path.insert(0, str(Path.cwd()))
+    if sources:
+        add_working_directory()
     try:
         return [tool for source in sources for tool in load(source)]
     except ValueError as error:

@@ -122,7 +122,8 @@ def _blocks(body: Json) -> Iterator[_Block]:
 
 
 def _tokens_of_source(block: Json) -> int | None:
-    source: Json = block.get("source") or {}
+    # The source of a search result is a string.
+    source: Json = block.get("source") or {} if block.get("type") in ("image", "document") else {}
     return source.get("tokens")
 
 

@@ -60,6 +60,7 @@ BLOCK_KEYS = {
     "tool_use": {"type", "id", "name", "input", "cache_control", "caller", "toolset_name"},
     "image": {"type", "source", "cache_control"},
     "document": {"type", "source", "title", "context", "citations", "cache_control"},
+    "search_result": {"type", "source", "title", "content", "citations", "cache_control"},
     "compaction": {"type", "content", "encrypted_content", "signature", "tool_changes", "cache_control"},
     "tool_result": {"type", "tool_use_id", "content", "is_error", "cache_control", "toolset_name"},
 }
@@ -270,9 +271,19 @@ def check_block(body: Json, role: str, path: str, block: Json) -> None:
             raise invalid("messages: text content blocks must be non-empty")
         if not block["text"].strip():
             raise invalid("messages: text content blocks must contain non-whitespace text")
-    if kind in ("image", "document") and role == "assistant":
+    if kind == "search_result":
+        _check_search_result(path, block)
+    if kind in ("image", "document", "search_result") and role == "assistant":
         raise invalid(f"{path}: `{kind}` blocks are not permitted within assistant turns.")
     if kind == "thinking" and block.get("signature") != signature(body, block["thinking"]):
         raise invalid(
             f"{path}: Invalid `signature` in `thinking` block. The block is bound to a different conversation."
         )
+
+
+def _check_search_result(path: str, block: Json) -> None:
+    for name in ("source", "title", "content"):
+        if not block.get(name):
+            raise invalid(f"{path}.search_result.{name}: Field required")
+    if any(part.get("type") != "text" or not part["text"].strip() for part in block["content"]):
+        raise invalid(f"{path}.search_result.content: text content blocks must contain non-whitespace text")

@@ -32,7 +32,12 @@ def plan(body: Json) -> Plan:
     if schema is not None:
         return speak(body, json.dumps(example(schema, schema), indent=2))
     if command is None:
-        return _answer_results(body, text) or _describe_media(body) or speak(body, _answer(body, text))
+        return (
+            _answer_results(body, text)
+            or _describe_media(body)
+            or _cite_results(body)
+            or speak(body, _answer(body, text))
+        )
     scenario = SCENARIOS.get(command[1])
     if scenario is None:
         return speak(body, HELP)
@@ -100,6 +105,32 @@ def _describe_media(body: Json) -> Plan | None:
         start_step, *delta_steps, stop_step = text_steps(index, f" It begins: “{excerpt}”")
         steps = [*answer.steps, start_step, Step(delta(index, {"type": "citations_delta", "citation": citation}))]
         text = {"type": "text", "text": f" It begins: “{excerpt}”", "citations": [citation]}
+        answer = replace(answer, blocks=[*answer.blocks, text], steps=[*steps, *delta_steps, stop_step])
+    return answer
+
+
+def _cite_results(body: Json) -> Plan | None:
+    """Quote the search results of the last message, and cite them. Return None if it has none."""
+    results = [block for block in as_blocks(body["messages"][-1]["content"]) if block["type"] == "search_result"]
+    cited = [(number, block) for number, block in enumerate(results) if _cites(block)]
+    if not cited:
+        return None
+    answer = speak(body, f"I found {len(results)} sources. {NOTE}")
+    for number, block in cited:
+        index, excerpt = len(answer.blocks), block["content"][0]["text"]
+        citation = {
+            "type": "search_result_location",
+            "cited_text": excerpt,
+            "source": block["source"],
+            "title": block["title"],
+            "search_result_index": number,
+            "start_block_index": 0,
+            "end_block_index": 1,
+        }
+        words = f" {block['title']} says: “{excerpt}”"
+        start_step, *delta_steps, stop_step = text_steps(index, words)
+        steps = [*answer.steps, start_step, Step(delta(index, {"type": "citations_delta", "citation": citation}))]
+        text = {"type": "text", "text": words, "citations": [citation]}
         answer = replace(answer, blocks=[*answer.blocks, text], steps=[*steps, *delta_steps, stop_step])
     return answer
 

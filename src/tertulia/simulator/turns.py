@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from tertulia.json import Json
 from tertulia.simulator.request_rules import SERVER_RESULTS, as_blocks
 
+APP_CONTEXT = "<application_context>"
+"""The beginning of a text block with data of an application, which is not what the user wrote."""
+
 
 @dataclass(slots=True)
 class Turn:
@@ -56,8 +59,9 @@ def waiting_in(body: Json) -> list[Json]:
 
 
 def text_of(message: Json) -> str:
-    """Return the text blocks of a message, joined with line breaks."""
-    return "\n".join(block["text"] for block in as_blocks(message["content"]) if block["type"] == "text")
+    """Return the text blocks of a message, joined with line breaks, without the context of the application."""
+    texts = [block["text"] for block in as_blocks(message["content"]) if block["type"] == "text"]
+    return "\n".join(text for text in texts if not text.startswith(APP_CONTEXT))
 
 
 def last_words(body: Json) -> str:

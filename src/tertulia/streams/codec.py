@@ -18,6 +18,7 @@ _LETTERS: dict[str, type[GenerationEvent]] = {
     "i": events.ToolInputDelta,
     "f": events.ContentBlockFinished,
     "r": events.ToolResultsRequired,
+    "e": events.GenerationSteered,
     "C": events.GenerationCompleted,
     "S": events.GenerationStopped,
     "F": events.GenerationFailed,
@@ -54,4 +55,7 @@ def _event(generation_id: UUID, letter: str, values: list[Any]) -> GenerationEve
         sequence, tool_uses, approvals, expires_at = values
         uses = {int(index): block for index, block in tool_uses.items()}
         return events.ToolResultsRequired(generation_id, sequence, uses, approvals, datetime.fromisoformat(expires_at))
+    if kind is events.GenerationSteered:
+        sequence, steered_by = values
+        return events.GenerationSteered(generation_id, sequence, UUID(steered_by))
     return kind(generation_id, *values)

@@ -86,6 +86,17 @@ class ToolResultsRequired(GenerationEvent):
 
 
 @dataclass(slots=True)
+class GenerationSteered(GenerationEvent):
+    """The user's next message ends the answer after a round of tools. The terminal event follows.
+
+    Attributes:
+        steered_by: The generation that answers the message.
+    """
+
+    steered_by: UUID
+
+
+@dataclass(slots=True)
 class TerminalEvent(GenerationEvent):
     """The last event. Each generation has exactly one."""
 

@@ -32,6 +32,7 @@ TOKENS_TO_WARN = 20_000
 logger = logging.getLogger("tertulia.tools")
 
 Source = Literal["function", "mcp", "claude"]
+Allows = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +108,11 @@ class ToolRegistry:
         if duplicates := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two tools have the same name: {', '.join(duplicates)}")
 
-    def offers(self) -> list[Offer]:
-        """Return all tools, sorted by name."""
+    def offers(self, allows: Allows = lambda _: True) -> list[Offer]:
+        """Return the tools whose names are allowed, sorted by name."""
         offers = [self._offer(tool) for tool in self._local_tools()]
         offers += [Offer(name, DESCRIBED[name], {}, asks_first=False, source="claude") for name in self._server_tools]
-        return sorted(offers, key=lambda offer: offer.name)
+        return sorted((offer for offer in offers if allows(offer.name)), key=lambda offer: offer.name)
 
     def cost(self) -> "ToolCost":
         """Return the cost that all tools add to a request."""
@@ -125,18 +126,19 @@ class ToolRegistry:
             self._warned_of = cost.tokens
             logger.warning("%s", cost.warning)
 
-    def of(self, chosen: Json, model: Model) -> Selection:
+    def of(self, chosen: Json, model: Model, allows: Allows = lambda _: True) -> Selection:
         """Return the tools of a conversation.
 
         Args:
             chosen: The conversation's choice, `Conversation.tools`.
             model: The model of the answer. Server tools that it cannot use are left out.
+            allows: Returns whether a tool of this server may be used, by its name.
         """
         patterns: list[str] | None = chosen.get("server")
         declared: list[Json] = chosen.get("client") or []
 
         def is_chosen(name: str) -> bool:
-            return patterns is None or any(fnmatchcase(name, pattern) for pattern in patterns)
+            return allows(name) and (patterns is None or any(fnmatchcase(name, pattern) for pattern in patterns))
 
         client = frozenset(tool["name"] for tool in declared)
         # A client tool hides a tool of the server with the same name, which was added later.

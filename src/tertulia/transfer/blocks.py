@@ -15,6 +15,8 @@ from tertulia.claude.parser import TOOL_NAME
 from tertulia.json import InvalidJson, Json, loads
 
 MAX_TEXT = 200
+MAX_SOURCE, MAX_DOCUMENT_TITLE = 2_000, 1_000
+"""The most characters in a search result, which the hook `retrieve` returned."""
 INT32 = 2**31 - 1
 """The largest `Int` of GraphQL."""
 
@@ -150,11 +152,29 @@ class _UserText(_Strict):
     text: str
 
 
+class _Passage(_Strict):
+    type: Literal["text"]
+    text: Annotated[str, Checked(min_length=1)]
+
+
+class _SearchResult(_Strict):
+    type: str
+    source: Annotated[str, Checked(min_length=1, max_length=MAX_SOURCE)]
+    title: Annotated[str, Checked(min_length=1, max_length=MAX_DOCUMENT_TITLE)]
+    content: Annotated[list[_Passage], Checked(min_length=1)]
+    citations: _Enabled | None = None
+
+
 class _Unknown(_Block):
     type: Short
 
 
-_OF_USER: dict[str, type[BaseModel]] = {"text": _UserText, "image": _Image, "document": _Document}
+_OF_USER: dict[str, type[BaseModel]] = {
+    "text": _UserText,
+    "image": _Image,
+    "document": _Document,
+    "search_result": _SearchResult,
+}
 _OF_CLAUDE: dict[str, type[BaseModel]] = {
     "text": _Text,
     "thinking": _Thinking,

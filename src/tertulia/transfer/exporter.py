@@ -121,8 +121,11 @@ def _conversation(row: Conversation) -> ConversationLine:
         model=row.model,
         options=row.options,
         tools=row.tools,
+        assistant=row.assistant,
         archived=row.archived,
         pinned=row.pinned,
+        external_id=row.external_id,
+        metadata=row.app_metadata,
         active_leaf_id=_text(row.active_leaf_id),
         usage=_usage(row),
         created_at=row.created_at,
@@ -143,6 +146,9 @@ def _message(row: Message, generation: Generation | None) -> MessageLine:
         parent_id=_text(row.parent_id),
         role=row.role,
         content=row.content,
+        context=row.context,
+        metadata=row.app_metadata,
+        rating=row.rating,
         created_at=row.created_at,
         generation=None if generation is None else _generation(generation),
     )
@@ -150,8 +156,8 @@ def _message(row: Message, generation: Generation | None) -> MessageLine:
 
 def _generation(row: Generation) -> GenerationLine:
     same = (
-        *("status", "model", "sequence", "stop_reason", "request_id", "prefix", "left_out", "context_tokens"),
-        *("created_at", "started_at", "first_token_at", "finished_at"),
+        *("status", "model", "sequence", "steered", "stop_reason", "request_id", "prefix", "left_out"),
+        *("context_tokens", "created_at", "started_at", "first_token_at", "finished_at"),
     )
     return GenerationLine.model_construct(
         **{name: getattr(row, name) for name in same},

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 from pydantic import Field as Checked
@@ -14,7 +14,7 @@ from tertulia.claude.parser import TOOL_NAME
 from tertulia.claude.prompt import LeftOut
 from tertulia.db.tables import Role, Status
 from tertulia.json import Json, dumps_spaced
-from tertulia.resolvers.inputs import MAX_SYSTEM_PROMPT, MAX_TITLE
+from tertulia.resolvers.inputs import MAX_SYSTEM_PROMPT, MAX_TITLE, Rating
 from tertulia.tools.json_schema import SchemaKind, schema_problem_blocking
 
 MAX_NAME = 200
@@ -122,8 +122,11 @@ class ConversationLine(Line):
     model: Name
     options: Options = Options()
     tools: ToolsLine = ToolsLine()
+    assistant: Name | None = None
     archived: bool = False
     pinned: bool = False
+    external_id: str | None = None
+    metadata: Json = {}
     active_leaf_id: Name | None = None
     usage: UsageLine = UsageLine()
     created_at: Moment
@@ -156,6 +159,7 @@ class GenerationLine(Line):
     model: Name
     options: Options = Options()
     sequence: Count = 0
+    steered: Annotated[bool, Checked(strict=True)] = False
     stop_reason: Name | None = None
     error: ErrorLine | None = None
     request_id: Name | None = None
@@ -169,6 +173,15 @@ class GenerationLine(Line):
     finished_at: Moment | None = None
 
 
+class RatingLine(Line):
+    """The user's rating of an answer."""
+
+    rating: Rating
+    comment: str | None = None
+    tags: list[str] = []
+    updated_at: Moment
+
+
 class MessageLine(Line):
     """A message of any branch. It comes after its parent. `content` contains blocks of the Messages API."""
 
@@ -177,6 +190,9 @@ class MessageLine(Line):
     parent_id: Name | None = None
     role: Role
     content: list[Json]
+    context: Any = None
+    metadata: Json = {}
+    rating: RatingLine | None = None
     created_at: Moment
     generation: GenerationLine | None = None
 

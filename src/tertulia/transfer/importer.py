@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
+from tertulia.assistants.definition import ClientSetting
 from tertulia.attachments.files import source_of
-from tertulia.db import changes, conversations, leases, search
+from tertulia.db import changes, conversations, leases, metadata, search
+from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
 from tertulia.db.tables import (
     UNFINISHED,
@@ -31,6 +33,7 @@ from tertulia.db.tables import (
 )
 from tertulia.json import Json, encode
 from tertulia.resolvers import options, tools
+from tertulia.resolvers.assistants import ClientPolicy, policy_of_new
 from tertulia.resolvers.context import Context
 from tertulia.resolvers.errors import InvalidInput
 from tertulia.resolvers.inputs import ClientTool, ConversationTools, Effort, GenerationOptions, Thinking
@@ -50,6 +53,8 @@ ITEMS_AT_ONCE = 100
 """The number of items that are read at once, and of messages that are stored in a transaction."""
 BYTES_AT_ONCE = 4 * 1024 * 1024
 """The size of the messages that are read at once."""
+FINAL_COLUMNS = ("temporary", "updated_at", "active_leaf_id", "external_id")
+"""The columns that differ until the last messages of a conversation are stored."""
 
 
 @dataclass(slots=True)
@@ -69,7 +74,7 @@ async def import_file(context: Context, file: Path) -> Imported:
         InvalidInput: A conversation is not valid. Nothing is stored.
         RateLimited: The file exceeds the viewer's upload limit.
     """
-    await context.services.limits.check_upload(context.viewer.user_id, await asyncio.to_thread(unpacked_size, file))
+    await context.limits.check_upload(context.viewer.user_id, await asyncio.to_thread(unpacked_size, file))
     await context.models.list()
     with tempfile.TemporaryDirectory(prefix="tertulia-") as folder:
         async for batch in _batches(file, Path(folder), context.models.default_id):
@@ -108,12 +113,16 @@ def _batch(item_iterator: Iterator[Item]) -> list[Item]:
 async def _conversation(context: Context, item: ConversationItem) -> Conversation:
     """Return the conversation, which is validated like the input of `createConversation`."""
     line = item.line
-    # A file cannot grant access to a model.
+    # A file cannot grant access to a model. The assistant of the file may be one of another server.
+    catalog = context.assistants
+    policy = policy_of_new(context, line.assistant if catalog.get(line.assistant or "") else None, "file")
     allowed = await context.models.allows(line.model)
-    model = line.model if allowed else context.models.default_id
+    model = policy.importable_model(line.model if allowed else None, context.models.default_id)
     try:
-        conversation_options = await _options(context, line.options, model, allowed=allowed)
-        tool_settings = await _tools(context, line)
+        if line.system_prompt is not None:
+            policy.check("systemPrompt", ClientSetting.INSTRUCTIONS)
+        conversation_options = await _options(context, policy, line.options, model, allowed=model == line.model)
+        tool_settings = await _tools(context, policy, line)
     except InvalidInput as error:
         raise InvalidInput("file", f"{item.error_prefix}{error}") from None
     same = ("title", "system_prompt", "archived", "pinned", "created_at", "updated_at")
@@ -125,18 +134,22 @@ async def _conversation(context: Context, item: ConversationItem) -> Conversatio
         model=model,
         options=conversation_options,
         tools=tool_settings,
+        external_id=line.external_id,
+        app_metadata=line.metadata,
+        assistant=policy.assistant_id,
         **values,
         **usage,
     )
 
 
-async def _options(context: Context, line: Options, model: str, *, allowed: bool) -> Json:
+async def _options(context: Context, policy: ClientPolicy, line: Options, model: str, *, allowed: bool) -> Json:
     thinking = Thinking(line.thinking.enabled, line.thinking.budget_tokens) if line.thinking else None
     effort = Effort(line.effort) if line.effort else None
     schema: Any = line.output_schema
     generation_options = GenerationOptions(
         max_tokens=line.max_tokens, effort=effort, thinking=thinking, output_schema=schema
     )
+    policy.check_options(generation_options, context.models.default_id)
     try:
         return await options.of_conversation(context, generation_options, model)
     except InvalidInput:
@@ -146,7 +159,7 @@ async def _options(context: Context, line: Options, model: str, *, allowed: bool
         return {}
 
 
-async def _tools(context: Context, line: ConversationLine) -> Json:
+async def _tools(context: Context, policy: ClientPolicy, line: ConversationLine) -> Json:
     for index, pattern in enumerate(line.tools.server or []):
         # Only the syntax is checked, because the server that exported the file may have tools that this one lacks.
         if not re.fullmatch(tools.PATTERN, pattern):
@@ -156,7 +169,10 @@ async def _tools(context: Context, line: ConversationLine) -> Json:
     declared = [(tool, cast("Any", tool.input_schema)) for tool in line.tools.client]
     client = [ClientTool(tool.name, tool.description, schema) for tool, schema in declared]
     await tools.check_tools(context, ConversationTools(client=client))
-    return tools.tools_to_json(ConversationTools(server=line.tools.server, client=client))
+    choice = ConversationTools(server=line.tools.server, client=client)
+    if choice.server is not None or choice.client:
+        policy.check_tools(choice)
+    return tools.tools_to_json(choice)
 
 
 class _Importing:
@@ -225,11 +241,15 @@ class _Importing:
         )
         async with self._context.database.write() as session:
             await leases.lock_owner(session, owner)
+            if final_row is not None and await _is_taken(session, owner, final_row.external_id):
+                final_row = final_row.model_copy(update={"external_id": None})
             if not self._stored:
                 await insert(session, [final_row or conversation.model_copy(update=_hidden_values(now()))])
             elif final_row is not None:
-                values = {name: getattr(final_row, name) for name in ("temporary", "updated_at", "active_leaf_id")}
+                values = {name: getattr(final_row, name) for name in FINAL_COLUMNS}
                 await conversations.change(session, owner, final_row.id, values)
+            if final_row is not None:
+                await metadata.add(session, owner, final_row.id, final_row.app_metadata)
             for rows in (self._attachments, self._messages, self._generations):
                 if rows:
                     await insert(session, rows)
@@ -253,6 +273,9 @@ class _Importing:
                 role=line.role,
                 depth=self._depths[line.id],
                 content=[_with_stored_source(block, self._attached) for block in line.content],
+                context=line.context,
+                app_metadata=line.metadata,
+                rating=line.rating.model_dump(mode="json") if line.rating else None,
                 created_at=line.created_at,
             )
         )
@@ -273,7 +296,12 @@ class _Importing:
 
 
 def _hidden_values(time: datetime) -> Json:
-    return {"temporary": True, "updated_at": time}
+    return {"temporary": True, "updated_at": time, "external_id": None}
+
+
+async def _is_taken(session: AsyncSession, owner: UUID, external_id: str | None) -> bool:
+    """Return whether another conversation of the owner has the external id, so that the imported one has none."""
+    return external_id is not None and await conversations.by_external_id(session, owner, external_id) is not None
 
 
 def _with_stored_source(block: Json, attached: dict[str, Attachment]) -> Json:

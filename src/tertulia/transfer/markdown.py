@@ -48,8 +48,17 @@ def _active(contents: ConversationContents) -> list[tuple[Message, Generation | 
 
 def _message(message: Message, generation: Generation | None, names: dict[str, str]) -> str:
     heading = f"## {SPEAKERS[message.role]}, {message.created_at:%Y-%m-%d %H:%M}"
-    ending = _ending(generation) if generation is not None else None
-    return "\n\n".join([heading, *_blocks(message.content, names), *([f"_{ending}_"] if ending else [])])
+    notes = [_ending(generation) if generation is not None else None, _rating(message.rating)]
+    return "\n\n".join([heading, *_blocks(message.content, names), *(f"_{note}_" for note in notes if note)])
+
+
+def _rating(rating: Json | None) -> str | None:
+    """Return a sentence about the rating of an answer, or None if it is not rated."""
+    if rating is None:
+        return None
+    tags = f" ({', '.join(_line(tag) for tag in rating['tags'])})" if rating["tags"] else ""
+    comment = f": {_line(rating['comment'])}" if rating["comment"] else "."
+    return f"Rated as {rating['rating']}{tags}{comment}"
 
 
 def _ending(generation: Generation) -> str | None:

@@ -14,7 +14,9 @@ from tertulia.attachments.files import MISSING
 from tertulia.attachments.media import UnfitMedia, inspect
 from tertulia.db.tables import Role
 from tertulia.json import Json
+from tertulia.resolvers.app_data import check_context, check_external_id, merged, stored_context
 from tertulia.resolvers.errors import InvalidInput
+from tertulia.resolvers.feedback import check_comment, check_tags
 from tertulia.resolvers.inputs import MAX_SYSTEM_PROMPT, MAX_TITLE, check_text
 from tertulia.transfer.archives import BYTE_ORDER_MARK, CHUNK, Stream, objects, open_export, parse_json
 from tertulia.transfer.blocks import content_problem, describe_error
@@ -143,9 +145,11 @@ def _check_conversation(line: ConversationLine, number: int) -> ConversationLine
     try:
         check_text("title", line.title or "", MAX_TITLE)
         check_text("system_prompt", line.system_prompt or "", MAX_SYSTEM_PROMPT)
+        if line.external_id is not None:
+            check_external_id(line.external_id)
+        return line.model_copy(update={"metadata": merged({}, "metadata", line.metadata)})
     except InvalidInput as error:
         raise line_error(number, str(error)) from None
-    return line
 
 
 def _decode_attachment(state: _ConversationState, line: AttachmentLine, number: int, folder: Path) -> AttachedFile:
@@ -167,6 +171,7 @@ def _message(state: _ConversationState, line: MessageLine, number: int) -> Messa
         raise line_error(number, "parent_id: must be the id of an earlier message of the conversation.")
     if line.parent_id is None and line.role != Role.USER:
         raise line_error(number, "role: must be user for the first message of a conversation.")
+    line = _with_checked_data(line, number)
     if line.generation is not None:
         if line.role != Role.ASSISTANT:
             raise line_error(number, "generation: is only allowed in messages with the role assistant.")
@@ -182,6 +187,26 @@ def _message(state: _ConversationState, line: MessageLine, number: int) -> Messa
     if problem is not None:
         raise line_error(number, problem)
     return line
+
+
+def _with_checked_data(line: MessageLine, number: int) -> MessageLine:
+    """Return the line with the application's data as it can be stored."""
+    if line.context is not None and line.role != Role.USER:
+        raise line_error(number, "context: is only allowed in messages with the role user.")
+    if line.rating is not None and line.role != Role.ASSISTANT:
+        raise line_error(number, "rating: is only allowed in messages with the role assistant.")
+    try:
+        data: Json = {
+            "context": stored_context(check_context("context", line.context)),
+            "metadata": merged({}, "metadata", line.metadata),
+        }
+        if line.rating is not None:
+            comment = check_comment("rating.comment", line.rating.comment)
+            tags = check_tags("rating.tags", line.rating.tags)
+            data["rating"] = line.rating.model_copy(update={"comment": comment, "tags": tags})
+        return line.model_copy(update=data)
+    except InvalidInput as error:
+        raise line_error(number, str(error)) from None
 
 
 def _add(ids: set[str], id: str, number: int) -> None:

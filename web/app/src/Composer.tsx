@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState, type ClipboardEvent, type DragEvent, type KeyboardEvent } from "react";
 import { Icon } from "./Icon";
-import { EMPTY, useDraft, type Draft } from "./drafts";
+import { EMPTY, useDraft, type Attempt, type Draft } from "./drafts";
 import type { StartQuery } from "./operations";
 import { Options, type Choices } from "./Options";
 import { ACCEPTED_TYPES, upload } from "./uploads";
@@ -11,7 +11,7 @@ interface Props {
   readonly busy: boolean;
   /** The options of a new conversation; null once it has a message. */
   readonly choices: { choices: Choices; setChoices: (choices: Choices) => void; models: StartQuery["models"] } | null;
-  readonly onSend: (draft: Draft) => Promise<boolean>;
+  readonly onSend: (draft: Draft, remember: (attempt: Attempt | null) => void) => Promise<boolean>;
   readonly onStop: () => Promise<void>;
 }
 
@@ -25,7 +25,7 @@ export function Composer({ draftKey, busy, choices, onSend, onStop }: Props) {
   async function send() {
     if (!ready) return;
     setSending(true);
-    const sent = await onSend(draft);
+    const sent = await onSend(draft, (attempt) => setDraft((now) => ({ ...now, attempt })));
     setSending(false);
     if (sent) setDraft(EMPTY);
     field.current?.focus();

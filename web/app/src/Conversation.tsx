@@ -1,7 +1,7 @@
-import { useCallback, useEffect, useRef, useState, type ReactNode } from "react";
+import { useCallback, useEffect, useState, type ReactNode } from "react";
 import { useMutation, useQuery } from "urql";
 import { Composer } from "./Composer";
-import type { Draft } from "./drafts";
+import type { Attempt, Draft } from "./drafts";
 import { Header } from "./Header";
 import { ConversationDocument, SelectBranchDocument, SendDocument, StopDocument, type StartQuery } from "./operations";
 import { NEW_CHOICES, type Choices } from "./Options";
@@ -66,7 +66,7 @@ export function Conversation({ id, models, tools, children }: Props) {
           />
         )}
         {/* Shown only after the models are known, so that its text does not change. */}
-        {!id && !unread && models.length > 0 && <Welcome simulated={models.some((model) => model.simulated)} onPick={(text) => void send({ text, files: [] })} />}
+        {!id && !unread && models.length > 0 && <Welcome simulated={models.some((model) => model.simulated)} onPick={(text) => void send({ text, files: [] }, () => undefined)} />}
         {id && !conversation && !unread && !fetching && (
           <p className="notice trouble" role="alert">{error ? sentence(error) : "This conversation no longer exists."}</p>
         )}
@@ -104,23 +104,24 @@ function useSend(id: string | null, busy: boolean, choices: Choices, stick: () =
   const [problem, setProblem] = useState<string | null>(null);
   const [sending, setSending] = useState<Sending | null>(null);
   useEffect(() => setProblem(null), [id]);
-  const attempt = useRef<{ content: string; key: string } | null>(null);
-  async function send(draft: Draft): Promise<boolean> {
+  async function send(draft: Draft, remember: (attempt: Attempt | null) => void): Promise<boolean> {
     const { text, files } = draft;
-    const content = JSON.stringify([id, text, files]);
-    if (attempt.current?.content !== content) attempt.current = { content, key: newKey() };
     const settings = id ? {} : { options: choices.options, temporary: choices.temporary };
     const input = { text, conversationId: id, attachmentIds: files.map((file) => file.id), ...settings };
-    const whenBusy = busy ? ("QUEUE" as const) : ("REJECT" as const);
+    const content = JSON.stringify(input);
+    const former = draft.attempt?.content === content ? draft.attempt : null;
+    const attempt = former ?? { content, key: newKey(), whenBusy: busy ? ("QUEUE" as const) : ("REJECT" as const) };
+    remember(attempt);
     setSending({ draft, to: id, messageId: null });
     stick();
-    const result = await mutate({ input: { ...input, idempotencyKey: attempt.current.key, whenBusy } });
+    const result = await mutate({ input: { ...input, idempotencyKey: attempt.key, whenBusy: attempt.whenBusy } });
     setProblem(complaint(result));
     const sent = result.data?.sendMessage;
     const done = sent?.__typename === "SendMessagePayload";
     setSending(done ? { draft, to: sent.conversation.id, messageId: sent.userMessage.id } : null);
+    // After an error of the network, the message may have been stored.
+    if (sent) remember(null);
     if (!done) return false;
-    attempt.current = null;
     show(sent.conversation.id);
     return true;
   }

@@ -20,6 +20,8 @@ const PATHS = {
   send: "M12 19V5M6 11l6-6 6 6",
   settings: "M4 7h10M18 7h2M4 17h2M10 17h10M14 4.5v5M8 14.5v5",
   stop: "M7 7h10v10H7z",
+  thumbDown: "M7 4H4v10h3zM7 13l4 7a2.5 2.5 0 0 0 2-3v-4h5a2 2 0 0 0 2-2.5l-1.5-5a2 2 0 0 0-2-1.5H7",
+  thumbUp: "M7 20H4V10h3zM7 11l4-7a2.5 2.5 0 0 1 2 3v4h5a2 2 0 0 1 2 2.5l-1.5 5a2 2 0 0 1-2 1.5H7",
   trash: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
 } as const;
 

@@ -9,6 +9,7 @@ import { lost } from "./client";
 import { CopyButton } from "./CopyButton";
 import { Icon } from "./Icon";
 import { EditDocument, ForkDocument, RegenerateDocument, type TurnFragment, type WorkFragment } from "./operations";
+import { RatingButtons } from "./RatingButtons";
 import { show } from "./route";
 import { useStore } from "./store";
 import type { TurnActions } from "./Transcript";
@@ -186,6 +187,7 @@ function AnswerActions({ turn, generation, onChanged, onProblem }: Omit<Props, "
       <button type="button" className="quiet" onClick={forkHere} aria-label="Continue in a new conversation" title="Continue from here in a new conversation">
         <Icon name="branch" />
       </button>
+      <RatingButtons turn={turn} onProblem={onProblem} />
       <small>{generation.model.displayName}{generation.usage && `, ${spent(generation.usage)}`}</small>
     </div>
   );

@@ -2,10 +2,21 @@ import { useState } from "react";
 import type { FileFragment } from "./operations";
 import { subject } from "./session";
 
-/** A message that has not been sent. */
+/** A message that has not been sent, or that has been sent without a response yet. */
 export interface Draft {
   readonly text: string;
   readonly files: readonly FileFragment[];
+  readonly attempt?: Attempt | null;
+}
+
+/**
+ * An attempt to send a draft, whose result is not known. It is stored with the draft, because the page can be refreshed
+ * before the response: the next attempt repeats the request, so that the message is not sent and paid for twice.
+ */
+export interface Attempt {
+  readonly content: string;
+  readonly key: string;
+  readonly whenBusy: "QUEUE" | "REJECT";
 }
 
 export const EMPTY: Draft = { text: "", files: [] };

@@ -19,6 +19,8 @@ export type ConversationChangeKind =
 
 export type ConversationFilter = {
   readonly archived?: boolean | null | undefined;
+  readonly assistantId?: string | number | null | undefined;
+  readonly metadata?: MetadataFilter | null | undefined;
   readonly pinned?: boolean | null | undefined;
   readonly temporary?: boolean;
   readonly titleContains?: string | null | undefined;
@@ -31,8 +33,10 @@ export type ConversationToolsInput = {
 
 export type EditMessageInput = {
   readonly attachmentIds?: ReadonlyArray<string | number> | null | undefined;
+  readonly context?: unknown;
   readonly idempotencyKey?: string | number | null | undefined;
   readonly messageId: string | number;
+  readonly metadata?: unknown;
   readonly options?: GenerationOptionsInput | null | undefined;
   readonly text: string;
   readonly whenBusy?: WhenBusy;
@@ -93,6 +97,21 @@ export type MessageRole =
   | 'ASSISTANT'
   | 'USER';
 
+export type MetadataFilter = {
+  readonly contains: unknown;
+};
+
+export type RateMessageInput = {
+  readonly comment?: string | null | undefined;
+  readonly messageId: string | number;
+  readonly rating?: Rating | null | undefined;
+  readonly tags?: ReadonlyArray<string> | null | undefined;
+};
+
+export type Rating =
+  | 'BAD'
+  | 'GOOD';
+
 export type RegenerateMessageInput = {
   readonly idempotencyKey?: string | number | null | undefined;
   readonly messageId: string | number;
@@ -101,9 +120,13 @@ export type RegenerateMessageInput = {
 };
 
 export type SendMessageInput = {
+  readonly assistantId?: string | number | null | undefined;
   readonly attachmentIds?: ReadonlyArray<string | number> | null | undefined;
+  readonly context?: unknown;
   readonly conversationId?: string | number | null | undefined;
+  readonly externalId?: string | null | undefined;
   readonly idempotencyKey?: string | number | null | undefined;
+  readonly metadata?: unknown;
   readonly options?: GenerationOptionsInput | null | undefined;
   readonly parentId?: string | number | null | undefined;
   readonly temporary?: boolean;
@@ -141,6 +164,7 @@ export type ToolResultInput = {
 export type UpdateConversationInput = {
   readonly archived?: boolean | null | undefined;
   readonly id: string | number;
+  readonly metadata?: unknown;
   readonly model?: string | null | undefined;
   readonly options?: GenerationOptionsInput | null | undefined;
   readonly pinned?: boolean | null | undefined;
@@ -152,7 +176,8 @@ export type UpdateConversationInput = {
 export type WhenBusy =
   | 'INTERRUPT'
   | 'QUEUE'
-  | 'REJECT';
+  | 'REJECT'
+  | 'STEER';
 
 type Block_CompactionBlock_Fragment = { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number };
 
@@ -196,7 +221,7 @@ export type TurnFragment = { readonly id: string, readonly role: MessageRole, re
     | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
     | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
     | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
-  >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null };
+  >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null };
 
 export type EntryFragment = { readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly activeGeneration: { readonly id: string } | null };
 
@@ -237,7 +262,7 @@ export type ConversationQuery = { readonly conversation: { readonly systemPrompt
             | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
             | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
             | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
-          >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null } }>, readonly pageInfo: { readonly hasPreviousPage: boolean, readonly startCursor: string | null } }, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }, readonly options: { readonly maxTokens: number | null, readonly effort: Effort | null, readonly thinking: { readonly enabled: boolean } | null }, readonly tools: { readonly server: ReadonlyArray<string> | null, readonly client: ReadonlyArray<{ readonly name: string, readonly description: string, readonly inputSchema: unknown }> }, readonly activeGeneration: { readonly id: string } | null } | null };
+          >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null } }>, readonly pageInfo: { readonly hasPreviousPage: boolean, readonly startCursor: string | null } }, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }, readonly options: { readonly maxTokens: number | null, readonly effort: Effort | null, readonly thinking: { readonly enabled: boolean } | null }, readonly tools: { readonly server: ReadonlyArray<string> | null, readonly client: ReadonlyArray<{ readonly name: string, readonly description: string, readonly inputSchema: unknown }> }, readonly activeGeneration: { readonly id: string } | null } | null };
 
 export type EarlierQueryVariables = Exact<{
   id: string | number;
@@ -254,7 +279,7 @@ export type EarlierQuery = { readonly conversation: { readonly id: string, reado
             | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
             | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
             | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
-          >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null } }>, readonly pageInfo: { readonly hasPreviousPage: boolean, readonly startCursor: string | null } } } | null };
+          >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null } }>, readonly pageInfo: { readonly hasPreviousPage: boolean, readonly startCursor: string | null } } } | null };
 
 export type AccountQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -273,6 +298,8 @@ type Sent_RateLimited_Fragment = { readonly __typename: 'RateLimited', readonly 
 
 type Sent_SendMessagePayload_Fragment = { readonly __typename: 'SendMessagePayload', readonly conversation: { readonly id: string }, readonly userMessage: { readonly id: string }, readonly generation: { readonly id: string } };
 
+type Sent_SendRefused_Fragment = { readonly __typename: 'SendRefused', readonly message: string };
+
 export type SentFragment =
   | Sent_BudgetExceeded_Fragment
   | Sent_ConversationBusy_Fragment
@@ -280,6 +307,7 @@ export type SentFragment =
   | Sent_NotFound_Fragment
   | Sent_RateLimited_Fragment
   | Sent_SendMessagePayload_Fragment
+  | Sent_SendRefused_Fragment
 ;
 
 export type SendMutationVariables = Exact<{
@@ -294,6 +322,7 @@ export type SendMutation = { readonly sendMessage:
     | { readonly __typename: 'NotFound', readonly message: string }
     | { readonly __typename: 'RateLimited', readonly message: string, readonly retryAfterSeconds: number }
     | { readonly __typename: 'SendMessagePayload', readonly conversation: { readonly id: string }, readonly userMessage: { readonly id: string }, readonly generation: { readonly id: string } }
+    | { readonly __typename: 'SendRefused', readonly message: string }
    };
 
 export type EditMutationVariables = Exact<{
@@ -308,6 +337,7 @@ export type EditMutation = { readonly editMessage:
     | { readonly __typename: 'NotFound', readonly message: string }
     | { readonly __typename: 'RateLimited', readonly message: string, readonly retryAfterSeconds: number }
     | { readonly __typename: 'SendMessagePayload', readonly conversation: { readonly id: string }, readonly userMessage: { readonly id: string }, readonly generation: { readonly id: string } }
+    | { readonly __typename: 'SendRefused', readonly message: string }
    };
 
 export type RegenerateMutationVariables = Exact<{
@@ -322,6 +352,18 @@ export type RegenerateMutation = { readonly regenerateMessage:
     | { readonly __typename: 'NotFound', readonly message: string }
     | { readonly __typename: 'RateLimited', readonly message: string, readonly retryAfterSeconds: number }
     | { readonly __typename: 'SendMessagePayload', readonly conversation: { readonly id: string }, readonly userMessage: { readonly id: string }, readonly generation: { readonly id: string } }
+    | { readonly __typename: 'SendRefused', readonly message: string }
+   };
+
+export type RateMutationVariables = Exact<{
+  input: RateMessageInput;
+}>;
+
+
+export type RateMutation = { readonly rateMessage:
+    | { readonly __typename: 'InvalidInput', readonly message: string }
+    | { readonly __typename: 'NotFound', readonly message: string }
+    | { readonly __typename: 'RatedMessage', readonly answer: { readonly id: string, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null } }
    };
 
 export type SelectBranchMutationVariables = Exact<{
@@ -416,6 +458,7 @@ export type EventsSubscription = { readonly generationEvents:
     | { readonly __typename: 'GenerationCompleted', readonly sequence: number }
     | { readonly __typename: 'GenerationFailed', readonly sequence: number, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean } }
     | { readonly __typename: 'GenerationStarted', readonly sequence: number }
+    | { readonly __typename: 'GenerationSteered', readonly sequence: number }
     | { readonly __typename: 'GenerationStopped', readonly sequence: number }
     | { readonly __typename: 'MessageSnapshot', readonly sequence: number, readonly generation: { readonly id: string, readonly status: GenerationStatus }, readonly message: { readonly id: string, readonly content: ReadonlyArray<
           | { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number }
@@ -542,6 +585,11 @@ export const TurnFragmentDoc = gql`
   leftOut {
     reason
     blocks
+  }
+  rating {
+    rating
+    comment
+    tags
   }
   siblings {
     id
@@ -802,6 +850,26 @@ export const RegenerateDocument = gql`
   }
 }
     ${SentFragmentDoc}` as unknown as DocumentNode<RegenerateMutation, RegenerateMutationVariables>;
+export const RateDocument = gql`
+    mutation Rate($input: RateMessageInput!) {
+  rateMessage(input: $input) {
+    __typename
+    ... on RatedMessage {
+      answer {
+        id
+        rating {
+          rating
+          comment
+          tags
+        }
+      }
+    }
+    ... on Error {
+      message
+    }
+  }
+}
+    ` as unknown as DocumentNode<RateMutation, RateMutationVariables>;
 export const SelectBranchDocument = gql`
     mutation SelectBranch($messageId: ID!) {
   selectBranch(messageId: $messageId) {

@@ -13,6 +13,7 @@ from strawberry.fastapi import BaseContext
 from tertulia.db.errors import DATABASE_ERRORS
 from tertulia.resolvers.context import Context, Services, StoredViewer
 from tertulia.server.auth.providers import Credentials, Identity, IdentityProvider, Unauthenticated, Unavailable
+from tertulia.server.auth.throttle import network_of
 from tertulia.streams.notifier import Notifier
 
 logger = logging.getLogger("tertulia.admission")
@@ -22,6 +23,8 @@ RECHECK_SECONDS = 60.0
 SIGNED_OUT = "signed_out"
 """The signal that sign-ins or tokens of a user, or of all users (`EVERYBODY`), were revoked."""
 EVERYBODY = UUID(int=0)
+NOBODY = StoredViewer("nobody", "nobody", user_id=UUID(int=0))
+"""The viewer of clients that have not signed in. No row has this owner, and no user has this id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +62,26 @@ class Authenticator:
         """
         credentials = Credentials(connection, authorization or connection.headers.get("authorization"))
         identity = await self._identities.of(credentials)
+        return Authenticated(self._context(connection, identity.viewer), identity, credentials, self)
+
+    async def admit_reader_of_shares(self, connection: HTTPConnection) -> Context | None:
+        """Return the context of a client that has not signed in, and may only read shared conversations.
+
+        Returns:
+            The context, whose viewer owns nothing; None if the server has sharing switched off.
+
+        Raises:
+            RateLimited: There were too many such requests from the client's network address.
+        """
+        if not self._services.sharing.is_on:
+            return None
+        context = self._context(connection, NOBODY)
+        await self._services.limits.check_share(network_of(context.address or ""))
+        return context
+
+    def _context(self, connection: HTTPConnection, viewer: StoredViewer) -> Context:
         address = connection.client.host if connection.client else None
-        context = Context(self._services, identity.viewer, address, connection.scope.get("root_path", ""))
-        return Authenticated(context, identity, credentials, self)
+        return Context(self._services, viewer, address, connection.scope.get("root_path", ""))
 
     async def lapsed(self, admitted: Authenticated) -> None:
         """Wait until the authentication of a connection expires or is revoked."""
@@ -81,7 +101,8 @@ class Authenticator:
         if admitted.identity.expires_at is not None and admitted.identity.expires_at <= datetime.now(UTC):
             return False
         try:
-            await self._identities.of(admitted.credentials)
+            identity = await self._identities.of(admitted.credentials)
+            admitted.context.set_viewer(identity.viewer)
         except Unauthenticated:
             return False
         except (*DATABASE_ERRORS, Unavailable) as error:

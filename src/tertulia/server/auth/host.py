@@ -9,8 +9,9 @@ from tertulia.db import accounts
 from tertulia.db.database import Database
 from tertulia.db.identities import Action
 from tertulia.db.tables import User
-from tertulia.resolvers.context import StoredViewer, Viewer
+from tertulia.resolvers.context import StoredViewer
 from tertulia.server.auth.providers import Credentials, Identity, Unauthenticated
+from tertulia.viewer import Viewer
 
 Authenticate = Callable[[HTTPConnection], Awaitable[Viewer | None]]
 """Returns the viewer of an HTTP request or a WebSocket, or None if it is not authenticated.
@@ -54,7 +55,7 @@ async def load_viewer(database: Database, viewer: Viewer) -> StoredViewer:
         user = await accounts.by_subject(session, ISSUER, viewer.id)
     if user is None:
         user = await _add(database, viewer)
-    return StoredViewer(viewer.id, viewer.name, viewer.claims, user_id=user.id)
+    return StoredViewer(viewer.id, viewer.name, viewer.claims, user_id=user.id, assigned_plan=user.plan)
 
 
 async def _add(database: Database, viewer: Viewer) -> User:

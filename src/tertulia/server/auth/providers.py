@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
-from uuid import UUID
 
 from starlette.requests import HTTPConnection
 
 from tertulia.db import accounts
+from tertulia.db.accounts import AuthenticatedUser
 from tertulia.db.database import Database
 from tertulia.db.tables import User
 from tertulia.resolvers.context import StoredViewer
@@ -71,12 +71,18 @@ class IdentityProvider(Protocol):
 class SingleUserAuth:
     """Authenticates every client as the single user of the mode `local`."""
 
-    def __init__(self, viewer: StoredViewer) -> None:
+    def __init__(self, viewer: StoredViewer, database: Database | None = None) -> None:
+        """Initialize with the user, and the database from which to read the user's plan; None without plans."""
         self._identity = Identity(viewer, revocable=False)
+        self._database = database
 
     async def of(self, credentials: Credentials) -> Identity:
         """Return the single user."""
-        return self._identity
+        if self._database is None:
+            return self._identity
+        async with self._database.read() as session:
+            user = await accounts.by_id(session, self._identity.viewer.user_id)
+        return self._identity if user is None else Identity(viewer_of(user), revocable=False)
 
 
 class PasswordAuth:
@@ -100,9 +106,9 @@ class PasswordAuth:
         except BadToken:
             raise expired() from None
         row = await accounts.of_sign_in(self._database, claims.sign_in_id)
-        if row is None or row[0] != claims.user_id:
+        if row is None or row.id != claims.user_id:
             raise expired()
-        return Identity(stored_viewer(*row), claims.expires_at)
+        return Identity(_viewer_of_row(row), claims.expires_at)
 
 
 async def personal(database: Database, token: str) -> Identity:
@@ -110,8 +116,7 @@ async def personal(database: Database, token: str) -> Identity:
     row = await accounts.of_token(database, digest_of(token))
     if row is None:
         raise expired()
-    id, name, expires_at = row
-    return Identity(stored_viewer(id, name), expires_at)
+    return Identity(_viewer_of_row(row), row.expires_at)
 
 
 def bearer(authorization: str | None) -> str:
@@ -126,12 +131,11 @@ def bearer(authorization: str | None) -> str:
 
 def viewer_of(user: User) -> StoredViewer:
     """Return the viewer of a user."""
-    return stored_viewer(user.id, user.name)
+    return StoredViewer(str(user.id), user.name, user_id=user.id, assigned_plan=user.plan)
 
 
-def stored_viewer(user_id: UUID, name: str) -> StoredViewer:
-    """Return the viewer of a row of the table of users."""
-    return StoredViewer(str(user_id), name, user_id=user_id)
+def _viewer_of_row(row: AuthenticatedUser) -> StoredViewer:
+    return StoredViewer(str(row.id), row.name, user_id=row.id, assigned_plan=row.plan)
 
 
 def expired() -> Unauthenticated:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from tertulia.server.auth.forms import BadForm, described, fields
+from tertulia.server.auth.guests import NotAGuest
 from tertulia.server.auth.passwords import Unfit
 from tertulia.server.auth.providers import Unauthenticated
 from tertulia.server.auth.sessions import BadGrant, SignIns, SignInTokens, TooManyTries
@@ -19,10 +20,10 @@ NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 Form = dict[str, str]
 
 
-def accounts_router(sign_ins: Callable[[], SignIns]) -> APIRouter:
-    """Return the routes. `sign_ins` returns the service of accounts."""
+def accounts_router(sign_ins: Callable[[], SignIns], *, guests: bool) -> APIRouter:
+    """Return the routes, with that of guests if they are allowed. `sign_ins` returns the service of accounts."""
     router = APIRouter(prefix="/auth", tags=["auth"])
-    for method, path, summary, serve, form in ROUTES:
+    for method, path, summary, serve, form in (*ROUTES, *([GUEST] if guests else [])):
         router.add_api_route(
             path,
             _with_oauth_errors(serve, sign_ins),
@@ -36,7 +37,14 @@ def accounts_router(sign_ins: Callable[[], SignIns]) -> APIRouter:
 
 async def _register(sign_ins: SignIns, request: Request) -> Response:
     form = await fields(request)
-    tokens = await sign_ins.register(_required(form, "username"), _required(form, "password"), _address(request))
+    account = _required(form, "username"), _required(form, "password"), _address(request)
+    tokens = await sign_ins.register(*account, form.get("guest_token"))
+    body = {"id": str(tokens.user.id), "username": tokens.user.name, **_tokens(tokens)}
+    return JSONResponse(body, 201, NO_STORE)
+
+
+async def _guest(sign_ins: SignIns, request: Request) -> Response:
+    tokens = await sign_ins.enter_as_guest(_address(request))
     body = {"id": str(tokens.user.id), "username": tokens.user.name, **_tokens(tokens)}
     return JSONResponse(body, 201, NO_STORE)
 
@@ -45,7 +53,8 @@ async def _token(sign_ins: SignIns, request: Request) -> Response:
     form = await fields(request)
     match form.get("grant_type"):
         case "password":
-            tokens = await sign_ins.sign_in(_required(form, "username"), _required(form, "password"), _address(request))
+            account = _required(form, "username"), _required(form, "password"), _address(request)
+            tokens = await sign_ins.sign_in(*account, form.get("guest_token"))
         case "refresh_token":
             tokens = await sign_ins.refresh(_required(form, "refresh_token"), _address(request))
         case None:
@@ -81,9 +90,11 @@ async def _delete(sign_ins: SignIns, request: Request) -> Response:
 
 
 Serve = Callable[[SignIns, Request], Awaitable[Response]]
-GRANT = described("grant_type", "username", "password", "refresh_token", required=("grant_type",))
+GRANT = described("grant_type", "username", "password", "refresh_token", "guest_token", required=("grant_type",))
+ACCOUNT = described("username", "password", "guest_token", required=("username", "password"))
+GUEST = ("POST", "/guest", "Enter as a guest, without an account", _guest, dict[str, Any]())
 ROUTES: tuple[tuple[str, str, str, Serve, dict[str, Any]], ...] = (
-    ("POST", "/register", "Create an account, and sign in", _register, described("username", "password")),
+    ("POST", "/register", "Create an account, and sign in", _register, ACCOUNT),
     (
         "POST",
         "/token",
@@ -122,6 +133,9 @@ def _with_oauth_errors(serve: Serve, sign_ins: Callable[[], SignIns]) -> Callabl
             return _error(error.status, error.code, str(error))
         except Unfit as error:
             return _error(422, "invalid_request", str(error))
+        except NotAGuest:
+            message = "`guest_token` must be a valid token of a guest. Refresh it, or leave it out."
+            return _error(400, "invalid_grant", message)
         except TooManyTries as error:
             return _error(429, "slow_down", str(error), {"Retry-After": str(error.seconds)})
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from tertulia.db import accounts
-from tertulia.db.database import Database
+from tertulia.db import accounts, guests
+from tertulia.db.database import AsyncSession, Database
 from tertulia.db.identities import Action
 from tertulia.db.names import skeleton
 from tertulia.db.tables import User, now
 from tertulia.ratelimit.limits import Rate, Rates
+from tertulia.resolvers.context import StoredViewer
 from tertulia.server.auth.authenticator import Authenticator
+from tertulia.server.auth.guests import Guests, new_guest
 from tertulia.server.auth.jwt import (
     ACCESS,
     ACCESS_LIFETIME,
@@ -34,6 +36,7 @@ RemoveUser = Callable[[UUID], Awaitable[dict[str, int] | None]]
 RESERVED = {skeleton("local")}
 """The user of the mode `local`: another user with this name would get its conversations."""
 TRIES_OF_ADDRESS = Rate("sign-in from an address", "60/minute")
+GUESTS_OF_ADDRESS = Rate("guests from an address", "20/hour")
 REFRESH_GRACE = timedelta(seconds=60)
 """How long a used refresh token returns the same successor: a client may have lost the response (RFC 9700)."""
 
@@ -77,6 +80,7 @@ class SignIns:
         throttle: SignInThrottle,
         authenticator: Authenticator,
         remove_user: RemoveUser,
+        guests: Guests,
         *,
         open_to_all: bool,
     ) -> None:
@@ -89,6 +93,7 @@ class SignIns:
             throttle: Delays attempts after failed ones.
             authenticator: Closes the connections of users who have signed out.
             remove_user: Deletes a user and all their data. Returns the numbers of deleted items; None for no such user.
+            guests: Moves the conversations of guests to accounts.
             open_to_all: Whether anyone may register.
         """
         self._database = database
@@ -97,13 +102,24 @@ class SignIns:
         self._throttle = throttle
         self._authenticator = authenticator
         self._remove_user = remove_user
+        self._guests = guests
         self._open = open_to_all
         self._passwords = Passwords()
 
-    async def register(self, name: str, password: str, address: str) -> SignInTokens:
-        """Add an account, and sign in.
+    async def enter_as_guest(self, address: str) -> SignInTokens:
+        """Add a guest, and sign in. Raise TooManyTries if the address has had too many guests."""
+        await self._check_rate(GUESTS_OF_ADDRESS, address)
+        user = new_guest()
+        async with self._database.write() as session:
+            await accounts.add(session, user)
+            await accounts.audit(session, Action.REGISTERED, user.id, address, issuer=str(user.issuer))
+        return await self._start_sign_in(user, address)
+
+    async def register(self, name: str, password: str, address: str, guest_token: str | None = None) -> SignInTokens:
+        """Add an account, and sign in. With the token of a guest, the guest becomes the account.
 
         Raises:
+            NotAGuest: The guest's token is not valid.
             Unfit: The name or the password is not allowed.
             BadGrant: Registration is closed, or the name is taken or looks like one that is.
             TooManyTries: The address has made more than 60 attempts in a minute.
@@ -116,21 +132,27 @@ class SignIns:
         name = name_of(name)
         check_password(password, name)
         skeleton_of_name = skeleton(name)
+        guest = None if guest_token is None else await self._guests.of(guest_token)
         user = User(name=name, name_skeleton=skeleton_of_name, password_hash=await self._passwords.hash(password))
+        if guest is not None:
+            user.id = guest
         async with self._database.write() as session:
-            if skeleton_of_name in RESERVED or not await accounts.add(session, user):
+            if skeleton_of_name in RESERVED or not await _add(session, user, guest):
                 raise BadGrant(
                     "invalid_request",
                     "`username` is taken, or looks like a name that is taken. Choose another one.",
                     409,
                 )
             await accounts.audit(session, Action.REGISTERED, user.id, address)
+        if guest is not None:
+            self._authenticator.notify(viewer_of(user))
         return await self._start_sign_in(user, address)
 
-    async def sign_in(self, name: str, password: str, address: str) -> SignInTokens:
-        """Sign in with a password.
+    async def sign_in(self, name: str, password: str, address: str, guest_token: str | None = None) -> SignInTokens:
+        """Sign in with a password. With the token of a guest, the account gets the guest's conversations.
 
         Raises:
+            NotAGuest: The guest's token is not valid.
             BadGrant: The name or the password is wrong. The error does not tell which.
             TooManyTries: Too many attempts have failed.
         """
@@ -148,6 +170,10 @@ class SignIns:
             hashed = await self._passwords.hash(password)
             async with self._database.write() as session:
                 await accounts.set_password(session, user.id, hashed)
+        guest = None if guest_token is None else await self._guests.of(guest_token, account=user.id)
+        if guest is not None:
+            await self._guests.claim(guest, user, address)
+            self._authenticator.notify(StoredViewer(str(guest), "", user_id=guest))
         return await self._start_sign_in(user, address)
 
     async def refresh(self, token: str, address: str) -> SignInTokens:
@@ -300,6 +326,16 @@ class SignIns:
         if claims is None:
             raise _bad_refresh_token()
         return claims
+
+
+async def _add(session: AsyncSession, user: User, guest: UUID | None) -> bool:
+    """Add an account, or turn a guest into it. Return False if the name is taken."""
+    if guest is None:
+        return await accounts.add(session, user)
+    if not await guests.convert(session, guest, user):
+        return False
+    await accounts.revoke(session, owner=guest)
+    return True
 
 
 def _wrong_credentials() -> BadGrant:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
 from graphql import GraphQLError, OperationType
@@ -17,7 +18,7 @@ from tertulia.json import encode, loads
 from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.context import Context
 from tertulia.schema.document_policy import CheckedDocument as AdmittedDocument
-from tertulia.schema.document_policy import DocumentPolicy
+from tertulia.schema.document_policy import DocumentPolicy, needs_no_sign_in
 from tertulia.schema.documents import BAD_USER_INPUT, bad_request, is_subscription
 from tertulia.schema.failures import internal_error, storage_error
 from tertulia.schema.results import response
@@ -118,8 +119,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             return self._page(request) if not self.document_policy.closed else Response(status_code=404)
         media_type = preferred(accept, (JSON_TYPE, RESPONSE_TYPE))
         try:
-            admitted = await _admit(request, authenticator)
-            return await self._answer(request, admitted, media_type, _framing(accept))
+            return await self._answer(request, authenticator, media_type, _framing(accept))
         except RequestRefused as refused:
             return self._respond({"errors": [refused.error.formatted]}, refused.status, media_type, refused.headers)
         except (GraphQLError, OperationFailed) as error:
@@ -134,8 +134,14 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             return self._respond({"errors": [internal.formatted]}, 500, media_type)
 
     async def _answer(
-        self, request: Request, admitted: Authenticated, media_type: str | None, framing: Framing | None
+        self, request: Request, authenticator: Authenticator, media_type: str | None, framing: Framing | None
     ) -> Response:
+        try:
+            admitted = await _admit(request, authenticator)
+        except RequestRefused as refused:
+            if refused.status != HTTPStatus.UNAUTHORIZED or media_type is None:
+                raise
+            return await self._answer_anonymously(request, authenticator, media_type, refused)
         context = admitted.context
         if media_type is None and framing is None:
             raise RequestRefused(406, f"`Accept` must allow {RESPONSE_TYPE}, {JSON_TYPE} or {SSE_TYPE}.")
@@ -151,8 +157,38 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         body = await self._execute(document, parsed, context)
         return self._respond(body, 200 if "data" in body else _status(media_type), media_type)
 
-    async def _read(self, request: Request) -> GraphQLRequest:
-        """Read the parameters of a request; raise RequestRefused or GraphQLError, naming the invalid one."""
+    async def _answer_anonymously(
+        self, request: Request, authenticator: Authenticator, media_type: str, unauthenticated: RequestRefused
+    ) -> Response:
+        """Execute a query of shared conversations, which needs no sign-in.
+
+        Raises:
+            RequestRefused: The request is another one, so that it needs a sign-in, or there are too many requests.
+        """
+        # A client with a token that has expired needs the 401 to refresh it, and must not be limited by its address.
+        if "authorization" in request.headers:
+            raise unauthenticated
+        try:
+            context = await authenticator.admit_reader_of_shares(request)
+        except RateLimited as limited:
+            raise _too_many(limited) from None
+        if context is None:
+            raise unauthenticated
+        try:
+            parsed = await self._read(request, may_persist=False)
+            document = await self.document_policy.admit(parsed.query, parsed.variables, parsed.operation_name)
+        except (GraphQLError, OperationFailed, RequestRefused):
+            raise unauthenticated from None
+        if not needs_no_sign_in(document):
+            raise unauthenticated
+        body = await self._execute(document, parsed, context)
+        return self._respond(body, 200 if "data" in body else _status(media_type), media_type)
+
+    async def _read(self, request: Request, *, may_persist: bool = True) -> GraphQLRequest:
+        """Read the parameters of a request; raise RequestRefused or GraphQLError, naming the invalid one.
+
+        Without `may_persist`, the document is not stored among the persisted ones.
+        """
         if request.method == "GET":
             parameters = check_request(query_parameters(request))
         else:
@@ -160,7 +196,9 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             parameters = check_request(decoded("The body", await read_body(request)))
         try:
             query = self.document_policy.document(
-                parameters.get("query"), parameters.get("extensions"), parameters.get("documentId")
+                parameters.get("query"),
+                parameters.get("extensions") if may_persist else None,
+                parameters.get("documentId"),
             )
         except GraphQLError as error:
             if error.extensions == {"code": BAD_USER_INPUT}:
@@ -214,7 +252,7 @@ def _is_followed(method: str, document: AdmittedDocument, *, streams: bool) -> b
 async def _admit(request: Request, authenticator: Authenticator) -> Authenticated:
     try:
         admitted = await authenticator.admit(request)
-        await admitted.context.services.limits.check_request(admitted.context.viewer.user_id)
+        await admitted.context.limits.check_request(admitted.context.viewer.user_id)
     except Unauthenticated as error:
         raise RequestRefused(401, error.message, code="UNAUTHENTICATED", **challenge(error)) from None
     except Unavailable as unavailable:
@@ -232,7 +270,7 @@ async def _with_slot(results: AsyncGenerator[bytes], context: Context) -> AsyncG
     """Reserve one of the viewer's connection slots for a stream; raise RequestRefused if all are in use."""
     stack = AsyncExitStack()
     try:
-        await stack.enter_async_context(context.services.limits.connection_slot(context.viewer.user_id))
+        await stack.enter_async_context(context.limits.connection_slot(context.viewer.user_id))
     except RateLimited as limited:
         raise _too_many(limited) from None
 

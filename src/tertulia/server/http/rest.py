@@ -17,7 +17,14 @@ from tertulia.json import encode
 from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.content import joined_text
 from tertulia.resolvers.context import Context
-from tertulia.resolvers.errors import BudgetExceeded, ConversationBusy, ExpectedError, InvalidInput, NotFound
+from tertulia.resolvers.errors import (
+    BudgetExceeded,
+    ConversationBusy,
+    ExpectedError,
+    InvalidInput,
+    NotFound,
+    SendRefused,
+)
 from tertulia.resolvers.follow import MessageSnapshot, follow
 from tertulia.resolvers.inputs import MAX_TEXT, GenerationOptions, SendMessage
 from tertulia.resolvers.send import SendMessagePayload, send
@@ -48,6 +55,16 @@ STATUS = {
 }
 
 
+BODY_FIELDS = {
+    "text": "message",
+    "options.model": "model",
+    "idempotencyKey": "Idempotency-Key",
+    "assistantId": "assistant",
+    "conversationId": "conversation_id",
+}
+"""The names of fields of `sendMessage` in a request."""
+
+
 class ChatRequest(BaseModel):
     """A message, and the conversation to add it to."""
 
@@ -58,6 +75,16 @@ class ChatRequest(BaseModel):
         default=None, description="The id of a model. Default: the conversation's model, or the server's default model."
     )
     conversation_id: str | None = Field(default=None, description="The conversation to continue. Default: a new one.")
+    context: Any = Field(
+        default=None,
+        description="JSON that tells Claude what the application knows now, at most 32,768 bytes. The same as in "
+        "`sendMessage`.",
+    )
+    assistant: str | None = Field(
+        default=None,
+        max_length=64,
+        description="The assistant that answers in a new conversation. Default: the default one, if there is one.",
+    )
 
 
 class ChatResponse(BaseModel):
@@ -107,9 +134,7 @@ def rest_router(admit: Callable[[Request], Awaitable[Authenticated]]) -> APIRout
         async with AsyncExitStack() as stack:
             try:
                 # Before the message is stored, so that a refused request has no effect.
-                await stack.enter_async_context(
-                    request_context.services.limits.connection_slot(request_context.viewer.user_id)
-                )
+                await stack.enter_async_context(request_context.limits.connection_slot(request_context.viewer.user_id))
             except RateLimited as limited:
                 return _refused(limited)
             payload = await _send(request_context, body, idempotency_key)
@@ -125,7 +150,15 @@ def rest_router(admit: Callable[[Request], Awaitable[Authenticated]]) -> APIRout
 async def _send(context: Context, body: ChatRequest, key: str | None) -> SendMessagePayload | Response:
     options = GenerationOptions(model=body.model) if body.model is not None else None
     conversation = ID(body.conversation_id) if body.conversation_id is not None else None
-    message = SendMessage(body.message, conversation, options=options, idempotency_key=ID(key) if key else None)
+    assistant = ID(body.assistant) if body.assistant is not None else None
+    message = SendMessage(
+        body.message,
+        conversation,
+        options=options,
+        idempotency_key=ID(key) if key else None,
+        assistant_id=assistant,
+        context=body.context,
+    )
     try:
         return await send(context, message)
     except (ExpectedError, RateLimited) as error:
@@ -224,11 +257,10 @@ def _claude_failed(error: GenerationError) -> JSONResponse:
     return JSONResponse(_body(error), _status(error), headers)
 
 
-def _refused(error: ExpectedError | RateLimited) -> JSONResponse:
+def _refused(error: ExpectedError | RateLimited) -> JSONResponse:  # noqa: PLR0911 - one return for each error
     match error:
         case InvalidInput():
-            names = {"text": "message", "options.model": "model", "idempotencyKey": "Idempotency-Key"}
-            name = names.get(error.field, error.field)
+            name = BODY_FIELDS.get(error.field, error.field)
             detail = [{"loc": ["body", name], "msg": f"`{name}` {error.predicate}", "type": "value_error"}]
             return JSONResponse({"detail": detail}, 422)
         case NotFound():
@@ -237,6 +269,8 @@ def _refused(error: ExpectedError | RateLimited) -> JSONResponse:
             return problem(409, "CONVERSATION_BUSY", error.message, generation_id=str(error.generation.id))
         case BudgetExceeded():
             return problem(402, "BUDGET_EXCEEDED", error.message, resets_at=error.resets_at.isoformat())
+        case SendRefused():
+            return problem(403, "SEND_REFUSED", error.message, reason=error.code)
         case RateLimited():
             return too_many_requests(error)
         case _:

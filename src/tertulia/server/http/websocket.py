@@ -125,8 +125,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
         with suppress(Unauthenticated):  # then the context stays anonymous, and Strawberry closes with 4403
             self._socket.state.connection_init = payload
             admitted = await authenticator.admit(self._socket, _token(payload))
-            limits = admitted.context.services.limits
-            await self._slot_stack.enter_async_context(limits.connection_slot(admitted.context.viewer.user_id))
+            context = admitted.context
+            await self._slot_stack.enter_async_context(context.limits.connection_slot(context.viewer.user_id))
             self.context = admitted.context
             if admitted.identity.revocable:
                 self._tasks.append(asyncio.create_task(self._close_when_lapsed(admitted)))
@@ -152,7 +152,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
             return
         payload = message["payload"]
         try:
-            await self.context.services.limits.check_request(self.context.viewer.user_id)
+            await self.context.limits.check_request(self.context.viewer.user_id)
             text = self._document_policy.document(
                 payload.get("query"), payload.get("extensions"), payload.get("documentId")
             )

@@ -35,6 +35,7 @@ FIRST_TOKEN = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
 DURATION = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 PACE = (5, 10, 20, 40, 60, 80, 120, 160, 240, 320)
 LAG = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+HOOKS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60)
 STOPS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
@@ -89,6 +90,7 @@ class Metrics(GenerationObserver):
         )
         self._refused = Counter("tertulia_refused", "Requests refused by limit.", ("limit",), registry=registry)
         self.http = HttpMetrics(registry)
+        self._hooks, self._deliveries, self._ratings = _hooks(registry), _deliveries(registry), _ratings(registry)
         self._add_gauges(registry)
 
     def _add_gauges(self, registry: CollectorRegistry) -> None:
@@ -129,6 +131,10 @@ class Metrics(GenerationObserver):
         """Count a followed answer by how its stream started."""
         self._followed.labels(how).inc()
 
+    def on_rating(self, rating: str, model: str) -> None:
+        """Count a rated answer."""
+        self._ratings.labels(rating, model).inc()
+
     def lagged(self, seconds: float) -> None:
         """Count a batch that Redis has accepted, and the seconds since its oldest event."""
         self._lag.observe(seconds)
@@ -136,6 +142,14 @@ class Metrics(GenerationObserver):
     def on_limit_reached(self, limit: str) -> None:
         """Count a request that a limit refused."""
         self._refused.labels(limit).inc()
+
+    def on_hook(self, name: str, outcome: str, seconds: float) -> None:
+        """Count a call of a hook by its outcome, and the seconds that it took."""
+        self._hooks.labels(name, outcome).observe(seconds)
+
+    def delivered(self, subscriber: str, outcome: str) -> None:
+        """Count an attempt to deliver an event."""
+        self._deliveries.labels(subscriber, outcome).inc()
 
     def ready(self, parts: Mapping[str, bool]) -> None:
         """Set for each part whether it works."""
@@ -148,6 +162,21 @@ class Metrics(GenerationObserver):
             amounts = {"limit": period.limit, "spent": period.spent, "reserved": period.reserved}
             for name, amount in amounts.items():
                 self._budget[name].labels(period.period).set(float(dollars(amount)))
+
+
+def _deliveries(registry: CollectorRegistry) -> Counter:
+    labels = ("subscriber", "outcome")
+    return Counter("tertulia_deliveries", "Attempts to deliver an event.", labels, registry=registry)
+
+
+def _hooks(registry: CollectorRegistry) -> Histogram:
+    meaning = "Duration of the application's hooks by outcome: ok, refused, failed, timeout or cancelled."
+    return Histogram("tertulia_hook_seconds", meaning, ("hook", "outcome"), buckets=HOOKS, registry=registry)
+
+
+def _ratings(registry: CollectorRegistry) -> Counter:
+    meaning = "Ratings of answers by users: good or bad."
+    return Counter("tertulia_ratings", meaning, ("rating", "model"), registry=registry)
 
 
 class StateCollector(Collector):

@@ -17,8 +17,8 @@ from opentelemetry import trace
 from tertulia.server.environment import check_tracing, collector_variable
 from tertulia.server.http.middleware import route_path
 
-UNTRACED = ("/healthz", "/readyz", "/metrics", "/assets/")
-"""Paths without traces: those that probes request repeatedly, and static files."""
+UNTRACED = ("/healthz", "/readyz", "/metrics", "/assets/", "/s/")
+"""Paths without traces: those that probes request repeatedly, static files, and those that contain a token."""
 QUERY_ATTRIBUTE, REDACTED = "url.query", "REDACTED"
 FLUSH_SECONDS = 3.0
 """Seconds that a stopping process waits for its collector."""

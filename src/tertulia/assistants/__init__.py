@@ -1,0 +1,1 @@
+"""Assistants: what the application's owner tells Claude, and what clients may change."""

@@ -1,0 +1,86 @@
+"""The contribution of a conversation's assistant to requests: its rendered instructions, and its choice of tools.
+
+It is stored with the generation when the message is sent, so that a queued or recovered generation sends the same
+system prompt. See docs/decisions/0013-rendered-instructions.md.
+"""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from tertulia.claude.models import Model
+from tertulia.db import contributions
+from tertulia.db.database import AsyncSession
+from tertulia.db.tables import Conversation, Generation
+from tertulia.json import Json
+from tertulia.tools.registry import Allows, Selection, ToolRegistry
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantContribution:
+    """The contribution of an assistant to the requests of one generation.
+
+    Attributes:
+        static: The instructions before the first variable part, which are the same for all viewers.
+        variable: The rest of the instructions.
+        tools: The names of the server's tools that Claude may call, or patterns.
+        conversation_tools: Whether the conversation's own choice of tools applies: its client tools, and its selection
+            from `tools`.
+    """
+
+    static: str
+    variable: str
+    tools: tuple[str, ...]
+    conversation_tools: bool
+
+    @property
+    def system(self) -> tuple[str, ...]:
+        """The blocks of the system prompt."""
+        return tuple(part for part in (self.static, self.variable) if part.strip())
+
+    def offers(self, name: str) -> bool:
+        """Return whether the assistant offers a tool of the server."""
+        return any(fnmatchcase(name, pattern) for pattern in self.tools)
+
+    def to_json(self) -> Json:
+        """Return the value that is stored."""
+        return {
+            "static": self.static,
+            "variable": self.variable,
+            "tools": list(self.tools),
+            "conversation_tools": self.conversation_tools,
+        }
+
+    @classmethod
+    def from_json(cls, content: Json) -> "AssistantContribution":
+        """Return the contribution that was stored."""
+        return cls(content["static"], content["variable"], tuple(content["tools"]), content["conversation_tools"])
+
+
+async def stored_contribution(session: AsyncSession, generation: Generation) -> AssistantContribution | None:
+    """Return the contribution that was stored with a generation; None for one without an assistant."""
+    if generation.contribution is None:
+        return None
+    content = await contributions.get(session, generation.conversation_id, generation.contribution)
+    return None if content is None else AssistantContribution.from_json(content)
+
+
+def select_tools(
+    tool_registry: ToolRegistry,
+    conversation: Conversation,
+    model: Model,
+    contribution: AssistantContribution | None,
+    allows: Allows,
+) -> Selection:
+    """Return the tools that Claude may call.
+
+    Args:
+        tool_registry: The tools of the server.
+        conversation: The conversation, which may select some of them and have client tools.
+        model: The model of the answer.
+        contribution: The contribution of the conversation's assistant, which offers some tools; None for none.
+        allows: Returns whether the viewer's plan has a tool of the server, by its name.
+    """
+    if contribution is None:
+        return tool_registry.of(conversation.tools, model, allows)
+    choice = conversation.tools if contribution.conversation_tools else {}
+    return tool_registry.of(choice, model, lambda name: allows(name) and contribution.offers(name))

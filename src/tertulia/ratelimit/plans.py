@@ -1,0 +1,103 @@
+"""Plans: named sets of limits, and what their viewers may use. Each viewer has one."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from typing import Any
+
+from tertulia.ratelimit.limits import Limits, Rate
+
+DEFAULT = "default"
+"""The name of the plan of viewers who have no other one."""
+CLAIM = "plan"
+MOST_REPORTED, MOST_CHARACTERS = 100, 100
+"""How many unknown names of plans are logged, and how many characters of each."""
+
+logger = logging.getLogger("tertulia.plans")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The limits of a viewer, and what the viewer may use. None means no limit, or everything that the server has."""
+
+    name: str = DEFAULT
+    requests: Rate | None = None
+    messages: Rate | None = None
+    uploads: Rate | None = None
+    concurrent_answers: int | None = None
+    sockets: int | None = None
+    monthly_budget_usd: Decimal | None = None
+    daily_tokens: int | None = None
+    models: tuple[str, ...] | None = None
+    tools: tuple[str, ...] | None = None
+    assistants: tuple[str, ...] | None = None
+
+    def limits(self, base: Limits) -> Limits:
+        """Return the limits of the plan, which are counted like `base`."""
+        return replace(
+            base,
+            requests=self.requests,
+            sends=self.messages,
+            uploads=self.uploads,
+            generations=self.concurrent_answers,
+            sockets=self.sockets,
+        )
+
+    def allows_tool(self, name: str) -> bool:
+        """Return whether Claude may use this tool of the server."""
+        return self.tools is None or any(fnmatchcase(name, pattern) for pattern in self.tools)
+
+
+class Plans:
+    """The plans of a server."""
+
+    def __init__(self, plans: Iterable[Plan] = (), *, default: Plan | None = None, claim: str = CLAIM) -> None:
+        """Initialize with plans of different names.
+
+        Args:
+            plans: The plans. One named `default` replaces the argument `default`.
+            default: The plan of viewers without one.
+            claim: The claim of viewers that names their plan.
+        """
+        self._plans = {plan.name: plan for plan in plans}
+        self._default = self._plans.get(DEFAULT) or default or Plan()
+        self._claim = claim
+        self._reported = set[str]()
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the plans. Empty if the server has none, so that all viewers have the limits of its settings."""
+        return sorted({DEFAULT, *self._plans}) if self._plans else []
+
+    @property
+    def all(self) -> list[Plan]:
+        """The plans, including the default one."""
+        return [self._default, *(plan for name, plan in self._plans.items() if name != DEFAULT)]
+
+    def of(self, name: str | None) -> Plan:
+        """Return the plan with a name; the default plan if there is none."""
+        return self._default if name is None else self._plans.get(name, self._default)
+
+    def of_viewer(self, assigned: str | None, claims: Mapping[str, Any]) -> Plan:
+        """Return the plan of a viewer.
+
+        Args:
+            assigned: The plan that the operator has assigned to the user, which comes first.
+            claims: The claims of the viewer's token, or those that `authenticate` returned.
+        """
+        if not self._plans:
+            return self._default
+        name = claims.get(self._claim) if assigned is None else assigned
+        if name is None or name == DEFAULT:
+            return self._default
+        plan = self._plans.get(name) if isinstance(name, str) else None
+        if plan is None:
+            self._report(repr(name)[:MOST_CHARACTERS])
+        return plan or self._default
+
+    def _report(self, name: str) -> None:
+        if name not in self._reported and len(self._reported) < MOST_REPORTED:
+            self._reported.add(name)
+            logger.warning("TERTULIA_PLANS has no plan %s, so its viewers have the plan %s", name, DEFAULT)

@@ -1,0 +1,1 @@
+"""Delivery of the events in the outbox to webhooks and hooks."""
