@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import httpx2
 import pytest
-from client import WAIT, Api, Json, raw_socket
+from client import WAIT, Api, Json, raw_socket, wait_until
 from conftest import Staged
 from graphql import get_named_type
 from media import image
@@ -239,8 +239,13 @@ def test_views_are_stored_together_from_all_replicas(replicas: Replicas, owner: 
         # A further page of the same view is not another view.
         assert anybody.http.get(shared["url"], params={"after": "x"}).status_code == 404
         advance(VIEWS_SECONDS)
-    conversation = owner.ask(f"query ($id: ID!) {{ conversation(id: $id) {{ {SHARES} }} }}", id=id)["conversation"]
-    assert [edge["node"]["views"] for edge in conversation["shares"]["edges"]] == [4]
+
+    def stored_views() -> list[int]:
+        conversation = owner.ask(f"query ($id: ID!) {{ conversation(id: $id) {{ {SHARES} }} }}", id=id)["conversation"]
+        return [edge["node"]["views"] for edge in conversation["shares"]["edges"]]
+
+    # The clock starts the transaction, and does not wait for it.
+    wait_until(lambda: stored_views() == [4], "the four views")
 
 
 @pytest.mark.both
