@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from client import WAIT, Api, Json, raw_socket, wait_until
 from conftest import Staged
-from graphql import get_named_type
+from graphql import GraphQLInterfaceType, get_named_type
 from media import image
 from people import MODE, PASSWORD, register, signed
 from rows import Rows, with_database
@@ -332,7 +332,9 @@ def test_no_type_of_a_shared_conversation_leads_to_an_object_of_its_owner() -> N
             types += [get_named_type(field.type).name for field in getattr(kind, "fields", {}).values()]
             types += [member.name for member in getattr(kind, "types", ())]
     assert {"SharedMessage", "Citation", "SharedFile", "ThinkingBlock"} < found
-    assert not found & {"Node", *(kind.name for kind in schema.core.get_possible_types(schema.core.type_map["Node"]))}  # type: ignore[arg-type] # an interface
+    node = schema.core.type_map["Node"]
+    assert isinstance(node, GraphQLInterfaceType)
+    assert not found & {"Node", *(kind.name for kind in schema.core.get_possible_types(node))}
 
 
 def test_the_page_is_not_indexed_not_stored_and_runs_nothing(owner: Api, anybody: Api) -> None:

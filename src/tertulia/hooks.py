@@ -15,13 +15,10 @@ from functools import partial
 from typing import Any, Literal, TypeVar, cast, get_args
 from uuid import UUID
 
-import anyio
-import anyio.to_thread
-from anyio.lowlevel import RunVar
-
 from tertulia.claude.errors import ErrorCode, GenerationError, StreamError
 from tertulia.claude.tracing import QUIET, fail, tracer
 from tertulia.text_filters import BlockFilter, TextStream
+from tertulia.threads import WorkerThreads
 from tertulia.viewer import Viewer
 
 OnError = Literal["refuse", "allow"]
@@ -48,7 +45,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Value = TypeVar("Value")
 
 logger = logging.getLogger("tertulia.hooks")
-_threads: RunVar[anyio.CapacityLimiter] = RunVar("threads_of_hooks")
+_threads = WorkerThreads("hooks", THREADS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,18 +322,7 @@ def _hook(source: object, name: str) -> _Hook:
 async def _run(function: Callable[..., Any], *arguments: object) -> Any:
     if inspect.iscoroutinefunction(function):
         return await function(*arguments)
-    # A thread cannot be cancelled. If it hangs, it is abandoned, and the call fails.
-    return await anyio.to_thread.run_sync(function, *arguments, abandon_on_cancel=True, limiter=_limiter())
-
-
-def _limiter() -> anyio.CapacityLimiter:
-    """Return this event loop's limiter of threads."""
-    try:
-        return _threads.get()
-    except LookupError:
-        limiter = anyio.CapacityLimiter(THREADS)
-        _threads.set(limiter)
-        return limiter
+    return await _threads.run(function, *arguments)
 
 
 def _log(declared: _Hook, error: Exception, *, is_late: bool) -> None:

@@ -9,13 +9,11 @@ from contextvars import ContextVar
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_type_hints
 
-import anyio
-import anyio.to_thread
-from anyio.lowlevel import RunVar
 from pydantic import BaseModel, ValidationError
 
 from tertulia.claude.parser import TOOL_NAME
 from tertulia.json import Json, dumps
+from tertulia.threads import WorkerThreads
 from tertulia.tools.base import Image, Result, ToolContext, ToolError, shape_problem
 from tertulia.tools.schemas import schema_for_claude
 
@@ -29,7 +27,7 @@ MARK = "__tertulia_tool__"
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _context: ContextVar[ToolContext] = ContextVar("tool_context")
-_threads: RunVar[anyio.CapacityLimiter] = RunVar("threads_of_tools")
+_threads = WorkerThreads("tools", THREADS)
 
 
 def tool(*, asks_first: bool = False, seconds: float | None = None) -> Callable[[Function], Function]:
@@ -156,22 +154,10 @@ def _without_context(function: Callable[..., Any]) -> Callable[..., Awaitable[An
         all_arguments = arguments | dict.fromkeys(context_names, _context.get())
         if inspect.iscoroutinefunction(function):
             return await function(**all_arguments)
-        # A thread cannot be cancelled. If it hangs, it is abandoned, and the call fails.
-        work = functools.partial(function, **all_arguments)
-        return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=_limiter())
+        return await _threads.run(functools.partial(function, **all_arguments))
 
     parameters = [parameter for name, parameter in signature.parameters.items() if name not in context_names]
     keywords = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
     vars(call)["__signature__"] = signature.replace(parameters=keywords)
     call.__annotations__ = {name: hint for name, hint in hints.items() if name not in context_names}
     return call
-
-
-def _limiter() -> anyio.CapacityLimiter:
-    """Return this event loop's limiter of threads."""
-    try:
-        return _threads.get()
-    except LookupError:
-        limiter = anyio.CapacityLimiter(THREADS)
-        _threads.set(limiter)
-        return limiter
