@@ -228,6 +228,8 @@ class Generation(SQLModel, table=True):
     request_id: str | None = None
     # The span in which the answer was written, as a W3C `traceparent`; null if it was not recorded.
     trace: str | None = None
+    # How often Claude was asked to continue it after an interruption.
+    continuations: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     # A hash of the model, the system prompt and the tools, to which Claude binds its thinking (see claude.prompt).
     prefix: str | None = None
     # The digest of what the assistant contributed (see db.contributions); null without an assistant.

@@ -24,6 +24,7 @@ COPIED_FIELDS = (
     "options",
     "sequence",
     "steered",
+    "continuations",
     "stop_reason",
     "error",
     "prefix",

@@ -79,6 +79,10 @@ class GenerationOptions:
     """A JSON schema that the answer must match, of at most 65,536 bytes and 64 levels. The answer is then a
     `JsonBlock`.
     """
+    continue_interrupted: bool | None = None
+    """Whether an answer that is interrupted is continued (see `GenerationContinued`). The default is true, unless the
+    server's owner has disabled it.
+    """
 
 
 @dataclass

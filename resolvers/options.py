@@ -74,6 +74,7 @@ def options_to_json(options: GenerationOptions | None) -> Json:
     if options is None:
         return {}
     values = {"max_tokens": options.max_tokens, "effort": options.effort, "output_schema": options.output_schema}
+    values |= {"continue_interrupted": options.continue_interrupted}
     thinking = {"thinking": asdict(options.thinking)} if options.thinking else {}
     return {key: value for key, value in values.items() if value is not None} | thinking
 
@@ -106,4 +107,5 @@ def conversation_options(root: Conversation) -> GenerationOptions:
         effort=Effort(options["effort"]) if options.get("effort") else None,
         thinking=Thinking(thinking["enabled"], thinking.get("budget_tokens")) if thinking else None,
         output_schema=options.get("output_schema"),
+        continue_interrupted=options.get("continue_interrupted"),
     )

@@ -67,7 +67,7 @@ graphql_enum(
     TIMEOUT="Claude's API sent nothing for too long (90 seconds by default), or the tool results were not submitted in "
     "time.",
     CONNECTION="The connection to Claude's API was lost.",
-    INTERRUPTED="The server process that wrote the answer was stopped or lost. Regenerate the answer.",
+    INTERRUPTED="The server process that wrote the answer was stopped or lost.",
     BUDGET_EXCEEDED="The budget of the viewer or of the server was used up while Claude wrote.",
 )
 graphql_enum(

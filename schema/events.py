@@ -5,6 +5,7 @@ from typing import Any
 
 import strawberry
 
+from tertulia.claude.errors import ErrorCode
 from tertulia.claude.errors import GenerationError as StoredError
 from tertulia.db import paging
 from tertulia.json import Json
@@ -164,6 +165,24 @@ class GenerationSteered(GenerationEvent):
     steered_by: Generation | None = field(follow.steered_by)
 
 
+def _reason(root: events.GenerationContinued) -> ErrorCode:
+    """The code of the error with which the answer would have failed."""
+    return ErrorCode(root.reason)
+
+
+@graphql_type(events.GenerationContinued)
+class GenerationContinued(GenerationEvent):
+    """The answer was interrupted, and Claude is asked to continue it after what was written.
+
+    Nothing that was sent changes. The next deltas continue the text block that was interrupted, if there is one.
+    Other blocks that were interrupted are finished before this event, and remain incomplete.
+    """
+
+    reason: ErrorCode = field(_reason)
+    attempt: int
+    """The number of this continuation, counted from 1. The server limits it (5 by default)."""
+
+
 @graphql_type(events.GenerationCompleted)
 class GenerationCompleted(GenerationEvent):
     """Claude has finished the answer, for the reason in `generation.stopReason`. The last event of the generation.
@@ -222,6 +241,7 @@ EVENTS = (
     ContentBlockFinished,
     ToolResultsRequired,
     GenerationSteered,
+    GenerationContinued,
     GenerationCompleted,
     GenerationStopped,
     GenerationFailed,

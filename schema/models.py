@@ -66,6 +66,8 @@ class GenerationOptions:
     """Whether and how much Claude thinks before it answers. Null for the model's default."""
     output_schema: JSON | None
     """The JSON schema that answers must match. Null for answers in text."""
+    continue_interrupted: bool | None
+    """Whether an answer that is interrupted is continued. Null for the server's setting."""
 
 
 @graphql_type(conversations.ContextWindow)

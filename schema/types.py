@@ -165,6 +165,8 @@ class Generation(Node):
     """Whether a message with `whenBusy: STEER` ended the generation after a round of tools. Its status is STOPPED, and
     the next message of the branch continues its work.
     """
+    continuations: int
+    """How often Claude was asked to continue the answer after an interruption (see `GenerationContinued`)."""
     usage: Usage | None = field(messages.usage)
     error: GenerationError | None = field(messages.error)
     events: Annotated["GenerationEventConnection", strawberry.lazy("tertulia.schema.events")] = field(follow.events)

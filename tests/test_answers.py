@@ -4,7 +4,8 @@ from typing import Any
 from uuid import uuid4
 
 from tertulia.db.ledger import UsageSum
-from tertulia.generation.accumulator import LARGEST_COUNT, AnswerAccumulator
+from tertulia.generation.accumulator import AnswerAccumulator
+from tertulia.generation.usage import LARGEST_COUNT
 
 Json = dict[str, Any]
 

@@ -97,9 +97,9 @@ def _functions() -> Iterator[tuple[str, int]]:
 
 def test_every_rule_of_the_protocol_has_a_test() -> None:
     rules = re.findall(r"^(\d+)\. ", (ROOT / "PROTOCOL.md").read_text(), re.MULTILINE)
-    names = ("test_protocol.py", "test_tools.py", "test_tool_faults.py", "test_steering.py")
+    names = ("test_protocol.py", "test_tools.py", "test_tool_faults.py", "test_steering.py", "test_continuation.py")
     tests = "".join((ROOT / "tests" / name).read_text() for name in names)
-    assert len(rules) == 23
+    assert len(rules) == 26
     assert [rule for rule in rules if f"def test_{int(rule):02}_" not in tests] == []
 
 

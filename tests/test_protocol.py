@@ -290,10 +290,10 @@ def test_12_an_answer_whose_server_died_fails_and_keeps_its_text(tmp_path: Path,
         assert again["__typename"] == "SendMessagePayload"
 
 
-def test_13_a_request_that_fails_after_content_is_not_repeated(staged: Staged) -> None:
+def test_13_a_request_that_fails_after_content_is_not_repeated_if_it_must_not_be_continued(staged: Staged) -> None:
     cut = Reply([START, begin(0, type="text", text=""), delta(0, "text_delta", text="half"), Cut])
     stage = staged(cut)
-    failed = stage.api.answer("Hello")
+    failed = stage.api.answer("Hello", options={"continueInterrupted": False})
     assert failed["error"]["code"] == "CONNECTION"
     assert failed["generation"]["message"]["text"] == "half"
     assert len(stage.claude.requests) == 1
@@ -306,11 +306,11 @@ def test_13_a_request_that_fails_before_the_first_event_is_repeated(staged: Stag
     assert len(stage.claude.requests) == 2
 
 
-def test_14_a_shutdown_ends_running_answers_as_interrupted(tmp_path: Path, place: Json) -> None:
+def test_14_a_shutdown_ends_running_answers_that_must_not_be_continued(tmp_path: Path, place: Json) -> None:
     with ExitStack() as server:
         address = server.enter_context(tertulia(tmp_path, **place))
         api = server.enter_context(Api(address))
-        sent = api.send("/simulate hang")
+        sent = api.send("/simulate hang", options={"continueInterrupted": False})
     with tertulia(tmp_path, **place) as address, Api(address) as again:
         events = again.follow(sent["generation"]["id"])
         assert events[-1]["error"]["code"] == "INTERRUPTED"

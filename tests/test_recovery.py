@@ -17,14 +17,15 @@ from sqlmodel import select
 
 from tertulia.billing.budget import EXCEEDED, Budget
 from tertulia.billing.prices import Prices
-from tertulia.claude.errors import ErrorCode, StreamError
+from tertulia.claude.errors import INTERRUPTED, ErrorCode, GenerationError, StreamError
 from tertulia.claude.models import Models
 from tertulia.db.database import Database
 from tertulia.db.ledger import UsageSum
 from tertulia.db.tables import ConversationChange, Generation, Message, Role, Status
 from tertulia.db.tool_calls import CallStatus, ToolCall
-from tertulia.generation import recovery
+from tertulia.generation import config, recovery
 from tertulia.generation.accumulator import AnswerAccumulator
+from tertulia.generation.config import ContinuationPolicy
 from tertulia.generation.recovery import (
     LostGeneration,
     RecoveredAnswer,
@@ -158,12 +159,13 @@ def test_the_usage_of_the_row_is_continued_apart_from_what_is_in_the_ledger() ->
 
 def ending(
     content: Sequence[Json] = (), *, is_current: bool = True, calls: Sequence[str] = (), **columns: Any
-) -> Ending | None:
-    answer = AnswerAccumulator(ID, 5, content)
+) -> Ending | GenerationError | None:
     lost_generation = lost(**columns)
+    answer = AnswerAccumulator(ID, 5, content)
+    answer.attempt = lost_generation.generation.continuations
     rows = {id: cast("ToolCall", None) for id in calls}
     lost_generation = LostGeneration(lost_generation.generation, lost_generation.message, rows, UsageSum())
-    return ending_of(lost_generation, RecoveredAnswer(answer, [], is_current=is_current))
+    return ending_of(lost_generation, RecoveredAnswer(answer, [], is_current=is_current), ContinuationPolicy())
 
 
 CALL: Json = {"type": "tool_use", "id": "toolu_1", "name": "add", "input": {}}
@@ -171,12 +173,16 @@ CALL: Json = {"type": "tool_use", "id": "toolu_1", "name": "add", "input": {}}
 
 def test_a_lost_generation_ends_if_it_was_stopped_waited_too_long_or_broke_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "now", lambda: NOON)
+    monkeypatch.setattr(config, "now", lambda: NOON)
     assert ending() is None
     assert ending(is_current=False) is Ending.INTERRUPTED
-    assert ending(texts("Hi.")) is Ending.INTERRUPTED
+    assert ending(texts("Hi.")) is INTERRUPTED
+    assert ending(texts("Hi."), options={"continue_interrupted": False}) is Ending.INTERRUPTED
+    assert ending(texts("Hi."), continuations=5) is Ending.INTERRUPTED
+    assert ending(texts("Hi."), first_token_at=seconds(-3600)) is Ending.INTERRUPTED
     assert ending([CALL], calls=["toolu_1"]) is None
     assert ending([CALL], calls=["toolu_1"], is_current=False) is Ending.INTERRUPTED
-    assert ending([CALL]) is Ending.INTERRUPTED
+    assert ending([CALL]) is INTERRUPTED
     suspended: Json = {"status": Status.AWAITING_TOOL_RESULTS}
     assert ending(**suspended, tools_expire_at=seconds(1)) is None
     assert ending(**suspended, tools_expire_at=NOON) is Ending.EXPIRED

@@ -110,7 +110,7 @@ def test_16_killing_a_replica_fails_at_most_its_running_tool_call(
     cluster.kill(0)
     gate.open.set()
     last = follow(cluster.apis[-1], generation)[-1]
-    assert (last["__typename"], last["error"]["code"]) == ("GenerationFailed", "INTERRUPTED")
+    assert (last["__typename"], last["generation"]["message"]["text"]) == ("GenerationCompleted", "And so on")
     assert seen
     saved = cluster.apis[-1].messages(conversation_of(cluster.apis[-1], generation))[1]["content"]
     assert [block["__typename"] for block in saved] == ["ToolUseBlock", "ToolResultBlock", "TextBlock"]

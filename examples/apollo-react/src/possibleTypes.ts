@@ -15,6 +15,7 @@ export const possibleTypes = {
     "ContentBlockFinished",
     "ContentBlockStarted",
     "GenerationCompleted",
+    "GenerationContinued",
     "GenerationFailed",
     "GenerationStarted",
     "GenerationSteered",

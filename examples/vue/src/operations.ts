@@ -115,6 +115,7 @@ export type FollowSubscription = { readonly generationEvents:
         | Block_ToolUseBlock_Fragment
        }
     | { readonly __typename: 'GenerationCompleted', readonly sequence: number }
+    | { readonly __typename: 'GenerationContinued', readonly sequence: number }
     | { readonly __typename: 'GenerationFailed', readonly sequence: number, readonly error: { readonly message: string } }
     | { readonly __typename: 'GenerationStarted', readonly sequence: number }
     | { readonly __typename: 'GenerationSteered', readonly sequence: number }

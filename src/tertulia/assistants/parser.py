@@ -45,6 +45,7 @@ class _FrontMatter(BaseModel):
     thinking: _Thinking | Annotated[bool, Field(strict=True)] | None = None
     max_tokens: Annotated[int, Field(strict=True, ge=1)] | None = None
     output_schema: Json | None = None
+    continue_interrupted: Annotated[bool, Field(strict=True)] | None = None
     tools: list[Annotated[str, Field(pattern=TOOL_PATTERN)]] = []
     starters: Annotated[list[Text], Field(max_length=20)] = []
     clients_may_set: list[Literal["instructions", "model", "options", "tools"]] = []
@@ -59,6 +60,7 @@ class _FrontMatter(BaseModel):
             "effort": self.effort,
             "output_schema": self.output_schema,
             "thinking": thinking,
+            "continue_interrupted": self.continue_interrupted,
         }
         return {name: value for name, value in values.items() if value is not None}
 

@@ -224,7 +224,7 @@ def _units(amount_usd: Decimal) -> int:
 
 def _max_cost(request: PricedRequest, model: Model, price: Price) -> int:
     """Return the maximum cost of an answer in units, as far as it can be estimated before the request."""
-    inputs, output = _input_tokens(request), max_tokens(request.options, model.max_output_tokens)
+    inputs, output = estimate_input_tokens(request), max_tokens(request.options, model.max_output_tokens)
     searches = SEARCHES if any(tool["name"] == WEB_SEARCH for tool in request.tool_definitions) else 0
     inputs *= PROMPT_READS_WITH_SEARCH if searches else 1
     if model.compacts and is_near(request.context_tokens, model):
@@ -240,7 +240,7 @@ def _max_cost(request: PricedRequest, model: Model, price: Price) -> int:
     )
 
 
-def _input_tokens(request: PricedRequest) -> int:
+def estimate_input_tokens(request: PricedRequest) -> int:
     """Return an estimate of the input tokens, which is seldom too low."""
     size = len(request.system_prompt or "")
     for turn in request.turns:

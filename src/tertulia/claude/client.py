@@ -17,6 +17,7 @@ from tertulia.claude.backpressure import Backpressure
 from tertulia.claude.deltas import clean_event
 from tertulia.claude.errors import (
     UNREADABLE,
+    BrokenStream,
     ErrorCode,
     GenerationError,
     StreamError,
@@ -159,7 +160,7 @@ class Claude:
                     return
                 if self.backpressure.delay:
                     await body.pause_reading(self.backpressure.delay)
-        raise StreamError(GenerationError(ErrorCode.CONNECTION, "Claude's response ended early.", request_id))
+        raise BrokenStream(GenerationError(ErrorCode.CONNECTION, "Claude's response ended early.", request_id))
 
     async def ask(self, request: Json, failed: list[Attempt]) -> Json:
         """Send a request for a short response without streaming, and return it. Raises the same as `stream`."""
@@ -235,7 +236,7 @@ def _read(
             kind = event["type"]
             event = clean_event(event)
         except (ValueError, KeyError, TypeError):
-            return events, StreamError(GenerationError(ErrorCode.API_ERROR, UNREADABLE, request_id))
+            return events, BrokenStream(GenerationError(ErrorCode.API_ERROR, UNREADABLE, request_id))
         if kind == "error":
             return events, from_error_event(data, response)
         if kind == "message_start":

@@ -108,6 +108,26 @@ class StreamError(Exception):
         self.error = error
 
 
+class BrokenStream(StreamError):
+    """The stream broke in the middle of a response, so the answer can be continued with another request."""
+
+
+_BREAKING = {ErrorCode.OVERLOADED, ErrorCode.API_ERROR, ErrorCode.TIMEOUT}
+"""The codes of `error` events after which another request may succeed. Others repeat what the API refuses."""
+SERVER_ERRORS = 500
+"""The lowest HTTP status that is a fault of the API and not of the request."""
+
+
+def interruption_by(error: Exception, request_id: str | None) -> GenerationError | None:
+    """Return the error of a response that broke; None for a failure after which the answer must not be continued."""
+    import anthropic
+    import httpx2
+
+    broken = (BrokenStream, anthropic.APIConnectionError, httpx2.TransportError, ConnectionError, TimeoutError)
+    is_fault_of_api = isinstance(error, anthropic.APIStatusError) and error.status_code >= SERVER_ERRORS
+    return describe(error, request_id) if isinstance(error, broken) or is_fault_of_api else None
+
+
 def request_errors() -> tuple[type[Exception], ...]:
     """Return the exceptions that a request to Claude can raise, including those of the transport and the parser.
 
@@ -127,7 +147,7 @@ def from_error_event(data: bytes, response: "httpx2.Response") -> StreamError:
         code, message = _code(body["type"], None), _message(body["message"], response.request)
     except (ValueError, KeyError, TypeError):
         code, message = ErrorCode.API_ERROR, "Claude's API reported an error during the answer."
-    return StreamError(GenerationError(code, message, request_id))
+    return (BrokenStream if code in _BREAKING else StreamError)(GenerationError(code, message, request_id))
 
 
 def describe(error: BaseException, request_id: str | None = None) -> GenerationError:

@@ -14,6 +14,7 @@ from itertools import groupby
 from uuid import UUID
 
 from tertulia.claude.compaction import Compaction
+from tertulia.claude.continuation import THINKING, exchange
 from tertulia.claude.output_schema import output_format
 from tertulia.db.tables import Role
 from tertulia.json import Json
@@ -22,7 +23,6 @@ DEFAULT_MAX_TOKENS = 32_000
 """The maximum number of tokens of an answer, unless an option sets another, or the model's limit is lower."""
 MIN_BUDGET_TOKENS = 1024
 """The smallest thinking budget that the API accepts."""
-THINKING = ("thinking", "redacted_thinking")
 SUMMARY = "compaction"
 ATTACHED = ("image", "document")
 ALL_FORMS = frozenset({"adaptive", "between_tools", "disabled", "enabled"})
@@ -148,15 +148,25 @@ def _removed_tools(messages: Sequence[Json]) -> list[Json]:
     return [{"name": name, **REMOVED_TOOL} for name in sorted(called_names)]
 
 
-def rounds(role: str, content: Sequence[Json]) -> list[Json]:
-    """Split a stored message into messages of the API, in which the output of tools has the role `user`."""
+def rounds(role: str, content: Sequence[Json], *, goes_on: bool = False) -> list[Json]:
+    """Split a stored message into messages of the API, in which the output of tools has the role `user`.
+
+    Args:
+        role: The role of the message.
+        content: Its blocks.
+        goes_on: Whether the answer was interrupted at its end, and Claude is asked to continue it.
+    """
     if role == Role.USER:
         return [{"role": role, "content": list(content)}] if content else []
     messages: list[Json] = []
-    for is_tool_output, blocks in groupby(content, lambda block: block.get("type") in TOOL_OUTPUT):
-        # The results are first, followed by their pictures.
-        ordered = sorted(blocks, key=lambda block: is_tool_output and block["type"] != "tool_result")
-        messages.append({"role": "user" if is_tool_output else role, "content": ordered})
+    groups = [list(blocks) for _, blocks in groupby(content, lambda block: block.get("type") in TOOL_OUTPUT)]
+    for number, blocks in enumerate(groups, start=1):
+        if blocks[0].get("type") in TOOL_OUTPUT:
+            # The results are first, followed by their pictures.
+            ordered = sorted(blocks, key=lambda block: block["type"] != "tool_result")
+            messages.append({"role": "user", "content": ordered})
+        else:
+            messages += exchange(blocks, goes_on=goes_on and number == len(groups))
     return messages
 
 
@@ -179,10 +189,13 @@ def _with_pictures(message: Json) -> Json:
     return {**message, "content": blocks}
 
 
-def with_answer_so_far(request: Json, content: Sequence[Json]) -> Json:
-    """Return the request with the content of the answer so far, including tool results, for the next round."""
+def with_answer_so_far(request: Json, content: Sequence[Json], *, goes_on: bool = False) -> Json:
+    """Return the request with the content of the answer so far, including tool results, for the next round.
+
+    If the answer `goes_on` after an interruption in the middle of a round, an instruction to continue follows.
+    """
     replayable = _replayable(list(content), Counter(), keep_thinking=True)
-    return {**request, "messages": [*request["messages"], *rounds(Role.ASSISTANT, replayable)]}
+    return {**request, "messages": [*request["messages"], *rounds(Role.ASSISTANT, replayable, goes_on=goes_on)]}
 
 
 def without_thinking(request: Json) -> tuple[Json, int]:

@@ -5,117 +5,65 @@ of the earlier rounds, with the results of the tools between them. This module d
 in the Claude API documentation.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import count, pairwise
 from uuid import UUID
 
+from tertulia.claude.continuation import ATTEMPT, THINKING, TextJoin, attempts_of
 from tertulia.claude.deltas import DELTAS, join_text, merge_deltas, utf16_length
-from tertulia.claude.errors import UNREADABLE, ErrorCode, GenerationError, StreamError
-from tertulia.claude.usage import context_of, usage_of
-from tertulia.json import MAX_VALUE_DEPTH, InvalidJson, Json, clean, loads
+from tertulia.claude.errors import UNREADABLE, BrokenStream, ErrorCode, GenerationError, StreamError
+from tertulia.generation.blocks import AnswerBlock, characters_of, completed_block, has_valid_input, is_running_call
+from tertulia.generation.usage import UsageAccumulator
+from tertulia.json import Json
 from tertulia.streams.events import (
     ContentBlockFinished,
     ContentBlockStarted,
     Delta,
+    GenerationContinued,
     GenerationEvent,
     TextDelta,
-    unfinished_block,
+    with_join,
 )
 from tertulia.text_filters import BlockFilter
 
-LARGEST_COUNT = 2**31 - 1
-"""The largest value that fits into the token columns of a generation: they have 32 bits."""
 JSON_MARK = "json"
 """The key that Tertulia adds to stored text blocks that must be JSON."""
-CHARACTERS_OF_TOKEN = 4
-"""An estimate of the characters per token, for output whose token count Claude did not report."""
-
-
-def _is_running(block: Json) -> bool:
-    return block.get("type") == "tool_result" and bool(block.get("partial"))
-
-
-def _has_valid_input(block: Json) -> bool:
-    return not block.get("partial") and isinstance(block.get("input"), dict)
 
 
 def _without(values: Json, name: str) -> Json:
     return {key: value for key, value in values.items() if key != name}
 
 
-@dataclass(slots=True)
-class _Block:
-    block: Json
-    offset: int
-    pieces: list[str] = field(default_factory=list[str])
-    finished: bool = False
-    text_filter: BlockFilter | None = None
-    held_back: str = ""
-    """The text that the filter returned at its end, and that is not appended yet."""
-
-    def to_json(self) -> Json:
-        return self.block if self.finished else unfinished_block(self.block, join_text(self.pieces))
-
-    def finish_filter(self) -> str:
-        """Return the text that the filter has held back, and remove the filter."""
-        if self.text_filter is not None:
-            text_filter, self.text_filter = self.text_filter, None
-            self.held_back = text_filter.finish()
-        return self.held_back
-
-
-class AnswerAccumulator:
+class AnswerAccumulator(UsageAccumulator):
     """Claude's answer while it is being received."""
 
     def __init__(self, generation_id: UUID, sequence: int = 0, content: Sequence[Json] = ()) -> None:
         """Start with no content, or with the content that another process has saved."""
+        super().__init__()
         self.generation_id = generation_id
         self.sequence = sequence
         self.stop_reason: str | None = None
-        self.request_id: str | None = None
         self.schema: Json | None = None
         """The JSON schema that the text must match, if the request has one."""
         self.new_filter: Callable[[], BlockFilter] | None = None
         """Creates the filter of a text block; None if the application has no hook for it."""
         self.container: str | None = None
         """The container in which Claude's server tools run, for the next request."""
-        self.context_tokens: int | None = None
-        self.usage: dict[str, int] = {}
-        """The token counts of this round, by column."""
-        self.earlier: dict[str, int] = {}
-        """The token counts of earlier rounds, whose API calls are already in the ledger."""
-        self.earlier_amount: int | None = 0
-        """The cost of earlier rounds in units (see `billing.prices`); None if a price is not known."""
-        self.counted = False
-        """Whether Claude has reported the final usage of this round."""
-        self._reported_usage: Json = {}
-        self._written_characters = 0
-        self.cache_write_1h_tokens = 0
-        self.web_searches = 0
-        """The tokens of this round's cache entries that live for an hour, and the searches of Claude's server tool."""
         self._blocks = {
-            index: _Block(_without(block, "partial"), 0) if _is_running(block) else _Block(block, 0, finished=True)
+            index: AnswerBlock(_without(block, "partial"), 0)
+            if is_running_call(block)
+            else AnswerBlock(block, 0, finished=True)
             for index, block in enumerate(content)
         }
         self._round_start = len(self._blocks)
+        self.attempt = 0
+        """How often the answer was continued after an interruption."""
+        self._open_text: int | None = None
+        """The index of the interrupted text block that this attempt may continue."""
+        self._joined: tuple[int, int] | None = None
+        """Claude's index of the block with which this attempt continues a text block, and that block's index."""
         self._json_findings: dict[int, str | None] = {}
-
-    def restore(
-        self, counted: Mapping[str, int], billed: Mapping[str, int], billed_amount: int | None, stop_reason: str | None
-    ) -> None:
-        """Restore the usage that another process has saved for this answer.
-
-        Args:
-            counted: All tokens of the answer so far, by column.
-            billed: The tokens of the rounds that are already in the ledger, by column.
-            billed_amount: The cost of these rounds, in units; None if a price is not known.
-            stop_reason: The stop reason of the last complete round.
-        """
-        self.earlier, self.earlier_amount, self.stop_reason = dict(billed), billed_amount, stop_reason
-        of_round = {name: count - billed.get(name, 0) for name, count in counted.items()}
-        self.usage = of_round if any(of_round.values()) else {}
 
     @property
     def content(self) -> list[Json]:
@@ -149,8 +97,58 @@ class AnswerAccumulator:
         return {
             index: block
             for index, block in past_blocks
-            if block.get("type") == "tool_use" and block["id"] not in answered_ids
+            if block.get("type") == "tool_use" and block["id"] not in answered_ids and not block.get("partial")
         }
+
+    def break_off(self) -> list[GenerationEvent]:
+        """Close what an interrupted response has left open, except a text, which can be continued. Return the events.
+
+        Text that a filter holds back is dropped, because Claude writes it again.
+        """
+        events: list[GenerationEvent] = []
+        for index, entry in self._of_round():
+            if entry.finished and not entry.block.get("partial"):
+                continue
+            if entry.block.get("type") == "text":
+                text = (entry.block.get("text") or "") + join_text(entry.pieces)
+                block = {**_without(entry.block, "partial"), "text": text}
+                self._blocks[index] = AnswerBlock(block, utf16_length(text))
+                self._open_text = index
+            elif not entry.broken_off and entry.block.get(ATTEMPT, 0) == self.attempt:
+                block = {**entry.to_json(), "partial": True}
+                self._blocks[index] = AnswerBlock(block, 0, finished=True, broken_off=True)
+                events.append(ContentBlockFinished(self.generation_id, self.next_sequence(), index, block))
+        return events
+
+    def end_with_calls(self) -> list[GenerationEvent] | None:
+        """End an interrupted round with its complete calls of tools. Return the events; None if it has no calls."""
+        blocks = [entry.to_json() for _, entry in self._of_round()]
+        if not any(block.get("type") == "tool_use" and not block.get("partial") for block in blocks):
+            return None
+        output: list[GenerationEvent] = []
+        self._close_text(output)
+        return output
+
+    def begin_attempt(self, reason: ErrorCode) -> GenerationEvent:
+        """Continue the interrupted answer with another request. Return the event that says so."""
+        self.attempt += 1
+        self._round_start, self._joined = max(self._blocks, default=-1) + 1, None
+        if self._open_text is not None:
+            entry = self._blocks[self._open_text]
+            entry.block = with_join(entry.block, self.attempt)
+        number = self.next_sequence()
+        return GenerationContinued(self.generation_id, number, reason.value, self.attempt, self._open_text)
+
+    def estimate_usage(self) -> None:
+        """Count the characters of an interrupted response that another process has received."""
+        blocks = [entry.to_json() for _, entry in self._of_round()]
+        self._written_characters = sum(characters_of(block) for block in attempts_of(blocks).get(self.attempt, []))
+
+    def _of_round(self) -> list[tuple[int, AnswerBlock]]:
+        """Return the blocks after the last output of tools, with their indexes."""
+        outputs = (n for n, entry in self._blocks.items() if entry.block.get("type") in ("tool_result", "image"))
+        last_output = max(outputs, default=-1)
+        return [(index, entry) for index, entry in sorted(self._blocks.items()) if index > last_output]
 
     def end_round(self, amount: int | None) -> None:
         """Start the next round. `amount` is the cost of the round that has ended, in units; None if it is not known."""
@@ -159,6 +157,13 @@ class AnswerAccumulator:
         self.usage, self._reported_usage, self._written_characters = {}, {}, 0
         self.counted, self.request_id, self.cache_write_1h_tokens, self.web_searches = False, None, 0, 0
         self._round_start = max(self._blocks, default=-1) + 1
+        self._open_text = self._joined = None
+
+    def end_attempt(self, amount: int | None) -> None:
+        """Add the usage of an interrupted response to that of earlier rounds. `amount` is its cost in units."""
+        open_text = self._open_text
+        self.end_round(amount)
+        self._open_text = open_text
 
     def fix_invalid_inputs(self, events: list[GenerationEvent]) -> set[str]:
         """Replace each tool input that is not a JSON object with an empty object, and return the ids of these calls.
@@ -168,7 +173,8 @@ class AnswerAccumulator:
         broken = set[str]()
         for index, entry in self._blocks.items():
             block = entry.block
-            if index >= self._round_start and block.get("type") == "tool_use" and not _has_valid_input(block):
+            is_new_call = index >= self._round_start and block.get("type") == "tool_use" and not entry.broken_off
+            if is_new_call and not has_valid_input(block):
                 entry.block = {**_without(_without(block, "partial"), "partial_json"), "input": {}}
                 broken.add(block["id"])
                 events.append(ContentBlockFinished(self.generation_id, self.next_sequence(), index, entry.block))
@@ -180,7 +186,7 @@ class AnswerAccumulator:
             return None
         index, self._round_start = self._round_start, self._round_start + 1
         block: Json = {"type": "tool_result", "tool_use_id": tool_use_id}
-        self._blocks[index] = _Block(block, 0)
+        self._blocks[index] = AnswerBlock(block, 0)
         return ContentBlockStarted(self.generation_id, self.next_sequence(), index, {**block, "partial": True})
 
     def finish_result(self, block: Json) -> list[GenerationEvent]:
@@ -189,33 +195,20 @@ class AnswerAccumulator:
         index = self._result_index(block["tool_use_id"])
         if index is None:
             raise KeyError(block["tool_use_id"])
-        self._blocks[index] = _Block(block, 0, finished=True)
+        self._blocks[index] = AnswerBlock(block, 0, finished=True)
         finished = ContentBlockFinished(self.generation_id, self.next_sequence(), index, block)
         return [finished] if started is None else [started, finished]
 
     def add(self, block: Json) -> list[GenerationEvent]:
         """Add a complete block, such as a picture, after the result of a tool call, and return its events."""
         index, self._round_start = self._round_start, self._round_start + 1
-        self._blocks[index] = _Block(block, 0, finished=True)
+        self._blocks[index] = AnswerBlock(block, 0, finished=True)
         started = ContentBlockStarted(self.generation_id, self.next_sequence(), index, block)
         return [started, ContentBlockFinished(self.generation_id, self.next_sequence(), index, block)]
 
     def _result_index(self, tool_use_id: str) -> int | None:
         indexes = (index for index, entry in self._blocks.items() if entry.block.get("tool_use_id") == tool_use_id)
         return next(indexes, None)
-
-    def total(self) -> dict[str, int]:
-        """Return the token counts of all rounds, by column."""
-        current = self.billed()
-        totals = {name: self.earlier.get(name, 0) + current.get(name, 0) for name in self.earlier | current}
-        return {name: min(count, LARGEST_COUNT) for name, count in totals.items()}
-
-    def billed(self) -> dict[str, int]:
-        """Return the token counts of this round, by column. If Claude did not report the output, it is estimated."""
-        if self.counted or not (self.usage or self._written_characters):
-            return self.usage
-        guessed = -(-self._written_characters // CHARACTERS_OF_TOKEN)
-        return self.usage | {"output_tokens": max(self.usage.get("output_tokens", 0), guessed)}
 
     def next_sequence(self) -> int:
         """Return the sequence number of the next event."""
@@ -232,10 +225,11 @@ class AnswerAccumulator:
         block_index: object = event.get("index")
         if self.schema is None or event.get("type") != "content_block_stop" or not isinstance(block_index, int):
             return
-        current = self._blocks.get(self._round_start + block_index)
+        index = self._index_of(block_index)
+        current = self._blocks.get(index)
         if current is not None and JSON_MARK in current.block:
-            text = current.block.get("text", "") + join_text(current.pieces) + current.finish_filter()
-            self._json_findings[self._round_start + block_index] = await check(self.schema, text)
+            text = current.block.get("text", "") + join_text(current.pieces) + current.finish_text()
+            self._json_findings[index] = await check(self.schema, text)
 
     def process(self, events: Sequence[Json], output: list[GenerationEvent]) -> None:
         """Process events that Claude sent together, and append the resulting generation events to `output`.
@@ -251,16 +245,16 @@ class AnswerAccumulator:
                 if generation_event is not None:
                     output.append(generation_event)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise StreamError(GenerationError(ErrorCode.API_ERROR, UNREADABLE, self.request_id)) from error
+            raise BrokenStream(GenerationError(ErrorCode.API_ERROR, UNREADABLE, self.request_id)) from error
 
     def _handle(self, event: Json, output: list[GenerationEvent]) -> GenerationEvent | None:
         match event["type"]:
             case "content_block_delta":
-                return self._delta(self._round_start + event["index"], event["delta"])
+                return self._delta(self._index_of(event["index"]), event["delta"])
             case "content_block_start":
-                return self._start(self._round_start + event["index"], event["content_block"])
+                return self._start(event["index"], event["content_block"], output)
             case "content_block_stop":
-                return self._finish(self._round_start + event["index"], output)
+                return self._finish(self._index_of(event["index"]), output)
             case "message_start":
                 self.request_id, self.stop_reason = event.get("request_id"), None
                 self._add_usage(event["message"].get("usage"))
@@ -270,11 +264,28 @@ class AnswerAccumulator:
                 self.container = container.get("id") or self.container
                 self._add_usage(event.get("usage"))
                 self.counted = self.stop_reason is not None
+            case "message_stop":
+                self._close_text(output)
             case _:
                 pass  # The documentation says that new event types may be added at any time.
         return None
 
-    def _start(self, index: int, block: Json) -> GenerationEvent:
+    def _index_of(self, index: int) -> int:
+        """Return the index in the answer of the block to which Claude has given this index in its response."""
+        joined, open_text = self._joined or (None, 0)
+        if joined is None:
+            return self._round_start + index
+        return open_text if index == joined else self._round_start + index - (index > joined)
+
+    def _start(self, index: int, block: Json, output: list[GenerationEvent]) -> GenerationEvent | None:
+        if block.get("type") == "text" and self._open_text is not None:
+            self._joined, self._open_text = (index, self._open_text), None
+            return self._continue_text(self._index_of(index), block)
+        index = self._index_of(index)
+        if block.get("type") not in THINKING:
+            self._close_text(output)
+        if self.attempt:
+            block = {**block, ATTEMPT: self.attempt}
         text_filter = self.new_filter() if self.new_filter is not None and block.get("type") == "text" else None
         if text_filter is not None:
             block = {**block, "text": text_filter.feed(block.get("text") or "")}
@@ -283,8 +294,21 @@ class AnswerAccumulator:
             block = {**block, "id": self._unique_id(block["id"])}
         if self.schema is not None and block.get("type") == "text":
             block = {**block, JSON_MARK: {}}
-        self._blocks[index] = _Block(block, utf16_length(initial_text), text_filter=text_filter)
+        self._blocks[index] = AnswerBlock(block, utf16_length(initial_text), text_filter=text_filter)
         return ContentBlockStarted(self.generation_id, self.next_sequence(), index, block)
+
+    def _continue_text(self, index: int, block: Json) -> GenerationEvent | None:
+        """Continue the interrupted text block at `index` with another block of the response."""
+        entry = self._blocks[index]
+        entry.join = TextJoin(entry.block["text"])
+        entry.text_filter = self.new_filter() if self.new_filter is not None else None
+        return self._append_text(TextDelta, index, entry, block.get("text") or "")
+
+    def _close_text(self, output: list[GenerationEvent]) -> None:
+        """Finish the interrupted text block, because Claude does not continue it."""
+        if self._open_text is not None:
+            index, self._open_text = self._open_text, None
+            output.append(self._finish(index, output))
 
     def _unique_id(self, id: str) -> str:
         """Return an id for a call that is unique in the answer, because results refer to their calls by id."""
@@ -314,11 +338,11 @@ class AnswerAccumulator:
             }
         return None
 
-    def _append_text(self, kind: type[Delta], index: int, current: _Block, text: str) -> GenerationEvent | None:
+    def _append_text(self, kind: type[Delta], index: int, current: AnswerBlock, text: str) -> GenerationEvent | None:
         self._written_characters += len(text)
-        return self._show(kind, index, current, text if current.text_filter is None else current.text_filter.feed(text))
+        return self._show(kind, index, current, current.feed(text))
 
-    def _show(self, kind: type[Delta], index: int, current: _Block, text: str) -> GenerationEvent | None:
+    def _show(self, kind: type[Delta], index: int, current: AnswerBlock, text: str) -> GenerationEvent | None:
         if not text:
             return None
         offset = current.offset
@@ -326,8 +350,8 @@ class AnswerAccumulator:
         current.pieces.append(text)
         return kind(self.generation_id, self.next_sequence(), index, offset, text)
 
-    def _release(self, index: int, current: _Block, output: list[GenerationEvent]) -> None:
-        held_back, current.held_back = current.finish_filter(), ""
+    def _release(self, index: int, current: AnswerBlock, output: list[GenerationEvent]) -> None:
+        held_back, current.held_back = current.finish_text(), ""
         event = self._show(TextDelta, index, current, held_back)
         if event is not None:
             output.append(event)
@@ -342,42 +366,29 @@ class AnswerAccumulator:
                     self._release(index, entry, output)
         return output
 
+    @property
+    def is_joining(self) -> bool:
+        """Whether text is held back until it is known how much of the interrupted text it repeats."""
+        join = None if self._joined is None else self._blocks[self._joined[1]].join
+        return join is not None and join.is_holding
+
+    def release_join(self) -> list[GenerationEvent]:
+        """Decide now what a continuation repeats, and return the events of the text that was held back."""
+        if not self.is_joining or self._joined is None:
+            return []
+        index = self._joined[1]
+        entry = self._blocks[index]
+        entry.finish_join()
+        held_back, entry.held_back = entry.held_back, ""
+        event = self._show(TextDelta, index, entry, held_back)
+        return [] if event is None else [event]
+
     def _finish(self, index: int, output: list[GenerationEvent]) -> GenerationEvent:
         current = self._blocks[index]
         self._release(index, current, output)
-        current.block = _completed_block(current.block, join_text(current.pieces))
+        current.block = completed_block(current.block, join_text(current.pieces))
         if index in self._json_findings:
             problem = self._json_findings.pop(index)
             current.block = {**current.block, JSON_MARK: {"checked": True, "problem": problem}}
         current.finished = True
         return ContentBlockFinished(self.generation_id, self.next_sequence(), index, current.block)
-
-    def _add_usage(self, usage: Json | None) -> None:
-        # Claude's counts are cumulative, so a later count replaces an earlier one.
-        self._reported_usage |= {name: count for name, count in (usage or {}).items() if count is not None}
-        self.usage |= usage_of(self._reported_usage)
-        self.context_tokens = context_of(self._reported_usage) or self.context_tokens
-        server_tools: Json = self._reported_usage.get("server_tool_use") or {}
-        self.web_searches = int(server_tools.get("web_search_requests") or 0)
-        lifetimes: Json = self._reported_usage.get("cache_creation") or {}
-        self.cache_write_1h_tokens = int(lifetimes.get("ephemeral_1h_input_tokens") or self.cache_write_1h_tokens)
-
-
-def _completed_block(block: Json, text: str) -> Json:
-    match block.get("type"):
-        case "text":
-            return {**block, "text": (block.get("text") or "") + text}
-        case "thinking":
-            return {**block, "thinking": (block.get("thinking") or "") + text}
-        case _ if text:
-            return _with_input(block, text)
-        case _:
-            return block
-
-
-def _with_input(block: Json, text: str) -> Json:
-    try:
-        return {**block, "input": clean(loads(text), max_depth=MAX_VALUE_DEPTH)}
-    except InvalidJson:
-        # `max_tokens` can cut off a tool's input, and Tertulia does not accept every number and nesting depth.
-        return unfinished_block(block, text)

@@ -124,9 +124,11 @@ def classify_new_call(block: Json, tools: Selection) -> Decision:
 
 
 def classify_recorded_call(row: ToolCall, tool: Tool | None, input: Json) -> Decision:
-    """Decide on a recorded call. It runs only if no process can have run it before."""
+    """Decide on a recorded call. It runs only if no process can have run it before, or if the tool is idempotent."""
     if row.status is CallStatus.WAITING:
         return Wait(row.asks_first)
+    if row.status is CallStatus.RUNNING and tool is not None and tool.idempotent:
+        return RunTool(tool, input)
     if row.status is not CallStatus.ANSWERED or row.answer is None:
         return Answered(failed(execution.UNKNOWN), CallStatus.UNKNOWN)
     if not row.asks_first:

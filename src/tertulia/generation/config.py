@@ -12,6 +12,7 @@ from tertulia.db.tables import now
 from tertulia.generation.observer import GenerationObserver
 from tertulia.generation.titles import Titles
 from tertulia.hooks import Hooks
+from tertulia.json import Json
 from tertulia.tools.execution import Bounds
 from tertulia.tools.registry import ToolRegistry
 
@@ -32,6 +33,29 @@ class EngineServices:
 
 
 @dataclass(frozen=True, slots=True)
+class ContinuationPolicy:
+    """Which interrupted answers are continued.
+
+    Attributes:
+        enabled: Whether any are.
+        attempts: The number of continuations of one answer.
+        seconds: The age of an answer, since its first token, from which on it is not continued.
+    """
+
+    enabled: bool = True
+    attempts: int = 5
+    seconds: float = 1800.0
+
+    def allows(self, options: Json) -> bool:
+        """Return whether an answer with these options may be continued."""
+        return self.enabled and options.get("continue_interrupted") is not False
+
+    def allows_another(self, attempts: int, begun_at: datetime) -> bool:
+        """Return whether an answer that has been continued `attempts` times may be continued again."""
+        return attempts < self.attempts and now() - begun_at < timedelta(seconds=self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
 class EngineConfig:
     """How generations are run.
 
@@ -42,6 +66,7 @@ class EngineConfig:
         lease_seconds: The duration of a lease.
         alone: Whether no other process runs generations of this database.
         bounds: The limits of tool calls.
+        continuation: Which interrupted answers are continued.
         observer: Is notified of the lifecycle of generations.
     """
 
@@ -51,6 +76,7 @@ class EngineConfig:
     lease_seconds: float = LEASE_SECONDS
     alone: bool = True
     bounds: Bounds = field(default_factory=Bounds)
+    continuation: ContinuationPolicy = field(default_factory=ContinuationPolicy)
     observer: GenerationObserver = field(default_factory=GenerationObserver)
 
     def lease_end(self) -> datetime:

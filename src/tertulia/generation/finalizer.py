@@ -18,7 +18,14 @@ from tertulia.db.tables import Status
 from tertulia.failpoints import Failpoint
 from tertulia.generation.config import EngineConfig
 from tertulia.generation.observer import End
-from tertulia.generation.persistence import StopRequested, finish_limiter, save_end, save_failure, save_suspension
+from tertulia.generation.persistence import (
+    StopRequested,
+    finish_limiter,
+    save_end,
+    save_failure,
+    save_released,
+    save_suspension,
+)
 from tertulia.generation.retry import ATTEMPTS, FIRST_DELAY, LONGEST_DELAY, PATIENCE, Result, is_available
 from tertulia.generation.state import ActiveGeneration, Ending, Suspended, end_of, outcome, suspension, terminal_event
 from tertulia.generation.titles import Titles
@@ -29,6 +36,7 @@ from tertulia.streams.log import EventLog, Signals
 
 ENDED = "ended"
 CHANGED = "changed"
+RELEASED = "released"
 ENDS, OPEN_CALLS, GIVEN_UP = ItemLoop("end"), ItemLoop("end.open_calls"), ItemLoop("end.given_up")
 ANNOUNCEMENTS, FOLLOWING = ItemLoop("end.announce"), Failpoint("end.claim_following")
 ENDING, SAVED, SUSPENDED = Failpoint("end.begin"), Failpoint("end.saved"), Failpoint("suspension.saved")
@@ -57,8 +65,8 @@ class LeaseLost:
 
 
 @dataclass(frozen=True, slots=True)
-class AwaitingTools:
-    """The generation waits for tool results. No process runs it."""
+class Unheld:
+    """The generation waits for tool results, or for another process that continues it. No process runs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,19 +154,21 @@ class GenerationFinalizer:
         match result:
             case LeaseLost():
                 self._release_lost(active)
-            case AwaitingTools():
+            case Unheld():
                 pass
             case Ended():
                 await self._show_end(active, result)
                 return result.following
         return ()
 
-    async def _save_result(self, active: ActiveGeneration) -> LeaseLost | AwaitingTools | Ended:
+    async def _save_result(self, active: ActiveGeneration) -> LeaseLost | Unheld | Ended:
         """Save the outcome of a generation's task. If that fails, the database's error is raised."""
         if active.ending is Ending.LOST:
             return LeaseLost()
+        if active.ending is Ending.RELEASED and await self._hand_over(active):
+            return Unheld()
         if (suspended := suspension(active)) is not None and await self._suspend(active, suspended):
-            return AwaitingTools()
+            return Unheld()
         OPEN_CALLS.attempt_now(active.generation_id, lambda: self._close_blocks(active))
         status, error = outcome(active)
         stored_error = None if error is None else error.to_json()
@@ -191,6 +201,26 @@ class GenerationFinalizer:
         # Text that a filter holds back was written by Claude, and must not be lost.
         events = [*active.answer.release_text(), *close_calls(active.answer, active.ending)]
         self._log.append(active.generation_id, events)
+
+    async def _hand_over(self, active: ActiveGeneration) -> bool:
+        """Save the answer so far, and give up its lease. Return False if it must end instead."""
+
+        async def save() -> bool:
+            return await save_released(self._database, active, self._process, self._config.prices)
+
+        await self._log.flush(active.generation_id)
+        try:
+            is_saved = await self._persist(active.generation_id, save)
+        except Exception as error:  # noqa: BLE001 - whatever the error is, the generation must end then
+            logger.warning("Generation %s could not be handed over: %s", active.generation_id, error)
+            active.ending = Ending.INTERRUPTED
+            return False
+        active.lost = True
+        self._log.release(active.generation_id, active.lease)
+        if is_saved:
+            logger.info("Generation %s is handed over to another process, or to the next start", active.generation_id)
+            self._signals.send(RELEASED, active.generation_id)
+        return True
 
     async def _suspend(self, active: ActiveGeneration, suspended: Suspended) -> bool:
         """Suspend a generation. Return False if it must end instead, because it was stopped or cannot be saved."""

@@ -11,7 +11,7 @@ from functools import partial
 from uuid import UUID
 
 from tertulia.billing.budget import EXCEEDED
-from tertulia.claude.errors import StreamError
+from tertulia.claude.errors import BrokenStream, GenerationError, StreamError, interruption_by, request_errors
 from tertulia.claude.output_schema import split_before_stops
 from tertulia.claude.tracing import AGENT, QUIET, fail, kind_of, traceparent, tracer, usage_attributes, written_here
 from tertulia.db.database import Database
@@ -19,6 +19,7 @@ from tertulia.db.tables import now
 from tertulia.failpoints import Failpoint
 from tertulia.generation.accumulator import AnswerAccumulator
 from tertulia.generation.config import EngineConfig, EngineServices
+from tertulia.generation.continuation import Continuations
 from tertulia.generation.input import GenerationInput
 from tertulia.generation.recovery import StartedGeneration, start_generation
 from tertulia.generation.request import MessagesRequest
@@ -35,6 +36,8 @@ CALLED, PAUSED = "tool_use", "pause_turn"
 """The stop reasons after which another round follows."""
 MANY_TURNS = 1_000
 """Requests with more turns are built in a thread: building 10,000 turns blocks the event loop for 0.1 seconds."""
+JOIN_SECONDS = 2.0
+"""The longest time for which the beginning of a continuation is held back, to find out what it repeats."""
 ASKING, HEARD = Failpoint("round.asking"), Failpoint("round.heard")
 TAKE_UP, TAKE = Failpoint("writer.take_up"), Failpoint("writer.take")
 
@@ -77,6 +80,7 @@ class GenerationLoop:
         self._config = config
         self._changed = changed
         self._rounds = Rounds(database, log, services.files, services.models, process=process, config=config)
+        self._continuations = Continuations(database, log, self._rounds, config)
 
     async def write(self, active: ActiveGeneration) -> None:
         """Write an answer until it is complete.
@@ -97,11 +101,17 @@ class GenerationLoop:
         async with asyncio.timeout(self._services.claude.deadlines.answer):
             # A resumed answer that has content was interrupted after a response, before its round was recorded.
             step = Step.END_ROUND if answer.content else Step.ASK_CLAUDE
+            if active.interruption is not None:
+                step = await self._continue(active, work, request, active.interruption)
             requests, is_last_round = 0, False
             while True:
                 match step:
                     case Step.ASK_CLAUDE:
-                        await self._receive_round(active, request)
+                        try:
+                            await self._receive_round(active, request)
+                        except request_errors() as failure:
+                            step = await self._continue_after(active, work, request, failure)
+                            continue
                         requests += 1
                         if not _continues(answer, work):
                             return
@@ -114,6 +124,22 @@ class GenerationLoop:
                         is_last_round = bounds.are_reached(answer.rounds, answer.calls) or requests > bounds.rounds
                         request.add_round(answer.content, container=answer.container, last=is_last_round)
                         step = Step.ASK_CLAUDE
+
+    async def _continue_after(
+        self, active: ActiveGeneration, work: GenerationInput, request: MessagesRequest, failure: Exception
+    ) -> Step:
+        """Continue the answer after a request has failed. If that is not possible, raise the failure again."""
+        error = interruption_by(failure, active.answer.request_id)
+        has_begun = isinstance(failure, BrokenStream) or active.answer.request_id or active.answer.content
+        if error is None or not has_begun or not self._continuations.may_continue(active):
+            raise failure
+        return await self._continue(active, work, request, error)
+
+    async def _continue(
+        self, active: ActiveGeneration, work: GenerationInput, request: MessagesRequest, error: GenerationError
+    ) -> Step:
+        asks = await self._continuations.begin(active, work, request, error)
+        return Step.ASK_CLAUDE if asks else Step.END_ROUND
 
     async def _receive_round(self, active: ActiveGeneration, request: MessagesRequest) -> None:
         """Send the request to Claude, and process its events until the end of the round."""
@@ -148,6 +174,14 @@ class GenerationLoop:
             if generation_events:
                 active.first_token_at = active.first_token_at or now()
                 self._log.append(active.generation_id, generation_events)
+        if active.answer.is_joining and active.join_timer is None:
+            active.join_timer = asyncio.get_running_loop().call_later(JOIN_SECONDS, self._release_join, active)
+
+    def _release_join(self, active: ActiveGeneration) -> None:
+        """Show the text that a continuation holds back to find out what it repeats."""
+        active.join_timer = None
+        if not active.writing.done():
+            self._log.append(active.generation_id, active.answer.release_join())
 
     async def _prepare(self, active: ActiveGeneration) -> tuple[GenerationInput, MessagesRequest]:
         work, active.work = active.work, None

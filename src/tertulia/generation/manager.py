@@ -14,7 +14,7 @@ from datetime import datetime
 from uuid import UUID
 
 from tertulia.claude.client import Attempt
-from tertulia.claude.errors import NOT_RESUMED
+from tertulia.claude.errors import NOT_RESUMED, GenerationError
 from tertulia.db import changes, leases
 from tertulia.db.database import Database
 from tertulia.db.errors import DATABASE_ERRORS
@@ -24,10 +24,10 @@ from tertulia.failpoints import Failpoint
 from tertulia.generation.accumulator import AnswerAccumulator
 from tertulia.generation.checkpoint import Checkpoints
 from tertulia.generation.config import EngineConfig, EngineServices
-from tertulia.generation.finalizer import CHANGED, ENDED, GenerationFinalizer
+from tertulia.generation.finalizer import CHANGED, ENDED, RELEASED, GenerationFinalizer
 from tertulia.generation.input import GenerationInput
 from tertulia.generation.loop import GenerationLoop
-from tertulia.generation.recovery import ending_of, find_lost, recover_answer
+from tertulia.generation.recovery import begun_at, ending_of, find_lost, recover_answer
 from tertulia.generation.retry import retry_while_unavailable, run_periodically
 from tertulia.generation.state import ActiveGeneration, Ending, Owner
 from tertulia.isolation import ItemLoop
@@ -101,7 +101,9 @@ class GenerationManager:
             config=config,
             changed=lambda owner: signals.send(CHANGED, owner),
         )
+        self._claims = set[asyncio.Task[None]]()
         signals.on(STOP, self._stop_local)
+        signals.on(RELEASED, self._claim_released)
         signals.on(ENDED, self._endings.notify)
 
     @property
@@ -137,7 +139,9 @@ class GenerationManager:
         """Start a generation. Its row must be committed, and must name this process as the holder."""
         lease = Lease(generation.lease_until)
         self._log.open(generation.id, lease)
-        self._run(ActiveGeneration(AnswerAccumulator(generation.id), lease, work, owner, allowance=generation.reserved))
+        active = ActiveGeneration(AnswerAccumulator(generation.id), lease, work, owner, allowance=generation.reserved)
+        active.may_continue = self._config.continuation.allows(generation.options)
+        self._run(active)
 
     async def resume(self, generation_id: UUID) -> None:
         """Resume a generation that has waited for tool results, and that this process has just claimed."""
@@ -204,15 +208,15 @@ class GenerationManager:
             await asyncio.wait([active.finalizing for active in self._active.values()], timeout=grace)
 
     async def close(self) -> None:
-        """Interrupt all running generations, and wait until they are saved."""
+        """Interrupt all running generations, and wait until they are saved. Other processes continue them."""
         self.draining = True
         for active in self._active.values():
-            active.end(Ending.INTERRUPTED)
+            active.end(Ending.RELEASED if active.may_continue else Ending.INTERRUPTED)
         if self._active:
             await asyncio.wait([active.finalizing for active in self._active.values()])
         for task in self._background:
             task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await asyncio.gather(*self._background, *self._claims, return_exceptions=True)
 
     def _run(self, active: ActiveGeneration) -> None:
         active.saved = active.answer.sequence
@@ -226,6 +230,19 @@ class GenerationManager:
         active = self._active.get(generation_id)
         if active is not None:
             active.end(Ending.STOPPED)
+
+    def _claim_released(self, generation_id: UUID) -> None:
+        """Claim a generation that another process has released. Otherwise, a sweep would do so a little later."""
+        if not self.draining:
+            task = asyncio.create_task(self._claim(generation_id), name="claim")
+            self._claims.add(task)
+            task.add_done_callback(self._claims.discard)
+
+    async def _claim(self, generation_id: UUID) -> None:
+        async with self._database.write() as session:
+            claimed = await leases.claim(session, generation_id, self._process, self.lease_end())
+        if claimed:
+            await self._take_over(generation_id, lapsed=True)
 
     async def _checkpoint(self) -> None:
         if self._active or self._claimed:
@@ -293,8 +310,13 @@ class GenerationManager:
         elif active.answer.usage:
             active.failed.append(Attempt(usage=active.answer.usage))
             active.answer.usage = {}
+        active.begun_at = begun_at(lost_generation.generation)
+        active.may_continue = self._config.continuation.allows(lost_generation.generation.options)
+        ending = ending_of(lost_generation, recovered, self._config.continuation)
+        if isinstance(ending, GenerationError):
+            active.interruption = ending
         self._run(active)
-        if (ending := ending_of(lost_generation, recovered)) is not None:
+        if isinstance(ending, Ending):
             active.end(ending)
         return True
 

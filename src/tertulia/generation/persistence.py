@@ -135,6 +135,22 @@ def _parts_of_bill(
     return {"usage": usage, "bill": bill, "tools": tools}
 
 
+async def save_released(database: Database, active: ActiveGeneration, holder: UUID, prices: Prices) -> bool:
+    """Save an unfinished answer, and end its lease. Return False if the lease was lost."""
+    answer = active.answer
+    async with database.write() as session:
+        location = await leases.lock_owner_of(session, active.generation_id)
+        if location is None:
+            return False
+        values = {"sequence": answer.sequence, "lease_until": now(), "amount": total_amount(active, prices)}
+        if active.first_token_at is not None:
+            values["first_token_at"] = active.first_token_at
+        if await leases.renew(session, active.generation_id, holder, values | answer.total()) is None:
+            return False
+        await leases.write_answer(session, location.message_id, answer.content)
+    return True
+
+
 class StopRequested(Exception):
     """The generation must stop instead of waiting for tools."""
 

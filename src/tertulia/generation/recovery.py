@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from tertulia.billing.budget import EXCEEDED, Budget, BudgetSpent, PriceUnknown
-from tertulia.claude.errors import ErrorCode, GenerationError, StreamError
+from tertulia.claude.errors import INTERRUPTED, ErrorCode, GenerationError, StreamError
 from tertulia.claude.models import Model, Models
 from tertulia.db import accounts, changes, generations, leases, ledger, messages, tool_calls
 from tertulia.db.database import AsyncSession, Database
@@ -15,6 +15,7 @@ from tertulia.db.ledger import UsageSum
 from tertulia.db.tables import TOKEN_COUNTS, ChangeKind, Generation, Message, Status, now
 from tertulia.db.tool_calls import ToolCall
 from tertulia.generation.accumulator import AnswerAccumulator
+from tertulia.generation.config import ContinuationPolicy
 from tertulia.generation.contribution import select_tools, stored_contribution
 from tertulia.generation.input import GenerationInput, generation_input
 from tertulia.generation.state import ActiveGeneration, Ending, Owner, tool_results_required
@@ -137,6 +138,8 @@ async def recover_answer(log: EventLog, lost_generation: LostGeneration, lease: 
         {name: getattr(lost_generation.billed, name) for name in TOKEN_COUNTS} if lost_generation.billed.tokens else {}
     )
     answer.restore(counted, billed, lost_generation.billed.amount, generation.stop_reason)
+    answer.attempt = generation.continuations
+    answer.estimate_usage()
     # A log without its beginning cannot be continued. Its readers read the row instead.
     is_complete = len(events) == sequence
     # The row of a generation that is queued, suspended or just resumed is complete.
@@ -144,18 +147,30 @@ async def recover_answer(log: EventLog, lost_generation: LostGeneration, lease: 
     return RecoveredAnswer(answer, events if is_complete else None, is_current=is_current)
 
 
-def ending_of(lost_generation: LostGeneration, recovered: RecoveredAnswer) -> Ending | None:
-    """Return why a generation that was taken over must end at once; None if it can continue."""
+def ending_of(
+    lost_generation: LostGeneration, recovered: RecoveredAnswer, policy: ContinuationPolicy
+) -> Ending | GenerationError | None:
+    """Return why a generation that was taken over must end at once, or the error after which Claude is asked for the
+    rest of the answer; None if it can be resumed without that.
+    """
     generation, answer = lost_generation.generation, recovered.answer
     if generation.stop_requested:
         return Ending.STOPPED
     is_suspended = generation.status is Status.AWAITING_TOOL_RESULTS
     if is_suspended and generation.tools_expire_at is not None and generation.tools_expire_at <= now():
         return Ending.EXPIRED
-    if not recovered.is_current or (answer.content and not is_between_rounds(answer, lost_generation.calls)):
-        # Claude cannot continue a text that broke off, and clients' text must not be replaced or paid for twice.
+    if not recovered.is_current:
         return Ending.INTERRUPTED
-    return None
+    if not answer.content or is_between_rounds(answer, lost_generation.calls):
+        return None
+    may_continue = policy.allows(generation.options) and policy.allows_another(answer.attempt, begun_at(generation))
+    # Clients may have seen more than an incomplete log contains, which must not be replaced.
+    return INTERRUPTED if may_continue and recovered.events is not None else Ending.INTERRUPTED
+
+
+def begun_at(generation: Generation) -> datetime:
+    """Return when the answer began, or was requested if it has not."""
+    return generation.first_token_at or generation.started_at or generation.created_at
 
 
 def is_between_rounds(answer: AnswerAccumulator, calls: Mapping[str, ToolCall]) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tertulia.attachments.files import Files
 from tertulia.claude.cache_control import with_breakpoints
+from tertulia.claude.continuation import asks_to_continue
 from tertulia.claude.prompt import (
     LeftOut,
     with_answer_so_far,
@@ -47,6 +48,11 @@ class MessagesRequest:
         self._files = files
         self._slow = slow
         self._inline = False
+        self._goes_on = False
+
+    def continue_answer(self, content: Sequence[Json]) -> None:
+        """Ask Claude to continue an answer after `content`, because it was interrupted in the middle of a round."""
+        self._content, self._goes_on = content, True
 
     def add_round(self, content: Sequence[Json], *, container: str | None, last: bool) -> None:
         """Continue with another round.
@@ -56,18 +62,21 @@ class MessagesRequest:
             container: The id of the container in which Claude's server tools run, if there is one.
             last: Whether this is the last round, in which Claude may not call tools.
         """
-        self._content = content
+        self._content, self._goes_on = content, False
         self._extra_fields = {"container": container} if container is not None else {}
         if last and "tools" in self._request:
             self._extra_fields["tool_choice"] = {"type": "none"}
 
     async def body(self) -> Json:
         """Return the body of `POST /v1/messages`, with the bytes of attachments."""
-        request = (
-            {**with_answer_so_far(self._request, self._content), **self._extra_fields}
-            if self._content
-            else self._request
-        )
+        request = self._request
+        if self._content:
+            request = {**with_answer_so_far(request, self._content, goes_on=self._goes_on), **self._extra_fields}
+        if self._goes_on and asks_to_continue(request["messages"][-1]) and "format" in request.get("output_config", {}):
+            # With a format, Claude can only write the whole value again. The text is checked at its end, as always.
+            config = {name: value for name, value in request["output_config"].items() if name != "format"}
+            request = {name: value for name, value in request.items() if name != "output_config"}
+            request |= {"output_config": config} if config else {}
         if self._slow is not None:
             request = with_breakpoints(request, slow=self._slow)
         return with_pictures(await self._files.fill(request, inline=self._inline))

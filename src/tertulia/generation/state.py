@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import Enum, auto
 from uuid import UUID
 
+from tertulia.backoff import Backoff
 from tertulia.claude.client import Attempt
 from tertulia.claude.errors import INTERRUPTED, ErrorCode, GenerationError, describe, request_errors
 from tertulia.db.leases import Progress
@@ -43,6 +44,8 @@ class Ending(Enum):
     INTERRUPTED = auto()
     EXPIRED = auto()
     LOST = auto()
+    RELEASED = auto()
+    """The process is shutting down, and another one, or the next start, continues the answer."""
 
 
 class Suspended(Exception):
@@ -84,7 +87,12 @@ class ActiveGeneration:
         ending: Why the task was cancelled, if it was.
         steered_by: The queued generation whose message ends the answer after a round of tools, if there is one.
         suspended: Whether the generation waits for tool results, without a process.
-        lost: Whether the lease was lost.
+        lost: Whether the lease was lost or released.
+        may_continue: Whether the answer is continued if it is interrupted.
+        backoff: The delays before the answer is continued; None before the first one.
+        join_timer: Ends the time for which the beginning of a continuation is held back; None if nothing is.
+        interruption: What interrupted the answer in another process, if Claude must be asked to continue it.
+        begun_at: When the answer began, in whichever process.
         renewed: Is set whenever the checkpoint renews the lease.
         abandoned: Is resolved if the task ignores its cancellation.
         writing: The task that writes the answer.
@@ -108,6 +116,11 @@ class ActiveGeneration:
     steered_by: UUID | None = None
     suspended: bool = False
     lost: bool = False
+    may_continue: bool = False
+    interruption: GenerationError | None = None
+    backoff: Backoff | None = None
+    join_timer: asyncio.TimerHandle | None = None
+    begun_at: datetime = field(default_factory=now)
     renewed: asyncio.Event = field(default_factory=asyncio.Event)
     abandoned: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     writing: asyncio.Task[None] = field(init=False)

@@ -89,13 +89,21 @@ class Rounds:
 
     def _end_round(self, active: ActiveGeneration) -> list[ApiCall]:
         """End the round in the accumulator. Return the ledger rows of its API calls."""
-        bill: list[ApiCall] = []
-        if active.owner is not None and (active.answer.billed() or active.answer.request_id or active.failed):
-            payer = Payer(active.owner.id, active.owner.conversation_id, active.generation_id)
-            bill = calls_of(active, payer, Status.COMPLETED, self._config.prices)
-        active.answer.end_round(round_amount(active, self._config.prices))
+        bill = self.bill_of(active, Status.COMPLETED)
+        active.answer.end_round(self.amount_of(active))
         active.failed.clear()
         return bill
+
+    def amount_of(self, active: ActiveGeneration) -> int | None:
+        """Return the cost of the current round, in units; None if the price is not known."""
+        return round_amount(active, self._config.prices)
+
+    def bill_of(self, active: ActiveGeneration, outcome: Status) -> list[ApiCall]:
+        """Return the ledger rows of the API calls since the last recorded one, of which the last has this outcome."""
+        if active.owner is None or not (active.answer.billed() or active.answer.request_id or active.failed):
+            return []
+        payer = Payer(active.owner.id, active.owner.conversation_id, active.generation_id)
+        return calls_of(active, payer, outcome, self._config.prices)
 
     async def _record_calls(
         self, active: ActiveGeneration, work: GenerationInput, unreadable: set[str], bill: Sequence[ApiCall]
@@ -104,7 +112,7 @@ class Rounds:
         answer = active.answer
         WRITE_DOWN.hit(active.generation_id)
         async with self._database.write() as session:
-            location = await self._renew_lease(session, active)
+            location = await self.renew_lease(session, active)
             rows = await tool_calls.of_generation(session, active.generation_id)
             limit_reached = self._config.bounds.are_reached(answer.rounds, answer.calls)
             plan = plan_calls(answer.open_calls(), rows, work.tools, unreadable=unreadable, limit_reached=limit_reached)
@@ -124,7 +132,7 @@ class Rounds:
         statuses = {id: answered.status for id, answered in plan.answered.items()} | outcomes
         SETTLE.hit(active.generation_id)
         async with self._database.write() as session:
-            location = await self._renew_lease(session, active)
+            location = await self.renew_lease(session, active)
             await tool_calls.settle(session, active.generation_id, statuses)
             await leases.write_answer(session, location.message_id, active.answer.content)
             if plan.waiting:
@@ -133,11 +141,12 @@ class Rounds:
                 # The message ends this answer, and Claude reads it together with the results.
                 active.steered_by = await steering.next_message(session, active.generation_id, location.message_id)
             if active.steered_by is None:
-                await self._reserve(session, active, work, location)
+                await self.reserve(session, active, work, location)
 
-    async def _reserve(
+    async def reserve(
         self, session: AsyncSession, active: ActiveGeneration, work: GenerationInput, location: GenerationLocation
     ) -> None:
+        """Reserve the cost of another request; raise StreamError if the budget is used up."""
         budget = self._config.budget
         if active.allowance is not None:
             await leases.renew(session, active.generation_id, self._process, {"reserved": None})
@@ -151,8 +160,13 @@ class Rounds:
             await leases.renew(session, active.generation_id, self._process, {"reserved": allowance})
         active.allowance = allowance
 
-    async def _renew_lease(self, session: AsyncSession, active: ActiveGeneration) -> GenerationLocation:
-        """Renew the lease, and save the state of the answer. If the lease is lost, raise CancelledError."""
+    async def renew_lease(
+        self, session: AsyncSession, active: ActiveGeneration, **columns: object
+    ) -> GenerationLocation:
+        """Renew the lease, and save the state of the answer and further columns of its generation.
+
+        If the lease is lost, raise CancelledError.
+        """
         location = await leases.lock_owner_of(session, active.generation_id)
         if location is None:
             raise StreamError(GenerationError(ErrorCode.NOT_FOUND, "The conversation was deleted."))
@@ -162,6 +176,7 @@ class Rounds:
             "stop_reason": answer.stop_reason,
             "amount": total_amount(active, self._config.prices),
             **answer.total(),
+            **columns,
         }
         if await leases.renew(session, active.generation_id, self._process, values) is None:
             active.end(Ending.LOST)

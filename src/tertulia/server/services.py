@@ -21,7 +21,7 @@ from tertulia.db.blobs import Blobs
 from tertulia.db.database import Database
 from tertulia.db.migrate import migrate
 from tertulia.db.search import rebuild
-from tertulia.generation.config import EngineConfig, EngineServices
+from tertulia.generation.config import ContinuationPolicy, EngineConfig, EngineServices
 from tertulia.generation.finalizer import CHANGED
 from tertulia.generation.manager import GenerationManager
 from tertulia.generation.retention import (
@@ -275,8 +275,16 @@ def _config(settings: Settings, metrics: Metrics, plans: Plans, *, alone: bool) 
     prices = Prices(settings.prices)
     server_budget = ServerBudget(settings.server_monthly_budget_usd, settings.server_daily_budget_usd)
     budget = Budget(settings.monthly_budget_usd, prices, settings.daily_tokens, server_budget, plans)
-    bounds = bounds_of(settings)
-    return EngineConfig(prices, budget, settings.prompt_caching, settings.lease_seconds, alone, bounds, metrics)
+    return EngineConfig(
+        prices,
+        budget,
+        settings.prompt_caching,
+        settings.lease_seconds,
+        alone,
+        bounds_of(settings),
+        ContinuationPolicy(settings.continue_interrupted, settings.continue_attempts, settings.continue_seconds),
+        metrics,
+    )
 
 
 def _start_background_tasks(running: Running, settings: Settings, claude: Claude, stack: AsyncExitStack) -> None:

@@ -256,6 +256,22 @@ class SettingFields(BaseSettings):
         le=MAX_RESULTS_WAIT,
         description="How long an answer waits for the client's tool results or the user's approval.",
     )
+    continue_interrupted: bool = Field(
+        default=True,
+        validation_alias=_named("TERTULIA_CONTINUE"),
+        description="Whether Claude is asked to continue an answer that is interrupted: because its server was stopped "
+        "or lost, or because Claude's stream broke. Otherwise, such an answer fails. Assistants and clients can "
+        "disable it for their answers.",
+    )
+    continue_attempts: int = Field(
+        default=5, ge=1, le=100, description="How often one answer is continued after interruptions."
+    )
+    continue_seconds: float = Field(
+        default=1800.0,
+        gt=0,
+        le=86_400,
+        description="The age of an answer, since its first token, from which on it is not continued.",
+    )
     tool_rounds: int = Field(default=25, ge=1, le=1000, description="The number of rounds of tool calls in one answer.")
     tool_calls: int = Field(default=100, ge=1, le=10_000, description="The number of tool calls in one answer.")
     tool_result_bytes: int = Field(

@@ -19,6 +19,7 @@ _LETTERS: dict[str, type[GenerationEvent]] = {
     "f": events.ContentBlockFinished,
     "r": events.ToolResultsRequired,
     "e": events.GenerationSteered,
+    "c": events.GenerationContinued,
     "C": events.GenerationCompleted,
     "S": events.GenerationStopped,
     "F": events.GenerationFailed,

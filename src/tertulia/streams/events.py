@@ -97,6 +97,21 @@ class GenerationSteered(GenerationEvent):
 
 
 @dataclass(slots=True)
+class GenerationContinued(GenerationEvent):
+    """The answer was interrupted, and Claude is asked to continue it.
+
+    Attributes:
+        reason: The code of the error with which the answer would have failed (see `claude.errors.ErrorCode`).
+        attempt: The number of this continuation, from 1.
+        index: The text block that was interrupted, in which the answer continues; None if there is none.
+    """
+
+    reason: str
+    attempt: int
+    index: int | None
+
+
+@dataclass(slots=True)
 class TerminalEvent(GenerationEvent):
     """The last event. Each generation has exactly one."""
 
@@ -130,10 +145,20 @@ def fold(events: Iterable[GenerationEvent]) -> list[Json]:
         elif isinstance(event, ContentBlockFinished):
             blocks[event.index] = event.block
             unfinished.pop(event.index, None)
+        elif isinstance(event, GenerationContinued) and event.index in unfinished:
+            block = unfinished_block(blocks[event.index], "".join(unfinished[event.index]))
+            blocks[event.index], unfinished[event.index] = with_join(block, event.attempt), []
     for index, block in blocks.items():
         if index in unfinished:
             blocks[index] = unfinished_block(block, "".join(unfinished[index]))
     return [blocks[index] for index in sorted(blocks)]
+
+
+def with_join(block: Json, attempt: int) -> Json:
+    """Return a text block that the attempt with this number continues (see `claude.continuation`)."""
+    join = {"attempt": attempt, "at": len(block.get("text") or ""), "citations": len(block.get("citations") or [])}
+    own = {key: value for key, value in block.items() if key != "partial"}
+    return {**own, "text": block.get("text") or "", "joins": [*(block.get("joins") or []), join]}
 
 
 def unfinished_block(block: Json, text: str) -> Json:

@@ -106,6 +106,11 @@ class Tool(Protocol):
         """The time limit of a call in seconds; None means `TERTULIA_TOOL_SECONDS`."""
         ...
 
+    @property
+    def idempotent(self) -> bool:
+        """Whether a call may be repeated if the process that ran it was lost."""
+        ...
+
     async def call(self, input: Json, context: ToolContext) -> Result:
         """Run the tool. A call may be cancelled at any time.
 

@@ -30,16 +30,20 @@ _context: ContextVar[ToolContext] = ContextVar("tool_context")
 _threads = WorkerThreads("tools", THREADS)
 
 
-def tool(*, asks_first: bool = False, seconds: float | None = None) -> Callable[[Function], Function]:
+def tool(
+    *, asks_first: bool = False, seconds: float | None = None, idempotent: bool = False
+) -> Callable[[Function], Function]:
     """Return a decorator that configures a function as a tool. A function without it has the defaults.
 
     Args:
         asks_first: Whether each call requires the user's approval.
         seconds: The time limit of a call in seconds; None means `TERTULIA_TOOL_SECONDS`.
+        idempotent: Whether calling the function twice has the same effect as calling it once. A call whose process was
+            lost is then repeated. Otherwise, Claude is told that the tool may have run.
     """
 
     def mark(function: Function) -> Function:
-        setattr(function, MARK, (asks_first, seconds))
+        setattr(function, MARK, (asks_first, seconds, idempotent))
         return function
 
     return mark
@@ -54,8 +58,8 @@ class FunctionTool:
 
         if not inspect.getdoc(function):
             raise ValueError(f"{function.__name__} needs a docstring, which is the tool's description for Claude")
-        options: tuple[bool, float | None] = getattr(function, MARK, (False, None))
-        self.requires_approval, self.seconds = options
+        options: tuple[bool, float | None, bool] = getattr(function, MARK, (False, None, False))
+        self.requires_approval, self.seconds, self.idempotent = options
         try:
             self._derived: BetaAsyncFunctionTool[Any] = anthropic.beta_async_tool(_without_context(function))
         except Exception as error:

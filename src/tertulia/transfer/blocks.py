@@ -5,6 +5,7 @@ because the API would refuse every later message of the conversation.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -33,6 +34,7 @@ class _Block(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
     partial: bool = False
+    attempt: Index = 0
 
 
 class _Citation(BaseModel):
@@ -59,10 +61,27 @@ class _JsonMark(_Strict):
     problem: str | None = None
 
 
+class _Join(_Strict):
+    attempt: Index
+    at: Index
+    citations: Index
+    repeated: str = ""
+
+
 class _Text(_Block):
     text: str
     citations: list[_Citation] | None = None
     json_mark: _JsonMark | None = Checked(default=None, alias="json")
+    joins: list[_Join] = []
+
+    @model_validator(mode="after")
+    def _check_joins(self) -> Self:
+        places = [(self.attempt, 0, 0), *((join.attempt, join.at, join.citations) for join in self.joins)]
+        ends = (INT32, len(self.text), len(self.citations or ()))
+        for earlier, later in pairwise([*places, ends]):
+            if earlier[0] >= later[0] or earlier[1] > later[1] or earlier[2] > later[2]:
+                raise ValueError("joins: must be places in the text and its citations, in order, of later attempts")
+        return self
 
     @model_validator(mode="after")
     def _check_json_mark(self) -> Self:

@@ -156,8 +156,8 @@ def _message(row: Message, generation: Generation | None) -> MessageLine:
 
 def _generation(row: Generation) -> GenerationLine:
     same = (
-        *("status", "model", "sequence", "steered", "stop_reason", "request_id", "prefix", "left_out"),
-        *("context_tokens", "created_at", "started_at", "first_token_at", "finished_at"),
+        *("status", "model", "sequence", "steered", "continuations", "stop_reason", "request_id"),
+        *("prefix", "left_out", "context_tokens", "created_at", "started_at", "first_token_at", "finished_at"),
     )
     return GenerationLine.model_construct(
         **{name: getattr(row, name) for name in same},

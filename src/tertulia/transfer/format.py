@@ -70,6 +70,7 @@ class Options(Line):
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     thinking: ThinkingOptions | None = None
     output_schema: Json | None = None
+    continue_interrupted: Annotated[bool, Checked(strict=True)] | None = None
 
     def check(self) -> None:
         """Raise ValueError if the output schema is not accepted. This call blocks."""
@@ -160,6 +161,7 @@ class GenerationLine(Line):
     options: Options = Options()
     sequence: Count = 0
     steered: Annotated[bool, Checked(strict=True)] = False
+    continuations: Count = 0
     stop_reason: Name | None = None
     error: ErrorLine | None = None
     request_id: Name | None = None

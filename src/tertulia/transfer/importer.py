@@ -147,7 +147,11 @@ async def _options(context: Context, policy: ClientPolicy, line: Options, model:
     effort = Effort(line.effort) if line.effort else None
     schema: Any = line.output_schema
     generation_options = GenerationOptions(
-        max_tokens=line.max_tokens, effort=effort, thinking=thinking, output_schema=schema
+        max_tokens=line.max_tokens,
+        effort=effort,
+        thinking=thinking,
+        output_schema=schema,
+        continue_interrupted=line.continue_interrupted,
     )
     policy.check_options(generation_options, context.models.default_id)
     try:

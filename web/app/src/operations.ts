@@ -70,6 +70,7 @@ export type GenerationErrorCode =
   | 'TIMEOUT';
 
 export type GenerationOptionsInput = {
+  readonly continueInterrupted?: boolean | null | undefined;
   readonly effort?: Effort | null | undefined;
   readonly maxTokens?: number | null | undefined;
   readonly model?: string | null | undefined;
@@ -456,6 +457,7 @@ export type EventsSubscription = { readonly generationEvents:
         | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
        }
     | { readonly __typename: 'GenerationCompleted', readonly sequence: number }
+    | { readonly __typename: 'GenerationContinued', readonly sequence: number }
     | { readonly __typename: 'GenerationFailed', readonly sequence: number, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean } }
     | { readonly __typename: 'GenerationStarted', readonly sequence: number }
     | { readonly __typename: 'GenerationSteered', readonly sequence: number }

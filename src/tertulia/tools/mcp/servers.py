@@ -35,6 +35,7 @@ class McpTool:
     original: str
     _connection: "Connection" = field(repr=False)
     seconds: float | None = None
+    idempotent: bool = False
 
     async def call(self, input: Json, context: ToolContext) -> Result:
         """Call the tool once. Raise ToolError if there is no result."""

@@ -1,0 +1,160 @@
+"""Continue a text that was interrupted: the request for the rest, and the recognition of a repeated beginning.
+
+The API accepts no beginning of an answer, so Claude is sent what it has written as its own turn, followed by a turn of
+the user with an instruction. An attempt is one request for a round of an answer. Stored blocks name the attempt that
+wrote them: `attempt` is its number, 0 if it is missing, and `joins` lists where later attempts continue a text block.
+So later prompts contain what was exchanged. This module does no I/O. Source: "Prefill Claude's response" in the Claude
+API documentation.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from tertulia.json import Json
+
+ATTEMPT, JOINS = "attempt", "joins"
+"""The keys that Tertulia adds to stored blocks."""
+THINKING = ("thinking", "redacted_thinking")
+INSTRUCTION = (
+    "Your reply was interrupted by a technical fault before it was complete. The user sees everything that you have "
+    "written above. Continue it exactly where it stops, as if nothing had happened: begin with the very next "
+    "character, also inside a word, a table or a code block. Do not repeat anything, do not apologize, and do not "
+    "mention the interruption. If nothing is missing, write nothing."
+)
+QUOTED = 80
+"""The number of characters that the instruction quotes from the end of the text."""
+MOST_REPEATED = 400
+"""The longest repetition in characters that is recognized. As much text can be held back."""
+LEAST_REPEATED, LEAST_DISTINCT = 4, 3
+"""The fewest letters and digits of a repetition, and the fewest different ones. Fewer are more likely a coincidence."""
+WORD_START = 2
+"""The fewest letters of a word's beginning that are a repetition if Claude writes the whole word again."""
+
+
+def instruction(text: str) -> Json:
+    """Return the user's turn that asks Claude to continue after `text`, which may be empty."""
+    quoted = f"\n\nIt stops with:\n<end_of_reply>{text[-QUOTED:]}</end_of_reply>" if text.strip() else ""
+    return {"role": "user", "content": [{"type": "text", "text": INSTRUCTION + quoted}]}
+
+
+def asks_to_continue(message: Json) -> bool:
+    """Return whether a message of a request is the instruction to continue."""
+    text: object = message["content"][0].get("text")
+    return message["role"] == "user" and isinstance(text, str) and text.startswith(INSTRUCTION)
+
+
+def attempts_of(blocks: Iterable[Json]) -> dict[int, list[Json]]:
+    """Return the blocks of one round by attempt, in the order in which Claude wrote them, without Tertulia's keys.
+
+    A text block that several attempts wrote is split into their parts, with the repetitions that were not shown.
+    """
+    attempts: defaultdict[int, list[Json]] = defaultdict(list)
+    continued: dict[int, Json] = {}
+    for block in blocks:
+        (attempt, part), *later = _parts(block)
+        attempts[attempt].append(part)
+        continued.update(later)
+    for attempt, part in continued.items():
+        own_blocks = attempts[attempt]
+        # Only thinking can precede the text with which an attempt continues an earlier block.
+        leading = next((n for n, block in enumerate(own_blocks) if block.get("type") not in THINKING), len(own_blocks))
+        own_blocks.insert(leading, part)
+    return {attempt: attempts[attempt] for attempt in sorted(attempts)}
+
+
+def _parts(block: Json) -> Iterator[tuple[int, Json]]:
+    """Yield the attempts that wrote a block, each with its part."""
+    joins: list[Json] = block.get(JOINS) or []
+    own = {key: value for key, value in block.items() if key not in (ATTEMPT, JOINS)}
+    if not joins:
+        yield block.get(ATTEMPT, 0), own
+        return
+    text, citations = block["text"], block.get("citations") or []
+    ends = [*joins[1:], {"at": len(text), "citations": len(citations)}]
+    first = joins[0]
+    yield block.get(ATTEMPT, 0), _part(own, text[: first["at"]], citations[: first["citations"]])
+    for join, end in zip(joins, ends, strict=True):
+        part_text = join.get("repeated", "") + text[join["at"] : end["at"]]
+        yield join[ATTEMPT], _part(own, part_text, citations[join["citations"] : end["citations"]])
+
+
+def _part(block: Json, text: str, citations: list[Json]) -> Json:
+    return {**block, "text": text, **({"citations": citations} if "citations" in block else {})}
+
+
+def exchange(blocks: Sequence[Json], *, goes_on: bool = False) -> list[Json]:
+    """Return the turns that Claude and Tertulia have exchanged in one round: Claude's, and the instructions between.
+
+    Args:
+        blocks: The blocks of the round that can be sent.
+        goes_on: Whether the last attempt is interrupted too, so that an instruction follows it.
+    """
+    attempts = [content for content in map(_sendable, attempts_of(blocks).values()) if content]
+    turns: list[Json] = []
+    for number, content in enumerate(attempts, start=1):
+        is_interrupted = goes_on or number < len(attempts)
+        sent = _without_open_calls(content) if is_interrupted else content
+        if is_interrupted and all(block.get("type") in THINKING for block in sent):
+            continue  # Nothing was written that could be continued, so Claude was asked the same again.
+        turns.append({"role": "assistant", "content": sent})
+        if is_interrupted:
+            turns.append(instruction(sent[-1].get("text") or ""))
+    return turns
+
+
+def _sendable(blocks: list[Json]) -> list[Json]:
+    return [block for block in blocks if block.get("type") != "text" or block["text"].strip()]
+
+
+def _without_open_calls(blocks: list[Json]) -> list[Json]:
+    """Return the blocks without calls of server tools that have no result, because they can only be asked again."""
+    answered = {block.get("tool_use_id") for block in blocks}
+    return [block for block in blocks if block.get("type") != "server_tool_use" or block.get("id") in answered]
+
+
+class TextJoin:
+    """Finds out how much of the end of a text its continuation repeats.
+
+    While this is undecided, the continuation is held back: at most MOST_REPEATED characters of it.
+    """
+
+    def __init__(self, shown: str) -> None:
+        """Initialize with the text that was shown."""
+        self._tail = shown[-MOST_REPEATED:]
+        self._held = ""
+        self._is_decided = False
+        self.repeated = ""
+        """The repetition that is not shown."""
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether text is held back."""
+        return bool(self._held)
+
+    def feed(self, text: str) -> str:
+        """Return what to show after Claude has written `text`."""
+        if self._is_decided:
+            return text
+        self._held += text
+        # Also if it is the end of the tail, because the next character tells whether a word was written again.
+        return "" if self._held in self._tail else self.finish()
+
+    def finish(self) -> str:
+        """Decide now, and return what was held back, without the repetition."""
+        held, self._held, self._is_decided = self._held, "", True
+        for length in range(min(len(self._tail), len(held)), 0, -1):
+            if self._tail.endswith(held[:length]) and self._is_repetition(held, length):
+                self.repeated = held[:length]
+                break
+        return held[len(self.repeated) :]
+
+    def _is_repetition(self, held: str, length: int) -> bool:
+        overlap, before = held[:length], self._tail[:-length]
+        if before.endswith(overlap):
+            return False  # The text itself repeats this, for example in the cells of a table.
+        letters = [character for character in overlap if character.isalnum()]
+        weight = sum(1 if character < "\u2e80" else 2 for character in letters)  # CJK characters say more
+        if weight >= LEAST_REPEATED and len(set(letters)) >= min(LEAST_DISTINCT, len(letters)):
+            return True
+        starts_word = overlap.isalpha() and not before[-1:].isalnum()
+        return starts_word and length >= WORD_START and held[length : length + 1].isalpha()

@@ -1,0 +1,98 @@
+"""The blocks of an answer while it is being received."""
+
+from dataclasses import dataclass, field
+
+from tertulia.claude.continuation import JOINS, TextJoin
+from tertulia.claude.deltas import join_text
+from tertulia.json import MAX_VALUE_DEPTH, InvalidJson, Json, clean, loads
+from tertulia.streams.events import unfinished_block
+from tertulia.text_filters import BlockFilter
+
+
+@dataclass(slots=True)
+class AnswerBlock:
+    """A block of an answer.
+
+    Attributes:
+        block: Its content, without the pieces that follow its beginning.
+        offset: The length of its text in UTF-16 code units.
+        pieces: The pieces of its text or input that are shown.
+        finished: Whether no more pieces follow.
+        text_filter: The application's filter of its text.
+        held_back: The text that was returned at the end of the join or the filter, and that is not appended yet.
+        join: Recognizes what the text repeats, if it continues an interrupted text.
+        broken_off: Whether the block was interrupted, and is not continued.
+    """
+
+    block: Json
+    offset: int
+    pieces: list[str] = field(default_factory=list[str])
+    finished: bool = False
+    text_filter: BlockFilter | None = None
+    held_back: str = ""
+    join: TextJoin | None = None
+    broken_off: bool = False
+
+    def to_json(self) -> Json:
+        """Return the content so far; that of an unfinished block has the key `partial`."""
+        return self.block if self.finished else unfinished_block(self.block, join_text(self.pieces))
+
+    def feed(self, text: str) -> str:
+        """Return what to show of a piece of the block, without what it repeats or its filter holds back."""
+        text = text if self.join is None else self.join.feed(text)
+        return text if self.text_filter is None or not text else self.text_filter.feed(text)
+
+    def finish_join(self) -> None:
+        """Decide what the text repeats, and move what is held back until then to `held_back`."""
+        if self.join is None:
+            return
+        join, self.join = self.join, None
+        text = join.finish()
+        if join.repeated:
+            *earlier, last = self.block[JOINS]
+            self.block = {**self.block, JOINS: [*earlier, {**last, "repeated": join.repeated}]}
+        self.held_back += text if self.text_filter is None or not text else self.text_filter.feed(text)
+
+    def finish_text(self) -> str:
+        """Return the text that is held back, and remove the filter."""
+        self.finish_join()
+        if self.text_filter is not None:
+            text_filter, self.text_filter = self.text_filter, None
+            self.held_back += text_filter.finish()
+        return self.held_back
+
+
+def characters_of(block: Json) -> int:
+    """Return the number of characters that Claude wrote in a block."""
+    return len(block.get("text") or block.get("thinking") or block.get("partial_json") or "")
+
+
+def completed_block(block: Json, text: str) -> Json:
+    """Return a block at its end. `text` are its joined pieces."""
+    match block.get("type"):
+        case "text":
+            return {**block, "text": (block.get("text") or "") + text}
+        case "thinking":
+            return {**block, "thinking": (block.get("thinking") or "") + text}
+        case _ if text:
+            return _with_input(block, text)
+        case _:
+            return block
+
+
+def _with_input(block: Json, text: str) -> Json:
+    try:
+        return {**block, "input": clean(loads(text), max_depth=MAX_VALUE_DEPTH)}
+    except InvalidJson:
+        # `max_tokens` can cut off a tool's input, and Tertulia does not accept every number and nesting depth.
+        return unfinished_block(block, text)
+
+
+def is_running_call(block: Json) -> bool:
+    """Return whether a block is the result of a tool that has not ended."""
+    return block.get("type") == "tool_result" and bool(block.get("partial"))
+
+
+def has_valid_input(block: Json) -> bool:
+    """Return whether the input of a tool call is complete and a JSON object."""
+    return not block.get("partial") and isinstance(block.get("input"), dict)

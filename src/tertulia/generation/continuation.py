@@ -1,0 +1,105 @@
+"""Continue an answer that was interrupted in the middle of a round, by asking Claude for the rest of it."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from tertulia.backoff import Backoff
+from tertulia.billing.budget import estimate_input_tokens
+from tertulia.claude.errors import ErrorCode, GenerationError, StreamError
+from tertulia.db import leases, ledger, spending
+from tertulia.db.database import Database
+from tertulia.db.tables import ApiCall, Status
+from tertulia.failpoints import Failpoint
+from tertulia.generation.config import EngineConfig
+from tertulia.generation.input import GenerationInput
+from tertulia.generation.request import MessagesRequest
+from tertulia.generation.retry import retry_while_unavailable
+from tertulia.generation.state import ActiveGeneration
+from tertulia.generation.tool_rounds import Rounds
+from tertulia.streams.log import EventLog
+
+FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
+"""The bounds of the delay before Claude is asked again after a fault of its API, in seconds."""
+RECORDED = Failpoint("continuation.recorded")
+
+logger = logging.getLogger("tertulia.generator")
+
+
+class Continuations:
+    """Continues interrupted answers within the limits of the configuration."""
+
+    def __init__(self, database: Database, log: EventLog, rounds: Rounds, config: EngineConfig) -> None:
+        """Initialize with the database, the log of events, the rounds of tools, and the configuration."""
+        self._database = database
+        self._log = log
+        self._rounds = rounds
+        self._config = config
+
+    def may_continue(self, active: ActiveGeneration) -> bool:
+        """Return whether an answer that was just interrupted may be continued."""
+        policy = self._config.continuation
+        return active.may_continue and policy.allows_another(active.answer.attempt, active.begun_at)
+
+    async def begin(
+        self, active: ActiveGeneration, work: GenerationInput, request: MessagesRequest, error: GenerationError
+    ) -> bool:
+        """Close what was interrupted, record its cost, reserve that of another request, and prepare the request.
+
+        Args:
+            active: The generation.
+            work: Its input.
+            request: The request, which is changed to ask for the rest of the answer.
+            error: What interrupted the answer.
+
+        Returns:
+            Whether Claude must be asked. If not, the round ends with the complete calls of tools that Claude has made.
+
+        Raises:
+            StreamError: The answer may not be continued, or its budget is used up.
+        """
+        answer = active.answer
+        self._log.append(active.generation_id, answer.break_off())
+        events = answer.end_with_calls()
+        if events is not None:
+            self._log.append(active.generation_id, events)
+            return False
+        if not self.may_continue(active):
+            raise StreamError(error)
+        logger.warning("Generation %s was interrupted and is continued: %s", active.generation_id, error.message)
+        bill = self._bill(active, work)
+        # If the row were ahead of the log that other processes can read, they could not continue the log.
+        await self._log.flush(active.generation_id)
+        await retry_while_unavailable(self._database, lambda: self._record(active, work, bill))
+        await RECORDED.reach(active.generation_id)
+        self._log.append(active.generation_id, [answer.begin_attempt(error.code)])
+        request.continue_answer(answer.content)
+        if error.code is not ErrorCode.INTERRUPTED:
+            await asyncio.sleep(self._delay(active, error))
+        return True
+
+    def _bill(self, active: ActiveGeneration, work: GenerationInput) -> list[ApiCall]:
+        """Return the ledger rows of the interrupted request, and move its usage to the earlier one."""
+        answer = active.answer
+        if answer.billed() and not answer.usage:
+            # A process that was killed within a second had not saved the tokens that Claude had reported.
+            answer.usage = {"input_tokens": estimate_input_tokens(work)}
+        bill = self._rounds.bill_of(active, Status.FAILED)
+        answer.end_attempt(self._rounds.amount_of(active))
+        active.failed.clear()
+        return bill
+
+    async def _record(self, active: ActiveGeneration, work: GenerationInput, bill: Sequence[ApiCall]) -> None:
+        answer = active.answer
+        async with self._database.write() as session:
+            location = await self._rounds.renew_lease(session, active, continuations=answer.attempt + 1)
+            await leases.write_answer(session, location.message_id, answer.content)
+            if bill and not await ledger.is_known(session, bill[0].id):
+                await spending.record(session, bill)
+            await self._rounds.reserve(session, active, work, location)
+
+    def _delay(self, active: ActiveGeneration, error: GenerationError) -> float:
+        """Return the seconds before Claude is asked again: longer for each attempt, at least what the API requires."""
+        if active.backoff is None:
+            active.backoff = Backoff(FIRST_DELAY, LONGEST_DELAY)
+        return max(active.backoff.next(), min(error.retry_after_seconds or 0.0, LONGEST_DELAY))
