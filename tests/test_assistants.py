@@ -273,6 +273,31 @@ def test_clients_may_set_what_an_assistant_allows_within_its_bounds(shop: Shop) 
     assert shop.ask(CREATE, assistantId="nobody")["field"] == "assistantId"
 
 
+def test_the_systemprompt_is_null_where_an_assistant_answers_and_the_clients_own_instructions_are_never_lost(
+    shop: Shop,
+) -> None:
+    def shown(id: str) -> tuple[str | None, str | None]:
+        own = "query ($id: ID!) { conversation(id: $id) { systemPrompt clientInstructions } }"
+        found = shop.api.ask(own, id=id)["conversation"]
+        return found["systemPrompt"], found["clientInstructions"]
+
+    created = shop.ask(CREATE, assistantId="wide", systemPrompt="Be brief.")["conversation"]
+    assert created["systemPrompt"] is None
+    sent = shop.api.send("Hi", conversationId=created["id"])
+    shop.api.follow(sent["generation"]["id"])
+    fork = shop.ask(FORK, messageId=sent["userMessage"]["id"])["conversation"]["id"]
+    exported = shop.api.http.get(f"/export/{created['id']}").content
+    (imported,) = shop.api.http.post("/import", files={"file": ("export", exported)}).json()["conversation_ids"]
+    for id in (created["id"], fork, imported):
+        assert shop.ask(UPDATE, id=id, title="Renamed")["conversation"]["systemPrompt"] is None
+        assert shown(id) == (None, "Be brief.")
+        assert shop.request("Hi", conversationId=id)["system"][1]["text"] == "\n\nBe brief."
+    shop.ask(UPDATE, id=fork, systemPrompt="Be long.")
+    assert shown(fork) == (None, "Be long.")
+    shop.ask(UPDATE, id=fork, systemPrompt=None)
+    assert shown(fork) == (None, None)
+
+
 def test_instructions_can_use_the_context_of_the_message(shop: Shop) -> None:
     template = "---\n---\nThe cart has {{ context.cart | default([]) | length }} items, and today is {{ date }}."
     write(shop.folder, cart=template)
@@ -319,6 +344,7 @@ def test_conversations_from_before_continue_and_clients_can_only_change_what_the
             old = Shop(folder, claude, api)
             request = old.request("Hi", conversationId=id)
             assert (request["system"], len(request["tools"])) == ("Obey.", 4)
+            assert api.ask(READ, id=id)["conversation"]["systemPrompt"] == "Obey."
             assert old.ask(UPDATE, id=id, systemPrompt=None)["field"] == "systemPrompt"
             assert old.ask(UPDATE, id=id, options={})["field"] == "options"
             assert old.ask(UPDATE, id=id, tools=None)["field"] == "tools"
