@@ -242,9 +242,14 @@ def test_rest_and_imports_use_the_assistants_model(shop: Shop) -> None:
     refused = shop.api.http.post("/chat", json={"message": "Hi", "model": HAIKU})
     assert refused.status_code == 422
     assert "`model` must not be set" in refused.text
-    assert "`assistant` must be the id" in shop.api.http.post("/chat", json={"message": "Hi", "assistant": "x"}).text
-    answered = shop.api.http.post("/chat", json={"message": "Hi", "assistant": "wide", "model": HAIKU})
-    assert answered.json()["model_used"] == HAIKU
+    unknown = {"message": "Hi", "assistant_id": "x"}
+    assert "`assistant_id` must be the id" in shop.api.http.post("/chat", json=unknown).text
+    # `assistant` was the first name of the field.
+    for name in ("assistant_id", "assistant"):
+        answered = shop.api.http.post("/chat", json={"message": "Hi", name: "wide", "model": HAIKU})
+        assert answered.json()["model_used"] == HAIKU
+    both = {"message": "Hi", "assistant_id": "wide", "assistant": "default"}
+    assert shop.api.http.post("/chat", json=both).status_code == 422
     imported = shop.import_line(model=HAIKU).json()["conversation_ids"][0]
     assert shop.api.ask(READ, id=imported)["conversation"]["model"] == {"id": OPUS}
     imported = shop.import_line(model=HAIKU, assistant="wide").json()["conversation_ids"][0]

@@ -124,6 +124,7 @@ export type SendMessageInput = {
   readonly attachmentIds?: ReadonlyArray<string | number> | null | undefined;
   readonly context?: unknown;
   readonly conversationId?: string | number | null | undefined;
+  readonly conversationMetadata?: unknown;
   readonly externalId?: string | null | undefined;
   readonly idempotencyKey?: string | number | null | undefined;
   readonly metadata?: unknown;
