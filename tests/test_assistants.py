@@ -254,7 +254,6 @@ def test_rest_and_imports_use_the_assistants_model(shop: Shop) -> None:
     assert shop.api.ask(READ, id=imported)["conversation"]["model"] == {"id": OPUS}
     imported = shop.import_line(model=HAIKU, assistant="wide").json()["conversation_ids"][0]
     assert shop.api.ask(READ, id=imported)["conversation"]["model"] == {"id": HAIKU}
-    assert shop.import_line(assistant="of another server").status_code == 201
 
 
 def test_clients_may_set_what_an_assistant_allows_within_its_bounds(shop: Shop) -> None:
@@ -371,6 +370,27 @@ def test_a_conversation_whose_assistant_is_gone_can_be_read_but_not_continued(sh
     assert refused["field"] == "conversationId"
     assert "its assistant brief is not available" in refused["message"]
     assert shop.ask(UPDATE, id=id, systemPrompt="x")["field"] == "systemPrompt"
+
+
+def test_an_imported_conversation_keeps_an_assistant_that_the_server_lacks(shop: Shop) -> None:
+    own: Json = {"system_prompt": "Obey.", "model": HAIKU, "options": {"max_tokens": 5}, "tools": {"server": ["draw"]}}
+    id = shop.import_line(assistant="elsewhere", **own).json()["conversation_ids"][0]
+    read = shop.api.ask(READ, id=id)["conversation"]
+    assert (len(read["messages"]["edges"]), read["assistant"]) == (1, None)
+    assert [edge["node"]["id"] for edge in shop.api.ask(LIST, id="elsewhere")["conversations"]["edges"]] == [id]
+    refused = shop.ask(SEND, text="Go on", conversationId=id)
+    assert (refused["__typename"], refused["field"]) == ("InvalidInput", "conversationId")
+    assert "its assistant elsewhere is not available" in refused["message"]
+    exported = json.loads(shop.api.http.get(f"/export/{id}").text.splitlines()[1])
+    assert exported["assistant"] == "elsewhere"
+    # Once the assistant is there, only its own settings have an effect.
+    write(shop.folder, elsewhere=SUPPORT)
+    wait_until(lambda: shop.api.ask('{ assistant(id: "elsewhere") { id } }')["assistant"], "the assistant")
+    request = shop.request("Go on", conversationId=id)
+    assert (request["system"][0]["text"], request["model"]) == (SYSTEM[0]["text"], OPUS)
+    assert request["max_tokens"] > 5
+    assert {tool["name"] for tool in request["tools"]} == {"who", "pay"}
+    (shop.folder / "elsewhere.md").unlink()
 
 
 def test_a_changed_file_is_read_again_and_a_broken_one_keeps_its_last_valid_version(
