@@ -179,6 +179,17 @@ def policy_of_new(context: Context, assistant_id: str | None, field: str = "assi
     return _policy(assistant, assistant)
 
 
+def policy_of_imported(context: Context, assistant_id: str | None) -> ClientPolicy:
+    """Return the policy of a conversation that is imported with this assistant; None for the default one.
+
+    A conversation whose assistant is not available can have any settings. It cannot be continued, and if the assistant
+    becomes available, only the settings that it allows have an effect.
+    """
+    if assistant_id is not None and context.assistants.get(assistant_id) is None:
+        return ClientPolicy(frozenset(ClientSetting), "")
+    return policy_of_new(context, assistant_id)
+
+
 def policy_of(context: Context, conversation: Conversation) -> ClientPolicy:
     """Return the policy of a conversation that exists.
 

@@ -141,6 +141,23 @@ def active_generation(info: Info, root: Conversation) -> Awaitable[Generation | 
     return info.context.loaders.active_in.load(root.id)
 
 
+def system_prompt(root: Conversation) -> str | None:
+    """The instructions that Claude receives before the messages, at most 100,000 characters. Null for none.
+
+    Null where an assistant answers, because its instructions are not shown: see `clientInstructions`.
+    """
+    return root.system_prompt if root.assistant is None else None
+
+
+def client_instructions(root: Conversation) -> str | None:
+    """The instructions that the client has set with `systemPrompt`, at most 100,000 characters. Null for none.
+
+    Where an assistant answers, Claude receives them after the assistant's instructions, as long as `clientsMaySet` has
+    INSTRUCTIONS.
+    """
+    return root.system_prompt
+
+
 async def model(info: Info, root: Conversation | Generation) -> Model:
     """The Claude model that answers. Requests for answers can override it."""
     return await info.context.models.get(_model_id(info.context, root))

@@ -11,7 +11,7 @@ from tertulia.db.inserting import insert
 from tertulia.db.tables import IdempotencyKey
 from tertulia.resolvers.inputs import EditMessage, RegenerateMessage, SendMessage
 
-ADDED_FIELDS = ("context", "metadata", "external_id", "assistant_id")
+ADDED_FIELDS = ("context", "metadata", "external_id", "assistant_id", "conversation_metadata")
 """The fields of inputs that the fingerprint of an idempotency key includes only if they are set."""
 
 Input = SendMessage | EditMessage | RegenerateMessage

@@ -185,6 +185,10 @@ class SendMessage:
     """The id of the assistant that answers in the new conversation. Null for the default assistant, if there is one.
     Not accepted with `conversationId`.
     """
+    conversation_metadata: JSON | None = None
+    """The `Conversation.metadata` of the new conversation: a JSON object, see `UpdateConversationInput.metadata`. Null
+    for none. Not accepted with `conversationId`.
+    """
 
 
 @dataclass

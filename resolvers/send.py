@@ -133,6 +133,9 @@ async def send(context: Context, input: SendMessage) -> SendMessagePayload:
     """Store a message and start its answer, for `sendMessage` and REST; raise ExpectedError or RateLimited."""
     if input.external_id is not None:
         check_external_id(input.external_id)
+    if input.conversation_metadata is not None:
+        metadata = merged({}, "conversationMetadata", input.conversation_metadata)
+        input = replace(input, conversation_metadata=JSON(metadata))
     return await _send(context, _checked(input), turn_of_send)
 
 

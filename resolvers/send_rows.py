@@ -1,6 +1,6 @@
 """The rows that a send stores."""
 
-from tertulia.db import contributions, search
+from tertulia.db import contributions, metadata, search
 from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
 from tertulia.db.tables import Generation, Message, Role, Status, now
@@ -44,6 +44,7 @@ async def insert_messages(session: AsyncSession, turn: Turn, answer: Message) ->
     conversation.active_leaf_id, conversation.updated_at = answer.id, answer.created_at
     if turn.new_conversation:
         await insert(session, [conversation])
+        await metadata.add(session, conversation.owner_id, conversation.id, conversation.app_metadata)
     await turn.attached.store(session, conversation.id)
     await insert(session, [turn.question, answer] if turn.new_message else [answer])
     if turn.new_message and not conversation.temporary:

@@ -62,6 +62,7 @@ async def turn_of_send(session: AsyncSession, context: Context, input: SendMessa
             tools=tools_to_json(input.tools),
             external_id=input.external_id,
             assistant=policy.assistant_id,
+            app_metadata=dict(cast("Json", input.conversation_metadata or {})),
         )
         turn = await _new_message_turn(session, context, conversation, [], input)
         return replace(turn, new_conversation=True)
@@ -83,6 +84,7 @@ async def _existing_conversation(session: AsyncSession, owner: UUID, input: Send
         "tools": input.tools,
         "externalId": input.external_id,
         "assistantId": input.assistant_id,
+        "conversationMetadata": input.conversation_metadata,
     }
     for field, value in new_only.items():
         if value:

@@ -190,11 +190,8 @@ class Conversation(Node):
     title: str | None
     """The title, at most 200 characters. Null until a small model writes one after the first answer, or if none does.
     """
-    system_prompt: str | None
-    """The instructions that the client has set, at most 100,000 characters. Null for none.
-
-    Claude receives them before the messages, and after the instructions of the assistant, which are not shown.
-    """
+    system_prompt: str | None = field(conversations.system_prompt)
+    client_instructions: str | None = field(conversations.client_instructions)
     assistant: Assistant | None = field(assistants.of_conversation)
     model: Model = field(conversations.model)
     options: GenerationOptions = field(options.conversation_options)

@@ -242,14 +242,18 @@ def test_rest_and_imports_use_the_assistants_model(shop: Shop) -> None:
     refused = shop.api.http.post("/chat", json={"message": "Hi", "model": HAIKU})
     assert refused.status_code == 422
     assert "`model` must not be set" in refused.text
-    assert "`assistant` must be the id" in shop.api.http.post("/chat", json={"message": "Hi", "assistant": "x"}).text
-    answered = shop.api.http.post("/chat", json={"message": "Hi", "assistant": "wide", "model": HAIKU})
-    assert answered.json()["model_used"] == HAIKU
+    unknown = {"message": "Hi", "assistant_id": "x"}
+    assert "`assistant_id` must be the id" in shop.api.http.post("/chat", json=unknown).text
+    # `assistant` was the first name of the field.
+    for name in ("assistant_id", "assistant"):
+        answered = shop.api.http.post("/chat", json={"message": "Hi", name: "wide", "model": HAIKU})
+        assert answered.json()["model_used"] == HAIKU
+    both = {"message": "Hi", "assistant_id": "wide", "assistant": "default"}
+    assert shop.api.http.post("/chat", json=both).status_code == 422
     imported = shop.import_line(model=HAIKU).json()["conversation_ids"][0]
     assert shop.api.ask(READ, id=imported)["conversation"]["model"] == {"id": OPUS}
     imported = shop.import_line(model=HAIKU, assistant="wide").json()["conversation_ids"][0]
     assert shop.api.ask(READ, id=imported)["conversation"]["model"] == {"id": HAIKU}
-    assert shop.import_line(assistant="of another server").status_code == 201
 
 
 def test_clients_may_set_what_an_assistant_allows_within_its_bounds(shop: Shop) -> None:
@@ -271,6 +275,31 @@ def test_clients_may_set_what_an_assistant_allows_within_its_bounds(shop: Shop) 
     refused = shop.ask(SEND, text="Hi", conversationId=id, assistantId="wide")
     assert (refused["__typename"], refused["field"]) == ("InvalidInput", "assistantId")
     assert shop.ask(CREATE, assistantId="nobody")["field"] == "assistantId"
+
+
+def test_the_systemprompt_is_null_where_an_assistant_answers_and_the_clients_own_instructions_are_never_lost(
+    shop: Shop,
+) -> None:
+    def shown(id: str) -> tuple[str | None, str | None]:
+        own = "query ($id: ID!) { conversation(id: $id) { systemPrompt clientInstructions } }"
+        found = shop.api.ask(own, id=id)["conversation"]
+        return found["systemPrompt"], found["clientInstructions"]
+
+    created = shop.ask(CREATE, assistantId="wide", systemPrompt="Be brief.")["conversation"]
+    assert created["systemPrompt"] is None
+    sent = shop.api.send("Hi", conversationId=created["id"])
+    shop.api.follow(sent["generation"]["id"])
+    fork = shop.ask(FORK, messageId=sent["userMessage"]["id"])["conversation"]["id"]
+    exported = shop.api.http.get(f"/export/{created['id']}").content
+    (imported,) = shop.api.http.post("/import", files={"file": ("export", exported)}).json()["conversation_ids"]
+    for id in (created["id"], fork, imported):
+        assert shop.ask(UPDATE, id=id, title="Renamed")["conversation"]["systemPrompt"] is None
+        assert shown(id) == (None, "Be brief.")
+        assert shop.request("Hi", conversationId=id)["system"][1]["text"] == "\n\nBe brief."
+    shop.ask(UPDATE, id=fork, systemPrompt="Be long.")
+    assert shown(fork) == (None, "Be long.")
+    shop.ask(UPDATE, id=fork, systemPrompt=None)
+    assert shown(fork) == (None, None)
 
 
 def test_instructions_can_use_the_context_of_the_message(shop: Shop) -> None:
@@ -319,6 +348,7 @@ def test_conversations_from_before_continue_and_clients_can_only_change_what_the
             old = Shop(folder, claude, api)
             request = old.request("Hi", conversationId=id)
             assert (request["system"], len(request["tools"])) == ("Obey.", 4)
+            assert api.ask(READ, id=id)["conversation"]["systemPrompt"] == "Obey."
             assert old.ask(UPDATE, id=id, systemPrompt=None)["field"] == "systemPrompt"
             assert old.ask(UPDATE, id=id, options={})["field"] == "options"
             assert old.ask(UPDATE, id=id, tools=None)["field"] == "tools"
@@ -340,6 +370,27 @@ def test_a_conversation_whose_assistant_is_gone_can_be_read_but_not_continued(sh
     assert refused["field"] == "conversationId"
     assert "its assistant brief is not available" in refused["message"]
     assert shop.ask(UPDATE, id=id, systemPrompt="x")["field"] == "systemPrompt"
+
+
+def test_an_imported_conversation_keeps_an_assistant_that_the_server_lacks(shop: Shop) -> None:
+    own: Json = {"system_prompt": "Obey.", "model": HAIKU, "options": {"max_tokens": 5}, "tools": {"server": ["draw"]}}
+    id = shop.import_line(assistant="elsewhere", **own).json()["conversation_ids"][0]
+    read = shop.api.ask(READ, id=id)["conversation"]
+    assert (len(read["messages"]["edges"]), read["assistant"]) == (1, None)
+    assert [edge["node"]["id"] for edge in shop.api.ask(LIST, id="elsewhere")["conversations"]["edges"]] == [id]
+    refused = shop.ask(SEND, text="Go on", conversationId=id)
+    assert (refused["__typename"], refused["field"]) == ("InvalidInput", "conversationId")
+    assert "its assistant elsewhere is not available" in refused["message"]
+    exported = json.loads(shop.api.http.get(f"/export/{id}").text.splitlines()[1])
+    assert exported["assistant"] == "elsewhere"
+    # Once the assistant is there, only its own settings have an effect.
+    write(shop.folder, elsewhere=SUPPORT)
+    wait_until(lambda: shop.api.ask('{ assistant(id: "elsewhere") { id } }')["assistant"], "the assistant")
+    request = shop.request("Go on", conversationId=id)
+    assert (request["system"][0]["text"], request["model"]) == (SYSTEM[0]["text"], OPUS)
+    assert request["max_tokens"] > 5
+    assert {tool["name"] for tool in request["tools"]} == {"who", "pay"}
+    (shop.folder / "elsewhere.md").unlink()
 
 
 def test_a_changed_file_is_read_again_and_a_broken_one_keeps_its_last_valid_version(

@@ -222,13 +222,15 @@ def test_metadata_beyond_the_limits_is_refused_everywhere(api: Api, value: Any, 
         (CREATE, {"metadata": value}),
         (UPDATE, {"id": id, "metadata": value}),
         (SEND, {"text": "Hello", "metadata": value}),
+        (SEND, {"text": "Hello", "conversationMetadata": value}),
         (EDIT, {"messageId": sent["userMessage"]["id"], "text": "Hello", "metadata": value}),
         (UPDATE_MESSAGE, {"id": sent["userMessage"]["id"], "metadata": value}),
     ]
     for mutation, input in inputs:
         (error,) = api.ask(mutation, input=input).values()
         shown = message if mutation != UPDATE else message.replace("16,392", "16,401").replace("not 101", "not 102")
-        assert error == {"__typename": "InvalidInput", "field": "metadata", "message": shown}
+        field = "conversationMetadata" if "conversationMetadata" in input else "metadata"
+        assert error == {"__typename": "InvalidInput", "field": field, "message": shown.replace("metadata", field)}
     line = json.loads(api.http.get(f"/export/{id}").text.splitlines()[1])
     assert line["metadata"] == {"kept": 1}
 
@@ -282,7 +284,9 @@ def test_a_conversation_is_found_or_created_by_the_applications_id(api: Api) -> 
     new = send(api, text="Hello", externalId="order 43", temporary=True)["conversation"]
     assert new["externalId"] == "order 43"
     # Fields for new conversations are ignored if the conversation exists.
-    assert send(api, text="And?", externalId="order 43", temporary=True, tools={"server": []})["conversation"] == new
+    ignored: Json = {"temporary": True, "tools": {"server": []}, "conversationMetadata": {"a": 2}}
+    assert send(api, text="And?", externalId="order 43", **ignored)["conversation"] == new
+    assert titles(api, {"a": 2}) == []
 
 
 @pytest.mark.both
@@ -308,13 +312,50 @@ def test_each_user_has_external_ids_and_metadata_of_their_own(address: str, api:
 
 
 @pytest.mark.both
+def test_a_send_creates_a_conversation_with_metadata_which_a_filter_finds(api: Api) -> None:
+    sent = send(api, text="Hello", metadata={"b": 1}, conversationMetadata={"a": {"c": 1}, "gone": None})
+    id = sent["conversation"]["id"]
+    export = [json.loads(line) for line in api.http.get(f"/export/{id}").text.splitlines()]
+    assert [line.get("metadata") for line in export] == [None, {"a": {"c": 1}}, {"b": 1}, {}]
+    assert len(titles(api, {"a": {"c": 1}})) == 1
+    (refused,) = api.ask(SEND, input={"text": "Hi", "conversationId": id, "conversationMetadata": {"a": 1}}).values()
+    assert (refused["__typename"], refused["field"]) == ("InvalidInput", "conversationMetadata")
+
+
+@pytest.mark.both
+def test_chat_accepts_metadata_and_finds_or_creates_a_conversation_by_the_applications_id(api: Api) -> None:
+    body: Json = {
+        "message": "Hello",
+        "metadata": {"b": 1},
+        "external_id": "order 42",
+        "conversation_metadata": {"a": 1},
+    }
+    answers = [api.http.post("/chat", json=body).json() for _ in range(2)]
+    stream = api.http.post("/chat/stream", json=body).text
+    (found,) = {answer["conversation_id"] for answer in answers}
+    assert f'"conversation_id":"{found}"' in stream
+    assert api.ask(FIND, id="order 42")["conversation"] == {"id": found, "metadata": {"a": 1}}
+    export = [json.loads(line) for line in api.http.get(f"/export/{found}").text.splitlines()]
+    assert [line["metadata"] for line in export if line["type"] == "message"] == [{"b": 1}, {}] * 3
+    refusals: list[tuple[Json, str]] = [
+        ({"metadata": [1]}, "`metadata` must be a JSON object."),
+        ({"conversation_metadata": [1]}, "`conversation_metadata` must be a JSON object."),
+        ({"external_id": ""}, "`external_id` must have 1 to 255 characters."),
+        ({"conversation_id": found}, "`external_id` must not be set with `conversation_id`"),
+    ]
+    for change, message in refusals:
+        refused = api.http.post("/chat", json=body | change)
+        assert (refused.status_code, refused.json()["detail"][0]["msg"][: len(message)]) == (422, message)
+
+
+@pytest.mark.both
 def test_two_servers_at_once_create_one_conversation(
     place: Json, address: str, api: Api, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     token = api.signed["Authorization"].removeprefix("Bearer ")
     with ExitStack() as stack:
         other = stack.enter_context(tertulia(tmp_path_factory.mktemp("other"), **place, **MODE))
-        clients = [stack.enter_context(Api(url, token)) for url in (address, other) * 3]
+        clients = [stack.enter_context(Api(url, token)) for url in (address, other) * 4]
         for number in range(3):
             ids: list[str] = []
             start = threading.Barrier(len(clients))
@@ -323,6 +364,13 @@ def test_two_servers_at_once_create_one_conversation(
                 start.wait(20)
                 if position < 4:
                     ids.append(create(client, externalId=external_id)["conversation"]["id"])
+                elif position < 6:
+                    body = {"message": "Hello", "external_id": external_id, "conversation_metadata": {"a": 1}}
+                    response = client.http.post("/chat", json=body)
+                    if response.status_code == 200:
+                        ids.append(response.json()["conversation_id"])
+                    else:
+                        assert response.status_code == 409
                 else:
                     input = {"text": "Hello", "externalId": external_id, "whenBusy": "QUEUE"}
                     ids.append(client.ask(SEND, input=input)["sendMessage"]["conversation"]["id"])
@@ -335,7 +383,9 @@ def test_two_servers_at_once_create_one_conversation(
                 thread.start()
             for thread in threads:
                 thread.join(60)
-            assert (len(ids), len(set(ids))) == (len(clients), 1)
+            # Requests to `/chat` are refused while another message is answered.
+            assert len(ids) >= 6
+            assert len(set(ids)) == 1
 
 
 def test_an_external_id_has_1_to_255_characters(api: Api) -> None:

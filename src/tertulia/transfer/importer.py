@@ -33,7 +33,7 @@ from tertulia.db.tables import (
 )
 from tertulia.json import Json, encode
 from tertulia.resolvers import options, tools
-from tertulia.resolvers.assistants import ClientPolicy, policy_of_new
+from tertulia.resolvers.assistants import ClientPolicy, policy_of_imported
 from tertulia.resolvers.context import Context
 from tertulia.resolvers.errors import InvalidInput
 from tertulia.resolvers.inputs import ClientTool, ConversationTools, Effort, GenerationOptions, Thinking
@@ -113,9 +113,8 @@ def _batch(item_iterator: Iterator[Item]) -> list[Item]:
 async def _conversation(context: Context, item: ConversationItem) -> Conversation:
     """Return the conversation, which is validated like the input of `createConversation`."""
     line = item.line
-    # A file cannot grant access to a model. The assistant of the file may be one of another server.
-    catalog = context.assistants
-    policy = policy_of_new(context, line.assistant if catalog.get(line.assistant or "") else None, "file")
+    policy = policy_of_imported(context, line.assistant or None)
+    # A file cannot grant access to a model.
     allowed = await context.models.allows(line.model)
     model = policy.importable_model(line.model if allowed else None, context.models.default_id)
     try:
@@ -136,7 +135,8 @@ async def _conversation(context: Context, item: ConversationItem) -> Conversatio
         tools=tool_settings,
         external_id=line.external_id,
         app_metadata=line.metadata,
-        assistant=policy.assistant_id,
+        # The assistant of the file may be one of another server.
+        assistant=line.assistant or policy.assistant_id,
         **values,
         **usage,
     )

@@ -24,7 +24,7 @@ interface Props {
 export function SettingsDialog({ conversation, models, tools, onClose, onProblem }: Props) {
   const { id, options: kept } = conversation;
   const [title, setTitle] = useState(conversation.title ?? "");
-  const [systemPrompt, setSystemPrompt] = useState(conversation.systemPrompt ?? "");
+  const [systemPrompt, setSystemPrompt] = useState(conversation.clientInstructions ?? "");
   const [started] = useState<GenerationOptionsInput>(() => ({
     model: conversation.model.id,
     effort: kept.effort,
@@ -41,7 +41,7 @@ export function SettingsDialog({ conversation, models, tools, onClose, onProblem
     const input: UpdateConversationInput = {
       id,
       ...(title.trim() !== (conversation.title ?? "") && { title: title.trim() || null }),
-      ...(systemPrompt !== (conversation.systemPrompt ?? "") && { systemPrompt: systemPrompt.trim() || null }),
+      ...(systemPrompt !== (conversation.clientInstructions ?? "") && { systemPrompt: systemPrompt.trim() || null }),
       ...(options !== started && { options: otherOptions }),
       ...(model && model !== conversation.model.id && { model }),
       ...(chosen !== conversation.tools.server && { tools: { server: chosen, client: clientTools(conversation) } }),

@@ -125,6 +125,7 @@ export type SendMessageInput = {
   readonly attachmentIds?: ReadonlyArray<string | number> | null | undefined;
   readonly context?: unknown;
   readonly conversationId?: string | number | null | undefined;
+  readonly conversationMetadata?: unknown;
   readonly externalId?: string | null | undefined;
   readonly idempotencyKey?: string | number | null | undefined;
   readonly metadata?: unknown;
@@ -226,7 +227,7 @@ export type TurnFragment = { readonly id: string, readonly role: MessageRole, re
 
 export type EntryFragment = { readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly activeGeneration: { readonly id: string } | null };
 
-export type SettingsFragment = { readonly systemPrompt: string | null, readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }, readonly options: { readonly maxTokens: number | null, readonly effort: Effort | null, readonly thinking: { readonly enabled: boolean } | null }, readonly tools: { readonly server: ReadonlyArray<string> | null, readonly client: ReadonlyArray<{ readonly name: string, readonly description: string, readonly inputSchema: unknown }> }, readonly activeGeneration: { readonly id: string } | null };
+export type SettingsFragment = { readonly clientInstructions: string | null, readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }, readonly options: { readonly maxTokens: number | null, readonly effort: Effort | null, readonly thinking: { readonly enabled: boolean } | null }, readonly tools: { readonly server: ReadonlyArray<string> | null, readonly client: ReadonlyArray<{ readonly name: string, readonly description: string, readonly inputSchema: unknown }> }, readonly activeGeneration: { readonly id: string } | null };
 
 export type StartQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -254,7 +255,7 @@ export type ConversationQueryVariables = Exact<{
 }>;
 
 
-export type ConversationQuery = { readonly conversation: { readonly systemPrompt: string | null, readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null }, readonly context: { readonly usedTokens: number, readonly limit: number | null, readonly compacts: boolean }, readonly messages: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly role: MessageRole, readonly createdAt: string, readonly content: ReadonlyArray<
+export type ConversationQuery = { readonly conversation: { readonly clientInstructions: string | null, readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null }, readonly context: { readonly usedTokens: number, readonly limit: number | null, readonly compacts: boolean }, readonly messages: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly role: MessageRole, readonly createdAt: string, readonly content: ReadonlyArray<
             | { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number }
             | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
             | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
@@ -394,7 +395,7 @@ export type UpdateMutationVariables = Exact<{
 
 
 export type UpdateMutation = { readonly updateConversation:
-    | { readonly __typename: 'ConversationPayload', readonly conversation: { readonly systemPrompt: string | null, readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }, readonly options: { readonly maxTokens: number | null, readonly effort: Effort | null, readonly thinking: { readonly enabled: boolean } | null }, readonly tools: { readonly server: ReadonlyArray<string> | null, readonly client: ReadonlyArray<{ readonly name: string, readonly description: string, readonly inputSchema: unknown }> }, readonly activeGeneration: { readonly id: string } | null } }
+    | { readonly __typename: 'ConversationPayload', readonly conversation: { readonly clientInstructions: string | null, readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }, readonly options: { readonly maxTokens: number | null, readonly effort: Effort | null, readonly thinking: { readonly enabled: boolean } | null }, readonly tools: { readonly server: ReadonlyArray<string> | null, readonly client: ReadonlyArray<{ readonly name: string, readonly description: string, readonly inputSchema: unknown }> }, readonly activeGeneration: { readonly id: string } | null } }
     | { readonly __typename: 'InvalidInput', readonly message: string }
     | { readonly __typename: 'NotFound', readonly message: string }
    };
@@ -617,7 +618,7 @@ export const EntryFragmentDoc = gql`
 export const SettingsFragmentDoc = gql`
     fragment Settings on Conversation {
   ...Entry
-  systemPrompt
+  clientInstructions
   model {
     id
     displayName

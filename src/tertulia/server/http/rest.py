@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 from strawberry import ID
@@ -59,8 +59,10 @@ BODY_FIELDS = {
     "text": "message",
     "options.model": "model",
     "idempotencyKey": "Idempotency-Key",
-    "assistantId": "assistant",
+    "assistantId": "assistant_id",
     "conversationId": "conversation_id",
+    "externalId": "external_id",
+    "conversationMetadata": "conversation_metadata",
 }
 """The names of fields of `sendMessage` in a request."""
 
@@ -80,10 +82,23 @@ class ChatRequest(BaseModel):
         description="JSON that tells Claude what the application knows now, at most 32,768 bytes. The same as in "
         "`sendMessage`.",
     )
-    assistant: str | None = Field(
+    metadata: Any = Field(
+        default=None, description="The JSON object that the application stores with the message, as in `sendMessage`."
+    )
+    external_id: str | None = Field(
+        default=None,
+        description="The application's id of the conversation, which is created if it does not exist. The same as in "
+        "`sendMessage`. Not accepted with `conversation_id`.",
+    )
+    assistant_id: str | None = Field(
         default=None,
         max_length=64,
+        # The first name of this field.
+        validation_alias=AliasChoices("assistant_id", "assistant"),
         description="The assistant that answers in a new conversation. Default: the default one, if there is one.",
+    )
+    conversation_metadata: Any = Field(
+        default=None, description="The JSON object that the application stores with a new conversation."
     )
 
 
@@ -150,7 +165,7 @@ def rest_router(admit: Callable[[Request], Awaitable[Authenticated]]) -> APIRout
 async def _send(context: Context, body: ChatRequest, key: str | None) -> SendMessagePayload | Response:
     options = GenerationOptions(model=body.model) if body.model is not None else None
     conversation = ID(body.conversation_id) if body.conversation_id is not None else None
-    assistant = ID(body.assistant) if body.assistant is not None else None
+    assistant = ID(body.assistant_id) if body.assistant_id is not None else None
     message = SendMessage(
         body.message,
         conversation,
@@ -158,6 +173,9 @@ async def _send(context: Context, body: ChatRequest, key: str | None) -> SendMes
         idempotency_key=ID(key) if key else None,
         assistant_id=assistant,
         context=body.context,
+        metadata=body.metadata,
+        external_id=body.external_id,
+        conversation_metadata=body.conversation_metadata,
     )
     try:
         return await send(context, message)
@@ -260,8 +278,10 @@ def _claude_failed(error: GenerationError) -> JSONResponse:
 def _refused(error: ExpectedError | RateLimited) -> JSONResponse:  # noqa: PLR0911 - one return for each error
     match error:
         case InvalidInput():
-            name = BODY_FIELDS.get(error.field, error.field)
-            detail = [{"loc": ["body", name], "msg": f"`{name}` {error.predicate}", "type": "value_error"}]
+            name, rule = BODY_FIELDS.get(error.field, error.field), error.predicate
+            for field, own_name in BODY_FIELDS.items():
+                rule = rule.replace(f"`{field}`", f"`{own_name}`")
+            detail = [{"loc": ["body", name], "msg": f"`{name}` {rule}", "type": "value_error"}]
             return JSONResponse({"detail": detail}, 422)
         case NotFound():
             return problem(404, "NOT_FOUND", error.message)
