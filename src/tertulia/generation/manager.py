@@ -315,6 +315,7 @@ class GenerationManager:
         ending = ending_of(lost_generation, recovered, self._config.continuation)
         if isinstance(ending, GenerationError):
             active.interruption = ending
+            active.answer.estimate_usage()
         self._run(active)
         if isinstance(ending, Ending):
             active.end(ending)

@@ -139,7 +139,6 @@ async def recover_answer(log: EventLog, lost_generation: LostGeneration, lease: 
     )
     answer.restore(counted, billed, lost_generation.billed.amount, generation.stop_reason)
     answer.attempt = generation.continuations
-    answer.estimate_usage()
     # A log without its beginning cannot be continued. Its readers read the row instead.
     is_complete = len(events) == sequence
     # The row of a generation that is queued, suspended or just resumed is complete.
