@@ -1,11 +1,12 @@
 """Content blocks for clients, converted from the stored blocks of the Messages API."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from tertulia.attachments.files import attachment_of
+from tertulia.claude.continuation import writers_of
 from tertulia.generation.accumulator import JSON_MARK
 from tertulia.json import InvalidJson, Json, clean, dumps, exact_for_javascript, is_list, is_object, loads
 from tertulia.tools.execution import JSON_RESULT
@@ -30,6 +31,7 @@ class TextBlock:
     index: int
     text: str
     citations: list[Citation]
+    models: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class JsonBlock:
     text: str
     value: Any
     problem: str | None
+    models: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class ThinkingBlock:
     index: int
     text: str
     redacted: bool
+    models: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class ToolUseBlock:
     name: str
     input: Any
     partial_json: str | None
+    models: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +129,8 @@ def show_block(index: int, block: Json) -> ContentBlock | None:
 def _show_text(index: int, block: Json) -> TextBlock | JsonBlock:
     if JSON_MARK in block:
         return _show_json(index, block)
-    return TextBlock(index, text_of(block.get("text")), [_citation(item) for item in citations_of(block)])
+    citations = [_citation(item) for item in citations_of(block)]
+    return TextBlock(index, text_of(block.get("text")), citations, writers_of(block))
 
 
 def _show_json(index: int, block: Json) -> JsonBlock:
@@ -132,7 +138,8 @@ def _show_json(index: int, block: Json) -> JsonBlock:
     is_valid = schema_result.get("checked") and schema_result["problem"] is None
     problem = schema_result.get("problem")
     text = text_of(block["text"])
-    return JsonBlock(index, text, _value(text) if is_valid else None, None if problem is None else str(problem))
+    value = _value(text) if is_valid else None
+    return JsonBlock(index, text, value, None if problem is None else str(problem), writers_of(block))
 
 
 def _value(text: str, default: Any = None) -> Any:
@@ -144,16 +151,15 @@ def _value(text: str, default: Any = None) -> Any:
 
 
 def _show_thinking(index: int, block: Json) -> ThinkingBlock:
-    return ThinkingBlock(index, text_of(block.get("thinking")), redacted=block["type"] == "redacted_thinking")
+    return ThinkingBlock(index, text_of(block.get("thinking")), block["type"] == "redacted_thinking", writers_of(block))
 
 
 def _show_tool_use(index: int, block: Json) -> ToolUseBlock:
     # The input is null if the call was cut off.
     input = exact_for_javascript({} if block.get("input") is None else block["input"])
     partial = block.get("partial_json")
-    return ToolUseBlock(
-        index, text_of(block["id"]), text_of(block["name"]), input, None if partial is None else text_of(partial)
-    )
+    partial_json = None if partial is None else text_of(partial)
+    return ToolUseBlock(index, text_of(block["id"]), text_of(block["name"]), input, partial_json, writers_of(block))
 
 
 def _show_tool_result(index: int, block: Json) -> ToolResultBlock:

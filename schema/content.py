@@ -49,6 +49,8 @@ class TextBlock(ContentBlock):
     """The text written so far. Each `TextDelta` extends it."""
     citations: list[Citation]
     """The sources that the text cites. Complete once the block is finished; empty if nothing is cited."""
+    models: list[str]
+    """The ids of the fallback models that wrote parts of the block, in order. Empty if there are none."""
 
 
 @graphql_type(content.JsonBlock)
@@ -61,6 +63,8 @@ class JsonBlock(ContentBlock):
     """The parsed JSON. Null until the block is finished, and if the JSON does not match the schema."""
     problem: str | None
     """Why the JSON does not match the schema, for people. Null until the block is finished, and if it matches."""
+    models: list[str]
+    """The ids of the fallback models that wrote parts of the block, in order. Empty if there are none."""
 
 
 @graphql_type(content.CompactionBlock)
@@ -82,6 +86,8 @@ class ThinkingBlock(ContentBlock):
     """A summary of the thinking so far. Empty if `redacted` is true. Each `ThinkingDelta` extends it."""
     redacted: bool
     """Whether Claude's API returned this thinking in encrypted form, which only Claude can read."""
+    models: list[str]
+    """The ids of the fallback models that wrote parts of the block, in order. Empty if there are none."""
 
 
 @graphql_type(content.ToolUseBlock)
@@ -96,6 +102,8 @@ class ToolUseBlock(ContentBlock):
     """The arguments that Claude passes to the tool. An empty object until they are complete."""
     partial_json: str | None
     """The JSON text of the input written so far; each `ToolInputDelta` extends it. Null once the input is complete."""
+    models: list[str]
+    """The ids of the fallback models that wrote parts of the block, in order. Empty if there are none."""
 
 
 @graphql_type(content.ToolResultBlock)

@@ -141,3 +141,18 @@ def test_an_answer_is_not_continued_if_the_client_or_the_owner_disables_it(stage
 def test_a_repeated_beginning_is_shown_once(staged: Staged, shown: str, continuation: str, whole: str) -> None:
     stage = staged(half(shown), says(*continuation))
     assert stage.api.answer("Write")["generation"]["message"]["text"] == whole
+
+
+def test_24_a_fallback_model_finishes_what_an_overloaded_one_began(staged: Staged) -> None:
+    stage = staged(half("One, ", fault=OVERLOADED), says("two."), says("Next."), fallback_models="claude-haiku-5-5")
+    sent = stage.api.send("Count")
+    stage.api.follow(sent["generation"]["id"])
+    blocks = stage.api.ask(
+        "query ($id: ID!) { generation(id: $id) { model { id } message { content { ... on TextBlock { text models } } } } }",
+        id=sent["generation"]["id"],
+    )["generation"]
+    assert blocks["message"]["content"] == [{"text": "One, two.", "models": ["claude-haiku-5-5"]}]
+    assert blocks["model"]["id"] == "claude-opus-5-5"
+    assert [request["model"] for request in stage.claude.requests] == ["claude-opus-5-5", "claude-haiku-5-5"]
+    days = stage.api.ask("{ viewer { usageByDay { model usage { outputTokens } } } }")["viewer"]["usageByDay"]
+    assert {day["model"] for day in days} == {"claude-opus-5-5", "claude-haiku-5-5"}

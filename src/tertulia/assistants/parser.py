@@ -47,6 +47,7 @@ class _FrontMatter(BaseModel):
     output_schema: Json | None = None
     continue_interrupted: Annotated[bool, Field(strict=True)] | None = None
     tools: list[Annotated[str, Field(pattern=TOOL_PATTERN)]] = []
+    fallbacks: list[ModelId] = []
     starters: Annotated[list[Text], Field(max_length=20)] = []
     clients_may_set: list[Literal["instructions", "model", "options", "tools"]] = []
 
@@ -61,6 +62,7 @@ class _FrontMatter(BaseModel):
             "output_schema": self.output_schema,
             "thinking": thinking,
             "continue_interrupted": self.continue_interrupted,
+            "fallbacks": self.fallbacks or None,
         }
         return {name: value for name, value in values.items() if value is not None}
 
@@ -178,6 +180,9 @@ def _assistant(path: Path, front_matter: _FrontMatter, where: _Lines, instructio
     references = [ModelReference(front_matter.model, where.place("model"))] if front_matter.model else []
     references += [
         ModelReference(model, where.place("models", index)) for index, model in enumerate(front_matter.models)
+    ]
+    references += [
+        ModelReference(model, where.place("fallbacks", index)) for index, model in enumerate(front_matter.fallbacks)
     ]
     return Assistant(
         id=path.stem,

@@ -3,8 +3,8 @@
 The API accepts no beginning of an answer, so Claude is sent what it has written as its own turn, followed by a turn of
 the user with an instruction. An attempt is one request for a round of an answer. Stored blocks name the attempt that
 wrote them: `attempt` is its number, 0 if it is missing, and `joins` lists where later attempts continue a text block.
-So later prompts contain what was exchanged. This module does no I/O. Source: "Prefill Claude's response" in the Claude
-API documentation.
+`written_by` is the fallback model of an attempt. So later prompts contain what was exchanged. This module does no I/O.
+Source: "Prefill Claude's response" in the Claude API documentation.
 """
 
 from collections import defaultdict
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tertulia.json import Json
 
-ATTEMPT, JOINS = "attempt", "joins"
+ATTEMPT, JOINS, WRITTEN_BY = "attempt", "joins", "written_by"
 """The keys that Tertulia adds to stored blocks."""
 THINKING = ("thinking", "redacted_thinking")
 INSTRUCTION = (
@@ -65,7 +65,7 @@ def attempts_of(blocks: Iterable[Json]) -> dict[int, list[Json]]:
 def _parts(block: Json) -> Iterator[tuple[int, Json]]:
     """Yield the attempts that wrote a block, each with its part."""
     joins: list[Json] = block.get(JOINS) or []
-    own = {key: value for key, value in block.items() if key not in (ATTEMPT, JOINS)}
+    own = {key: value for key, value in block.items() if key not in (ATTEMPT, JOINS, WRITTEN_BY)}
     if not joins:
         yield block.get(ATTEMPT, 0), own
         return
@@ -80,6 +80,18 @@ def _parts(block: Json) -> Iterator[tuple[int, Json]]:
 
 def _part(block: Json, text: str, citations: list[Json]) -> Json:
     return {**block, "text": text, **({"citations": citations} if "citations" in block else {})}
+
+
+def writers_of(block: Json) -> list[str]:
+    """Return the fallback models that wrote parts of a block, in order."""
+    writers = [part.get(WRITTEN_BY) for part in (block, *(block.get(JOINS) or []))]
+    return list(dict.fromkeys(writer for writer in writers if writer is not None))
+
+
+def writer_of_attempt(blocks: Iterable[Json], attempt: int) -> str | None:
+    """Return the fallback model of an attempt; None if it was the model of the generation, or has written nothing."""
+    parts = [part for block in blocks for part in (block, *(block.get(JOINS) or []))]
+    return next((part.get(WRITTEN_BY) for part in parts if part.get(ATTEMPT, 0) == attempt), None)
 
 
 def exchange(blocks: Sequence[Json], *, goes_on: bool = False) -> list[Json]:

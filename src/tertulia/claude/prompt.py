@@ -14,7 +14,7 @@ from itertools import groupby
 from uuid import UUID
 
 from tertulia.claude.compaction import Compaction
-from tertulia.claude.continuation import THINKING, exchange
+from tertulia.claude.continuation import THINKING, WRITTEN_BY, exchange
 from tertulia.claude.output_schema import output_format
 from tertulia.db.tables import Role
 from tertulia.json import Json
@@ -189,12 +189,18 @@ def _with_pictures(message: Json) -> Json:
     return {**message, "content": blocks}
 
 
-def with_answer_so_far(request: Json, content: Sequence[Json], *, goes_on: bool = False) -> Json:
+def with_answer_so_far(
+    request: Json, content: Sequence[Json], *, goes_on: bool = False, writer: str | None = None
+) -> Json:
     """Return the request with the content of the answer so far, including tool results, for the next round.
 
-    If the answer `goes_on` after an interruption in the middle of a round, an instruction to continue follows.
+    Args:
+        request: The request without the answer.
+        content: The answer so far.
+        goes_on: Whether it was interrupted in the middle of a round, so that an instruction to continue follows.
+        writer: The fallback model to which the request is sent; None for the model of the generation.
     """
-    replayable = _replayable(list(content), Counter(), keep_thinking=True)
+    replayable = _replayable(list(content), Counter(), keep_thinking=True, writer=writer)
     return {**request, "messages": [*request["messages"], *rounds(Role.ASSISTANT, replayable, goes_on=goes_on)]}
 
 
@@ -304,7 +310,9 @@ def _thinking(option: Json | None, forms: frozenset[str] | None, max_tokens: int
     return SHOWN if "adaptive" in supported else None
 
 
-def _replayable(blocks: list[Json], left_out: Counter[LeftOut], *, keep_thinking: bool) -> list[Json]:
+def _replayable(
+    blocks: list[Json], left_out: Counter[LeftOut], *, keep_thinking: bool, writer: str | None = None
+) -> list[Json]:
     replayable: list[Json] = []
     for block in blocks:
         kind = block.get("type")
@@ -313,7 +321,7 @@ def _replayable(blocks: list[Json], left_out: Counter[LeftOut], *, keep_thinking
                 replayable.append(_without_own_keys(block))
         elif block.get("partial"):
             left_out[LeftOut.UNFINISHED] += 1
-        elif kind in THINKING and not keep_thinking:
+        elif kind in THINKING and (not keep_thinking or block.get(WRITTEN_BY) != writer):
             left_out[LeftOut.THINKING_OF_ANOTHER_PREFIX] += 1
         else:
             replayable.append(_without_own_keys(block))

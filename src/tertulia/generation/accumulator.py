@@ -10,7 +10,7 @@ from contextlib import suppress
 from itertools import count, pairwise
 from uuid import UUID
 
-from tertulia.claude.continuation import ATTEMPT, THINKING, TextJoin, attempts_of
+from tertulia.claude.continuation import ATTEMPT, THINKING, WRITTEN_BY, TextJoin, attempts_of
 from tertulia.claude.deltas import DELTAS, join_text, merge_deltas, utf16_length
 from tertulia.claude.errors import UNREADABLE, BrokenStream, ErrorCode, GenerationError, StreamError
 from tertulia.generation.blocks import AnswerBlock, characters_of, completed_block, has_valid_input, is_running_call
@@ -59,6 +59,8 @@ class AnswerAccumulator(UsageAccumulator):
         self._round_start = len(self._blocks)
         self.attempt = 0
         """How often the answer was continued after an interruption."""
+        self.writer: str | None = None
+        """The fallback model that continues the answer; None for the model of the generation."""
         self._open_text: int | None = None
         """The index of the interrupted text block that this attempt may continue."""
         self._joined: tuple[int, int] | None = None
@@ -135,9 +137,9 @@ class AnswerAccumulator(UsageAccumulator):
         self._round_start, self._joined = max(self._blocks, default=-1) + 1, None
         if self._open_text is not None:
             entry = self._blocks[self._open_text]
-            entry.block = with_join(entry.block, self.attempt)
+            entry.block = with_join(entry.block, self.attempt, self.writer)
         number = self.next_sequence()
-        return GenerationContinued(self.generation_id, number, reason.value, self.attempt, self._open_text)
+        return GenerationContinued(self.generation_id, number, reason.value, self.attempt, self._open_text, self.writer)
 
     def estimate_usage(self) -> None:
         """Count the characters of an interrupted response that another process has received."""
@@ -285,7 +287,7 @@ class AnswerAccumulator(UsageAccumulator):
         if block.get("type") not in THINKING:
             self._close_text(output)
         if self.attempt:
-            block = {**block, ATTEMPT: self.attempt}
+            block = {**block, ATTEMPT: self.attempt, **({WRITTEN_BY: self.writer} if self.writer else {})}
         text_filter = self.new_filter() if self.new_filter is not None and block.get("type") == "text" else None
         if text_filter is not None:
             block = {**block, "text": text_filter.feed(block.get("text") or "")}

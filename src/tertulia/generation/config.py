@@ -1,5 +1,6 @@
 """The services and the configuration of generations."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -40,15 +41,22 @@ class ContinuationPolicy:
         enabled: Whether any are.
         attempts: The number of continuations of one answer.
         seconds: The age of an answer, since its first token, from which on it is not continued.
+        fallbacks: The models that continue what an overloaded one has begun, in order.
     """
 
     enabled: bool = True
     attempts: int = 5
     seconds: float = 1800.0
+    fallbacks: tuple[str, ...] = ()
 
     def allows(self, options: Json) -> bool:
         """Return whether an answer with these options may be continued."""
         return self.enabled and options.get("continue_interrupted") is not False
+
+    def fallback_of(self, model: str, options: Json) -> str | None:
+        """Return the model that continues when `model` is overloaded; None if there is none."""
+        models: Sequence[str] = options.get("fallbacks") or self.fallbacks
+        return next(iter(models[models.index(model) + 1 :] if model in models else models), None)
 
     def allows_another(self, attempts: int, begun_at: datetime) -> bool:
         """Return whether an answer that has been continued `attempts` times may be continued again."""

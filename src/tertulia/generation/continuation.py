@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tertulia.backoff import Backoff
 from tertulia.billing.budget import estimate_input_tokens
+from tertulia.claude.continuation import writer_of_attempt
 from tertulia.claude.errors import ErrorCode, GenerationError, StreamError
 from tertulia.db import leases, ledger, spending
 from tertulia.db.database import Database
@@ -13,7 +14,6 @@ from tertulia.db.tables import ApiCall, Status
 from tertulia.failpoints import Failpoint
 from tertulia.generation.config import EngineConfig
 from tertulia.generation.input import GenerationInput
-from tertulia.generation.request import MessagesRequest
 from tertulia.generation.retry import retry_while_unavailable
 from tertulia.generation.state import ActiveGeneration
 from tertulia.generation.tool_rounds import Rounds
@@ -41,15 +41,18 @@ class Continuations:
         policy = self._config.continuation
         return active.may_continue and policy.allows_another(active.answer.attempt, active.begun_at)
 
-    async def begin(
-        self, active: ActiveGeneration, work: GenerationInput, request: MessagesRequest, error: GenerationError
-    ) -> bool:
-        """Close what was interrupted, record its cost, reserve that of another request, and prepare the request.
+    def fallback_of(self, work: GenerationInput, error: GenerationError) -> str | None:
+        """Return the model that continues what an overloaded model has begun; None if it is the same one."""
+        if error.code is not ErrorCode.OVERLOADED:
+            return None
+        return self._config.continuation.fallback_of(work.model, work.options)
+
+    async def begin(self, active: ActiveGeneration, work: GenerationInput, error: GenerationError) -> bool:
+        """Close what was interrupted, record its cost, and reserve that of another request.
 
         Args:
             active: The generation.
             work: Its input.
-            request: The request, which is changed to ask for the rest of the answer.
             error: What interrupted the answer.
 
         Returns:
@@ -72,15 +75,20 @@ class Continuations:
         await self._log.flush(active.generation_id)
         await retry_while_unavailable(self._database, lambda: self._record(active, work, bill))
         await RECORDED.reach(active.generation_id)
-        self._log.append(active.generation_id, [answer.begin_attempt(error.code)])
-        request.continue_answer(answer.content)
-        if error.code is not ErrorCode.INTERRUPTED:
-            await asyncio.sleep(self._delay(active, error))
         return True
+
+    async def wait(self, active: ActiveGeneration, error: GenerationError) -> None:
+        """Wait before Claude is asked again after a fault of its API: longer each time, as long as the API requires."""
+        if error.code is ErrorCode.INTERRUPTED:
+            return
+        if active.backoff is None:
+            active.backoff = Backoff(FIRST_DELAY, LONGEST_DELAY)
+        await asyncio.sleep(max(active.backoff.next(), min(error.retry_after_seconds or 0.0, LONGEST_DELAY)))
 
     def _bill(self, active: ActiveGeneration, work: GenerationInput) -> list[ApiCall]:
         """Return the ledger rows of the interrupted request, and move its usage to the earlier one."""
         answer = active.answer
+        active.model = writer_of_attempt(answer.content, answer.attempt) or active.model
         if answer.billed() and not answer.usage:
             # A process that was killed within a second had not saved the tokens that Claude had reported.
             answer.usage = {"input_tokens": estimate_input_tokens(work)}
@@ -97,9 +105,3 @@ class Continuations:
             if bill and not await ledger.is_known(session, bill[0].id):
                 await spending.record(session, bill)
             await self._rounds.reserve(session, active, work, location)
-
-    def _delay(self, active: ActiveGeneration, error: GenerationError) -> float:
-        """Return the seconds before Claude is asked again: longer for each attempt, at least what the API requires."""
-        if active.backoff is None:
-            active.backoff = Backoff(FIRST_DELAY, LONGEST_DELAY)
-        return max(active.backoff.next(), min(error.retry_after_seconds or 0.0, LONGEST_DELAY))

@@ -38,6 +38,8 @@ class GenerationInput:
     """The number of tokens of the context window that were in use after the last answer."""
     owner: UUID
     """The user who asked, whom requests name with an opaque id."""
+    is_fallback: bool = False
+    """Whether `model` finishes what the model of the generation has begun."""
     refused_blocks: int = 0
     """The number of blocks of the branch that are not in `turns`, because Claude refused to answer them."""
 
@@ -72,8 +74,24 @@ class GenerationInput:
         if self.refused_blocks:
             left_out[LeftOut.REFUSED] += self.refused_blocks
         return MessagesRequest(
-            request, left_out, files, slow=self.slow if caching else None, context_tokens=self.context_tokens
+            request,
+            left_out,
+            files,
+            slow=self.slow if caching else None,
+            context_tokens=self.context_tokens,
+            writer=self.model if self.is_fallback else None,
         )
+
+    def for_fallback(self, model: Model) -> "GenerationInput":
+        """Return the input for a model that finishes the answer, without options that the model does not support."""
+        options = dict(self.options)
+        if model.efforts is not None and options.get("effort") not in model.efforts:
+            options.pop("effort", None)
+        if model.structured is False:
+            options.pop("output_schema", None)
+        if model.max_output_tokens is not None and "max_tokens" in options:
+            options["max_tokens"] = min(options["max_tokens"], model.max_output_tokens)
+        return replace(self, model=model.id, options=options, is_fallback=True)
 
     def with_answer(self, content: list[Json]) -> "GenerationInput":
         """Return the input of the next round: this input, followed by the content of the answer so far."""

@@ -6,12 +6,14 @@ A round is a request to Claude, its response, and the calls of tools in that res
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from uuid import UUID
 
 from tertulia.billing.budget import EXCEEDED
 from tertulia.claude.errors import BrokenStream, GenerationError, StreamError, interruption_by, request_errors
+from tertulia.claude.models import Model
 from tertulia.claude.output_schema import split_before_stops
 from tertulia.claude.tracing import AGENT, QUIET, fail, kind_of, traceparent, tracer, usage_attributes, written_here
 from tertulia.db.database import Database
@@ -48,6 +50,18 @@ class Step(Enum):
     ASK_CLAUDE = auto()
     END_ROUND = auto()
     """Run the tools that Claude has called, and record their results."""
+
+
+@dataclass(slots=True)
+class Prompt:
+    """What is sent to Claude for an answer: its input, and the request that is built from it.
+
+    `fallback` is the model that replaces both when the answer continues; None if it is the same model.
+    """
+
+    work: GenerationInput
+    request: MessagesRequest
+    fallback: Model | None = None
 
 
 class GenerationLoop:
@@ -94,7 +108,7 @@ class GenerationLoop:
 
     async def _write(self, active: ActiveGeneration) -> None:
         await TAKE_UP.reach(active.generation_id)
-        work, request = await self._prepare(active)
+        prompt = await self._prepare(active)
         answer, bounds = active.answer, self._config.bounds
         if answer.sequence == 0:
             self._log.append(active.generation_id, [GenerationStarted(active.generation_id, answer.next_sequence())])
@@ -102,44 +116,54 @@ class GenerationLoop:
             # A resumed answer that has content was interrupted after a response, before its round was recorded.
             step = Step.END_ROUND if answer.content else Step.ASK_CLAUDE
             if active.interruption is not None:
-                step = await self._continue(active, work, request, active.interruption)
+                step = await self._continue(active, prompt, active.interruption)
             requests, is_last_round = 0, False
             while True:
                 match step:
                     case Step.ASK_CLAUDE:
                         try:
-                            await self._receive_round(active, request)
+                            await self._receive_round(active, prompt.request)
                         except request_errors() as failure:
-                            step = await self._continue_after(active, work, request, failure)
+                            step = await self._continue_after(active, prompt, failure)
                             continue
                         requests += 1
-                        if not _continues(answer, work):
+                        if not _continues(answer, prompt.work):
                             return
                         step = Step.END_ROUND
                     case Step.END_ROUND:
-                        await self._rounds.end(active, work)
+                        await self._rounds.end(active, prompt.work)
                         if is_last_round or active.steered_by is not None:
                             return
                         # `answer.rounds` counts only rounds with tool results. Claude can also pause without any.
                         is_last_round = bounds.are_reached(answer.rounds, answer.calls) or requests > bounds.rounds
-                        request.add_round(answer.content, container=answer.container, last=is_last_round)
+                        prompt.request.add_round(answer.content, container=answer.container, last=is_last_round)
                         step = Step.ASK_CLAUDE
 
-    async def _continue_after(
-        self, active: ActiveGeneration, work: GenerationInput, request: MessagesRequest, failure: Exception
-    ) -> Step:
+    async def _continue_after(self, active: ActiveGeneration, prompt: Prompt, failure: Exception) -> Step:
         """Continue the answer after a request has failed. If that is not possible, raise the failure again."""
         error = interruption_by(failure, active.answer.request_id)
-        has_begun = isinstance(failure, BrokenStream) or active.answer.request_id or active.answer.content
-        if error is None or not has_begun or not self._continuations.may_continue(active):
+        if error is None or not self._continuations.may_continue(active):
             raise failure
-        return await self._continue(active, work, request, error)
+        fallback = self._continuations.fallback_of(prompt.work, error)
+        has_begun = isinstance(failure, BrokenStream) or active.answer.request_id or active.answer.content
+        if not has_begun and fallback is None:
+            raise failure
+        if fallback is not None:
+            prompt.fallback = await self._services.models.get(fallback)
+        return await self._continue(active, prompt, error)
 
-    async def _continue(
-        self, active: ActiveGeneration, work: GenerationInput, request: MessagesRequest, error: GenerationError
-    ) -> Step:
-        asks = await self._continuations.begin(active, work, request, error)
-        return Step.ASK_CLAUDE if asks else Step.END_ROUND
+    async def _continue(self, active: ActiveGeneration, prompt: Prompt, error: GenerationError) -> Step:
+        if not await self._continuations.begin(active, prompt.work, error):
+            return Step.END_ROUND
+        if prompt.fallback is not None:
+            prompt.work = prompt.work.for_fallback(prompt.fallback)
+            prompt.request = active.request = await self._build_request(prompt.work, prompt.fallback)
+            active.answer.writer, prompt.fallback = prompt.fallback.id, None
+        active.model = prompt.work.model
+        self._log.append(active.generation_id, [active.answer.begin_attempt(error.code)])
+        prompt.request.continue_answer(active.answer.content)
+        await self._continuations.wait(active, error)
+        return Step.ASK_CLAUDE
 
     async def _receive_round(self, active: ActiveGeneration, request: MessagesRequest) -> None:
         """Send the request to Claude, and process its events until the end of the round."""
@@ -183,7 +207,7 @@ class GenerationLoop:
         if not active.writing.done():
             self._log.append(active.generation_id, active.answer.release_join())
 
-    async def _prepare(self, active: ActiveGeneration) -> tuple[GenerationInput, MessagesRequest]:
+    async def _prepare(self, active: ActiveGeneration) -> Prompt:
         work, active.work = active.work, None
         if work is None:
             started = await retry_while_unavailable(self._database, self._starting(active))
@@ -195,9 +219,12 @@ class GenerationLoop:
             stream = TextStream(owner.id, owner.name, owner.conversation_id, active.generation_id)
             active.answer.new_filter = self._services.hooks.text_filters(stream)
         active.model, active.answer.schema = work.model, work.options.get("output_schema")
-        build_request = partial(work.messages_request, model, self._services.files, caching=self._config.caching)
-        active.request = build_request() if len(work.turns) <= MANY_TURNS else await asyncio.to_thread(build_request)
-        return work, active.request
+        active.request = await self._build_request(work, model)
+        return Prompt(work, active.request)
+
+    async def _build_request(self, work: GenerationInput, model: Model) -> MessagesRequest:
+        build = partial(work.messages_request, model, self._services.files, caching=self._config.caching)
+        return build() if len(work.turns) <= MANY_TURNS else await asyncio.to_thread(build)
 
     def _starting(self, active: ActiveGeneration) -> Callable[[], Awaitable[StartedGeneration]]:
         return lambda: start_generation(

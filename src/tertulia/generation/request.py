@@ -29,7 +29,14 @@ class MessagesRequest:
     """A request for `claude.client`, and the number of blocks that were left out of it, by reason."""
 
     def __init__(
-        self, request: Json, left_out: Counter[LeftOut], files: Files, *, slow: bool | None, context_tokens: int
+        self,
+        request: Json,
+        left_out: Counter[LeftOut],
+        files: Files,
+        *,
+        slow: bool | None,
+        context_tokens: int,
+        writer: str | None = None,
     ) -> None:
         """Initialize with a request that `claude.prompt` has built.
 
@@ -39,6 +46,7 @@ class MessagesRequest:
             files: The store of attachments.
             slow: Whether cache entries live for an hour (see `claude.cache_control`); None disables caching.
             context_tokens: The number of tokens of the context window that were in use before this answer.
+            writer: The fallback model to which the request is sent; None for the model of the generation.
         """
         self.left_out = left_out
         self.context_tokens = context_tokens
@@ -49,6 +57,7 @@ class MessagesRequest:
         self._slow = slow
         self._inline = False
         self._goes_on = False
+        self._writer = writer
 
     def continue_answer(self, content: Sequence[Json]) -> None:
         """Ask Claude to continue an answer after `content`, because it was interrupted in the middle of a round."""
@@ -71,7 +80,8 @@ class MessagesRequest:
         """Return the body of `POST /v1/messages`, with the bytes of attachments."""
         request = self._request
         if self._content:
-            request = {**with_answer_so_far(request, self._content, goes_on=self._goes_on), **self._extra_fields}
+            request = with_answer_so_far(request, self._content, goes_on=self._goes_on, writer=self._writer)
+            request |= self._extra_fields
         if self._goes_on and asks_to_continue(request["messages"][-1]) and "format" in request.get("output_config", {}):
             # With a format, Claude can only write the whole value again. The text is checked at its end, as always.
             config = {name: value for name, value in request["output_config"].items() if name != "format"}

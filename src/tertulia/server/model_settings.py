@@ -106,6 +106,7 @@ def _log(findings: Findings) -> None:
 
 def _names(settings: Settings) -> list[tuple[str, str]]:
     fields = [("default_model", settings.default_model), *(("models", model) for model in settings.models)]
+    fields += [("fallback_models", model) for model in settings.fallback_models]
     fields += [("title_model", settings.title_model)] if settings.title_model else []
     names = [(variable_name(field), model) for field, model in fields]
     plans = check_plans(settings).values() if settings.plans else ()

@@ -282,7 +282,12 @@ def _config(settings: Settings, metrics: Metrics, plans: Plans, *, alone: bool) 
         settings.lease_seconds,
         alone,
         bounds_of(settings),
-        ContinuationPolicy(settings.continue_interrupted, settings.continue_attempts, settings.continue_seconds),
+        ContinuationPolicy(
+            settings.continue_interrupted,
+            settings.continue_attempts,
+            settings.continue_seconds,
+            settings.fallback_models,
+        ),
         metrics,
     )
 

@@ -272,6 +272,11 @@ class SettingFields(BaseSettings):
         le=86_400,
         description="The age of an answer, since its first token, from which on it is not continued.",
     )
+    fallback_models: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="The models that answer, or continue an answer, when the model before them is overloaded.",
+        json_schema_extra=_documented("models, separated by commas", default="none"),
+    )
     tool_rounds: int = Field(default=25, ge=1, le=1000, description="The number of rounds of tool calls in one answer.")
     tool_calls: int = Field(default=100, ge=1, le=10_000, description="The number of tool calls in one answer.")
     tool_result_bytes: int = Field(

@@ -106,7 +106,9 @@ class Settings(SettingFields):
             raise ValueError(SECRET_RULE)
         return value
 
-    @field_validator("models", "cors_origins", "tools", "ask_first", "clients_may_set", mode="before")
+    @field_validator(
+        "models", "fallback_models", "cors_origins", "tools", "ask_first", "clients_may_set", mode="before"
+    )
     @classmethod
     def _split_list(cls, value: object) -> object:
         return tuple(item.strip() for item in value.split(",") if item.strip()) if isinstance(value, str) else value

@@ -104,11 +104,13 @@ class GenerationContinued(GenerationEvent):
         reason: The code of the error with which the answer would have failed (see `claude.errors.ErrorCode`).
         attempt: The number of this continuation, from 1.
         index: The text block that was interrupted, in which the answer continues; None if there is none.
+        model: The fallback model that continues it; None for the model of the generation.
     """
 
     reason: str
     attempt: int
     index: int | None
+    model: str | None = None
 
 
 @dataclass(slots=True)
@@ -147,16 +149,18 @@ def fold(events: Iterable[GenerationEvent]) -> list[Json]:
             unfinished.pop(event.index, None)
         elif isinstance(event, GenerationContinued) and event.index in unfinished:
             block = unfinished_block(blocks[event.index], "".join(unfinished[event.index]))
-            blocks[event.index], unfinished[event.index] = with_join(block, event.attempt), []
+            blocks[event.index], unfinished[event.index] = with_join(block, event.attempt, event.model), []
     for index, block in blocks.items():
         if index in unfinished:
             blocks[index] = unfinished_block(block, "".join(unfinished[index]))
     return [blocks[index] for index in sorted(blocks)]
 
 
-def with_join(block: Json, attempt: int) -> Json:
-    """Return a text block that the attempt with this number continues (see `claude.continuation`)."""
-    join = {"attempt": attempt, "at": len(block.get("text") or ""), "citations": len(block.get("citations") or [])}
+def with_join(block: Json, attempt: int, model: str | None) -> Json:
+    """Return a text block that an attempt continues, whose fallback model is `model` (see `claude.continuation`)."""
+    written, citations = block.get("text") or "", block.get("citations") or []
+    join: Json = {"attempt": attempt, "at": len(written), "citations": len(citations)}
+    join |= {"written_by": model} if model else {}
     own = {key: value for key, value in block.items() if key != "partial"}
     return {**own, "text": block.get("text") or "", "joins": [*(block.get("joins") or []), join]}
 

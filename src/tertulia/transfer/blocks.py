@@ -35,6 +35,7 @@ class _Block(BaseModel):
 
     partial: bool = False
     attempt: Index = 0
+    written_by: Short | None = None
 
 
 class _Citation(BaseModel):
@@ -66,6 +67,7 @@ class _Join(_Strict):
     at: Index
     citations: Index
     repeated: str = ""
+    written_by: Short | None = None
 
 
 class _Text(_Block):

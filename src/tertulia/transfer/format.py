@@ -71,6 +71,7 @@ class Options(Line):
     thinking: ThinkingOptions | None = None
     output_schema: Json | None = None
     continue_interrupted: Annotated[bool, Checked(strict=True)] | None = None
+    fallbacks: list[Name] | None = None
 
     def check(self) -> None:
         """Raise ValueError if the output schema is not accepted. This call blocks."""
