@@ -19,8 +19,8 @@ from jwt.algorithms import OKPAlgorithm
 
 from bench.people.checker import units
 from bench.upstream import MODEL, STREAM_HEAD, USAGE, Connection, Counts, Wheel, sse
+from tertulia.simulator.answers import plan
 from tertulia.simulator.request_rules import check
-from tertulia.simulator.scenarios import plan
 from tertulia.simulator.script import Plan, Step
 from tertulia.simulator.turns import last_words
 

@@ -1,7 +1,7 @@
 """The simulated Claude: a Messages API server for development without an API key, and for tests.
 
 It responds over HTTP with the response formats, errors and headers of the real API (docs.claude.com, "API reference").
-`simulator.scenarios` writes its answers, and `simulator.request_rules` validates requests.
+`simulator.answers` writes its answers, and `simulator.request_rules` validates requests.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import logging
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import uvicorn
@@ -21,12 +22,13 @@ from starlette.routing import Route
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tertulia.json import Json
+from tertulia.simulator.answers import plan
 from tertulia.simulator.cache import PromptCache, count_tokens
 from tertulia.simulator.compaction import after_summary, check_compaction, is_due, summary_usage, with_summary
 from tertulia.simulator.files import FileStore, inspect_media
 from tertulia.simulator.request_rules import MODELS, Refused, check, model_info
-from tertulia.simulator.scenarios import plan
 from tertulia.simulator.script import Failure, Plan
+from tertulia.simulator.signatures import check_signatures, signed
 from tertulia.simulator.tool_rules import check_tools
 
 MAX_BODY = 32 * 1024 * 1024
@@ -40,7 +42,7 @@ def create_simulator(*, pace: float = 1.0) -> Starlette:
     Args:
         pace: The factor of all delays: 1 is reading speed, 0 means no delays.
     """
-    failures: dict[str, int] = {}
+    counts: dict[str, int] = {}
     cache = PromptCache()
     files = FileStore()
 
@@ -49,14 +51,16 @@ def create_simulator(*, pace: float = 1.0) -> Starlette:
         check(body)
         check_tools(body)
         check_compaction(body, request.headers.get("anthropic-beta", ""))
-        body = after_summary(await asyncio.to_thread(inspect_media, body, files))
-        planned = plan(body)
-        if planned.failure is not None and _still_fails(failures, body, planned.failure):
+        full_body = await asyncio.to_thread(inspect_media, body, files)
+        check_signatures(full_body)
+        planned, body = _next_attempt(counts, plan(full_body), full_body), after_summary(full_body)
+        if planned.failure is not None:
             return _failure(planned.failure)
         usage = cache.use(body).usage()
         if is_due(body):
             planned = with_summary(planned, body)
             usage["iterations"] = summary_usage(body, dict(usage), planned.output_tokens)
+        planned = signed(planned, body)
         await asyncio.sleep(planned.first_delay * pace)
         if body.get("stream"):
             return StreamingResponse(
@@ -70,6 +74,7 @@ def create_simulator(*, pace: float = 1.0) -> Starlette:
         check(body)
         check_tools(body)
         body = await asyncio.to_thread(inspect_media, body, files)
+        check_signatures(body)
         return JSONResponse({"input_tokens": count_tokens(body)}, headers=_headers())
 
     routes = [
@@ -206,15 +211,26 @@ async def _model(request: Request) -> Response:
     return JSONResponse(model_info(model_id), headers=_headers())
 
 
-def _still_fails(failures: dict[str, int], body: Json, failure: Failure) -> bool:
-    """Count the attempts of a request, for scenarios that fail a few times and then succeed."""
-    if failure.times is None:
+def _next_attempt(counts: dict[str, int], planned: Plan, body: Json) -> Plan:
+    """Return the plan of this attempt of a request, for scenarios that fail or break a few times and then succeed."""
+    if planned.failure is not None:
+        if _is_due(counts, "failure", body, planned.failure.times):
+            return planned
+        planned = replace(planned, failure=None)
+    if planned.broken_steps is not None and body.get("stream") and _is_due(counts, "break", body, planned.breaks):
+        return replace(planned, steps=planned.broken_steps, breaks_off=True)
+    return planned
+
+
+def _is_due(counts: dict[str, int], kind: str, body: Json, times: int | None) -> bool:
+    """Count an attempt. Return whether it is among the first `times` attempts, or True if `times` is None."""
+    if times is None:
         return True
-    request = json.dumps(body, sort_keys=True)
-    failures[request] = failures.get(request, 0) + 1
-    if failures[request] <= failure.times:
+    attempt = f"{kind} {json.dumps(body, sort_keys=True)}"
+    counts[attempt] = counts.get(attempt, 0) + 1
+    if counts[attempt] <= times:
         return True
-    del failures[request]
+    del counts[attempt]
     return False
 
 

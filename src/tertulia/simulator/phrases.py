@@ -17,8 +17,59 @@ THOUGHTS = (
     "Think of a letter: it belongs to the person who receives it, not to the carrier who delivers it. 📬",
 )
 NOTE = "_(I am the simulated Claude. Set `ANTHROPIC_API_KEY` to use the real one, or write `/simulate help`.)_"
+THOUGHT_ABOUT_BREAK = "The user wants to see how my answer breaks off. I will plan it first, then write it."
+THOUGHT_ABOUT_REST = "My answer was interrupted. I will look at its end, and go on from there."
+BROKEN_SENTENCE = "This answer begins like any other, but it breaks off in the middle of its sentence."
+ARTICLE = """\
+# Letters, trains and packets 📬
+
+A **message** travels in pieces, and pieces can get lost. The sender wants to know *which* ones, and nothing else.
+
+## Who carries what
+
+1. The post carries paper:
+   - letters, in bags of 500
+   - parcels
+     - up to 2 kg by bicycle 🚲
+     - up to 30 kg by van 🚚
+2. The railway carries people and freight.
+3. The network carries packets of at most 1,500 bytes.
+
+| carrier | unit | lost per million | price |
+| :-- | --: | --: | :-- |
+| post | letter | 420 | 0,95 € |
+| railway | wagon | 3 | depends |
+| network | packet | 10,000 | ~ 0 |
+
+## A sender that goes on
+
+```python
+def resume(pieces: list[str], received: int) -> str:
+    # From the first lost piece on.
+    if received >= len(pieces):
+        return ""  # nothing left: 完了
+    return "".join(pieces[received:])
+```
+
+> “Begin at the beginning,” the King said gravely, “and go on till you come to the end: then stop.”
+
+### In other languages
+
+- 中文: 消息分成小块发送。丢失的部分会重新发送。
+- 日本語: 途中で切れても、続きから始めます。
+- 한국어: 끊긴 곳에서 다시 시작합니다.
+- العربية: تستمر الرسالة من حيث توقفت.
+- Emoji: 👩‍👩‍👧‍👦 🏳️‍🌈 👍🏽 𝄞
+
+Two details decide whether it works: `received` counts *pieces*, not bytes, and the last line has no line break. \\
+See <https://example.com/letters?from=1&to=2> for the ~~old~~ new rules; H~2~O and x^2^ stay as they are.
+
+---
+
+The letter arrived. ✅"""
 HELP = (
     "Write `/simulate` followed by one of these: `slow-start 5`, `long 500`, `thinking`, `tool-use`, `call NAME {…}`, "
-    "`rounds 3`, `web-search WORDS`, `code`, `pause`, `rate-limit 30`, `overloaded 2`, `server-error`, `error`, `cut`, "
-    "`no-stop`, `garbage`, `hang`, `refusal`, `max-tokens`, `unicode`, `markdown`."
+    "`rounds 3`, `web-search WORDS`, `code`, `pause`, `rate-limit 30`, `overloaded 2`, `server-error`, `error`, "
+    "`api-error`, `cut`, `no-stop`, `garbage`, `hang`, `break-at 120`, `break-thinking`, `break-tool`, `refusal`, "
+    "`max-tokens`, `unicode`, `markdown`."
 )

@@ -1,6 +1,5 @@
 """Validation of requests to the simulated Claude, with the error messages of the Messages API."""
 
-import hashlib
 import json
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -89,7 +88,7 @@ def refusing_wrong_shapes() -> Generator[None]:
 
 
 def check(body: Json) -> None:
-    """Raise Refused for an invalid request. `simulator.tool_rules` checks its tools."""
+    """Raise Refused for an invalid request. `simulator.tool_rules` checks its tools, and `signatures` its thinking."""
     with refusing_wrong_shapes():
         _check(body)
 
@@ -159,15 +158,6 @@ def _forms(model_id: str) -> tuple[str, ...]:
     return THINKING.get(model_id, ("adaptive",))
 
 
-def signature(body: Json, thinking: str) -> str:
-    """Return the signature of a thinking block. Like the API's, it covers the model, system prompt and tools."""
-    system = [block["text"] for block in as_blocks(body.get("system") or [])]
-    offered: list[Json] = body.get("tools") or []
-    tools = [{key: tool[key] for key in tool if key != "cache_control"} for tool in offered]
-    bound = json.dumps([body["model"], system, tools or None, thinking])
-    return hashlib.sha256(bound.encode()).hexdigest()
-
-
 def _check_max_tokens(body: Json) -> None:
     tokens = body["max_tokens"]
     if not isinstance(tokens, int) or isinstance(tokens, bool):
@@ -225,7 +215,7 @@ def _check_messages(body: Json) -> None:
     if messages[0].get("role") != "user":
         raise invalid('messages: first message must use the "user" role')
     for index, message in enumerate(messages):
-        _check_message(body, f"messages.{index}", message)
+        _check_message(f"messages.{index}", message)
     paused = as_blocks(messages[-1]["content"])[-1]["type"] in PAUSED
     if messages[-1]["role"] != "user" and not paused:
         raise invalid(
@@ -238,7 +228,7 @@ def as_blocks(content: str | Sequence[Json]) -> list[Json]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
 
 
-def _check_message(body: Json, path: str, message: Json) -> None:
+def _check_message(path: str, message: Json) -> None:
     if message.get("role") not in ("user", "assistant"):
         raise invalid(f"{path}.role: Input should be 'user' or 'assistant'")
     if "content" not in message:
@@ -248,7 +238,7 @@ def _check_message(body: Json, path: str, message: Json) -> None:
     if message["content"] in ("", []):
         raise invalid(f"{path}: all messages must have non-empty content")
     for index, block in enumerate(as_blocks(message["content"])):
-        check_block(body, message["role"], f"{path}.content.{index}", block)
+        check_block(message["role"], f"{path}.content.{index}", block)
 
 
 def check_cache_control(path: str, holder: Json) -> None:
@@ -258,7 +248,7 @@ def check_cache_control(path: str, holder: Json) -> None:
         raise invalid(f"{path}: Input should be of the type 'ephemeral', with a ttl of '5m' or '1h'")
 
 
-def check_block(body: Json, role: str, path: str, block: Json) -> None:
+def check_block(role: str, path: str, block: Json) -> None:
     """Raise Refused for a block that is invalid in a message of a role."""
     kind = block.get("type")
     if not isinstance(kind, str):
@@ -275,10 +265,6 @@ def check_block(body: Json, role: str, path: str, block: Json) -> None:
         _check_search_result(path, block)
     if kind in ("image", "document", "search_result") and role == "assistant":
         raise invalid(f"{path}: `{kind}` blocks are not permitted within assistant turns.")
-    if kind == "thinking" and block.get("signature") != signature(body, block["thinking"]):
-        raise invalid(
-            f"{path}: Invalid `signature` in `thinking` block. The block is bound to a different conversation."
-        )
 
 
 def _check_search_result(path: str, block: Json) -> None:

@@ -11,40 +11,52 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tertulia.json import Json
+from tertulia.simulator.breaks import BREAKS, broken_text
 from tertulia.simulator.json_schema import example, schema_in
-from tertulia.simulator.phrases import HELP, NOTE, OPENINGS, THOUGHTS
-from tertulia.simulator.request_rules import as_blocks, signature
-from tertulia.simulator.script import TOKEN, Draft, Failure, Plan, Step, delta, speak, text_steps
-from tertulia.simulator.tools import TOOL_SCENARIOS, act, describe_results
+from tertulia.simulator.phrases import HELP, NOTE, OPENINGS, THOUGHT_ABOUT_BREAK, THOUGHTS
+from tertulia.simulator.request_rules import as_blocks
+from tertulia.simulator.script import Draft, Failure, Plan, Step, delta, speak, text_steps
+from tertulia.simulator.tools import TOOL_SCENARIOS, act, begin, describe_results
 from tertulia.simulator.turns import last_words, user_texts
 
 
-def plan(body: Json) -> Plan:
-    """Return the response to a request that has been validated."""
+def uninterrupted(body: Json) -> Plan:
+    """Return the answer to the last message of a valid request, without breaks."""
     text = last_words(body)
-    if _asks_for_title(body):
+    if asks_for_title(body):
         return speak(body, _title(text))
-    tool_plan = act(body)
-    if tool_plan is not None:
-        return tool_plan
-    command = re.search(r"/simulate\s+([a-z-]+)(?:\s+(\d+))?", text)
+    return (
+        act(body)
+        or _structured(body)
+        or _requested(body, text)
+        or _answer_results(body, text)
+        or _describe_media(body)
+        or _cite_results(body)
+        or speak(body, _answer(body, text))
+    )
+
+
+def _structured(body: Json) -> Plan | None:
     schema = schema_in(body)
-    if schema is not None:
-        return speak(body, json.dumps(example(schema, schema), indent=2))
-    if command is None:
-        return (
-            _answer_results(body, text)
-            or _describe_media(body)
-            or _cite_results(body)
-            or speak(body, _answer(body, text))
-        )
-    scenario = SCENARIOS.get(command[1])
-    if scenario is None:
-        return speak(body, HELP)
-    return scenario(body, int(command[2]) if command[2] else None)
+    return None if schema is None else speak(body, json.dumps(example(schema, schema), indent=2))
 
 
-def _asks_for_title(body: Json) -> bool:
+def _requested(body: Json, text: str) -> Plan | None:
+    """Return the answer of the scenario that the user requests, or None if there is none."""
+    commands = list(re.finditer(r"/simulate\s+([a-z-]+)(?:\s+(\d+))?", text))
+    if not commands:
+        return None
+    # A break of another scenario breaks that scenario's answer. Together with `thinking`, thinking precedes the text.
+    breaks = broken_text(body) is not None
+    others = [command for command in commands if not breaks or command[1] not in (*BREAKS, "thinking")]
+    if breaks and not others:
+        return begin(body, THOUGHT_ABOUT_BREAK).plan()
+    scenario = SCENARIOS.get(others[0][1])
+    return scenario(body, int(others[0][2]) if others[0][2] else None) if scenario else speak(body, HELP)
+
+
+def asks_for_title(body: Json) -> bool:
+    """Return whether a request asks for a title of a conversation."""
     system = " ".join(block["text"] for block in as_blocks(body.get("system") or []))
     return re.search(r"\bwrite a title\b", system, re.IGNORECASE) is not None
 
@@ -158,7 +170,7 @@ def _long(body: Json, word_count: int | None) -> Plan:
 def _thinking(body: Json, _number: int | None) -> Plan:
     thought = "The user wants to see how I think. I will count to three, then answer."
     draft = Draft(body["max_tokens"])
-    draft.think(thought, signature(body, thought))
+    draft.think(thought)
     draft.say("I have thought about it. My answer is: three.")
     return draft.plan()
 
@@ -175,39 +187,6 @@ def _overloaded(body: Json, times: int | None) -> Plan:
 def _server_error(body: Json, times: int | None) -> Plan:
     failure = Failure(500, "api_error", "Internal server error", times)
     return replace(speak(body, "It worked in the end."), failure=failure)
-
-
-def _half(body: Json) -> tuple[Plan, list[Step]]:
-    full_plan = speak(body, "This answer begins like any other, but it will never come to an end, because …")
-    return full_plan, full_plan.steps[: len(full_plan.steps) // 2]
-
-
-def _error(body: Json, _number: int | None) -> Plan:
-    full_plan, half = _half(body)
-    error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
-    return replace(full_plan, steps=[*half, Step(error, TOKEN)], breaks_off=True)
-
-
-def _cut(body: Json, _number: int | None) -> Plan:
-    full_plan, half = _half(body)
-    return replace(full_plan, steps=[*half, Step(delay=TOKEN, cut=True)])
-
-
-def _no_stop(body: Json, _number: int | None) -> Plan:
-    full_plan, half = _half(body)
-    return replace(full_plan, steps=half, breaks_off=True)
-
-
-def _garbage(body: Json, _number: int | None) -> Plan:
-    full_plan, half = _half(body)
-    return replace(
-        full_plan, steps=[*half, Step(raw='event: content_block_delta\ndata: {"type": "conte\n\n', delay=TOKEN)]
-    )
-
-
-def _hang(body: Json, _number: int | None) -> Plan:
-    full_plan, half = _half(body)
-    return replace(full_plan, steps=[*half, Step(hang=True)])
 
 
 def _refusal(body: Json, _number: int | None) -> Plan:
@@ -235,11 +214,6 @@ SCENARIOS: dict[str, Callable[[Json, int | None], Plan]] = {
     "rate-limit": _rate_limit,
     "overloaded": _overloaded,
     "server-error": _server_error,
-    "error": _error,
-    "cut": _cut,
-    "no-stop": _no_stop,
-    "garbage": _garbage,
-    "hang": _hang,
     "refusal": _refusal,
     "max-tokens": _max_tokens,
     "unicode": _unicode,

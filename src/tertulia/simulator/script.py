@@ -45,7 +45,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The complete response to a request. With `breaks_off`, the stream ends after the steps, without other events."""
+    """The complete response to a request.
+
+    Attributes:
+        breaks_off: End the stream after the steps, without other events.
+        broken_steps: The steps of a stream that breaks, instead of `steps`.
+        breaks: The number of identical requests whose streams break before one succeeds, or None if all break.
+        server_tool_use: The numbers of calls of server tools, as in the usage of the Messages API.
+        container: The container in which the code execution tool ran.
+    """
 
     blocks: list[Json] = field(default_factory=list[Json])
     steps: list[Step] = field(default_factory=list[Step])
@@ -56,10 +64,10 @@ class Plan:
     output_tokens: int = 1
     breaks_off: bool = False
     failure: Failure | None = None
+    broken_steps: list[Step] | None = None
+    breaks: int | None = None
     server_tool_use: Json | None = None
-    """The numbers of calls of server tools, as in the usage of the Messages API."""
     container: Json | None = None
-    """The container in which the code execution tool ran."""
 
 
 def speak(body: Json, text: str) -> Plan:
@@ -113,13 +121,16 @@ class Draft:
         self._blocks: list[Json] = []
         self._steps: list[Step] = []
 
-    def think(self, thought: str, signature: str) -> None:
-        """Add a thinking block. It is never cut off, because an incomplete block would have no signature."""
+    def think(self, thought: str) -> None:
+        """Add a thinking block, which `simulator.signatures` signs.
+
+        It is never cut off at `max_tokens`, because an incomplete block would have no signature.
+        """
         self._take_tokens(thought)
         deltas: list[Json] = [{"type": "thinking_delta", "thinking": piece} for piece in pieces(thought)]
-        deltas += [{"type": "signature_delta", "signature": signature}]
+        deltas += [{"type": "signature_delta", "signature": ""}]
         start_block: Json = {"type": "thinking", "thinking": "", "signature": ""}
-        self._add_block(start_block, deltas, start_block | {"thinking": thought, "signature": signature})
+        self._add_block(start_block, deltas, start_block | {"thinking": thought})
 
     def say(self, text: str, *citations: Json) -> None:
         """Add a text block with citations."""

@@ -163,7 +163,7 @@ def _check_turns(body: Json) -> None:
         if turn.role == "assistant":
             _check_calls(turn, call_ids)
         else:
-            _check_results(body, turn, previous)
+            _check_results(turn, previous)
         previous = turn
     if previous.of("tool_use"):
         raise _without_results(previous, [block["id"] for block in previous.of("tool_use")])
@@ -192,7 +192,7 @@ def _check_calls(turn: Turn, call_ids: set[str]) -> None:
         call_ids.add(block["id"])
 
 
-def _check_results(body: Json, turn: Turn, previous: Turn) -> None:
+def _check_results(turn: Turn, previous: Turn) -> None:
     called = [block["id"] for block in previous.of("tool_use")]
     answered: set[str] = set()
     only_results = True
@@ -203,7 +203,7 @@ def _check_results(body: Json, turn: Turn, previous: Turn) -> None:
         if kind != "tool_result":
             only_results = False
             continue
-        _check_result(body, f"{path}.tool_result", block)
+        _check_result(f"{path}.tool_result", block)
         id = block["tool_use_id"]
         if id not in called:
             raise _unexpected(path, block, "`tool_use` block in the previous message")
@@ -218,7 +218,7 @@ def _check_results(body: Json, turn: Turn, previous: Turn) -> None:
         raise _without_results(previous, missing)
 
 
-def _check_result(body: Json, path: str, result: Json) -> None:
+def _check_result(path: str, result: Json) -> None:
     _check_keys(path, result, set(result), ("tool_use_id",))
     _check_pattern(f"{path}.tool_use_id", result["tool_use_id"], ID)
     if not isinstance(result.get("is_error", False), bool):
@@ -234,7 +234,7 @@ def _check_result(body: Json, path: str, result: Json) -> None:
             expected = ", ".join(f"'{block_type}'" for block_type in IN_RESULTS)
             problem = "found using 'type' does not match any of the expected tags"
             raise invalid(f"{where}: Input tag '{block.get('type')}' {problem}: {expected}")
-        check_block(body, "user", where, block)
+        check_block("user", where, block)
 
 
 def _check_server_tools(turns: list[Turn], offered: set[str]) -> None:

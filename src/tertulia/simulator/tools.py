@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tertulia.json import Json
+from tertulia.simulator.breaks import broken_text
 from tertulia.simulator.json_schema import example, example_input, schema_in
-from tertulia.simulator.request_rules import SERVER_RESULTS, as_blocks, signature
+from tertulia.simulator.request_rules import SERVER_RESULTS, as_blocks
 from tertulia.simulator.script import Draft, Plan, speak
 from tertulia.simulator.turns import (
     last_words,
@@ -96,11 +97,14 @@ def _offers(body: Json, name: str) -> bool:
     return any(tool["name"] == name and "input_schema" not in tool for tool in offered)
 
 
-def _begin(body: Json) -> Draft:
-    """Start an answer, with a thinking block if the user requested it."""
+def begin(body: Json, thought: str = THOUGHT) -> Draft:
+    """Start an answer: with thinking if the user requested it, and with text if the last message requests a break."""
     draft = Draft(body["max_tokens"])
-    if re.search(r"/simulate\s+thinking\b", user_texts(body)[-1]):
-        draft.think(THOUGHT, signature(body, THOUGHT))
+    if re.search(r"/simulate\s+(?:break-)?thinking\b", user_texts(body)[-1]):
+        draft.think(thought)
+    text = broken_text(body)
+    if text is not None:
+        draft.say(text)
     return draft
 
 
@@ -150,7 +154,7 @@ def _calls(body: Json, message: str) -> list[tuple[str, str]]:
 
 def _call_tools(body: Json, calls: Sequence[tuple[str, str]]) -> Plan:
     choice: Json = body.get("tool_choice") or {}
-    draft = _begin(body)
+    draft = begin(body)
     # A server tool that is called together with client tools waits for the client tools' results.
     if re.search(r"/simulate\s+web-search\b", last_words(body)) and _offers(body, "web_search"):
         _call_server_tool(draft, "web_search", {"query": _query(last_words(body))})
@@ -189,7 +193,7 @@ def _code(body: Json, _number: int | None) -> Plan:
 def _pause(body: Json, _number: int | None) -> Plan:
     if not _offers(body, "web_search"):
         return _conclude(body, "This request has no web_search tool, so there is no reason to pause.")
-    draft = _begin(body)
+    draft = begin(body)
     _call_server_tool(draft, "web_search", {"query": _query(last_words(body))})
     return draft.plan("pause_turn")
 
@@ -197,7 +201,7 @@ def _pause(body: Json, _number: int | None) -> Plan:
 def _use_server_tool(body: Json, name: str, input: Json) -> Plan:
     if not _offers(body, name):
         return _conclude(body, f"This request has no {name} tool, so I cannot use it.")
-    draft = _begin(body)
+    draft = begin(body)
     return _finish(body, draft, [_call_server_tool(draft, name, input)])
 
 
@@ -291,6 +295,7 @@ def _container(body: Json) -> Json:
 
 TOOL_SCENARIOS: dict[str, Callable[[Json, int | None], Plan]] = {
     "tool-use": _tool_use,
+    "break-tool": _tool_use,
     "call": _call,
     "rounds": _rounds,
     "web-search": _web_search,
