@@ -1,7 +1,7 @@
 """The queries of assistants, and the rules of what clients may set in a conversation."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Annotated
@@ -53,6 +53,15 @@ async def of_conversation(info: Info, root: Conversation) -> Assistant | None:
     return None if root.assistant is None else info.context.assistants.get(root.assistant)
 
 
+def settable_in(info: Info, root: Conversation) -> list[ClientSetting]:
+    """The settings that clients may set in this conversation. Everything else is `InvalidInput`.
+
+    The conversation's assistant decides. In a conversation without one the default assistant does, or the server if it
+    has no assistants: then clients may also set `tools.server`. Empty if the assistant no longer exists.
+    """
+    return _in_order(policy_of(info.context, root).may_set)
+
+
 def is_default(info: Info, root: Assistant) -> bool:
     """Whether this assistant answers in new conversations that name none."""
     default = info.context.assistants.default
@@ -76,7 +85,11 @@ async def models(info: Info, root: Assistant) -> Sequence[Model]:
 
 def clients_may_set(root: Assistant) -> list[ClientSetting]:
     """The settings that clients may set in conversations with this assistant. Everything else is `InvalidInput`."""
-    return [setting for setting in ClientSetting if setting in root.clients_may_set]
+    return _in_order(root.clients_may_set)
+
+
+def _in_order(settings: Collection[ClientSetting]) -> list[ClientSetting]:
+    return [setting for setting in ClientSetting if setting in settings]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import strawberry
 from strawberry.scalars import JSON
 
+from tertulia.assistants.definition import ClientSetting
 from tertulia.claude import prompt
 from tertulia.db import paging, tables
 from tertulia.resolvers import (
@@ -193,6 +194,7 @@ class Conversation(Node):
     system_prompt: str | None = field(conversations.system_prompt)
     client_instructions: str | None = field(conversations.client_instructions)
     assistant: Assistant | None = field(assistants.of_conversation)
+    clients_may_set: list[ClientSetting] = field(assistants.settable_in)
     model: Model = field(conversations.model)
     options: GenerationOptions = field(options.conversation_options)
     created_at: datetime

@@ -35,7 +35,7 @@ EDIT = f"mutation ($input: EditMessageInput!) {{ result: editMessage(input: $inp
 REGENERATE = (
     f"mutation ($input: RegenerateMessageInput!) {{ result: regenerateMessage(input: $input) {{ {RESULT} {SENT} }} }}"
 )
-READ = "query ($id: ID!) { conversation(id: $id) { systemPrompt model { id } assistant { id } messages { edges { node { text } } } } }"
+READ = "query ($id: ID!) { conversation(id: $id) { systemPrompt model { id } assistant { id } clientsMaySet messages { edges { node { text } } } } }"
 ASSISTANT = "id name description starters isDefault model { id } models { id } tools clientsMaySet"
 LIST = "query ($id: ID) { conversations(filter: {assistantId: $id}) { edges { node { id } } } }"
 
@@ -311,6 +311,16 @@ def test_instructions_can_use_the_context_of_the_message(shop: Shop) -> None:
     assert shop.request("Hi", assistantId="cart")["system"][1]["text"].startswith("0 items")
 
 
+def test_the_terminal_client_lists_assistants_and_starts_a_conversation_with_one(shop: Shop, tmp_path: Path) -> None:
+    listed = run(tmp_path, "chat", "--url", shop.api.address, "--list-assistants").stdout.splitlines()
+    assert "support  Support (default): Answers questions about orders." in listed
+    assert "wide  wide" in listed
+    assert run(tmp_path, "chat", "--url", shop.api.address, "--assistant", "wide", stdin="Hi\nAnd?\n").returncode == 0
+    assert [request["system"] for request in shop.claude.requests[-2:]] == ["Be kind."] * 2
+    refused = run(tmp_path, "chat", "--url", shop.api.address, "--assistant", "nobody", stdin="Hi\n")
+    assert (refused.returncode, "assistantId" in refused.stdout) == (1, True)
+
+
 def test_conversations_can_be_filtered_by_their_assistant(shop: Shop) -> None:
     id = shop.ask(CREATE, assistantId="wide")["conversation"]["id"]
     wide = [edge["node"]["id"] for edge in shop.api.ask(LIST, id="wide")["conversations"]["edges"]]
@@ -343,12 +353,15 @@ def test_conversations_from_before_continue_and_clients_can_only_change_what_the
         with tertulia(tmp_path, **keyed) as address, Api(address) as api:
             created: Json = api.ask(CREATE, input={"systemPrompt": "Obey.", "tools": {"client": [CLIENT_TOOL]}})
             id = created["result"]["conversation"]["id"]
+            every = ["INSTRUCTIONS", "MODEL", "OPTIONS", "TOOLS"]
+            assert api.ask(READ, id=id)["conversation"]["clientsMaySet"] == every
         folder = write(tmp_path / "assistants", support=SUPPORT)
         with tertulia(tmp_path, assistants=str(folder), **keyed) as address, Api(address) as api:
             old = Shop(folder, claude, api)
             request = old.request("Hi", conversationId=id)
             assert (request["system"], len(request["tools"])) == ("Obey.", 4)
-            assert api.ask(READ, id=id)["conversation"]["systemPrompt"] == "Obey."
+            read = api.ask(READ, id=id)["conversation"]
+            assert (read["systemPrompt"], read["clientsMaySet"]) == ("Obey.", [])
             assert old.ask(UPDATE, id=id, systemPrompt=None)["field"] == "systemPrompt"
             assert old.ask(UPDATE, id=id, options={})["field"] == "options"
             assert old.ask(UPDATE, id=id, tools=None)["field"] == "tools"
@@ -365,7 +378,7 @@ def test_a_conversation_whose_assistant_is_gone_can_be_read_but_not_continued(sh
     wait_until(lambda: not shop.api.ask('{ assistant(id: "brief") { id } }')["assistant"], "the removal")
     id = sent["conversation"]["id"]
     read = shop.api.ask(READ, id=id)["conversation"]
-    assert (len(read["messages"]["edges"]), read["assistant"]) == (2, None)
+    assert (len(read["messages"]["edges"]), read["assistant"], read["clientsMaySet"]) == (2, None, [])
     refused = shop.ask(SEND, text="Go on", conversationId=id)
     assert refused["field"] == "conversationId"
     assert "its assistant brief is not available" in refused["message"]

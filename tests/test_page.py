@@ -50,6 +50,25 @@ print("مرحبا")
 ```
 """
 
+ASSISTANTS = {
+    "guide": """---
+name: Guide
+description: Answers questions about the city, and lets you choose everything else.
+starters: ["Where is the museum?", "Hello, my name is Ada"]
+tools: [pay]
+models: [claude-haiku-5-5]
+clients_may_set: [instructions, model, options, tools]
+---
+""",
+    "strict": """---
+name: Strict
+description: Lets you change nothing.
+starters: ["What may I ask?"]
+tools: [pay]
+---
+""",
+}
+
 
 def host(folder: Path) -> FastAPI:
     """Return a host application that mounts Tertulia under a prefix."""
@@ -68,7 +87,10 @@ def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict
     """Servers for the sets of journeys: a slow simulator, accounts, an identity provider, hostile HTML, wide content."""
     monkeypatch.chdir(tmp_path)
     with ExitStack() as stack:
-        places = {name: tmp_path / name for name in ("LOCAL", "PASSWORD", "PROVIDER", "SCRIPTED", "WIDE", "MOUNTED")}
+        places = {
+            name: tmp_path / name
+            for name in ("LOCAL", "ASSISTED", "PASSWORD", "PROVIDER", "SCRIPTED", "WIDE", "MOUNTED")
+        }
         for place in places.values():
             place.mkdir()
         claudes = {
@@ -79,11 +101,20 @@ def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict
         provider.address = stack.enter_context(running(provider.app(), lifespan="off"))
         by_provider = {"auth": "oidc", "oidc_issuer": provider.address, "oidc_audience": AUDIENCE}
         provided = stack.enter_context(tertulia(places["PROVIDER"], **by_provider))
+        folder = places["ASSISTED"] / "assistants"
+        folder.mkdir()
+        for name, content in ASSISTANTS.items():
+            (folder / f"{name}.md").write_text(content)
         mounted = stack.enter_context(running(host(places["MOUNTED"])))
         yield {
             "MOUNTED": f"{mounted}/ai",
             "LOCAL": stack.enter_context(
                 tertulia(places["LOCAL"], **named, simulator_pace=0.5, tools=("some_tools:pay",))
+            ),
+            "ASSISTED": stack.enter_context(
+                tertulia(
+                    places["ASSISTED"], **named, assistants=str(folder), tools=("some_tools:pay", "some_tools:who")
+                )
             ),
             "PASSWORD": stack.enter_context(tertulia(places["PASSWORD"], **named, auth="password")),
             "PROVIDER": f"{provided}#{provider.token('ada')}",

@@ -519,6 +519,50 @@ export const LOCAL = {
   },
 };
 
+export const ASSISTED = {
+  async "a new conversation offers assistants with starters, and only what the chosen one lets users set"({ page, address, picture }) {
+    const setting = (name) => page.getByRole("combobox", { name, exact: true });
+    await page.goto(address);
+    await page.getByRole("radio", { name: "Guide" }).and(page.locator(":checked")).waitFor();
+    const models = await setting("Model").locator("option").allTextContents();
+    check(models.length === 2, `it offers the models ${models}`);
+    check(await setting("Effort").isVisible(), "no choice of the effort");
+    for (const scheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme: scheme });
+      await picture(`assistants-${scheme}`);
+      await audit(page, `assistants, ${scheme}`);
+    }
+    await page.getByRole("radio", { name: "Guide" }).focus();
+    await page.keyboard.press("ArrowDown");
+    await page.getByRole("button", { name: "What may I ask?" }).waitFor();
+    await page.reload();
+    await page.getByRole("radio", { name: "Strict" }).and(page.locator(":checked")).waitFor();
+    await page.setViewportSize({ width: 360, height: 740 });
+    await picture("assistants-narrow");
+    check(!(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)), "it scrolls sideways");
+    check(await setting("Model").or(setting("Effort")).or(setting("Thinking")).count() === 0, "it offers what is refused");
+    await page.getByRole("button", { name: "What may I ask?" }).click();
+    await finished(page, 1).waitFor();
+    await page.locator("header.head").getByText("Strict").waitFor();
+    await page.getByRole("button", { name: "Conversation settings" }).click();
+    check(await page.getByRole("dialog").locator("label").count() === 1, "more than the title can be set");
+    await page.keyboard.press("Escape");
+    await page.goto(address);
+    await page.getByRole("button", { name: "Hello, my name is Ada" }).click();
+    await finished(page, 1).getByText("Ada").waitFor();
+    await page.getByRole("button", { name: "Conversation settings" }).click();
+    await page.getByLabel("Your own instructions").fill("Be brief.");
+    check(await page.getByRole("checkbox").count() === 1, "it offers tools that the assistant does not have");
+    await page.getByRole("dialog").getByRole("combobox", { name: "Model" }).selectOption({ index: 1 });
+    await picture("assistant-settings");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    const settings = "query ($id: ID!) { conversation(id: $id) { assistant { id } clientInstructions model { id } } }";
+    const { conversation } = await ask(address, settings, { id: idOf(page) });
+    check(JSON.stringify(conversation) === '{"assistant":{"id":"guide"},"clientInstructions":"Be brief.","model":{"id":"claude-haiku-5-5"}}', JSON.stringify(conversation));
+  },
+};
+
 export const PASSWORD = {
   async "a user can register, sign out and sign in, but not with a wrong password"({ page, address, picture, noted }) {
     await page.goto(address);

@@ -23,6 +23,7 @@ SEND = gql("""
       }
     }
 """)
+ASSISTANTS = gql("query Assistants { assistants { id name description isDefault } }")
 STOP = gql("mutation Stop($id: ID!) { stopGeneration(id: $id) { __typename } }")
 FOLLOW = gql("""
     subscription Follow($id: ID!, $after: Int) {
@@ -67,7 +68,9 @@ class Refused(Exception):
 class Terminal:
     """A conversation in the terminal: it reads prompts, prints answers, and stops an answer at Ctrl+C."""
 
-    def __init__(self, url: str, conversation: str | None, model: str | None, token: str | None) -> None:
+    def __init__(
+        self, url: str, conversation: str | None, model: str | None, token: str | None, assistant: str | None = None
+    ) -> None:
         """Prepare a conversation, without connecting to the server.
 
         Args:
@@ -75,11 +78,13 @@ class Terminal:
             conversation: The id of the conversation to continue, or None to start one.
             model: The id of a model, or None for the conversation's or the server's default.
             token: A personal access token, or None if the server does not require one.
+            assistant: The id of the assistant of a new conversation, or None for the server's default.
         """
         self._url = url.rstrip("/").replace("http", "ws", 1) + "/graphql"
         self._server_url = url
         self._conversation = conversation
         self._model = model
+        self._assistant = assistant
         self._init_payload = {"Authorization": f"Bearer {token}"} if token else {}
         self._console = Console(highlight=False, markup=False, soft_wrap=True)
         self._interactive = sys.stdin.isatty()
@@ -99,9 +104,32 @@ class Terminal:
                 self._console.print(str(refused), style="red")
                 return 1
             except LOST as error:
-                self._console.print(_connection_problem(error, self._server_url))
-                return 1
+                return self._report_lost(error)
         return 0
+
+    def list_assistants(self) -> int:
+        """Print the assistants that the user may choose, and return the exit status."""
+        try:
+            assistants = asyncio.run(self._assistants())
+        except LOST as error:
+            return self._report_lost(error)
+        for assistant in assistants:
+            name = f"{assistant['name']} (default)" if assistant["isDefault"] else assistant["name"]
+            description = f": {assistant['description']}" if assistant["description"] else ""
+            self._console.print(f"{assistant['id']}  {name}{description}")
+        if not assistants:
+            self._console.print("This server has no assistants that you may use.")
+        return 0
+
+    async def _assistants(self) -> list[dict[str, Any]]:
+        async with self._connect() as session:
+            result = await session.execute(ASSISTANTS)
+        assistants: list[dict[str, Any]] = result["assistants"]
+        return assistants
+
+    def _report_lost(self, error: BaseException) -> int:
+        self._console.print(_connection_problem(error, self._server_url))
+        return 1
 
     def _prompt(self) -> str | None:
         try:
@@ -124,6 +152,8 @@ class Terminal:
     async def _send(self, text: str) -> dict[str, Any]:
         options = {"model": self._model} if self._model else None
         message = {"text": text, "conversationId": self._conversation, "options": options}
+        if self._assistant:
+            message["assistantId"] = self._assistant
         request = _with_variables(SEND, input={**message, "idempotencyKey": str(uuid4())})
         async with self._connect() as session:
             with self._console.status("Sending …"):
@@ -131,6 +161,8 @@ class Terminal:
         payload: dict[str, Any] = result["sendMessage"]
         if "generation" not in payload:
             raise Refused(payload["message"])
+        # A conversation keeps its assistant, so only the first message names it.
+        self._assistant = None
         return payload
 
     async def _follow(self, generation: str) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from tertulia.cli.chat_command import chat
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
@@ -83,28 +85,7 @@ def serve(
     run(settings, server_socket, workers)
 
 
-@app.command()
-def chat(
-    url: Annotated[str, typer.Option(help="The address of a running server.")] = "http://127.0.0.1:8000",
-    conversation: Annotated[str | None, typer.Option(help="The id of the conversation to continue.")] = None,
-    model: Annotated[
-        str | None, typer.Option(help="The id of a model; by default the conversation's or the server's default.")
-    ] = None,
-    token: Annotated[
-        str | None,
-        typer.Option(envvar="TERTULIA_TOKEN", help="A token, if the server requires sign-in; see `tertulia token`."),
-    ] = None,
-) -> None:
-    """Talk to Claude in the terminal. Ctrl+C stops an answer. At the prompt, it exits."""
-    from tertulia.extras import MissingExtraError, require_extra
-
-    try:
-        require_extra("chat", "`tertulia chat`")
-    except MissingExtraError as error:
-        _refuse(str(error))
-    from tertulia.cli.chat import Terminal
-
-    sys.exit(Terminal(url, conversation, model, token).talk())
+app.command()(chat)
 
 
 @app.command()

@@ -47,7 +47,7 @@ function Page() {
         <button type="button" className="quiet drawer" onClick={() => setDrawer(true)} aria-expanded={drawer} aria-label="Conversations">
           <Icon name="menu" />
         </button>
-        <Conversation id={id} models={data?.models ?? []} tools={data?.tools ?? []}>
+        <Conversation id={id} start={data}>
           <Notices simulated={data?.models.some((model) => model.simulated) ?? false} problem={error ? sentence(error) : null} />
         </Conversation>
       </main>

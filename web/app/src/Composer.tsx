@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState, type ClipboardEvent, type DragEvent, type KeyboardEvent } from "react";
 import { Icon } from "./Icon";
 import { EMPTY, useDraft, type Attempt, type Draft } from "./drafts";
-import type { StartQuery } from "./operations";
+import type { Allowed } from "./assistants";
 import { Options, type Choices } from "./Options";
 import { ACCEPTED_TYPES, upload } from "./uploads";
 
@@ -10,7 +10,7 @@ interface Props {
   readonly draftKey: string;
   readonly busy: boolean;
   /** The options of a new conversation; null once it has a message. */
-  readonly choices: { choices: Choices; setChoices: (choices: Choices) => void; models: StartQuery["models"] } | null;
+  readonly choices: { choices: Choices; setChoices: (choices: Choices) => void; allowed: Allowed } | null;
   readonly onSend: (draft: Draft, remember: (attempt: Attempt | null) => void) => Promise<boolean>;
   readonly onStop: () => Promise<void>;
 }
@@ -87,10 +87,10 @@ export function Composer({ draftKey, busy, choices, onSend, onStop }: Props) {
   );
 }
 
-function NewOptions({ choices, setChoices, models }: NonNullable<Props["choices"]>) {
+function NewOptions({ choices, setChoices, allowed }: NonNullable<Props["choices"]>) {
   return (
     <>
-      <Options models={models} options={choices.options} onChange={(options) => setChoices({ ...choices, options })} />
+      <Options allowed={allowed} options={choices.options} onChange={(options) => setChoices({ ...choices, options })} />
       <label className="check" title="Not listed, not searchable, and deleted a day after its last message">
         <input
           type="checkbox"

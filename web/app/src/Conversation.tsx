@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useState, type ReactNode } from "react";
 import { useMutation, useQuery } from "urql";
+import { allowedInNew, useNewAssistant } from "./assistants";
 import { Composer } from "./Composer";
 import type { Attempt, Draft } from "./drafts";
 import { Header } from "./Header";
@@ -14,14 +15,14 @@ import { complaint, final, newKey, sentence } from "./words";
 
 interface Props {
   readonly id: string | null;
-  readonly models: StartQuery["models"];
-  readonly tools: StartQuery["tools"];
+  /** What the server offers; undefined until it is known. */
+  readonly start: StartQuery | undefined;
   /** Notices. They are shown above the message box, where they do not move the messages. */
   readonly children: ReactNode;
 }
 
 /** A conversation, or the welcome text of a new one, with the message box. */
-export function Conversation({ id, models, tools, children }: Props) {
+export function Conversation({ id, start, children }: Props) {
   const [{ data, error, fetching }, read] = useQuery({
     query: ConversationDocument,
     variables: { id: id ?? "" },
@@ -34,11 +35,13 @@ export function Conversation({ id, models, tools, children }: Props) {
   }, [id, read]);
   useChanges((change) => change.conversationId === id, readAgain);
   const { ref, stick, release, away } = useStickToEnd<HTMLDivElement>(id, useTargetMessageId() !== null);
+  const assistant = useNewAssistant(start?.assistants);
   const [choices, setChoices] = useState<Choices>(NEW_CHOICES);
+  useEffect(() => setChoices((now) => ({ ...now, options: {} })), [assistant?.id]);
   const turns = conversation?.messages.edges.map(({ node }) => node) ?? [];
   // When several generations are queued, the first is the one that is being written.
   const answering = turns.find((turn) => turn.generation && !final(turn.generation.status))?.generation ?? null;
-  const { send, sending, forgetSent, problem, setProblem } = useSend(id, answering !== null, choices, stick);
+  const { send, sending, forgetSent, problem, setProblem } = useSend(id, answering !== null, assistant?.id, choices, stick);
   const unread = sending?.to === id && !turns.some((turn) => turn.id === sending.messageId) ? sending.draft : null;
   // Once the message has been read from the server, forget it: after an edit it is not in the branch, and would be shown as unsent.
   const readBack = turns.some((turn) => turn.id === sending?.messageId);
@@ -52,7 +55,7 @@ export function Conversation({ id, models, tools, children }: Props) {
   }, [conversation?.title]);
   return (
     <>
-      {conversation && <Header conversation={conversation} models={models} tools={tools} onProblem={setProblem} />}
+      {conversation && <Header conversation={conversation} start={start} onProblem={setProblem} />}
       <div className="scroller" ref={ref} tabIndex={-1}>
         {(conversation || unread) && (
           <Transcript
@@ -65,8 +68,7 @@ export function Conversation({ id, models, tools, children }: Props) {
             onProblem={setProblem}
           />
         )}
-        {/* Shown only after the models are known, so that its text does not change. */}
-        {!id && !unread && models.length > 0 && <Welcome simulated={models.some((model) => model.simulated)} onPick={(text) => void send({ text, files: [] }, () => undefined)} />}
+        {!id && !unread && start && <Welcome start={start} assistant={assistant} onPick={(text) => void send({ text, files: [] }, () => undefined)} />}
         {id && !conversation && !unread && !fetching && (
           <p className="notice trouble" role="alert">{error ? sentence(error) : "This conversation no longer exists."}</p>
         )}
@@ -79,7 +81,7 @@ export function Conversation({ id, models, tools, children }: Props) {
       <Composer
         draftKey={id ?? "new"}
         busy={answering !== null}
-        choices={id ? null : { choices, setChoices, models }}
+        choices={id || !start ? null : { choices, setChoices, allowed: allowedInNew(assistant, start) }}
         onSend={send}
         onStop={async () => {
           if (answering) setProblem(complaint(await stop({ id: answering.id })));
@@ -99,14 +101,14 @@ interface Sending {
 }
 
 /** Send messages. A repeated attempt uses the same idempotency key, so that it does not become a second message. */
-function useSend(id: string | null, busy: boolean, choices: Choices, stick: () => void) {
+function useSend(id: string | null, busy: boolean, assistantId: string | undefined, choices: Choices, stick: () => void) {
   const [, mutate] = useMutation(SendDocument);
   const [problem, setProblem] = useState<string | null>(null);
   const [sending, setSending] = useState<Sending | null>(null);
   useEffect(() => setProblem(null), [id]);
   async function send(draft: Draft, remember: (attempt: Attempt | null) => void): Promise<boolean> {
     const { text, files } = draft;
-    const settings = id ? {} : { options: choices.options, temporary: choices.temporary };
+    const settings = id ? {} : { assistantId, options: choices.options, temporary: choices.temporary };
     const input = { text, conversationId: id, attachmentIds: files.map((file) => file.id), ...settings };
     const content = JSON.stringify(input);
     const former = draft.attempt?.content === content ? draft.attempt : null;

@@ -1,18 +1,15 @@
 import { useState } from "react";
 import { Icon } from "./Icon";
-import type { ConversationQuery, StartQuery } from "./operations";
-import { SettingsDialog } from "./Settings";
+import type { ConversationQuery } from "./operations";
+import { SettingsDialog, type SettingsProps } from "./Settings";
 import { dollars, tokens } from "./words";
 
-interface Props {
+interface Props extends Omit<SettingsProps, "onClose"> {
   readonly conversation: NonNullable<ConversationQuery["conversation"]>;
-  readonly models: StartQuery["models"];
-  readonly tools: StartQuery["tools"];
-  readonly onProblem: (problem: string | null) => void;
 }
 
-/** The conversation's title, model and cost, and how much of the context window is in use. */
-export function Header({ conversation, models, tools, onProblem }: Props) {
+/** The conversation's title, assistant, model and cost, and how much of the context window is in use. */
+export function Header({ conversation, start, onProblem }: Props) {
   const [open, setOpen] = useState(false);
   const { usage, context } = conversation;
   const cost = dollars(usage.costUsd);
@@ -20,6 +17,9 @@ export function Header({ conversation, models, tools, onProblem }: Props) {
     <header className="head">
       <h1 dir="auto">{conversation.title ?? "New conversation"}</h1>
       {conversation.temporary && <small>Temporary</small>}
+      {conversation.assistant && (
+        <small className="who"><span className="hidden">Assistant: </span>{conversation.assistant.name}</small>
+      )}
       <small>
         {conversation.model.displayName}
         {cost && <>, <span title="Total cost of this conversation">{cost}</span></>}
@@ -37,7 +37,7 @@ export function Header({ conversation, models, tools, onProblem }: Props) {
         <Icon name="settings" />
       </button>
       {open && (
-        <SettingsDialog conversation={conversation} models={models} tools={tools} onClose={() => setOpen(false)} onProblem={onProblem} />
+        <SettingsDialog conversation={conversation} start={start} onClose={() => setOpen(false)} onProblem={onProblem} />
       )}
     </header>
   );

@@ -1,4 +1,5 @@
-import type { Effort, GenerationOptionsInput, StartQuery } from "./operations";
+import type { Allowed } from "./assistants";
+import type { Effort, GenerationOptionsInput } from "./operations";
 
 /** The options that are sent with the first message of a new conversation. */
 export interface Choices {
@@ -8,27 +9,29 @@ export interface Choices {
 
 export const NEW_CHOICES: Choices = { options: {}, temporary: false };
 
-type Models = StartQuery["models"];
 const EFFORTS: readonly Effort[] = ["LOW", "MEDIUM", "HIGH", "XHIGH", "MAX"];
 
 interface Props {
-  readonly models: Models;
+  readonly allowed: Allowed;
   readonly options: GenerationOptionsInput;
   readonly onChange: (options: GenerationOptionsInput) => void;
 }
 
-/** The choice of the model, its effort, and thinking. */
-export function Options({ models, options, onChange }: Props) {
-  const model = models.find(({ id }) => id === options.model) ?? models.find((candidate) => candidate.default);
-  const efforts = EFFORTS.filter((effort) => model?.efforts?.includes(effort.toLowerCase()));
+/** The choice of the model, its effort, and thinking, as far as clients may set them. */
+export function Options({ allowed: { models, modelId, settings }, options, onChange }: Props) {
+  const model = models.find(({ id }) => id === options.model) ?? models.find(({ id }) => id === modelId);
+  const settable = settings.includes("OPTIONS");
+  const efforts = settable ? EFFORTS.filter((effort) => model?.efforts?.includes(effort.toLowerCase())) : [];
   return (
     <>
-      <label>
-        <span className="hidden">Model</span>
-        <select value={model?.id ?? ""} onChange={(event) => onChange({ ...options, model: event.target.value })}>
-          {models.map(({ id, displayName }) => <option key={id} value={id}>{displayName}</option>)}
-        </select>
-      </label>
+      {settings.includes("MODEL") && (
+        <label>
+          <span className="hidden">Model</span>
+          <select value={model?.id ?? ""} onChange={(event) => onChange({ ...options, model: event.target.value })}>
+            {models.map(({ id, displayName }) => <option key={id} value={id}>{displayName}</option>)}
+          </select>
+        </label>
+      )}
       {efforts.length > 0 && (
         <label>
           <span className="hidden">Effort</span>
@@ -43,7 +46,7 @@ export function Options({ models, options, onChange }: Props) {
           </select>
         </label>
       )}
-      {(model?.thinking?.length ?? 0) > 0 && (
+      {settable && (model?.thinking?.length ?? 0) > 0 && (
         <label>
           <span className="hidden">Thinking</span>
           <select

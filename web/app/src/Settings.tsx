@@ -1,8 +1,10 @@
 import { useState } from "react";
 import { useMutation } from "urql";
+import { allowedIn } from "./assistants";
 import { Dialog } from "./Dialog";
 import {
   UpdateDocument,
+  type ClientSetting,
   type ClientToolInput,
   type GenerationOptionsInput,
   type SettingsFragment,
@@ -12,17 +14,18 @@ import {
 import { Options } from "./Options";
 import { complaint } from "./words";
 
-interface Props {
+export interface SettingsProps {
   readonly conversation: SettingsFragment;
-  readonly models: StartQuery["models"];
-  readonly tools: StartQuery["tools"];
+  readonly start: StartQuery | undefined;
   readonly onClose: () => void;
   readonly onProblem: (problem: string | null) => void;
 }
 
-/** A dialog for the title, system prompt, model and tools of a conversation. */
-export function SettingsDialog({ conversation, models, tools, onClose, onProblem }: Props) {
+/** A dialog for the title of a conversation, and for the instructions, model, options and tools that clients may set. */
+export function SettingsDialog({ conversation, start, onClose, onProblem }: SettingsProps) {
   const { id, options: kept } = conversation;
+  const allowed = allowedIn(conversation, start);
+  const may = (...settings: ClientSetting[]) => settings.some((setting) => allowed.settings.includes(setting));
   const [title, setTitle] = useState(conversation.title ?? "");
   const [systemPrompt, setSystemPrompt] = useState(conversation.clientInstructions ?? "");
   const [started] = useState<GenerationOptionsInput>(() => ({
@@ -62,12 +65,14 @@ export function SettingsDialog({ conversation, models, tools, onClose, onProblem
         }}
       >
         <label>Title<input value={title} onChange={(event) => setTitle(event.target.value)} /></label>
-        <label>
-          System prompt
-          <textarea rows={4} value={systemPrompt} onChange={(event) => setSystemPrompt(event.target.value)} />
-        </label>
-        <div className="row"><Options models={models} options={options} onChange={setOptions} /></div>
-        {tools.length > 0 && <Tools tools={tools} chosen={chosen} onChange={setChosen} />}
+        {may("INSTRUCTIONS") && (
+          <label>
+            {conversation.assistant ? "Your own instructions" : "System prompt"}
+            <textarea rows={4} value={systemPrompt} onChange={(event) => setSystemPrompt(event.target.value)} />
+          </label>
+        )}
+        {may("MODEL", "OPTIONS") && <div className="row"><Options allowed={allowed} options={options} onChange={setOptions} /></div>}
+        {allowed.tools.length > 0 && <Tools tools={allowed.tools} chosen={chosen} onChange={setChosen} />}
         {problem && <p className="notice trouble" role="alert">{problem}</p>}
         <div className="actions">
           <button type="button" className="plain" onClick={onClose}>Cancel</button>

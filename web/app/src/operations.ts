@@ -4,6 +4,12 @@ type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
 import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-node/core';
 import { gql } from 'urql';
+export type ClientSetting =
+  | 'INSTRUCTIONS'
+  | 'MODEL'
+  | 'OPTIONS'
+  | 'TOOLS';
+
 export type ClientToolInput = {
   readonly description: string;
   readonly inputSchema: unknown;
@@ -225,14 +231,16 @@ export type TurnFragment = { readonly id: string, readonly role: MessageRole, re
     | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
   >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null };
 
+export type AssistantFragment = { readonly id: string, readonly name: string, readonly description: string | null, readonly starters: ReadonlyArray<string>, readonly isDefault: boolean, readonly tools: ReadonlyArray<string>, readonly clientsMaySet: ReadonlyArray<ClientSetting>, readonly model: { readonly id: string }, readonly models: ReadonlyArray<{ readonly id: string }> };
+
 export type EntryFragment = { readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly activeGeneration: { readonly id: string } | null };
 
-export type SettingsFragment = { readonly clientInstructions: string | null, readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }, readonly options: { readonly maxTokens: number | null, readonly effort: Effort | null, readonly thinking: { readonly enabled: boolean } | null }, readonly tools: { readonly server: ReadonlyArray<string> | null, readonly client: ReadonlyArray<{ readonly name: string, readonly description: string, readonly inputSchema: unknown }> }, readonly activeGeneration: { readonly id: string } | null };
+export type SettingsFragment = { readonly clientInstructions: string | null, readonly clientsMaySet: ReadonlyArray<ClientSetting>, readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly assistant: { readonly id: string, readonly name: string, readonly description: string | null, readonly starters: ReadonlyArray<string>, readonly isDefault: boolean, readonly tools: ReadonlyArray<string>, readonly clientsMaySet: ReadonlyArray<ClientSetting>, readonly model: { readonly id: string }, readonly models: ReadonlyArray<{ readonly id: string }> } | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }, readonly options: { readonly maxTokens: number | null, readonly effort: Effort | null, readonly thinking: { readonly enabled: boolean } | null }, readonly tools: { readonly server: ReadonlyArray<string> | null, readonly client: ReadonlyArray<{ readonly name: string, readonly description: string, readonly inputSchema: unknown }> }, readonly activeGeneration: { readonly id: string } | null };
 
 export type StartQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type StartQuery = { readonly viewer: { readonly id: string, readonly name: string }, readonly models: ReadonlyArray<{ readonly id: string, readonly displayName: string, readonly default: boolean, readonly simulated: boolean, readonly takesImages: boolean | null, readonly takesDocuments: boolean | null, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }>, readonly tools: ReadonlyArray<{ readonly name: string, readonly description: string, readonly asksFirst: boolean, readonly source: string, readonly server: string | null }> };
+export type StartQuery = { readonly viewer: { readonly id: string, readonly name: string }, readonly models: ReadonlyArray<{ readonly id: string, readonly displayName: string, readonly default: boolean, readonly simulated: boolean, readonly takesImages: boolean | null, readonly takesDocuments: boolean | null, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }>, readonly tools: ReadonlyArray<{ readonly name: string, readonly description: string, readonly asksFirst: boolean, readonly source: string, readonly server: string | null }>, readonly assistants: ReadonlyArray<{ readonly id: string, readonly name: string, readonly description: string | null, readonly starters: ReadonlyArray<string>, readonly isDefault: boolean, readonly tools: ReadonlyArray<string>, readonly clientsMaySet: ReadonlyArray<ClientSetting>, readonly model: { readonly id: string }, readonly models: ReadonlyArray<{ readonly id: string }> }> };
 
 export type ConversationsQueryVariables = Exact<{
   filter?: ConversationFilter | null | undefined;
@@ -255,7 +263,7 @@ export type ConversationQueryVariables = Exact<{
 }>;
 
 
-export type ConversationQuery = { readonly conversation: { readonly clientInstructions: string | null, readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null }, readonly context: { readonly usedTokens: number, readonly limit: number | null, readonly compacts: boolean }, readonly messages: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly role: MessageRole, readonly createdAt: string, readonly content: ReadonlyArray<
+export type ConversationQuery = { readonly conversation: { readonly clientInstructions: string | null, readonly clientsMaySet: ReadonlyArray<ClientSetting>, readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null }, readonly context: { readonly usedTokens: number, readonly limit: number | null, readonly compacts: boolean }, readonly messages: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly role: MessageRole, readonly createdAt: string, readonly content: ReadonlyArray<
             | { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number }
             | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
             | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
@@ -264,7 +272,7 @@ export type ConversationQuery = { readonly conversation: { readonly clientInstru
             | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
             | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
             | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
-          >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null } }>, readonly pageInfo: { readonly hasPreviousPage: boolean, readonly startCursor: string | null } }, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }, readonly options: { readonly maxTokens: number | null, readonly effort: Effort | null, readonly thinking: { readonly enabled: boolean } | null }, readonly tools: { readonly server: ReadonlyArray<string> | null, readonly client: ReadonlyArray<{ readonly name: string, readonly description: string, readonly inputSchema: unknown }> }, readonly activeGeneration: { readonly id: string } | null } | null };
+          >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null } }>, readonly pageInfo: { readonly hasPreviousPage: boolean, readonly startCursor: string | null } }, readonly assistant: { readonly id: string, readonly name: string, readonly description: string | null, readonly starters: ReadonlyArray<string>, readonly isDefault: boolean, readonly tools: ReadonlyArray<string>, readonly clientsMaySet: ReadonlyArray<ClientSetting>, readonly model: { readonly id: string }, readonly models: ReadonlyArray<{ readonly id: string }> } | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }, readonly options: { readonly maxTokens: number | null, readonly effort: Effort | null, readonly thinking: { readonly enabled: boolean } | null }, readonly tools: { readonly server: ReadonlyArray<string> | null, readonly client: ReadonlyArray<{ readonly name: string, readonly description: string, readonly inputSchema: unknown }> }, readonly activeGeneration: { readonly id: string } | null } | null };
 
 export type EarlierQueryVariables = Exact<{
   id: string | number;
@@ -395,7 +403,7 @@ export type UpdateMutationVariables = Exact<{
 
 
 export type UpdateMutation = { readonly updateConversation:
-    | { readonly __typename: 'ConversationPayload', readonly conversation: { readonly clientInstructions: string | null, readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }, readonly options: { readonly maxTokens: number | null, readonly effort: Effort | null, readonly thinking: { readonly enabled: boolean } | null }, readonly tools: { readonly server: ReadonlyArray<string> | null, readonly client: ReadonlyArray<{ readonly name: string, readonly description: string, readonly inputSchema: unknown }> }, readonly activeGeneration: { readonly id: string } | null } }
+    | { readonly __typename: 'ConversationPayload', readonly conversation: { readonly clientInstructions: string | null, readonly clientsMaySet: ReadonlyArray<ClientSetting>, readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly assistant: { readonly id: string, readonly name: string, readonly description: string | null, readonly starters: ReadonlyArray<string>, readonly isDefault: boolean, readonly tools: ReadonlyArray<string>, readonly clientsMaySet: ReadonlyArray<ClientSetting>, readonly model: { readonly id: string }, readonly models: ReadonlyArray<{ readonly id: string }> } | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }, readonly options: { readonly maxTokens: number | null, readonly effort: Effort | null, readonly thinking: { readonly enabled: boolean } | null }, readonly tools: { readonly server: ReadonlyArray<string> | null, readonly client: ReadonlyArray<{ readonly name: string, readonly description: string, readonly inputSchema: unknown }> }, readonly activeGeneration: { readonly id: string } | null } }
     | { readonly __typename: 'InvalidInput', readonly message: string }
     | { readonly __typename: 'NotFound', readonly message: string }
    };
@@ -615,10 +623,31 @@ export const EntryFragmentDoc = gql`
   }
 }
     ` as unknown as DocumentNode<EntryFragment, unknown>;
+export const AssistantFragmentDoc = gql`
+    fragment Assistant on Assistant {
+  id
+  name
+  description
+  starters
+  isDefault
+  model {
+    id
+  }
+  models {
+    id
+  }
+  tools
+  clientsMaySet
+}
+    ` as unknown as DocumentNode<AssistantFragment, unknown>;
 export const SettingsFragmentDoc = gql`
     fragment Settings on Conversation {
   ...Entry
   clientInstructions
+  assistant {
+    ...Assistant
+  }
+  clientsMaySet
   model {
     id
     displayName
@@ -704,8 +733,11 @@ export const StartDocument = gql`
     source
     server
   }
+  assistants {
+    ...Assistant
+  }
 }
-    ` as unknown as DocumentNode<StartQuery, StartQueryVariables>;
+    ${AssistantFragmentDoc}` as unknown as DocumentNode<StartQuery, StartQueryVariables>;
 export const ConversationsDocument = gql`
     query Conversations($filter: ConversationFilter, $first: Int!, $after: String) {
   conversations(filter: $filter, first: $first, after: $after) {
@@ -770,6 +802,7 @@ export const ConversationDocument = gql`
 }
     ${SettingsFragmentDoc}
 ${EntryFragmentDoc}
+${AssistantFragmentDoc}
 ${CostFragmentDoc}
 ${TurnFragmentDoc}
 ${BlockFragmentDoc}
@@ -918,7 +951,8 @@ export const UpdateDocument = gql`
   }
 }
     ${SettingsFragmentDoc}
-${EntryFragmentDoc}` as unknown as DocumentNode<UpdateMutation, UpdateMutationVariables>;
+${EntryFragmentDoc}
+${AssistantFragmentDoc}` as unknown as DocumentNode<UpdateMutation, UpdateMutationVariables>;
 export const DeleteDocument = gql`
     mutation Delete($id: ID!) {
   deleteConversation(id: $id) {

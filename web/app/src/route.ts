@@ -11,6 +11,16 @@ export function useTargetMessageId(): string | null {
   return useSyncExternalStore(subscribe, () => parameter("m"));
 }
 
+/** The assistant of a new conversation, `?a=ID`. It survives a refresh, and links can name it. */
+export function useRequestedAssistantId(): string | null {
+  return useSyncExternalStore(subscribe, () => parameter("a"));
+}
+
+export function requestAssistant(id: string): void {
+  history.replaceState(null, "", `${BASE}?a=${encodeURIComponent(id)}`);
+  dispatchEvent(new PopStateEvent("popstate"));
+}
+
 export function address(id: string | null, messageId?: string): string {
   if (!id) return BASE;
   return `${BASE}?c=${encodeURIComponent(id)}${messageId ? `&m=${encodeURIComponent(messageId)}` : ""}`;
