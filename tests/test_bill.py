@@ -54,7 +54,7 @@ def test_the_output_tokens_of_a_stopped_answer_are_estimated_from_its_text(
     stage.api.wait_for_text(sent["generation"]["id"], "x" * 4000)
     stage.api.stop(sent["generation"]["id"])
     gate.open.set()
-    stage.api.answer("Again")
+    stage.api.answer("Again", options={"continueInterrupted": False})
     cost = 11 * INPUT + 1000 * OUTPUT
     assert rows(place) == [("answer", "stopped", 11, 1000, True, cost), ("answer", "failed", 11, 1000, True, cost)]
     usage = stage.api.conversation(sent["conversation"]["id"])["usage"]

@@ -77,7 +77,7 @@ HALF = [START, begin(0, type="text", text=""), delta(0, "text_delta", text="half
 )  # fmt: skip
 def test_a_broken_stream_keeps_its_text_and_reports_the_reason(staged: Staged, pieces: list[Any], code: str) -> None:
     stage = staged(Reply(pieces), says("and on"))
-    sent = stage.api.send("Hello")
+    sent = stage.api.send("Hello", options={"continueInterrupted": False})
     ended = stage.api.follow(sent["generation"]["id"])[-1]
     assert (ended["__typename"], ended["error"]["code"]) == ("GenerationFailed", code)
     assert ended["generation"]["message"]["text"] == "half"
