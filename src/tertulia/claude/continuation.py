@@ -69,7 +69,8 @@ def _parts(block: Json) -> Iterator[tuple[int, Json]]:
     if not joins:
         yield block.get(ATTEMPT, 0), own
         return
-    text, citations = block["text"], block.get("citations") or []
+    text: str = block["text"]
+    citations: list[Json] = block.get("citations") or []
     ends = [*joins[1:], {"at": len(text), "citations": len(citations)}]
     first = joins[0]
     yield block.get(ATTEMPT, 0), _part(own, text[: first["at"]], citations[: first["citations"]])
@@ -84,14 +85,20 @@ def _part(block: Json, text: str, citations: list[Json]) -> Json:
 
 def writers_of(block: Json) -> list[str]:
     """Return the fallback models that wrote parts of a block, in order."""
-    writers = [part.get(WRITTEN_BY) for part in (block, *(block.get(JOINS) or []))]
+    writers: list[str | None] = [part.get(WRITTEN_BY) for part in _written(block)]
     return list(dict.fromkeys(writer for writer in writers if writer is not None))
 
 
 def writer_of_attempt(blocks: Iterable[Json], attempt: int) -> str | None:
     """Return the fallback model of an attempt; None if it was the model of the generation, or has written nothing."""
-    parts = [part for block in blocks for part in (block, *(block.get(JOINS) or []))]
+    parts = [part for block in blocks for part in _written(block)]
     return next((part.get(WRITTEN_BY) for part in parts if part.get(ATTEMPT, 0) == attempt), None)
+
+
+def _written(block: Json) -> list[Json]:
+    """Return what names the attempts that wrote a block: the block itself, and its joins."""
+    joins: list[Json] = block.get(JOINS) or []
+    return [block, *joins]
 
 
 def exchange(blocks: Sequence[Json], *, goes_on: bool = False) -> list[Json]:

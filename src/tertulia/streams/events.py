@@ -158,7 +158,8 @@ def fold(events: Iterable[GenerationEvent]) -> list[Json]:
 
 def with_join(block: Json, attempt: int, model: str | None) -> Json:
     """Return a text block that an attempt continues, whose fallback model is `model` (see `claude.continuation`)."""
-    written, citations = block.get("text") or "", block.get("citations") or []
+    written: str = block.get("text") or ""
+    citations: list[Json] = block.get("citations") or []
     join: Json = {"attempt": attempt, "at": len(written), "citations": len(citations)}
     join |= {"written_by": model} if model else {}
     own = {key: value for key, value in block.items() if key != "partial"}
