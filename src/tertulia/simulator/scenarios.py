@@ -181,7 +181,11 @@ def _rate_limit(_body: Json, seconds: int | None) -> Plan:
 
 
 def _overloaded(body: Json, times: int | None) -> Plan:
-    return replace(speak(body, "It worked in the end."), failure=Failure(529, "overloaded_error", "Overloaded", times))
+    answer = speak(body, "It worked in the end.")
+    model = re.search(r"/simulate\s+overloaded\s+(claude-[a-z0-9-]+)", last_words(body))
+    if model is not None and model[1] != body["model"]:
+        return answer
+    return replace(answer, failure=Failure(529, "overloaded_error", "Overloaded", times))
 
 
 def _server_error(body: Json, times: int | None) -> Plan:
