@@ -404,6 +404,38 @@ export const LOCAL = {
     check(await page.getByRole("button", { name: "Regenerate answer" }).isVisible(), "it cannot be regenerated");
   },
 
+  async "a link shares a conversation without a sign-in, until it is revoked"({ page, address, context, open, picture, noted }) {
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    await startConversation(page, address, "/simulate markdown");
+    await page.getByRole("button", { name: "Share" }).click();
+    await page.getByLabel("The link works").selectOption("for a day");
+    await page.getByRole("button", { name: "Create link" }).press("Enter");
+    await page.getByRole("button", { name: "Copy link" }).click();
+    await page.getByRole("button", { name: "Revoke" }).waitFor();
+    for (const scheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme: scheme });
+      await picture(`share-${scheme}`);
+      await audit(page, `share, ${scheme}`);
+    }
+    await page.setViewportSize({ width: 360, height: 740 });
+    await picture("share-narrow");
+    check(await page.getByRole("dialog").evaluate((dialog) => dialog.scrollWidth <= dialog.clientWidth), "it scrolls sideways");
+    const reader = await open(await page.evaluate(() => navigator.clipboard.readText()));
+    await reader.getByRole("heading", { name: "Title", exact: true }).waitFor();
+    check(await reader.locator("table td").count() === 2, "its Markdown is not rendered");
+    for (const scheme of ["light", "dark"]) {
+      await reader.emulateMedia({ colorScheme: scheme });
+      await audit(reader, `shared conversation, ${scheme}`);
+      await picture(`shared-${scheme}`, reader);
+    }
+    await page.getByRole("button", { name: "Revoke" }).press("Enter");
+    await page.getByText("The link has been revoked.").waitFor();
+    await page.getByRole("button", { name: "Revoke" }).waitFor({ state: "detached" });
+    await reader.reload();
+    await reader.getByText("This link does not work").waitFor();
+    noted.length = 0;
+  },
+
   async "conversations can be renamed, pinned, archived, searched and deleted"({ page, address }) {
     await startConversation(page, address, "A word about zeppelins");
     await entry(page, "zeppelins").waitFor();
@@ -584,6 +616,31 @@ export const PASSWORD = {
     await page.getByLabel("Password").fill("a long enough one");
     await page.getByRole("button", { name: "Sign in" }).click();
     await entry(page, "Ada").waitFor();
+    noted.length = 0;
+  },
+
+  async "a guest chats without an account, and a new account keeps the conversation"({ page, address, picture, noted }) {
+    await page.goto(address);
+    await page.getByRole("button", { name: "Continue as guest" }).waitFor();
+    await picture("guest");
+    await page.getByRole("button", { name: "Continue as guest" }).click();
+    await sendAndWait(page, "Hello, my name is Ada", 1);
+    check(await page.getByRole("button", { name: "Share" }).count() === 0, "it offers links, which are switched off");
+    await page.reload();
+    await finished(page, 1).waitFor();
+    await page.locator("nav footer button").first().click();
+    await page.getByText("You are a guest.").waitFor();
+    await picture("guest-account");
+    await audit(page, "account of a guest");
+    await page.getByRole("button", { name: "Sign in or create an account" }).click();
+    await audit(page, "sign-in of a guest");
+    await page.getByLabel("Name").fill("hedy");
+    await page.getByLabel("Password").fill("a long enough one");
+    await page.getByRole("button", { name: "Create account" }).click();
+    await entry(page, "Ada").waitFor();
+    await sendAndWait(page, "Hello again", 2);
+    await page.locator("nav footer button").first().click();
+    await page.getByRole("dialog", { name: "hedy" }).waitFor();
     noted.length = 0;
   },
 
