@@ -225,7 +225,10 @@ export const LOCAL = {
     await startConversation(page, address);
     await page.getByRole("button", { name: "Edit message" }).click();
     await page.getByLabel("Edit message").fill("Hello, my name is Grace");
-    await page.keyboard.press("Enter");
+    await page.reload();
+    await page.getByLabel("Edit message").and(page.locator("textarea")).waitFor();
+    check(await page.getByLabel("Edit message").inputValue() === "Hello, my name is Grace", "the text of the edit is gone");
+    await page.getByLabel("Edit message").press("Enter");
     await finished(page, 1).getByText("Grace").waitFor();
     await page.getByText("2 / 2").waitFor();
     await page.getByRole("button", { name: "Previous version" }).click();
