@@ -15,17 +15,19 @@ class TextStream:
     """A text block that Claude begins to write.
 
     Attributes:
-        viewer_id: The id of the user's row in the database. If an application has authenticated the user, it differs
-            from `Viewer.id`.
+        viewer_id: The id of the user's row in the database.
         viewer_name: The name in that row, which is unique.
         conversation_id: The conversation.
         generation_id: The generation that writes the text.
+        user_subject: The user's id in the application that embeds the server, which is `Viewer.id`, or at the identity
+            provider; None if there is none.
     """
 
     viewer_id: UUID
     viewer_name: str
     conversation_id: UUID
     generation_id: UUID
+    user_subject: str | None = None
 
 
 class TextFilter(Protocol):

@@ -158,7 +158,7 @@ class GenerationLoop:
         active.message_id = work.message_id
         model = await self._services.models.get(work.model)
         if (owner := active.owner) is not None:
-            stream = TextStream(owner.id, owner.name, owner.conversation_id, active.generation_id)
+            stream = TextStream(owner.id, owner.name, owner.conversation_id, active.generation_id, owner.subject)
             active.answer.new_filter = self._services.hooks.text_filters(stream)
         active.model, active.answer.schema = work.model, work.options.get("output_schema")
         build_request = partial(work.messages_request, model, self._services.files, caching=self._config.caching)
