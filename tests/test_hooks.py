@@ -1,9 +1,11 @@
 """The application's hooks: functions that check what users send, and filter what Claude writes."""
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +24,8 @@ SEND = """mutation ($input: SendMessageInput!) { sendMessage(input: $input) { __
   ... on SendMessagePayload { replayed conversation { id } userMessage { id text } generation { id } }
   ... on SendRefused { message code } ... on Error { message } } }"""
 EDIT = """mutation ($input: EditMessageInput!) { editMessage(input: $input) { __typename
-  ... on SendMessagePayload { userMessage { text } } ... on SendRefused { message code } } }"""
+  ... on SendMessagePayload { userMessage { id text } generation { id } } ... on SendRefused { message code } } }"""
+CONTEXT = "query ($id: ID!) { node(id: $id) { ... on Message { context } } }"
 
 
 RETURNS = "https://shop.example.com/returns"
@@ -57,7 +60,14 @@ class Checks:
             return replace(send, text=" ")
         if "steal" in send.text:
             return replace(send, viewer=Viewer("eve", "Eve"))
-        return replace(send, text=send.text.replace("4111 1111", "[card]"), max_tokens=99)
+        cart = {"tea": 2, "on": date(2026, 11, 29), "tags": ("hot",)}
+        contexts = {
+            "cart": {**(send.context or {}), "cart": cart}, "no context": None, "too much": "x" * 40_000,
+            "not json": object(),
+        }  # fmt: skip
+        context = next((context for words, context in contexts.items() if words in send.text), send.context)
+        text = send.text.replace("4111 1111", "[card]")
+        return replace(send, text=text, context=context, max_tokens=99)
 
     @hook(timeout=10, on_error="refuse")
     async def retrieve(self, send: Send) -> Sequence[Document]:
@@ -79,6 +89,13 @@ class Checked:
     def send(self, text: str, **more: Any) -> Json:
         sent: Json = self.api.ask(SEND, input={"text": text, **more})["sendMessage"]
         return sent
+
+    def edit(self, message_id: str, text: str) -> Json:
+        edited: Json = self.api.ask(EDIT, input={"messageId": message_id, "text": text})["editMessage"]
+        return edited
+
+    def context_of(self, message_id: str) -> Any:
+        return self.api.ask(CONTEXT, id=message_id)["node"]["context"]
 
 
 @pytest.fixture(scope="module")
@@ -107,10 +124,24 @@ def test_the_text_and_options_that_the_hook_returns_are_stored_and_sent_to_claud
     request = checked.claude.requests[-1]
     assert request["messages"][-1]["content"][-1]["text"] == "My card is [card]."
     assert request["max_tokens"] == 99
-    edited = checked.api.ask(EDIT, input={"messageId": sent["userMessage"]["id"], "text": "It is 4111 1111 now."})
-    assert edited["editMessage"]["userMessage"]["text"] == "It is [card] now."
-    refused = checked.api.ask(EDIT, input={"messageId": sent["userMessage"]["id"], "text": "A curse"})["editMessage"]
+    edited = checked.edit(sent["userMessage"]["id"], "It is 4111 1111 now.")
+    assert edited["userMessage"]["text"] == "It is [card] now."
+    refused = checked.edit(sent["userMessage"]["id"], "A curse")
     assert refused["code"] == "PROFANITY"
+
+
+def test_the_hook_can_add_what_the_server_knows_to_the_context(checked: Checked) -> None:
+    sent = checked.send("What is in my cart?", context={"page": "/tea"})
+    known = {"page": "/tea", "cart": {"tea": 2, "on": "2026-11-29", "tags": ["hot"]}}
+    assert checked.context_of(sent["userMessage"]["id"]) == known
+    checked.api.follow(sent["generation"]["id"])
+    assert '"cart":{"tea":2' in json.dumps(checked.claude.requests[-1]["messages"][-1]).replace('\\"', '"')
+    edited = checked.edit(sent["userMessage"]["id"], "And now?")
+    assert checked.checks.sends[-1].context == known
+    assert checked.context_of(edited["userMessage"]["id"]) == known
+    checked.api.stop(edited["generation"]["id"])
+    edited = checked.edit(edited["userMessage"]["id"], "Please answer with no context")
+    assert checked.context_of(edited["userMessage"]["id"]) is None
 
 
 def test_a_repeated_message_returns_its_first_result_and_does_not_run_the_hook_again(checked: Checked) -> None:
@@ -139,7 +170,7 @@ def test_the_hook_does_not_see_messages_to_conversations_that_the_viewer_does_no
     assert len(checked.checks.sends) == calls
 
 
-@pytest.mark.parametrize("text", ["raise", "hang", "blank", "steal"])
+@pytest.mark.parametrize("text", ["raise", "hang", "blank", "steal", "too much", "not json"])
 def test_a_hook_that_fails_or_hangs_or_returns_nonsense_refuses_the_message_if_it_is_declared_so(
     checked: Checked, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:

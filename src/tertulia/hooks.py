@@ -17,6 +17,7 @@ from uuid import UUID
 
 from tertulia.claude.errors import ErrorCode, GenerationError, StreamError
 from tertulia.claude.tracing import QUIET, fail, tracer
+from tertulia.json import encode, loads
 from tertulia.text_filters import BlockFilter, TextStream
 from tertulia.threads import WorkerThreads
 from tertulia.viewer import Viewer
@@ -60,7 +61,8 @@ class Send:
         model: The id of the model that the client chose for this answer; None if the conversation decides.
         max_tokens: The maximum number of tokens that the client chose; None if the conversation decides.
         effort: The effort that the client chose, such as `low`; None if the conversation decides.
-        context: What the client says that the application knows now, in JSON; None for nothing.
+        context: What the application knows now, in JSON, as the client sent it or as an edited message has it; None
+            for nothing.
     """
 
     viewer: Viewer
@@ -339,10 +341,18 @@ def _checked_send(send: Send, result: object) -> Send | Refusal:
         return result
     if not isinstance(result, Send):
         raise TypeError(f"before_send must return a Send or a Refusal, not {type(result).__name__}.")
-    kept = replace(result, text=send.text, model=send.model, max_tokens=send.max_tokens, effort=send.effort)
+    kept = replace(
+        result,
+        text=send.text,
+        model=send.model,
+        max_tokens=send.max_tokens,
+        effort=send.effort,
+        context=send.context,
+    )
     if kept != send:
-        raise TypeError("before_send may change only the text, the model, max_tokens and effort.")
-    return result
+        raise TypeError("before_send may change only the text, the context, the model, max_tokens and effort.")
+    # Dates, tuples and keys that are not strings become what JSON has instead.
+    return result if result.context == send.context else replace(result, context=loads(encode(result.context)))
 
 
 def _checked_documents(result: object) -> Sequence[Document]:
