@@ -28,6 +28,7 @@ EDIT = """mutation ($input: EditMessageInput!) { editMessage(input: $input) { __
 CONTEXT = "query ($id: ID!) { node(id: $id) { ... on Message { context } } }"
 
 
+SUBMIT = """mutation ($input: SubmitToolResultsInput!) { submitToolResults(input: $input) { __typename } }"""
 RETURNS = "https://shop.example.com/returns"
 CITATIONS = """query ($id: ID!) { generation(id: $id) { message { content {
   ... on TextBlock { citations { citedText source title url startIndex endIndex } } } } } }"""
@@ -103,7 +104,8 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> Generator[Checked]:
     with scripted(says("Fine.")) as claude:
         keyed = {"anthropic_api_key": "sk-ant-scripted", "anthropic_base_url": claude.address}
         checks = Checks()
-        tertulia = Tertulia(settings(tmp_path_factory.mktemp("hooks"), **keyed), hooks=checks)
+        place = settings(tmp_path_factory.mktemp("hooks"), **keyed, tools=("some_tools:who",))
+        tertulia = Tertulia(place, hooks=checks)
         tertulia.app.router.lifespan_context = tertulia.lifespan
         with running(tertulia.app) as address, Api(address) as api:
             yield Checked(tertulia, checks, claude, api)
@@ -216,6 +218,57 @@ def test_clients_storage_search_and_claude_get_only_the_filtered_text(checked: C
     assert checked.api.ask(query, text="4242")["searchMessages"]["edges"] == []
     checked.api.follow(checked.send("Sure?", conversationId=conversation)["generation"]["id"])
     assert checked.claude.requests[-1]["messages"][1]["content"] == [{"type": "text", "text": shown}]
+
+
+THOUGHT: list[Any] = [
+    begin(0, type="thinking", thinking="", signature=""),
+    delta(0, "thinking_delta", thinking="The card 4242 "),
+    delta(0, "thinking_delta", thinking="4242 is hers."),
+    delta(0, "signature_delta", signature="sig"),
+    finish(0),
+]
+LEFT_OUT = "query ($id: ID!) { generation(id: $id) { message { leftOut { reason blocks } } } }"
+
+
+def thinks_and_calls(name: str) -> Reply:
+    call = [begin(1, type="tool_use", id="toolu_1", name=name, input={}), finish(1)]
+    return Reply([START, *THOUGHT, *call, *end("tool_use")])
+
+
+def test_only_the_rounds_of_the_same_answer_send_back_the_thinking_as_claude_wrote_it(checked: Checked) -> None:
+    checked.claude.replies = [thinks_and_calls("who"), says("Hers.")]
+    sent = checked.send("Which card?")
+    conversation = sent["conversation"]["id"]
+    events = checked.api.follow(sent["generation"]["id"], after=0)
+    deltas = [event for event in events if event["__typename"] == "ThinkingDelta"]
+    assert "".join(event["text"] for event in deltas) == "The card [card] is hers."
+    assert apply(events)[0] == "The card [card] is hers."
+    of_round = checked.claude.requests[-1]["messages"][1]["content"]
+    assert of_round[0] == {"type": "thinking", "thinking": "The card 4242 4242 is hers.", "signature": "sig"}
+    exported = checked.api.http.get(f"/export/{conversation}").content
+    assert b"The card [card] is hers." in exported
+    assert b"4242 4242" not in exported
+    assert checked.api.http.post("/import", files={"file": ("export", exported)}).status_code == 201
+    later = checked.send("Sure?", conversationId=conversation)["generation"]["id"]
+    checked.api.follow(later)
+    assert [block["type"] for block in checked.claude.requests[-1]["messages"][1]["content"]] == ["tool_use"]
+    left_out = checked.api.ask(LEFT_OUT, id=later)["generation"]["message"]["leftOut"]
+    assert left_out == [{"reason": "THINKING_FILTERED", "blocks": 1}]
+
+
+def test_an_answer_that_waited_for_its_client_continues_without_the_thinking_that_was_filtered(
+    checked: Checked,
+) -> None:
+    checked.claude.replies = [thinks_and_calls("look"), says("Hers.")]
+    tool = {"name": "look", "description": "Looks.", "inputSchema": {"type": "object"}}
+    generation = checked.send("Which card?", tools={"client": [tool]})["generation"]["id"]
+    with checked.api.socket() as socket:
+        next(event for event in socket.events(generation) if event["__typename"] == "ToolResultsRequired")
+    result = {"toolUseId": "toolu_1", "output": "a card"}
+    checked.api.ask(SUBMIT, input={"generationId": generation, "results": [result]})
+    assert checked.api.follow(generation)[-1]["__typename"] == "GenerationCompleted"
+    sent_back = [message["content"][0]["type"] for message in checked.claude.requests[-1]["messages"]]
+    assert sent_back == ["text", "tool_use", "tool_result"]
 
 
 def test_the_text_that_a_filter_holds_back_is_kept_when_the_answer_is_stopped(checked: Checked) -> None:

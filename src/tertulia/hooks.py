@@ -18,7 +18,7 @@ from uuid import UUID
 from tertulia.claude.errors import ErrorCode, GenerationError, StreamError
 from tertulia.claude.tracing import QUIET, fail, tracer
 from tertulia.json import encode, loads
-from tertulia.text_filters import BlockFilter, TextStream
+from tertulia.text_filters import BlockFilter, TextKind, TextStream
 from tertulia.threads import WorkerThreads
 from tertulia.viewer import Viewer
 
@@ -219,12 +219,12 @@ class Hooks:
         """Return the documents for the answer to `send`; raise HookFailed."""
         return await self._call("retrieve", _checked_documents, send, otherwise=())
 
-    def text_filters(self, stream: TextStream) -> Callable[[], BlockFilter] | None:
-        """Return a function that creates the filter of each text block; None without the hook `transform_text`."""
+    def text_filters(self, stream: TextStream) -> Callable[[TextKind], BlockFilter] | None:
+        """Return a function that creates the filter of each block; None without the hook `transform_text`."""
         declared = self._hooks.get("transform_text")
         return None if declared is None else partial(self._block_filter, declared, stream)
 
-    def _block_filter(self, declared: _Hook, stream: TextStream) -> BlockFilter:
+    def _block_filter(self, declared: _Hook, stream: TextStream, kind: TextKind) -> BlockFilter:
         span = tracer.start_span(f"hook {declared.name}", attributes={"tertulia.hook": declared.name})
 
         def on_failed(error: Exception) -> Exception:
@@ -239,7 +239,7 @@ class Hooks:
                 self._on_call(declared.name, outcome, seconds)
 
         return BlockFilter(
-            lambda: declared.function(stream),
+            lambda: declared.function(replace(stream, kind=kind)),
             declared.timeout,
             is_open=declared.on_error == "allow",
             on_failed=on_failed,

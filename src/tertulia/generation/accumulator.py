@@ -7,23 +7,23 @@ in the Claude API documentation.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import count, pairwise
 from uuid import UUID
 
 from tertulia.claude.deltas import DELTAS, join_text, merge_deltas, utf16_length
 from tertulia.claude.errors import UNREADABLE, ErrorCode, GenerationError, StreamError
 from tertulia.claude.usage import context_of, usage_of
-from tertulia.json import MAX_VALUE_DEPTH, InvalidJson, Json, clean, loads
+from tertulia.generation.answer_block import AnswerBlock, completed_block, without
+from tertulia.json import Json
 from tertulia.streams.events import (
     ContentBlockFinished,
     ContentBlockStarted,
     Delta,
     GenerationEvent,
     TextDelta,
-    unfinished_block,
+    ThinkingDelta,
 )
-from tertulia.text_filters import BlockFilter
+from tertulia.text_filters import BlockFilter, TextKind
 
 LARGEST_COUNT = 2**31 - 1
 """The largest value that fits into the token columns of a generation: they have 32 bits."""
@@ -41,31 +41,6 @@ def _has_valid_input(block: Json) -> bool:
     return not block.get("partial") and isinstance(block.get("input"), dict)
 
 
-def _without(values: Json, name: str) -> Json:
-    return {key: value for key, value in values.items() if key != name}
-
-
-@dataclass(slots=True)
-class _Block:
-    block: Json
-    offset: int
-    pieces: list[str] = field(default_factory=list[str])
-    finished: bool = False
-    text_filter: BlockFilter | None = None
-    held_back: str = ""
-    """The text that the filter returned at its end, and that is not appended yet."""
-
-    def to_json(self) -> Json:
-        return self.block if self.finished else unfinished_block(self.block, join_text(self.pieces))
-
-    def finish_filter(self) -> str:
-        """Return the text that the filter has held back, and remove the filter."""
-        if self.text_filter is not None:
-            text_filter, self.text_filter = self.text_filter, None
-            self.held_back = text_filter.finish()
-        return self.held_back
-
-
 class AnswerAccumulator:
     """Claude's answer while it is being received."""
 
@@ -77,8 +52,8 @@ class AnswerAccumulator:
         self.request_id: str | None = None
         self.schema: Json | None = None
         """The JSON schema that the text must match, if the request has one."""
-        self.new_filter: Callable[[], BlockFilter] | None = None
-        """Creates the filter of a text block; None if the application has no hook for it."""
+        self.new_filter: Callable[[TextKind], BlockFilter] | None = None
+        """Creates the filter of a block of text or thinking; None if the application has no hook for it."""
         self.container: str | None = None
         """The container in which Claude's server tools run, for the next request."""
         self.context_tokens: int | None = None
@@ -96,7 +71,9 @@ class AnswerAccumulator:
         self.web_searches = 0
         """The tokens of this round's cache entries that live for an hour, and the searches of Claude's server tool."""
         self._blocks = {
-            index: _Block(_without(block, "partial"), 0) if _is_running(block) else _Block(block, 0, finished=True)
+            index: AnswerBlock(without(block, "partial"), 0)
+            if _is_running(block)
+            else AnswerBlock(block, 0, finished=True)
             for index, block in enumerate(content)
         }
         self._round_start = len(self._blocks)
@@ -121,6 +98,15 @@ class AnswerAccumulator:
     def content(self) -> list[Json]:
         """All blocks in the Messages API's format and order; unfinished ones have the key `partial`."""
         return [self._blocks[index].to_json() for index in sorted(self._blocks)]
+
+    @property
+    def original_content(self) -> list[Json]:
+        """The content that the next round sends back: with the thinking that Claude wrote, before it was filtered.
+
+        Thinking that another process has received is only known as it was filtered.
+        """
+        entries = (self._blocks[index] for index in sorted(self._blocks))
+        return [entry.to_json() if entry.original is None else entry.original for entry in entries]
 
     @property
     def rounds(self) -> int:
@@ -169,7 +155,7 @@ class AnswerAccumulator:
         for index, entry in self._blocks.items():
             block = entry.block
             if index >= self._round_start and block.get("type") == "tool_use" and not _has_valid_input(block):
-                entry.block = {**_without(_without(block, "partial"), "partial_json"), "input": {}}
+                entry.block = {**without(without(block, "partial"), "partial_json"), "input": {}}
                 broken.add(block["id"])
                 events.append(ContentBlockFinished(self.generation_id, self.next_sequence(), index, entry.block))
         return broken
@@ -180,7 +166,7 @@ class AnswerAccumulator:
             return None
         index, self._round_start = self._round_start, self._round_start + 1
         block: Json = {"type": "tool_result", "tool_use_id": tool_use_id}
-        self._blocks[index] = _Block(block, 0)
+        self._blocks[index] = AnswerBlock(block, 0)
         return ContentBlockStarted(self.generation_id, self.next_sequence(), index, {**block, "partial": True})
 
     def finish_result(self, block: Json) -> list[GenerationEvent]:
@@ -189,14 +175,14 @@ class AnswerAccumulator:
         index = self._result_index(block["tool_use_id"])
         if index is None:
             raise KeyError(block["tool_use_id"])
-        self._blocks[index] = _Block(block, 0, finished=True)
+        self._blocks[index] = AnswerBlock(block, 0, finished=True)
         finished = ContentBlockFinished(self.generation_id, self.next_sequence(), index, block)
         return [finished] if started is None else [started, finished]
 
     def add(self, block: Json) -> list[GenerationEvent]:
         """Add a complete block, such as a picture, after the result of a tool call, and return its events."""
         index, self._round_start = self._round_start, self._round_start + 1
-        self._blocks[index] = _Block(block, 0, finished=True)
+        self._blocks[index] = AnswerBlock(block, 0, finished=True)
         started = ContentBlockStarted(self.generation_id, self.next_sequence(), index, block)
         return [started, ContentBlockFinished(self.generation_id, self.next_sequence(), index, block)]
 
@@ -275,15 +261,17 @@ class AnswerAccumulator:
         return None
 
     def _start(self, index: int, block: Json) -> GenerationEvent:
-        text_filter = self.new_filter() if self.new_filter is not None and block.get("type") == "text" else None
-        if text_filter is not None:
-            block = {**block, "text": text_filter.feed(block.get("text") or "")}
+        text_filter, written = None, list[str]()
+        if self.new_filter is not None and (kind := block.get("type")) in ("text", "thinking"):
+            text_filter, text = self.new_filter(kind), block.get(kind) or ""
+            written = [text] if kind == "thinking" else []
+            block = {**block, kind: text_filter.feed(text)}
         initial_text = block.get("text") or block.get("thinking") or ""
         if block.get("type") == "tool_use":
             block = {**block, "id": self._unique_id(block["id"])}
         if self.schema is not None and block.get("type") == "text":
             block = {**block, JSON_MARK: {}}
-        self._blocks[index] = _Block(block, utf16_length(initial_text), text_filter=text_filter)
+        self._blocks[index] = AnswerBlock(block, utf16_length(initial_text), text_filter=text_filter, written=written)
         return ContentBlockStarted(self.generation_id, self.next_sequence(), index, block)
 
     def _unique_id(self, id: str) -> str:
@@ -306,7 +294,7 @@ class AnswerAccumulator:
             }
         elif kind == "compaction_delta":
             summary = (current.block.get("content") or "") + (delta.get("content") or "")
-            current.block = {**current.block, **_without(delta, "type"), "content": summary or None}
+            current.block = {**current.block, **without(delta, "type"), "content": summary or None}
         elif kind == "citations_delta":
             current.block = {
                 **current.block,
@@ -314,11 +302,13 @@ class AnswerAccumulator:
             }
         return None
 
-    def _append_text(self, kind: type[Delta], index: int, current: _Block, text: str) -> GenerationEvent | None:
+    def _append_text(self, kind: type[Delta], index: int, current: AnswerBlock, text: str) -> GenerationEvent | None:
         self._written_characters += len(text)
+        if current.written:
+            current.written.append(text)
         return self._show(kind, index, current, text if current.text_filter is None else current.text_filter.feed(text))
 
-    def _show(self, kind: type[Delta], index: int, current: _Block, text: str) -> GenerationEvent | None:
+    def _show(self, kind: type[Delta], index: int, current: AnswerBlock, text: str) -> GenerationEvent | None:
         if not text:
             return None
         offset = current.offset
@@ -326,9 +316,10 @@ class AnswerAccumulator:
         current.pieces.append(text)
         return kind(self.generation_id, self.next_sequence(), index, offset, text)
 
-    def _release(self, index: int, current: _Block, output: list[GenerationEvent]) -> None:
+    def _release(self, index: int, current: AnswerBlock, output: list[GenerationEvent]) -> None:
         held_back, current.held_back = current.finish_filter(), ""
-        event = self._show(TextDelta, index, current, held_back)
+        kind = ThinkingDelta if current.block.get("type") == "thinking" else TextDelta
+        event = self._show(kind, index, current, held_back)
         if event is not None:
             output.append(event)
 
@@ -345,7 +336,8 @@ class AnswerAccumulator:
     def _finish(self, index: int, output: list[GenerationEvent]) -> GenerationEvent:
         current = self._blocks[index]
         self._release(index, current, output)
-        current.block = _completed_block(current.block, join_text(current.pieces))
+        current.block = completed_block(current.block, join_text(current.pieces))
+        current.keep_original()
         if index in self._json_findings:
             problem = self._json_findings.pop(index)
             current.block = {**current.block, JSON_MARK: {"checked": True, "problem": problem}}
@@ -361,23 +353,3 @@ class AnswerAccumulator:
         self.web_searches = int(server_tools.get("web_search_requests") or 0)
         lifetimes: Json = self._reported_usage.get("cache_creation") or {}
         self.cache_write_1h_tokens = int(lifetimes.get("ephemeral_1h_input_tokens") or self.cache_write_1h_tokens)
-
-
-def _completed_block(block: Json, text: str) -> Json:
-    match block.get("type"):
-        case "text":
-            return {**block, "text": (block.get("text") or "") + text}
-        case "thinking":
-            return {**block, "thinking": (block.get("thinking") or "") + text}
-        case _ if text:
-            return _with_input(block, text)
-        case _:
-            return block
-
-
-def _with_input(block: Json, text: str) -> Json:
-    try:
-        return {**block, "input": clean(loads(text), max_depth=MAX_VALUE_DEPTH)}
-    except InvalidJson:
-        # `max_tokens` can cut off a tool's input, and Tertulia does not accept every number and nesting depth.
-        return unfinished_block(block, text)

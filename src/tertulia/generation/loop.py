@@ -112,7 +112,7 @@ class GenerationLoop:
                             return
                         # `answer.rounds` counts only rounds with tool results. Claude can also pause without any.
                         is_last_round = bounds.are_reached(answer.rounds, answer.calls) or requests > bounds.rounds
-                        request.add_round(answer.content, container=answer.container, last=is_last_round)
+                        request.add_round(answer.original_content, container=answer.container, last=is_last_round)
                         step = Step.ASK_CLAUDE
 
     async def _receive_round(self, active: ActiveGeneration, request: MessagesRequest) -> None:
