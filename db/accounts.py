@@ -52,9 +52,9 @@ async def by_id(session: AsyncSession, user_id: UUID) -> User | None:
     return (await session.exec(select(User).where(User.id == user_id))).one_or_none()
 
 
-async def name_of(session: AsyncSession, user_id: UUID) -> str:
-    """Return a user's name."""
-    return (await session.exec(select(User.name).where(User.id == user_id))).one()
+async def existing(session: AsyncSession, user_id: UUID) -> User:
+    """Return the user of a row whose foreign key refers to them."""
+    return (await session.exec(select(User).where(User.id == user_id))).one()
 
 
 async def add(session: AsyncSession, user: User) -> bool:
@@ -99,24 +99,31 @@ async def begin_sign_in(session: AsyncSession, owner: UUID, expires_at: datetime
 
 _ALIVE = and_(col(SignIn.revoked_at).is_(None), col(SignIn.expires_at) > bindparam("now", type_=UtcDateTime))
 _SIGN_IN_USER = (
-    select(User.id, User.name, User.plan).join(SignIn).where(SignIn.id == bindparam("id", type_=Uuid), _ALIVE)
+    select(User.id, User.name, User.subject, User.plan)
+    .join(SignIn)
+    .where(SignIn.id == bindparam("id", type_=Uuid), _ALIVE)
 )
 _GOOD = or_(
     col(PersonalToken.expires_at).is_(None), col(PersonalToken.expires_at) > bindparam("now", type_=UtcDateTime)
 )
 _TOKEN_USER = (
-    select(User.id, User.name, User.plan, PersonalToken.expires_at)
+    select(User.id, User.name, User.subject, User.plan)
     .join(PersonalToken)
-    .where(PersonalToken.digest == bindparam("digest"), _GOOD)
+    .add_columns(col(PersonalToken.expires_at))
+    .where(col(PersonalToken.digest) == bindparam("digest"), _GOOD)
 )
 
 
 @dataclass(frozen=True, slots=True)
 class AuthenticatedUser:
-    """The user of a sign-in or of a personal access token, their assigned plan, and when the token expires."""
+    """The user of a sign-in or of a personal access token, their assigned plan, and when the token expires.
+
+    `subject` is the user's id at the identity provider, if there is one.
+    """
 
     id: UUID
     name: str
+    subject: str | None = None
     plan: str | None = None
     expires_at: datetime | None = None
 
@@ -124,13 +131,13 @@ class AuthenticatedUser:
 async def of_sign_in(database: Database, sign_in_id: UUID) -> AuthenticatedUser | None:
     """Return a sign-in's user, or None if it is revoked or expired. Runs for each request."""
     row = await database.row(_SIGN_IN_USER, id=sign_in_id, now=now())
-    return None if row is None else AuthenticatedUser(row[0], row[1], row[2])
+    return None if row is None else AuthenticatedUser(row[0], row[1], row[2], row[3])
 
 
 async def of_token(database: Database, digest: str) -> AuthenticatedUser | None:
     """Return the user of a personal access token and its expiry, or None if it is not valid."""
     row = await database.row(_TOKEN_USER, digest=digest, now=now())
-    return None if row is None else AuthenticatedUser(row[0], row[1], row[2], row[3])
+    return None if row is None else AuthenticatedUser(row[0], row[1], row[2], row[3], row[4])
 
 
 async def signed_in(session: AsyncSession, sign_in_id: UUID) -> User | None:

@@ -48,10 +48,14 @@ class StoredViewer(Viewer):
 
     Attributes:
         user_id: The id of the row, which is the `owner_id` of the viewer's conversations.
+        user_name: The name in the row, which is unique.
+        user_subject: The user's id at the identity provider or in the application; None if there is none.
         assigned_plan: The plan that the operator has assigned to the user; None for that of the claims.
     """
 
     user_id: UUID
+    user_name: str
+    user_subject: str | None = None
     assigned_plan: str | None = None
 
 

@@ -244,7 +244,9 @@ async def _try_send(
         await _store_plan(session, context, input, plan)
     if plan.work is not None:
         context.generation_manager.start(
-            plan.generation, plan.work, Owner(viewer.user_id, viewer.name, plan.turn.conversation.id)
+            plan.generation,
+            plan.work,
+            Owner(viewer.user_id, viewer.user_name, plan.turn.conversation.id, viewer.user_subject),
         )
     context.changed()
     return plan.payload

@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
+
+from strawberry.scalars import JSON
 
 from tertulia.hooks import Document, HookFailed, Refusal, Send
 from tertulia.json import Json, clean_text
+from tertulia.resolvers.app_data import check_context, stored_context
 from tertulia.resolvers.attachments import attachment_ids
 from tertulia.resolvers.context import Context
 from tertulia.resolvers.errors import InvalidInput, SendRefused
@@ -90,7 +94,8 @@ def _send_of(context: Context, input: SendMessage | EditMessage, turn: Turn) -> 
         options.model,
         options.max_tokens,
         None if options.effort is None else options.effort.value,
-        input.context,
+        # An edit without a context keeps that of the message.
+        turn.question.context if input.context is None else stored_context(input.context),
     )
 
 
@@ -103,7 +108,11 @@ async def _changed(
         if not after.text.strip() and not before.attachment_ids:
             raise blank_error("text")
         input = replace(input, text=after.text)
-    if replace(after, text=before.text) != before:
+    if after.context != before.context:
+        # None would keep the context of an edited message.
+        kept: Any = {} if after.context is None else check_context("context", after.context)
+        input = replace(input, context=JSON(kept))
+    if replace(after, text=before.text, context=before.context) != before:
         effort = None if after.effort is None else _effort(after.effort)
         options = replace(
             input.options or GenerationOptions(), model=after.model, max_tokens=after.max_tokens, effort=effort

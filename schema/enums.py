@@ -77,6 +77,8 @@ graphql_enum(
     THINKING_OF_ANOTHER_PREFIX="Thinking that was written with another model, system prompt or set of tools. It is "
     "only valid with the same ones.",
     THINKING_REFUSED="Claude's API refused the thinking of earlier messages, and the request was retried without it.",
+    THINKING_FILTERED="Thinking that the application has changed with a filter. Claude accepts its thinking only "
+    "unchanged.",
     UNFINISHED="Thinking or a tool call that was cut off because its answer ended early.",
     REFUSED="A message that Claude refused to answer, and the part of the answer that it wrote. If they were sent, "
     "Claude would refuse all later messages too.",

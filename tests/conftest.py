@@ -55,7 +55,7 @@ LONG = (
         "test_adapters",
         "test_stock_clients",
     ),
-    *("test_example_scripts", "test_levels", "test_load"),
+    *("test_example_scripts", "test_example_shop", "test_levels", "test_load"),
 )
 """Files whose tests wait for much of their time. They start first: other tests fill their pauses, and none of them runs
 alone at the end."""

@@ -31,6 +31,11 @@ async def who(context: ToolContext, greeting: str = "Hello") -> str:
     return f"{greeting}, {context.viewer_name}"
 
 
+def identify(context: ToolContext) -> dict[str, str | None]:
+    """Return what a tool knows of the viewer."""
+    return {"name": context.viewer_name, "subject": context.user_subject}
+
+
 @tool(asks_first=True)
 def pay(amount: int) -> str:
     """Pay somebody."""

@@ -60,7 +60,7 @@ def test_a_name_and_a_subject_have_one_user(clock: Clock) -> None:
         assert found.id == ada.id
         for issuer, subject in (("https://other", "1"), ("https://id", "2")):
             assert await accounts.by_subject(rows.session, issuer, subject) is None
-        assert (await accounts.name_of(rows.session, ada.id)) == "ada"
+        assert (await accounts.existing(rows.session, ada.id)).subject == "1"
         by_name = await accounts.by_written_name(rows.session, "Ada")
         assert by_name is not None
         assert by_name.id == ada.id

@@ -105,10 +105,11 @@ def test_every_rule_of_the_protocol_has_a_test() -> None:
 
 def test_every_scenario_is_documented() -> None:
     from tertulia.simulator.breaks import BREAKS
+    from tertulia.simulator.phrases import HELP
     from tertulia.simulator.scenarios import SCENARIOS
 
     documented = set(re.findall(r"/simulate ([a-z-]+)", (ROOT / "docs" / "simulator.md").read_text()))
-    assert documented - {"help"} == {*SCENARIOS, *BREAKS}
+    assert documented - {"help"} == {*SCENARIOS, *BREAKS} == set(re.findall(r"`([a-z-]+)[ `]", HELP.partition(":")[2]))
 
 
 def test_requirements_are_pinned_by_hash_and_name_no_index() -> None:

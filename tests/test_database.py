@@ -426,7 +426,7 @@ def test_requests_are_authenticated_by_sign_ins_and_tokens_that_hold(
             for digest, expires_at in (("always", None), ("later", seconds(1)), ("now", NOON)):
                 token = PersonalToken(owner_id=ada, label="", digest=digest, expires_at=expires_at)
                 await accounts.add_token(session, token)
-        user = AuthenticatedUser(ada, "ada", "pro")
+        user = AuthenticatedUser(ada, "ada", None, "pro")
         assert [await accounts.of_sign_in(store, id) for id in (*begun, uuid4())] == [user, None, None, None]
         assert [await accounts.of_token(store, digest) for digest in ("always", "later", "now", "none")] == [
             user, replace(user, expires_at=seconds(1)), None, None,

@@ -22,7 +22,7 @@ from running import execute, prepare_database, read_until, running, settings
 from starlette.requests import HTTPConnection
 
 import tertulia as package
-from tertulia import InvalidInput, NotFound, Tertulia, Viewer
+from tertulia import InvalidInput, NotFound, Redactor, Tertulia, TextFilter, TextStream, Viewer, hook
 from tertulia.db.tables import Status
 
 ROOT = Path(__file__).parent.parent
@@ -36,7 +36,9 @@ async def who_is_asking(connection: HTTPConnection) -> Viewer | None:
     return PEOPLE.get(sent.removeprefix("Bearer "))
 
 
-def host(folder: Path, prefixes: tuple[str, ...] = ("/ai",), **more: Any) -> tuple[FastAPI, list[Tertulia]]:
+def host(
+    folder: Path, prefixes: tuple[str, ...] = ("/ai",), hooks: object = None, **more: Any
+) -> tuple[FastAPI, list[Tertulia]]:
     """Return an application with its own route and a Tertulia under each prefix."""
     parts: list[Tertulia] = []
     for number, _ in enumerate(prefixes):
@@ -44,7 +46,7 @@ def host(folder: Path, prefixes: tuple[str, ...] = ("/ai",), **more: Any) -> tup
         own_folder.mkdir()
         configured = settings(own_folder, **more)
         prepare_database(configured.database_url)
-        parts.append(Tertulia(configured, authenticate=who_is_asking))
+        parts.append(Tertulia(configured, authenticate=who_is_asking, hooks=hooks))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -108,6 +110,34 @@ def test_the_hosts_users_have_the_limits_of_a_server_with_many_users(address: st
     with Api(f"{address}/ai", "token-of-ada") as ada:
         limits = ada.ask("{ viewer { limits { name maximum } } }")["viewer"]["limits"]
         assert {"requests", "sends", "uploads"} <= {limit["name"].lower() for limit in limits}
+
+
+def test_tools_and_text_filters_get_the_hosts_id_of_the_user_in_answers_that_start_at_once_or_later(
+    tmp_path: Path,
+) -> None:
+    subjects: list[str | None] = []
+
+    class Filters:
+        @hook(timeout=1, on_error="refuse")
+        def transform_text(self, stream: TextStream) -> TextFilter:
+            subjects.append(stream.user_subject)
+            return Redactor("x", "x", longest=1)
+
+    app, _ = host(tmp_path, hooks=Filters(), tools=("some_tools:identify",))
+    with running(app) as address, Api(f"{address}/ai", "token-of-ada") as ada:
+        first = ada.send("/simulate call identify {}")
+        conversation = first["conversation"]["id"]
+        ada.follow(first["generation"]["id"])
+        hanging = ada.send("/simulate hang", conversationId=conversation)
+        queued = ada.send("/simulate call identify {}", conversationId=conversation, whenBusy="QUEUE")
+        ada.stop(hanging["generation"]["id"])
+        ada.follow(queued["generation"]["id"])
+        blocks = [block for message in ada.messages(conversation) for block in message["content"]]
+    known = [block["output"] for block in blocks if block["__typename"] == "ToolResultBlock"]
+    # The same for both, although the row of the user is read only for the second.
+    assert known[0] == known[1]
+    assert known[0]["subject"] == "ada@example.com"
+    assert set(subjects) == {"ada@example.com"}
 
 
 def test_answers_can_be_sent_followed_and_stopped_from_python(tmp_path: Path) -> None:

@@ -21,7 +21,9 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 BIN = ROOT / "node_modules" / ".bin"
 IN_BROWSER = ("apollo-react", "urql-react", "vue")
-WITH_DOCUMENTS = sorted(path.parent.name for path in EXAMPLES.glob("*/src"))
+WITH_DOCUMENTS = sorted(
+    f"{path.parent.name}/{path.name}" for name in ("src", "page") for path in EXAMPLES.glob(f"*/{name}")
+)
 
 DOCUMENT = re.compile(r"`(\s*(?:query|mutation|subscription|fragment)\b[^`{]*\{[^`]*)`")
 CONSTANT = re.compile(r"const (\w+) = (?:gql|/\* GraphQL \*/ )?(?:`([^`]*)`|\"([^\"\n]*)\")")
@@ -58,9 +60,9 @@ def definitions(folder: Path) -> tuple[graphql.ExecutableDefinitionNode, ...]:
     return tuple(distinct.values())
 
 
-@pytest.mark.parametrize("example", WITH_DOCUMENTS)
-def test_every_document_of_an_example_is_valid(example: str, schema: graphql.GraphQLSchema) -> None:
-    executables = definitions(EXAMPLES / example / "src")
+@pytest.mark.parametrize("folder", WITH_DOCUMENTS)
+def test_every_document_of_an_example_is_valid(folder: str, schema: graphql.GraphQLSchema) -> None:
+    executables = definitions(EXAMPLES / folder)
     # The documents are validated as one, which shares their fragments. So the rules for single documents do not apply.
     per_document = {graphql.NoUnusedFragmentsRule, graphql.LoneAnonymousOperationRule}
     rules = [rule for rule in graphql.specified_rules if rule not in per_document]

@@ -1,9 +1,11 @@
 """The application's hooks: functions that check what users send, and filter what Claude writes."""
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,9 +24,11 @@ SEND = """mutation ($input: SendMessageInput!) { sendMessage(input: $input) { __
   ... on SendMessagePayload { replayed conversation { id } userMessage { id text } generation { id } }
   ... on SendRefused { message code } ... on Error { message } } }"""
 EDIT = """mutation ($input: EditMessageInput!) { editMessage(input: $input) { __typename
-  ... on SendMessagePayload { userMessage { text } } ... on SendRefused { message code } } }"""
+  ... on SendMessagePayload { userMessage { id text } generation { id } } ... on SendRefused { message code } } }"""
+CONTEXT = "query ($id: ID!) { node(id: $id) { ... on Message { context } } }"
 
 
+SUBMIT = """mutation ($input: SubmitToolResultsInput!) { submitToolResults(input: $input) { __typename } }"""
 RETURNS = "https://shop.example.com/returns"
 CITATIONS = """query ($id: ID!) { generation(id: $id) { message { content {
   ... on TextBlock { citations { citedText source title url startIndex endIndex } } } } } }"""
@@ -57,7 +61,14 @@ class Checks:
             return replace(send, text=" ")
         if "steal" in send.text:
             return replace(send, viewer=Viewer("eve", "Eve"))
-        return replace(send, text=send.text.replace("4111 1111", "[card]"), max_tokens=99)
+        cart = {"tea": 2, "on": date(2026, 11, 29), "tags": ("hot",)}
+        contexts = {
+            "cart": {**(send.context or {}), "cart": cart}, "no context": None, "too much": "x" * 40_000,
+            "not json": object(),
+        }  # fmt: skip
+        context = next((context for words, context in contexts.items() if words in send.text), send.context)
+        text = send.text.replace("4111 1111", "[card]")
+        return replace(send, text=text, context=context, max_tokens=99)
 
     @hook(timeout=10, on_error="refuse")
     async def retrieve(self, send: Send) -> Sequence[Document]:
@@ -80,13 +91,21 @@ class Checked:
         sent: Json = self.api.ask(SEND, input={"text": text, **more})["sendMessage"]
         return sent
 
+    def edit(self, message_id: str, text: str) -> Json:
+        edited: Json = self.api.ask(EDIT, input={"messageId": message_id, "text": text})["editMessage"]
+        return edited
+
+    def context_of(self, message_id: str) -> Any:
+        return self.api.ask(CONTEXT, id=message_id)["node"]["context"]
+
 
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory: pytest.TempPathFactory) -> Generator[Checked]:
     with scripted(says("Fine.")) as claude:
         keyed = {"anthropic_api_key": "sk-ant-scripted", "anthropic_base_url": claude.address}
         checks = Checks()
-        tertulia = Tertulia(settings(tmp_path_factory.mktemp("hooks"), **keyed), hooks=checks)
+        place = settings(tmp_path_factory.mktemp("hooks"), **keyed, tools=("some_tools:who",))
+        tertulia = Tertulia(place, hooks=checks)
         tertulia.app.router.lifespan_context = tertulia.lifespan
         with running(tertulia.app) as address, Api(address) as api:
             yield Checked(tertulia, checks, claude, api)
@@ -107,10 +126,24 @@ def test_the_text_and_options_that_the_hook_returns_are_stored_and_sent_to_claud
     request = checked.claude.requests[-1]
     assert request["messages"][-1]["content"][-1]["text"] == "My card is [card]."
     assert request["max_tokens"] == 99
-    edited = checked.api.ask(EDIT, input={"messageId": sent["userMessage"]["id"], "text": "It is 4111 1111 now."})
-    assert edited["editMessage"]["userMessage"]["text"] == "It is [card] now."
-    refused = checked.api.ask(EDIT, input={"messageId": sent["userMessage"]["id"], "text": "A curse"})["editMessage"]
+    edited = checked.edit(sent["userMessage"]["id"], "It is 4111 1111 now.")
+    assert edited["userMessage"]["text"] == "It is [card] now."
+    refused = checked.edit(sent["userMessage"]["id"], "A curse")
     assert refused["code"] == "PROFANITY"
+
+
+def test_the_hook_can_add_what_the_server_knows_to_the_context(checked: Checked) -> None:
+    sent = checked.send("What is in my cart?", context={"page": "/tea"})
+    known = {"page": "/tea", "cart": {"tea": 2, "on": "2026-11-29", "tags": ["hot"]}}
+    assert checked.context_of(sent["userMessage"]["id"]) == known
+    checked.api.follow(sent["generation"]["id"])
+    assert '"cart":{"tea":2' in json.dumps(checked.claude.requests[-1]["messages"][-1]).replace('\\"', '"')
+    edited = checked.edit(sent["userMessage"]["id"], "And now?")
+    assert checked.checks.sends[-1].context == known
+    assert checked.context_of(edited["userMessage"]["id"]) == known
+    checked.api.stop(edited["generation"]["id"])
+    edited = checked.edit(edited["userMessage"]["id"], "Please answer with no context")
+    assert checked.context_of(edited["userMessage"]["id"]) is None
 
 
 def test_a_repeated_message_returns_its_first_result_and_does_not_run_the_hook_again(checked: Checked) -> None:
@@ -139,7 +172,7 @@ def test_the_hook_does_not_see_messages_to_conversations_that_the_viewer_does_no
     assert len(checked.checks.sends) == calls
 
 
-@pytest.mark.parametrize("text", ["raise", "hang", "blank", "steal"])
+@pytest.mark.parametrize("text", ["raise", "hang", "blank", "steal", "too much", "not json"])
 def test_a_hook_that_fails_or_hangs_or_returns_nonsense_refuses_the_message_if_it_is_declared_so(
     checked: Checked, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -185,6 +218,57 @@ def test_clients_storage_search_and_claude_get_only_the_filtered_text(checked: C
     assert checked.api.ask(query, text="4242")["searchMessages"]["edges"] == []
     checked.api.follow(checked.send("Sure?", conversationId=conversation)["generation"]["id"])
     assert checked.claude.requests[-1]["messages"][1]["content"] == [{"type": "text", "text": shown}]
+
+
+THOUGHT: list[Any] = [
+    begin(0, type="thinking", thinking="", signature=""),
+    delta(0, "thinking_delta", thinking="The card 4242 "),
+    delta(0, "thinking_delta", thinking="4242 is hers."),
+    delta(0, "signature_delta", signature="sig"),
+    finish(0),
+]
+LEFT_OUT = "query ($id: ID!) { generation(id: $id) { message { leftOut { reason blocks } } } }"
+
+
+def thinks_and_calls(name: str) -> Reply:
+    call = [begin(1, type="tool_use", id="toolu_1", name=name, input={}), finish(1)]
+    return Reply([START, *THOUGHT, *call, *end("tool_use")])
+
+
+def test_only_the_rounds_of_the_same_answer_send_back_the_thinking_as_claude_wrote_it(checked: Checked) -> None:
+    checked.claude.replies = [thinks_and_calls("who"), says("Hers.")]
+    sent = checked.send("Which card?")
+    conversation = sent["conversation"]["id"]
+    events = checked.api.follow(sent["generation"]["id"], after=0)
+    deltas = [event for event in events if event["__typename"] == "ThinkingDelta"]
+    assert "".join(event["text"] for event in deltas) == "The card [card] is hers."
+    assert apply(events)[0] == "The card [card] is hers."
+    of_round = checked.claude.requests[-1]["messages"][1]["content"]
+    assert of_round[0] == {"type": "thinking", "thinking": "The card 4242 4242 is hers.", "signature": "sig"}
+    exported = checked.api.http.get(f"/export/{conversation}").content
+    assert b"The card [card] is hers." in exported
+    assert b"4242 4242" not in exported
+    assert checked.api.http.post("/import", files={"file": ("export", exported)}).status_code == 201
+    later = checked.send("Sure?", conversationId=conversation)["generation"]["id"]
+    checked.api.follow(later)
+    assert [block["type"] for block in checked.claude.requests[-1]["messages"][1]["content"]] == ["tool_use"]
+    left_out = checked.api.ask(LEFT_OUT, id=later)["generation"]["message"]["leftOut"]
+    assert left_out == [{"reason": "THINKING_FILTERED", "blocks": 1}]
+
+
+def test_an_answer_that_waited_for_its_client_continues_without_the_thinking_that_was_filtered(
+    checked: Checked,
+) -> None:
+    checked.claude.replies = [thinks_and_calls("look"), says("Hers.")]
+    tool = {"name": "look", "description": "Looks.", "inputSchema": {"type": "object"}}
+    generation = checked.send("Which card?", tools={"client": [tool]})["generation"]["id"]
+    with checked.api.socket() as socket:
+        next(event for event in socket.events(generation) if event["__typename"] == "ToolResultsRequired")
+    result = {"toolUseId": "toolu_1", "output": "a card"}
+    checked.api.ask(SUBMIT, input={"generationId": generation, "results": [result]})
+    assert checked.api.follow(generation)[-1]["__typename"] == "GenerationCompleted"
+    sent_back = [message["content"][0]["type"] for message in checked.claude.requests[-1]["messages"]]
+    assert sent_back == ["text", "tool_use", "tool_result"]
 
 
 def test_the_text_that_a_filter_holds_back_is_kept_when_the_answer_is_stopped(checked: Checked) -> None:

@@ -105,18 +105,22 @@ def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict
         folder.mkdir()
         for name, content in ASSISTANTS.items():
             (folder / f"{name}.md").write_text(content)
+        plans = tmp_path / "plans.toml"
+        plans.write_text('[guest]\nmessages = "1000/hour"\n')
         mounted = stack.enter_context(running(host(places["MOUNTED"])))
         yield {
             "MOUNTED": f"{mounted}/ai",
             "LOCAL": stack.enter_context(
-                tertulia(places["LOCAL"], **named, simulator_pace=0.5, tools=("some_tools:pay",))
+                tertulia(places["LOCAL"], **named, simulator_pace=0.5, tools=("some_tools:pay",), sharing=True)
             ),
             "ASSISTED": stack.enter_context(
                 tertulia(
                     places["ASSISTED"], **named, assistants=str(folder), tools=("some_tools:pay", "some_tools:who")
                 )
             ),
-            "PASSWORD": stack.enter_context(tertulia(places["PASSWORD"], **named, auth="password")),
+            "PASSWORD": stack.enter_context(
+                tertulia(places["PASSWORD"], **named, auth="password", guests=True, plans=str(plans))
+            ),
             "PROVIDER": f"{provided}#{provider.token('ada')}",
             **{
                 name: stack.enter_context(
@@ -184,4 +188,5 @@ def test_the_root_reports_how_users_sign_in(api: Api, tmp_path: Path, monkeypatc
     with tertulia(tmp_path, auth="password") as address:
         root = httpx2.get(f"{address}/", headers={"accept": "application/json"}).json()
     assert (root["auth"], root["registration"]) == ("password", "open")
+    assert (root["guests"], root["sharing"]) == (False, False)
     assert httpx2.get(f"{api.address}/").json()["auth"] == "local"

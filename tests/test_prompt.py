@@ -115,6 +115,28 @@ def test_without_thinking_removes_and_counts_all_thinking() -> None:
     assert count == 3
 
 
+FILTERED_THOUGHT: Json = {"type": "thinking", "thinking": "H.", "filtered": True}
+
+
+def test_no_thinking_of_an_answer_is_sent_if_a_filter_has_changed_some_of_it() -> None:
+    answer = ("assistant", [THOUGHT, FILTERED_THOUGHT, text("Hi.")])
+    request, left_out = built(ASK, answer, ASK)
+    assert request["messages"][1]["content"] == [text("Hi.")]
+    assert left_out == Counter({LeftOut.THINKING_FILTERED: 2})
+    continued = with_answer_so_far(request, [FILTERED_THOUGHT, text("One moment.")])
+    assert continued["messages"][3]["content"] == [text("One moment.")]
+    assert "thinking" not in continued
+
+
+def test_a_round_without_the_thinking_that_a_budget_requires_disables_thinking() -> None:
+    request, _ = built(
+        ASK, options={"thinking": {"enabled": True, "budget_tokens": 2000}}, forms=frozenset({"enabled"})
+    )
+    assert request["thinking"]["type"] == "enabled"
+    assert with_answer_so_far(request, [FILTERED_THOUGHT, text("Hm")])["thinking"] == {"type": "disabled"}
+    assert with_answer_so_far(request, [THOUGHT, text("Hm")])["thinking"]["type"] == "enabled"
+
+
 def test_only_the_text_of_cut_off_blocks_is_sent() -> None:
     answer = (
         "assistant",

@@ -331,7 +331,7 @@ class Provider:
         return self.identity
 
 
-VIEWER = StoredViewer("ada", "ada", user_id=uuid4())
+VIEWER = StoredViewer("ada", "ada", user_id=uuid4(), user_name="ada")
 
 
 def admitted(identity: Identity) -> tuple[Provider, Authenticator, Any]:

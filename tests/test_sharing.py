@@ -1,9 +1,11 @@
 """Sharing: links with which anybody can read a frozen branch, what they show, and when they stop working."""
 
+import json
 from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -359,6 +361,79 @@ def test_the_page_is_not_indexed_not_stored_and_runs_nothing(owner: Api, anybody
     stylesheet = response.text.partition('href="')[2].partition('"')[0]
     style = anybody.http.get(f"/s/{stylesheet}")
     assert (style.status_code, style.headers["content-type"].partition(";")[0]) == (200, "text/css")
+
+
+HOSTILE = """# Title
+
+Some **bold** text, <script>alert(1)</script>, <img src=x onerror=alert(2)> and a [link](https://example.com/?a=1&b=2).
+[code](javascript:alert(3)) [data](data:image/png;base64,AAAA) [file](file:///etc/passwd) ![pixel](https://example.com/x.png)
+<https://example.com/<b>> [title](https://example.com "\\" onclick=\\"alert(4)") \ud800 [x](https://example.com/\ud800)
+
+<style>body { display: none }</style>
+
+| a | b |
+| :-: | --- |
+| 1 | 2 |
+
+```html" onclick="alert(5)
+<script>alert(6)</script>
+```
+"""
+
+
+class Elements(HTMLParser):
+    """The elements of a page, and their attributes."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags = set[str]()
+        self.attributes = set[tuple[str, str | None]]()
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= set(attrs)
+
+
+def test_the_page_renders_claudes_markdown_and_no_html_of_it(
+    owner: Api, anybody: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = {"created_at": "2026-01-01T00:00:00+00:00"}
+    lines: list[Json] = [
+        {"type": "tertulia-export", "version": 1, "exported_at": at["created_at"]},
+        {"type": "conversation", "id": "c", "model": "claude-opus-5-5", **at, "updated_at": at["created_at"]},
+        {
+            "type": "message",
+            "id": "m",
+            "parent_id": None,
+            "role": "user",
+            **at,
+            "content": [{"type": "text", "text": "**me**"}],
+        },
+        {
+            "type": "message",
+            "id": "n",
+            "parent_id": "m",
+            "role": "assistant",
+            **at,
+            "content": [{"type": "text", "text": HOSTILE}],
+        },
+    ]
+    file = "\n".join(map(json.dumps, lines)).encode()
+    (id,) = owner.http.post("/import", files={"file": ("export", file)}).json()["conversation_ids"]
+    url = share(owner, id)["url"]
+    text = anybody.http.get(url).text
+    for rendered in ("<h3>Title</h3>", "<strong>bold</strong>", "<td>1</td>", "<pre><code", "**me**"):
+        assert rendered in text
+    page_itself = Elements(anybody.http.get(share(owner, said(owner, "Hi")["conversation"]["id"])["url"]).text)
+    elements = Elements(text)
+    assert elements.tags - page_itself.tags <= {"h3", "strong", "a", "pre", "table", "thead", "tbody", "tr", "th", "td"}
+    added = elements.attributes - page_itself.attributes
+    assert {name for name, _ in added} <= {"href", "rel", "title", "class"}
+    assert all(value and value.startswith("https://example.com") for name, value in added if name == "href")
+    assert ("rel", "nofollow noopener noreferrer") in added
+    monkeypatch.setattr("tertulia.server.http.answer_html.MAX_CHARACTERS", 10)
+    assert "<strong>" not in anybody.http.get(url).text
 
 
 def test_a_long_conversation_has_several_pages(owner: Api, anybody: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ def claude() -> Generator[anthropic.Anthropic]:
 
 @dataclass
 class Attempt:
-    """What one request wrote: the blocks, which of them are complete, and the end or the error."""
+    """The answer to one request: its blocks, the indexes of the complete ones, and its end or error."""
 
     blocks: list[Json] = field(default_factory=list[Json])
     completed: set[int] = field(default_factory=set[int])
@@ -191,9 +191,9 @@ def test_an_answer_without_a_break_can_be_continued_after_the_client_lost_it(cla
 
 
 @pytest.mark.parametrize(
-    "instruction", ["Please continue.", "You were cut off, so go on.", "Carry on where it broke off"]
+    "instruction", ["Please continue.", "You were cut off. Please resume.", "Carry on where it broke off"]
 )
-def test_any_instruction_to_go_on_is_recognized(claude: anthropic.Anthropic, instruction: str) -> None:
+def test_any_instruction_to_continue_is_recognized(claude: anthropic.Anthropic, instruction: str) -> None:
     whole = uninterrupted(claude, "Hello").text
     part: Json = {"type": "text", "text": whole[:9]}
     assert attempt(claude, continued([user("Hello")], [part], instruction=instruction)).text == whole[9:]
@@ -305,10 +305,20 @@ def test_a_continuation_can_be_overloaded_a_few_times(claude: anthropic.Anthropi
     assert first.text + last.text == uninterrupted(claude, message).text
 
 
+def test_another_model_continues_what_an_overloaded_one_began(claude: anthropic.Anthropic) -> None:
+    message = f"/simulate break-at 60 overloaded {MODEL}"
+    first, *failed = finish(claude, message, attempts=3)
+    assert [getattr(part.error, "status_code", None) for part in failed] == [529, 529]
+    rest = attempt(claude, continued([user(message)], first.resent()), model="claude-sonnet-5-5")
+    assert first.text + rest.text == uninterrupted(claude, message).text
+    whole = attempt(claude, [user(f"/simulate overloaded {MODEL}")], model="claude-sonnet-5-5")
+    assert whole.text == "It worked in the end."
+
+
 # ---- thinking and tools --------------------------------------------------------------------------------------
 
 
-def test_a_continuation_thinks_again_before_it_goes_on(claude: anthropic.Anthropic) -> None:
+def test_a_continuation_begins_with_thinking_of_its_own(claude: anthropic.Anthropic) -> None:
     message = "/simulate thinking\n/simulate break-at 100"
     first, second = finish(claude, message)
     assert (first.kinds, second.kinds) == (["thinking", "text"], ["thinking", "text"])
@@ -352,6 +362,25 @@ def test_calls_follow_a_continued_text_and_their_results_are_accepted(claude: an
     assert (described.text, described.stop_reason) == ('The tool returned: "Sunny".', "end_turn")
     half = continued(messages, [{"type": "text", "text": described.text[:10]}])
     assert described.text[:10] + attempt(claude, half, tools=TOOLS).text == described.text
+
+
+def test_the_answer_to_tool_results_can_break(claude: anthropic.Anthropic) -> None:
+    message = "/simulate rounds 2\n/simulate break-at 12 after-tools"
+    messages = [user(message)]
+    for breaks in (False, True):
+        written = attempt(claude, messages, tools=TOOLS)
+        assert (written.error is not None) is breaks
+        if breaks:
+            messages = continued(messages, written.resent())
+            written = attempt(claude, messages, tools=TOOLS)
+        assert written.stop_reason == "tool_use"
+        *texts, call = written.blocks
+        call = {"type": "tool_use", "id": call["id"], "name": call["name"], "input": {}}
+        result = {"type": "tool_result", "tool_use_id": call["id"], "content": "Sunny"}
+        messages = [*messages, {"role": "assistant", "content": [*texts, call]}, {"role": "user", "content": [result]}]
+    first = attempt(claude, messages, tools=TOOLS)
+    rest = attempt(claude, continued(messages, first.resent()), tools=TOOLS)
+    assert (first.text, rest.text) == ("The tool ret", 'urned: "Sunny".')
 
 
 def test_a_search_that_is_complete_is_not_made_again(claude: anthropic.Anthropic) -> None:

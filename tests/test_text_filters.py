@@ -1,7 +1,8 @@
-"""Filters over what Claude writes: what is shown, stored and counted, however the text arrives."""
+"""Filters over the text and thinking that Claude writes: what is shown, stored and counted, however it arrives."""
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -18,12 +19,15 @@ from tertulia.claude.errors import StreamError
 from tertulia.generation.accumulator import AnswerAccumulator
 from tertulia.hooks import Hooks
 from tertulia.json import clean_text
-from tertulia.streams.events import GenerationEvent, TextDelta, fold
+from tertulia.streams.events import ContentBlockFinished, Delta, GenerationEvent, TextDelta, ThinkingDelta, fold
+from tertulia.text_filters import TextKind
 
 STREAM = TextStream(uuid4(), "ada", uuid4(), uuid4())
 PATTERN, LONGEST = r"(?<!\d)\d(?:-?\d){2,4}(?!\d)", 10
 TEXTS = some.text(alphabet="12345- x\n😀é", max_size=60)
 PIECES = some.lists(TEXTS, max_size=8)
+KINDS = some.sampled_from(("text", "thinking"))
+SIGNED: Json = {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "sig"}}
 
 
 class Upper:
@@ -62,10 +66,10 @@ class Broken(Upper):
         return text
 
 
-def answer_with(text_filter: Any, on_error: Any = "refuse", **more: Any) -> AnswerAccumulator:
+def answer_with(text_filter: Any, on_error: Any = "refuse", kind: TextKind = "text", **more: Any) -> AnswerAccumulator:
     @hook(timeout=60, on_error=on_error)
     def transform_text(stream: TextStream) -> TextFilter:
-        assert stream == STREAM
+        assert stream == replace(STREAM, kind=kind)
         made: TextFilter = text_filter()
         return made
 
@@ -89,17 +93,21 @@ def piece(text: str, kind: str = "text") -> Json:
 STOP: Json = {"type": "content_block_stop", "index": 0}
 
 
-def write(answer: AnswerAccumulator, pieces: Sequence[str], *, is_stopped: bool = False) -> list[GenerationEvent]:
+def write(
+    answer: AnswerAccumulator, pieces: Sequence[str], *, is_stopped: bool = False, kind: TextKind = "text"
+) -> list[GenerationEvent]:
     output: list[GenerationEvent] = []
-    for event in [start(), *(piece(text) for text in pieces), *([] if is_stopped else [STOP])]:
+    ending = ([SIGNED] if kind == "thinking" else []) + ([] if is_stopped else [STOP])
+    for event in [start(kind), *(piece(text, kind) for text in pieces), *ending]:
         answer.process([event], output)
     return [*output, *answer.release_text()]
 
 
-def check_offsets(events: Sequence[GenerationEvent], shown: str) -> None:
+def check_offsets(events: Sequence[GenerationEvent], shown: str, kind: TextKind = "text") -> None:
     """Check that events, offsets and sequences agree with the text."""
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
-    deltas = [event for event in events if isinstance(event, TextDelta)]
+    deltas = [event for event in events if isinstance(event, Delta)]
+    assert all(isinstance(delta, TextDelta if kind == "text" else ThinkingDelta) for delta in deltas)
     assert "".join(delta.text for delta in deltas) == shown
     assert all(delta.text for delta in deltas)
     for before, after in pairwise(deltas):
@@ -112,16 +120,34 @@ def test_any_split_of_a_text_is_redacted_in_the_same_way_with_true_offsets(piece
     answer = answer_with(redacting)
     events = write(answer, pieces)
     check_offsets(events, expected)
-    assert fold(events) == answer.content == [{"type": "text", "text": expected}]
+    assert fold(events) == answer.content == answer.original_content == [{"type": "text", "text": expected}]
 
 
 @given(pieces=PIECES)
-def test_text_that_is_held_back_is_shown_when_an_answer_stops_in_the_middle(pieces: list[str]) -> None:
+def test_any_split_of_thinking_is_redacted_and_only_the_next_round_gets_the_original(pieces: list[str]) -> None:
+    written = "".join(pieces)
+    expected = re.sub(PATTERN, "[n]", written)
+    answer = answer_with(redacting, kind="thinking")
+    events = write(answer, pieces, kind="thinking")
+    check_offsets(events, expected, "thinking")
+    original: Json = {"type": "thinking", "thinking": written, "signature": "sig"}
+    # Thinking that does not change is stored as Claude wrote it, with its signature.
+    filtered: Json = {"type": "thinking", "thinking": expected, "filtered": True}
+    assert fold(events) == answer.content == [original if expected == written else filtered]
+    assert answer.original_content == [original]
+    finished = [event.block for event in events if isinstance(event, ContentBlockFinished)]
+    assert finished == answer.content
+
+
+@given(pieces=PIECES, kind=KINDS)
+def test_what_is_held_back_is_shown_when_an_answer_stops_in_the_middle(pieces: list[str], kind: TextKind) -> None:
     expected = re.sub(PATTERN, "[n]", "".join(pieces))
-    answer = answer_with(redacting)
-    events = write(answer, pieces, is_stopped=True)
-    check_offsets(events, expected)
-    assert fold(events) == answer.content == [{"type": "text", "text": expected, "partial": True}]
+    answer = answer_with(redacting, kind=kind)
+    events = write(answer, pieces, is_stopped=True, kind=kind)
+    check_offsets(events, expected, kind)
+    signed = {"signature": "sig"} if kind == "thinking" else {}
+    assert answer.content == [{"type": kind, kind: expected, "partial": True} | signed]
+    assert fold(events) == [{"type": kind, kind: expected, "partial": True}]
     assert answer.release_text() == []
 
 
@@ -145,11 +171,13 @@ def test_a_filter_that_holds_everything_back_shows_it_at_the_end_of_the_block() 
     assert [type(event).__name__ for event in events] == ["ContentBlockStarted", "TextDelta", "ContentBlockFinished"]
 
 
-def test_thinking_is_not_filtered() -> None:
+def test_tool_inputs_are_not_filtered() -> None:
     answer = answer_with(Upper)
-    output: list[GenerationEvent] = []
-    answer.process([start("thinking"), piece("hm", "thinking"), STOP], output)
-    assert answer.content == [{"type": "thinking", "thinking": "hm"}]
+    begun: Json = {"type": "tool_use", "id": "t", "name": "pay", "input": {}}
+    input: Json = {"type": "input_json_delta", "partial_json": '{"card": "hm"}'}
+    begin: Json = {"type": "content_block_start", "index": 0, "content_block": begun}
+    answer.process([begin, {"type": "content_block_delta", "index": 0, "delta": input}, STOP], [])
+    assert answer.content == [{**begun, "input": {"card": "hm"}}]
 
 
 def test_a_filter_that_fails_ends_the_answer_and_shows_nothing_more_if_it_is_declared_so() -> None:

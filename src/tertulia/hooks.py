@@ -17,7 +17,8 @@ from uuid import UUID
 
 from tertulia.claude.errors import ErrorCode, GenerationError, StreamError
 from tertulia.claude.tracing import QUIET, fail, tracer
-from tertulia.text_filters import BlockFilter, TextStream
+from tertulia.json import encode, loads
+from tertulia.text_filters import BlockFilter, TextKind, TextStream
 from tertulia.threads import WorkerThreads
 from tertulia.viewer import Viewer
 
@@ -60,7 +61,8 @@ class Send:
         model: The id of the model that the client chose for this answer; None if the conversation decides.
         max_tokens: The maximum number of tokens that the client chose; None if the conversation decides.
         effort: The effort that the client chose, such as `low`; None if the conversation decides.
-        context: What the client says that the application knows now, in JSON; None for nothing.
+        context: What the application knows now, in JSON, as the client sent it or as an edited message has it; None
+            for nothing.
     """
 
     viewer: Viewer
@@ -217,12 +219,12 @@ class Hooks:
         """Return the documents for the answer to `send`; raise HookFailed."""
         return await self._call("retrieve", _checked_documents, send, otherwise=())
 
-    def text_filters(self, stream: TextStream) -> Callable[[], BlockFilter] | None:
-        """Return a function that creates the filter of each text block; None without the hook `transform_text`."""
+    def text_filters(self, stream: TextStream) -> Callable[[TextKind], BlockFilter] | None:
+        """Return a function that creates the filter of each block; None without the hook `transform_text`."""
         declared = self._hooks.get("transform_text")
         return None if declared is None else partial(self._block_filter, declared, stream)
 
-    def _block_filter(self, declared: _Hook, stream: TextStream) -> BlockFilter:
+    def _block_filter(self, declared: _Hook, stream: TextStream, kind: TextKind) -> BlockFilter:
         span = tracer.start_span(f"hook {declared.name}", attributes={"tertulia.hook": declared.name})
 
         def on_failed(error: Exception) -> Exception:
@@ -237,7 +239,7 @@ class Hooks:
                 self._on_call(declared.name, outcome, seconds)
 
         return BlockFilter(
-            lambda: declared.function(stream),
+            lambda: declared.function(replace(stream, kind=kind)),
             declared.timeout,
             is_open=declared.on_error == "allow",
             on_failed=on_failed,
@@ -339,10 +341,18 @@ def _checked_send(send: Send, result: object) -> Send | Refusal:
         return result
     if not isinstance(result, Send):
         raise TypeError(f"before_send must return a Send or a Refusal, not {type(result).__name__}.")
-    kept = replace(result, text=send.text, model=send.model, max_tokens=send.max_tokens, effort=send.effort)
+    kept = replace(
+        result,
+        text=send.text,
+        model=send.model,
+        max_tokens=send.max_tokens,
+        effort=send.effort,
+        context=send.context,
+    )
     if kept != send:
-        raise TypeError("before_send may change only the text, the model, max_tokens and effort.")
-    return result
+        raise TypeError("before_send may change only the text, the context, the model, max_tokens and effort.")
+    # Dates, tuples and keys that are not strings become what JSON has instead.
+    return result if result.context == send.context else replace(result, context=loads(encode(result.context)))
 
 
 def _checked_documents(result: object) -> Sequence[Document]:

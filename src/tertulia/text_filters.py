@@ -1,35 +1,42 @@
-"""Filters over the text that Claude writes, which the hook `transform_text` returns."""
+"""Filters over the text and the thinking that Claude writes, which the hook `transform_text` returns."""
 
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from tertulia.json import clean_text
 
+TextKind = Literal["text", "thinking"]
+"""The types of content blocks that are filtered."""
+
 
 @dataclass(frozen=True, slots=True)
 class TextStream:
-    """A text block that Claude begins to write.
+    """A block of text or thinking that Claude begins to write.
 
     Attributes:
-        viewer_id: The id of the user's row in the database. If an application has authenticated the user, it differs
-            from `Viewer.id`.
+        viewer_id: The id of the user's row in the database.
         viewer_name: The name in that row, which is unique.
         conversation_id: The conversation.
         generation_id: The generation that writes the text.
+        user_subject: The user's id in the application that embeds the server, which is `Viewer.id`, or at the identity
+            provider; None if there is none.
+        kind: `thinking` for a block of Claude's thinking, which clients also see; otherwise `text`.
     """
 
     viewer_id: UUID
     viewer_name: str
     conversation_id: UUID
     generation_id: UUID
+    user_subject: str | None = None
+    kind: TextKind = "text"
 
 
 class TextFilter(Protocol):
-    """A filter over one text block. Its methods are called in the event loop, so they must be fast."""
+    """A filter over one block. Its methods are called in the event loop, so they must be fast."""
 
     def feed(self, text: str) -> str:
         """Return what to show now, after Claude has written `text`. Text may be held back until a later call."""

@@ -19,7 +19,7 @@ async function travel(name, journey, address) {
   const page = await context.newPage();
   page.setDefaultTimeout(40_000);
   watch(page, "http://127.0.0.1", noted);
-  const picture = async (called) => pictures !== "-" && page.screenshot({ path: `${pictures}/${called}.png` });
+  const picture = async (called, of = page) => pictures !== "-" && of.screenshot({ path: `${pictures}/${called}.png` });
   try {
     await inTime(journey({ page, address, context, open, noted, picture }));
     results[name] = noted.length === 0 ? "ok" : noted.join("; ");

@@ -225,7 +225,10 @@ export const LOCAL = {
     await startConversation(page, address);
     await page.getByRole("button", { name: "Edit message" }).click();
     await page.getByLabel("Edit message").fill("Hello, my name is Grace");
-    await page.keyboard.press("Enter");
+    await page.reload();
+    await page.getByLabel("Edit message").and(page.locator("textarea")).waitFor();
+    check(await page.getByLabel("Edit message").inputValue() === "Hello, my name is Grace", "the text of the edit is gone");
+    await page.getByLabel("Edit message").press("Enter");
     await finished(page, 1).getByText("Grace").waitFor();
     await page.getByText("2 / 2").waitFor();
     await page.getByRole("button", { name: "Previous version" }).click();
@@ -375,6 +378,23 @@ export const LOCAL = {
     await audit(page, "rated answer");
     const { conversation } = await ask(address, RATINGS_OF, { id: idOf(page) });
     check(conversation.messages.edges[1].node.rating.comment === "It is too long.", "the comment is not stored");
+    await button("Edit comment").press("Enter");
+    check(await page.getByLabel("Comment (optional)").inputValue() === "It is too long.", "the comment is not shown");
+    await page.getByLabel("Comment (optional)").fill("It is too short.");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await button("Good answer").click();
+    await pressed("Good answer").waitFor();
+    await page.reload();
+    await button("Edit comment").click();
+    check(await page.getByLabel("Comment (optional)").inputValue() === "It is too short.", "the changed comment is gone");
+    await page.getByLabel("Comment (optional)").fill("");
+    await page.getByRole("button", { name: "Save" }).click();
+    await button("Add comment").waitFor();
+    await button("Good answer").click();
+    await button("Good answer").and(page.locator("[aria-pressed=false]")).waitFor();
+    await button("Bad answer").click();
+    await page.getByRole("button", { name: "Skip" }).click();
     await button("Bad answer").click();
     await button("Bad answer").and(page.locator("[aria-pressed=false]")).waitFor();
     await page.getByRole("button", { name: "Regenerate answer" }).click();
@@ -402,6 +422,38 @@ export const LOCAL = {
     await finished(page, 1).getByRole("alert").waitFor();
     check((await finished(page, 1).getByRole("alert").innerText()).length > 3, "the alert is empty");
     check(await page.getByRole("button", { name: "Regenerate answer" }).isVisible(), "it cannot be regenerated");
+  },
+
+  async "a link shares a conversation without a sign-in, until it is revoked"({ page, address, context, open, picture, noted }) {
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    await startConversation(page, address, "/simulate markdown");
+    await page.getByRole("button", { name: "Share" }).click();
+    await page.getByLabel("The link works").selectOption("for a day");
+    await page.getByRole("button", { name: "Create link" }).press("Enter");
+    await page.getByRole("button", { name: "Copy link" }).click();
+    await page.getByRole("button", { name: "Revoke" }).waitFor();
+    for (const scheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme: scheme });
+      await picture(`share-${scheme}`);
+      await audit(page, `share, ${scheme}`);
+    }
+    await page.setViewportSize({ width: 360, height: 740 });
+    await picture("share-narrow");
+    check(await page.getByRole("dialog").evaluate((dialog) => dialog.scrollWidth <= dialog.clientWidth), "it scrolls sideways");
+    const reader = await open(await page.evaluate(() => navigator.clipboard.readText()));
+    await reader.getByRole("heading", { name: "Title", exact: true }).waitFor();
+    check(await reader.locator("table td").count() === 2, "its Markdown is not rendered");
+    for (const scheme of ["light", "dark"]) {
+      await reader.emulateMedia({ colorScheme: scheme });
+      await audit(reader, `shared conversation, ${scheme}`);
+      await picture(`shared-${scheme}`, reader);
+    }
+    await page.getByRole("button", { name: "Revoke" }).press("Enter");
+    await page.getByText("The link has been revoked.").waitFor();
+    await page.getByRole("button", { name: "Revoke" }).waitFor({ state: "detached" });
+    await reader.reload();
+    await reader.getByText("This link does not work").waitFor();
+    noted.length = 0;
   },
 
   async "conversations can be renamed, pinned, archived, searched and deleted"({ page, address }) {
@@ -584,6 +636,31 @@ export const PASSWORD = {
     await page.getByLabel("Password").fill("a long enough one");
     await page.getByRole("button", { name: "Sign in" }).click();
     await entry(page, "Ada").waitFor();
+    noted.length = 0;
+  },
+
+  async "a guest chats without an account, and a new account keeps the conversation"({ page, address, picture, noted }) {
+    await page.goto(address);
+    await page.getByRole("button", { name: "Continue as guest" }).waitFor();
+    await picture("guest");
+    await page.getByRole("button", { name: "Continue as guest" }).click();
+    await sendAndWait(page, "Hello, my name is Ada", 1);
+    check(await page.getByRole("button", { name: "Share" }).count() === 0, "it offers links, which are switched off");
+    await page.reload();
+    await finished(page, 1).waitFor();
+    await page.locator("nav footer button").first().click();
+    await page.getByText("You are a guest.").waitFor();
+    await picture("guest-account");
+    await audit(page, "account of a guest");
+    await page.getByRole("button", { name: "Sign in or create an account" }).click();
+    await audit(page, "sign-in of a guest");
+    await page.getByLabel("Name").fill("hedy");
+    await page.getByLabel("Password").fill("a long enough one");
+    await page.getByRole("button", { name: "Create account" }).click();
+    await entry(page, "Ada").waitFor();
+    await sendAndWait(page, "Hello again", 2);
+    await page.locator("nav footer button").first().click();
+    await page.getByRole("dialog", { name: "hedy" }).waitFor();
     noted.length = 0;
   },
 

@@ -30,7 +30,9 @@ TOOL_OUTPUT = ("tool_result", *ATTACHED)
 """The types of blocks in an answer that are output of tools."""
 OF_CALL = "of"
 """The key that Tertulia adds to a picture from a tool. Its value is the id of the call."""
-OWN_KEYS = ("partial", "json", "is_json")
+FILTERED = "filtered"
+"""The key of thinking that the application has changed. It has no signature, so that Claude's API would refuse it."""
+OWN_KEYS = ("partial", "json", "is_json", FILTERED)
 """The keys that Tertulia adds to stored blocks, and that the Messages API does not know."""
 SHOWN: Json = {"type": "adaptive", "display": "summarized"}
 REMOVED_TOOL: Json = {"description": "This tool was removed and cannot be called.", "input_schema": {"type": "object"}}
@@ -45,6 +47,7 @@ class LeftOut(StrEnum):
 
     THINKING_OF_ANOTHER_PREFIX = "thinking_of_another_prefix"
     THINKING_REFUSED = "thinking_refused"
+    THINKING_FILTERED = "thinking_filtered"
     UNFINISHED = "unfinished"
     REFUSED = "refused"
     ATTACHMENT_REFUSED = "attachment_refused"
@@ -124,7 +127,7 @@ def build_request(
     messages = [
         (
             turn.role,
-            _replayable(_without_citations(turn.blocks, options), left_out, keep_thinking=turn.written_with == prefix),
+            _replayable(_without_citations(turn.blocks, options), left_out, same_prefix=turn.written_with == prefix),
         )
         for turn in turns
     ]
@@ -200,8 +203,13 @@ def with_answer_so_far(
         goes_on: Whether it was interrupted in the middle of a round, so that an instruction to continue follows.
         writer: The fallback model to which the request is sent; None for the model of the generation.
     """
-    replayable = _replayable(list(content), Counter(), keep_thinking=True, writer=writer)
-    return {**request, "messages": [*request["messages"], *rounds(Role.ASSISTANT, replayable, goes_on=goes_on)]}
+    replayable = _replayable(list(content), Counter(), same_prefix=True, writer=writer)
+    messages = [*request["messages"], *rounds(Role.ASSISTANT, replayable, goes_on=goes_on)]
+    continued = {**request, "messages": messages}
+    if _is_filtered(content) and request.get("thinking", {}).get("type") == "enabled":
+        # With a budget, the API requires that an answer with tool results begins with thinking.
+        continued["thinking"] = {"type": "disabled"}
+    return continued
 
 
 def without_thinking(request: Json) -> tuple[Json, int]:
@@ -310,9 +318,15 @@ def _thinking(option: Json | None, forms: frozenset[str] | None, max_tokens: int
     return SHOWN if "adaptive" in supported else None
 
 
+def _is_filtered(blocks: Sequence[Json]) -> bool:
+    return any(block.get(FILTERED) for block in blocks)
+
+
 def _replayable(
-    blocks: list[Json], left_out: Counter[LeftOut], *, keep_thinking: bool, writer: str | None = None
+    blocks: list[Json], left_out: Counter[LeftOut], *, same_prefix: bool, writer: str | None = None
 ) -> list[Json]:
+    # The API does not allow omitting only some thinking of a turn.
+    is_filtered = _is_filtered(blocks)
     replayable: list[Json] = []
     for block in blocks:
         kind = block.get("type")
@@ -321,8 +335,10 @@ def _replayable(
                 replayable.append(_without_own_keys(block))
         elif block.get("partial"):
             left_out[LeftOut.UNFINISHED] += 1
-        elif kind in THINKING and (not keep_thinking or block.get(WRITTEN_BY) != writer):
+        elif kind in THINKING and (not same_prefix or block.get(WRITTEN_BY) != writer):
             left_out[LeftOut.THINKING_OF_ANOTHER_PREFIX] += 1
+        elif kind in THINKING and is_filtered:
+            left_out[LeftOut.THINKING_FILTERED] += 1
         else:
             replayable.append(_without_own_keys(block))
     return replayable if any(block.get("type") not in THINKING for block in replayable) else []

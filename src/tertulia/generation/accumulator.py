@@ -7,13 +7,21 @@ in the Claude API documentation.
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from itertools import count, pairwise
+from itertools import pairwise
 from uuid import UUID
 
 from tertulia.claude.continuation import ATTEMPT, THINKING, WRITTEN_BY, TextJoin, attempts_of
 from tertulia.claude.deltas import DELTAS, join_text, merge_deltas, utf16_length
 from tertulia.claude.errors import UNREADABLE, BrokenStream, ErrorCode, GenerationError, StreamError
-from tertulia.generation.blocks import AnswerBlock, characters_of, completed_block, has_valid_input, is_running_call
+from tertulia.generation.answer_block import (
+    AnswerBlock,
+    characters_of,
+    completed_block,
+    has_valid_input,
+    is_running_call,
+    unique_id,
+    without,
+)
 from tertulia.generation.usage import UsageAccumulator
 from tertulia.json import Json
 from tertulia.streams.events import (
@@ -23,16 +31,13 @@ from tertulia.streams.events import (
     GenerationContinued,
     GenerationEvent,
     TextDelta,
+    ThinkingDelta,
     with_join,
 )
-from tertulia.text_filters import BlockFilter
+from tertulia.text_filters import BlockFilter, TextKind
 
 JSON_MARK = "json"
 """The key that Tertulia adds to stored text blocks that must be JSON."""
-
-
-def _without(values: Json, name: str) -> Json:
-    return {key: value for key, value in values.items() if key != name}
 
 
 class AnswerAccumulator(UsageAccumulator):
@@ -43,15 +48,14 @@ class AnswerAccumulator(UsageAccumulator):
         super().__init__()
         self.generation_id = generation_id
         self.sequence = sequence
-        self.stop_reason: str | None = None
         self.schema: Json | None = None
         """The JSON schema that the text must match, if the request has one."""
-        self.new_filter: Callable[[], BlockFilter] | None = None
-        """Creates the filter of a text block; None if the application has no hook for it."""
+        self.new_filter: Callable[[TextKind], BlockFilter] | None = None
+        """Creates the filter of a block of text or thinking; None if the application has no hook for it."""
         self.container: str | None = None
         """The container in which Claude's server tools run, for the next request."""
         self._blocks = {
-            index: AnswerBlock(_without(block, "partial"), 0)
+            index: AnswerBlock(without(block, "partial"), 0)
             if is_running_call(block)
             else AnswerBlock(block, 0, finished=True)
             for index, block in enumerate(content)
@@ -71,6 +75,12 @@ class AnswerAccumulator(UsageAccumulator):
     def content(self) -> list[Json]:
         """All blocks in the Messages API's format and order; unfinished ones have the key `partial`."""
         return [self._blocks[index].to_json() for index in sorted(self._blocks)]
+
+    @property
+    def original_content(self) -> list[Json]:
+        """The content with the thinking that this process has received, before it was filtered."""
+        entries = (self._blocks[index] for index in sorted(self._blocks))
+        return [entry.to_json() if entry.original is None else entry.original for entry in entries]
 
     @property
     def rounds(self) -> int:
@@ -93,14 +103,9 @@ class AnswerAccumulator(UsageAccumulator):
     def open_calls(self) -> dict[int, Json]:
         """Return the calls of past rounds that have no complete result yet, by block index."""
         answered_ids = {entry.block.get("tool_use_id") for entry in self._blocks.values() if entry.finished}
-        past_blocks = (
-            (index, self._blocks[index].block) for index in sorted(self._blocks) if index < self._round_start
-        )
-        return {
-            index: block
-            for index, block in past_blocks
-            if block.get("type") == "tool_use" and block["id"] not in answered_ids and not block.get("partial")
-        }
+        past = ((index, entry.block) for index, entry in sorted(self._blocks.items()) if index < self._round_start)
+        calls = ((index, block) for index, block in past if block.get("type") == "tool_use")
+        return {n: block for n, block in calls if block["id"] not in answered_ids and not block.get("partial")}
 
     def break_off(self) -> list[GenerationEvent]:
         """Close what an interrupted response has left open, except a text, which can be continued. Return the events.
@@ -113,7 +118,7 @@ class AnswerAccumulator(UsageAccumulator):
                 continue
             if entry.block.get("type") == "text":
                 text = (entry.block.get("text") or "") + join_text(entry.pieces)
-                block = {**_without(entry.block, "partial"), "text": text}
+                block = {**without(entry.block, "partial"), "text": text}
                 self._blocks[index] = AnswerBlock(block, utf16_length(text))
                 self._open_text = index
             elif not entry.broken_off and entry.block.get(ATTEMPT, 0) == self.attempt:
@@ -177,7 +182,7 @@ class AnswerAccumulator(UsageAccumulator):
             block = entry.block
             is_new_call = index >= self._round_start and block.get("type") == "tool_use" and not entry.broken_off
             if is_new_call and not has_valid_input(block):
-                entry.block = {**_without(_without(block, "partial"), "partial_json"), "input": {}}
+                entry.block = {**without(without(block, "partial"), "partial_json"), "input": {}}
                 broken.add(block["id"])
                 events.append(ContentBlockFinished(self.generation_id, self.next_sequence(), index, entry.block))
         return broken
@@ -268,8 +273,8 @@ class AnswerAccumulator(UsageAccumulator):
                 self.counted = self.stop_reason is not None
             case "message_stop":
                 self._close_text(output)
-            case _:
-                pass  # The documentation says that new event types may be added at any time.
+            case _:  # The documentation says that new event types may be added at any time.
+                pass
         return None
 
     def _index_of(self, index: int) -> int:
@@ -288,22 +293,25 @@ class AnswerAccumulator(UsageAccumulator):
             self._close_text(output)
         if self.attempt:
             block = {**block, ATTEMPT: self.attempt, **({WRITTEN_BY: self.writer} if self.writer else {})}
-        text_filter = self.new_filter() if self.new_filter is not None and block.get("type") == "text" else None
-        if text_filter is not None:
-            block = {**block, "text": text_filter.feed(block.get("text") or "")}
+        text_filter, written = None, list[str]()
+        if self.new_filter is not None and (kind := block.get("type")) in ("text", "thinking"):
+            text_filter, text = self.new_filter(kind), block.get(kind) or ""
+            written = [text] if kind == "thinking" else []
+            block = {**block, kind: text_filter.feed(text)}
         initial_text = block.get("text") or block.get("thinking") or ""
         if block.get("type") == "tool_use":
-            block = {**block, "id": self._unique_id(block["id"])}
+            # Unique in the answer, because results refer to their calls by id.
+            block = {**block, "id": unique_id(block["id"], {entry.block.get("id") for entry in self._blocks.values()})}
         if self.schema is not None and block.get("type") == "text":
             block = {**block, JSON_MARK: {}}
-        self._blocks[index] = AnswerBlock(block, utf16_length(initial_text), text_filter=text_filter)
+        self._blocks[index] = AnswerBlock(block, utf16_length(initial_text), text_filter=text_filter, written=written)
         return ContentBlockStarted(self.generation_id, self.next_sequence(), index, block)
 
     def _continue_text(self, index: int, block: Json) -> GenerationEvent | None:
         """Continue the interrupted text block at `index` with another block of the response."""
         entry = self._blocks[index]
         entry.join = TextJoin(entry.block["text"])
-        entry.text_filter = self.new_filter() if self.new_filter is not None else None
+        entry.text_filter = self.new_filter("text") if self.new_filter is not None else None
         return self._append_text(TextDelta, index, entry, block.get("text") or "")
 
     def _close_text(self, output: list[GenerationEvent]) -> None:
@@ -311,13 +319,6 @@ class AnswerAccumulator(UsageAccumulator):
         if self._open_text is not None:
             index, self._open_text = self._open_text, None
             output.append(self._finish(index, output))
-
-    def _unique_id(self, id: str) -> str:
-        """Return an id for a call that is unique in the answer, because results refer to their calls by id."""
-        existing_ids = {entry.block.get("id") for entry in self._blocks.values()}
-        if id not in existing_ids:
-            return id
-        return next(candidate for n in count(2) if (candidate := f"{id}_{n}") not in existing_ids)
 
     def _delta(self, index: int, delta: Json) -> GenerationEvent | None:
         current = self._blocks[index]
@@ -332,7 +333,7 @@ class AnswerAccumulator(UsageAccumulator):
             }
         elif kind == "compaction_delta":
             summary = (current.block.get("content") or "") + (delta.get("content") or "")
-            current.block = {**current.block, **_without(delta, "type"), "content": summary or None}
+            current.block = {**current.block, **without(delta, "type"), "content": summary or None}
         elif kind == "citations_delta":
             current.block = {
                 **current.block,
@@ -342,6 +343,8 @@ class AnswerAccumulator(UsageAccumulator):
 
     def _append_text(self, kind: type[Delta], index: int, current: AnswerBlock, text: str) -> GenerationEvent | None:
         self._written_characters += len(text)
+        if current.written:
+            current.written.append(text)
         return self._show(kind, index, current, current.feed(text))
 
     def _show(self, kind: type[Delta], index: int, current: AnswerBlock, text: str) -> GenerationEvent | None:
@@ -354,7 +357,8 @@ class AnswerAccumulator(UsageAccumulator):
 
     def _release(self, index: int, current: AnswerBlock, output: list[GenerationEvent]) -> None:
         held_back, current.held_back = current.finish_text(), ""
-        event = self._show(TextDelta, index, current, held_back)
+        kind = ThinkingDelta if current.block.get("type") == "thinking" else TextDelta
+        event = self._show(kind, index, current, held_back)
         if event is not None:
             output.append(event)
 
@@ -376,10 +380,9 @@ class AnswerAccumulator(UsageAccumulator):
 
     def release_join(self) -> list[GenerationEvent]:
         """Decide now what a continuation repeats, and return the events of the text that was held back."""
-        if not self.is_joining or self._joined is None:
+        if self._joined is None:
             return []
-        index = self._joined[1]
-        entry = self._blocks[index]
+        entry = self._blocks[index := self._joined[1]]
         entry.finish_join()
         held_back, entry.held_back = entry.held_back, ""
         event = self._show(TextDelta, index, entry, held_back)
@@ -389,6 +392,7 @@ class AnswerAccumulator(UsageAccumulator):
         current = self._blocks[index]
         self._release(index, current, output)
         current.block = completed_block(current.block, join_text(current.pieces))
+        current.keep_original()
         if index in self._json_findings:
             problem = self._json_findings.pop(index)
             current.block = {**current.block, JSON_MARK: {"checked": True, "problem": problem}}

@@ -136,7 +136,9 @@ class GenerationLoop:
                             return
                         # `answer.rounds` counts only rounds with tool results. Claude can also pause without any.
                         is_last_round = bounds.are_reached(answer.rounds, answer.calls) or requests > bounds.rounds
-                        prompt.request.add_round(answer.content, container=answer.container, last=is_last_round)
+                        prompt.request.add_round(
+                            answer.original_content, container=answer.container, last=is_last_round
+                        )
                         step = Step.ASK_CLAUDE
 
     async def _continue_after(self, active: ActiveGeneration, prompt: Prompt, failure: Exception) -> Step:
@@ -161,7 +163,7 @@ class GenerationLoop:
             active.answer.writer, prompt.fallback = prompt.fallback.id, None
         active.model = prompt.work.model
         self._log.append(active.generation_id, [active.answer.begin_attempt(error.code)])
-        prompt.request.continue_answer(active.answer.content)
+        prompt.request.continue_answer(active.answer.original_content)
         await self._continuations.wait(active, error)
         return Step.ASK_CLAUDE
 
@@ -216,7 +218,7 @@ class GenerationLoop:
         active.message_id = work.message_id
         model = await self._services.models.get(work.model)
         if (owner := active.owner) is not None:
-            stream = TextStream(owner.id, owner.name, owner.conversation_id, active.generation_id)
+            stream = TextStream(owner.id, owner.name, owner.conversation_id, active.generation_id, owner.subject)
             active.answer.new_filter = self._services.hooks.text_filters(stream)
         active.model, active.answer.schema = work.model, work.options.get("output_schema")
         active.request = await self._build_request(work, model)

@@ -76,8 +76,8 @@ async def start_generation(
         if was_queued:
             kind = ChangeKind.GENERATION_STARTED
             await changes.record(session, location.owner_id, (kind, conversation.id, generation.id))
-        name = await accounts.name_of(session, location.owner_id)
-    return StartedGeneration(work, Owner(location.owner_id, name, conversation.id), allowance)
+        user = await accounts.existing(session, location.owner_id)
+    return StartedGeneration(work, Owner(user.id, user.name, conversation.id, user.subject), allowance)
 
 
 @dataclass(frozen=True, slots=True)

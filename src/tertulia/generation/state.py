@@ -59,11 +59,15 @@ class Suspended(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The owner of a generation, and its conversation."""
+    """The owner of a generation, and its conversation.
+
+    `name` is the one in the owner's row. `subject` is the owner's id at the identity provider or in the application.
+    """
 
     id: UUID
     name: str
     conversation_id: UUID
+    subject: str | None = None
 
 
 @dataclass(slots=True)

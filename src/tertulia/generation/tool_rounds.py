@@ -195,7 +195,9 @@ class Rounds:
 
         async def run_call(tool_use_id: str, call: RunTool) -> None:
             CALL.hit(active.generation_id)
-            context = ToolContext(owner.id, owner.name, owner.conversation_id, active.generation_id, tool_use_id)
+            context = ToolContext(
+                owner.id, owner.name, owner.conversation_id, active.generation_id, tool_use_id, owner.subject
+            )
             # If another process has taken over the generation, it tells Claude that the tool may have run.
             await active.may_write()
             result = await run_tool(call.tool, call.input, context, self._config.bounds)

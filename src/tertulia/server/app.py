@@ -261,8 +261,9 @@ class Tertulia:
             from tertulia.server.auth.routes import accounts_router
 
             app.include_router(accounts_router(self._sign_ins, guests=settings.guests))
+        offers = {"guests": auth == "password" and settings.guests, "sharing": settings.sharing}
         app.include_router(
-            pages_router(auth=auth, registration=settings.registration, switched_off=_switched_off(settings))
+            pages_router(auth=auth, registration=settings.registration, **offers, switched_off=_switched_off(settings))
         )
 
     def _add_middleware(self, app: FastAPI) -> None:

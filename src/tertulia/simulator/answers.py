@@ -1,7 +1,7 @@
 """The simulated Claude's answers, also to requests that continue an interrupted answer.
 
 A request continues an answer if it ends with the beginning of what the simulated Claude answers to the messages before
-it, as Claude's turn, and with the user's instruction to go on. The answer is the rest, from the next character on.
+it, as Claude's turn, and with the user's instruction to continue. The answer is the rest, from the next character on.
 """
 
 import re
@@ -19,7 +19,7 @@ from tertulia.simulator.script import Draft, Failure, Plan
 from tertulia.simulator.turns import APP_CONTEXT
 
 _INSTRUCTION = re.compile(
-    r"\b(interrupted|cut (off|short)|bro(ke|ken) off|continue|carry on|go on|resume)\b", re.IGNORECASE
+    r"\b(interrupted|cut (off|short)|bro(ke|ken) off|continue|resume|(carry|go) on)\b", re.IGNORECASE
 )
 _INTERRUPTED = re.compile(r"\b(interrupted|cut (off|short)|bro(ke|ken) off)\b", re.IGNORECASE)
 MAX_REPEAT = 400
@@ -48,7 +48,7 @@ def plan(body: Json) -> Plan:
     position = _position(_text(whole.blocks), exchange.parts, requested) or 0
     repeat = requested.repeat_of(_text(whole.blocks)[:position])
     rest = _rest(whole, exchange.parts, position, repeat, body["max_tokens"])
-    if requested.reaction == "overloaded":
+    if requested.reaction == "overloaded" and requested.overloaded_model in (None, body["model"]):
         rest = replace(rest, failure=Failure(529, "overloaded_error", "Overloaded", requested.overloaded_times))
     return with_break(rest, requested, len(exchange.parts), repeat if _text(rest.blocks) else "")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from tertulia.json import Json
 from tertulia.simulator.phrases import ARTICLE, BROKEN_SENTENCE
 from tertulia.simulator.script import TOKEN, Plan, Step
-from tertulia.simulator.turns import last_words
+from tertulia.simulator.turns import last_words, results_in, user_texts
 
 _GARBAGE = 'event: content_block_delta\ndata: {"type": "conte\n\n'
 KINDS: dict[str, Step | None] = {
@@ -22,7 +22,7 @@ KINDS: dict[str, Step | None] = {
     "garbage": Step(raw=_GARBAGE, delay=TOKEN),
     "hang": Step(hang=True),
 }
-"""What ends a broken stream, by name. None ends it without `message_stop`."""
+"""The last step of a broken stream, by name. None ends the stream without `message_stop`."""
 PLACES = {"break-at": "text", "break-thinking": "thinking", "break-tool": "tool_use"}
 """The types of blocks in which the stream breaks, by the name of the scenario."""
 BREAKS = frozenset({*PLACES, *KINDS})
@@ -32,7 +32,7 @@ _COMMAND = re.compile(rf"/simulate\s+({'|'.join(sorted(BREAKS))})(?![\w-])((?:[^
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """What a message requests.
+    """A break that a message requests.
 
     Attributes:
         place: The type of block in which the stream breaks: `text`, `thinking` or `tool_use`.
@@ -43,6 +43,9 @@ class Break:
         repeats_words: Whether `repeated` counts words.
         reaction: What happens instead of a continuation: `refuse`, `reject` or `overloaded`.
         overloaded_times: The number of attempts to continue that fail with 529, or None if all fail.
+        overloaded_model: The only model whose attempts to continue fail, if one is named.
+        after_tools: Break the answers to tool results instead of the one to the message.
+        text: The text of the answer, unless another scenario writes it.
     """
 
     place: str = "text"
@@ -53,6 +56,9 @@ class Break:
     repeats_words: bool = False
     reaction: str | None = None
     overloaded_times: int | None = None
+    overloaded_model: str | None = None
+    after_tools: bool = False
+    text: str = ARTICLE
 
     def repeat_of(self, text: str) -> str:
         """Return the end of a text that a continuation of it repeats."""
@@ -63,14 +69,26 @@ class Break:
 
 
 def break_in(body: Json) -> Break | None:
-    """Return the break that the last message requests, if any."""
-    command = _COMMAND.search(last_words(body))
+    """Return the break that the user requests for the answer to the last message, if any."""
+    has_results = bool(results_in(body)) and not last_words(body)
+    found = _parse(user_texts(body)[-1] if has_results else last_words(body))
+    return found if found is not None and found.after_tools == has_results else None
+
+
+def _parse(message: str) -> Break | None:
+    command = _COMMAND.search(message)
     if command is None:
         return None
     name, words = command[1], iter(command[2].split())
     numbers, word = _numbers(words)
     at = numbers.pop(0) if name == "break-at" and numbers else None
-    found = Break(PLACES.get(name, "text"), name if name in KINDS else "error", at, numbers[0] if numbers else 1)
+    found = Break(
+        PLACES.get(name, "text"),
+        name if name in KINDS else "error",
+        at,
+        numbers[0] if numbers else 1,
+        text=ARTICLE if name in PLACES else BROKEN_SENTENCE,
+    )
     while word is not None:
         numbers, following_word = _numbers(words)
         number = numbers[0] if numbers else None
@@ -80,6 +98,10 @@ def break_in(body: Json) -> Break | None:
             found = replace(found, repeated=10 if number is None else number, repeats_words=following_word == "words")
         elif word in ("refuse", "reject", "overloaded"):
             found = replace(found, reaction=word, overloaded_times=number)
+        elif word.startswith("claude-"):
+            found = replace(found, overloaded_model=word)
+        elif word == "after-tools":
+            found = replace(found, after_tools=True)
         elif word != "words":
             break
         word = following_word
@@ -97,11 +119,9 @@ def _numbers(words: Iterator[str]) -> tuple[list[int], str | None]:
 
 
 def broken_text(body: Json) -> str | None:
-    """Return the text of an answer whose stream breaks, or None if the last message requests no break."""
-    command = _COMMAND.search(last_words(body))
-    if command is None:
-        return None
-    return ARTICLE if command[1] in PLACES else BROKEN_SENTENCE
+    """Return the text of an answer whose stream breaks, or None if no break is requested for it."""
+    requested = break_in(body)
+    return None if requested is None else requested.text
 
 
 def with_break(plan: Plan, requested: Break, attempt: int, repeat: str = "") -> Plan:

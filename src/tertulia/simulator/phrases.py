@@ -18,7 +18,7 @@ THOUGHTS = (
 )
 NOTE = "_(I am the simulated Claude. Set `ANTHROPIC_API_KEY` to use the real one, or write `/simulate help`.)_"
 THOUGHT_ABOUT_BREAK = "The user wants to see how my answer breaks off. I will plan it first, then write it."
-THOUGHT_ABOUT_REST = "My answer was interrupted. I will look at its end, and go on from there."
+THOUGHT_ABOUT_REST = "My answer was interrupted. I will look at its end, and continue from there."
 BROKEN_SENTENCE = "This answer begins like any other, but it breaks off in the middle of its sentence."
 ARTICLE = """\
 # Letters, trains and packets 📬
@@ -41,7 +41,7 @@ A **message** travels in pieces, and pieces can get lost. The sender wants to kn
 | railway | wagon | 3 | depends |
 | network | packet | 10,000 | ~ 0 |
 
-## A sender that goes on
+## A sender that continues
 
 ```python
 def resume(pieces: list[str], received: int) -> str:
@@ -51,7 +51,8 @@ def resume(pieces: list[str], received: int) -> str:
     return "".join(pieces[received:])
 ```
 
-> “Begin at the beginning,” the King said gravely, “and go on till you come to the end: then stop.”
+> “Curiouser and curiouser!” cried Alice (she was so much surprised, that for the moment she quite forgot how to
+> speak good English).
 
 ### In other languages
 

@@ -17,7 +17,10 @@ from tertulia.simulator.phrases import HELP, NOTE, OPENINGS, THOUGHT_ABOUT_BREAK
 from tertulia.simulator.request_rules import as_blocks
 from tertulia.simulator.script import Draft, Failure, Plan, Step, delta, speak, text_steps
 from tertulia.simulator.tools import TOOL_SCENARIOS, act, begin, describe_results
-from tertulia.simulator.turns import last_words, user_texts
+from tertulia.simulator.turns import app_context, last_words, user_texts
+
+MAX_CONTEXT = 500
+"""The number of characters of the application's context that the answer quotes."""
 
 
 def uninterrupted(body: Json) -> Plan:
@@ -85,7 +88,9 @@ def _answer(body: Json, text: str) -> str:
     thought = THOUGHTS[choice // 7 % len(THOUGHTS)]
     quote = textwrap.shorten(text, 80, placeholder=" …")
     turn = f" This is turn {len(earlier) + 1} of our conversation." if earlier else ""
-    return f"{opening} You wrote: “{quote}”.{turn}\n\n{thought}\n\n{NOTE}"
+    context = textwrap.shorten(app_context(body), MAX_CONTEXT, placeholder=" …")
+    known = f" The application says: `{context}`." if context else ""
+    return f"{opening} You wrote: “{quote}”.{turn}{known}\n\n{thought}\n\n{NOTE}"
 
 
 def _recall_name(earlier: list[str]) -> str:
@@ -181,7 +186,11 @@ def _rate_limit(_body: Json, seconds: int | None) -> Plan:
 
 
 def _overloaded(body: Json, times: int | None) -> Plan:
-    return replace(speak(body, "It worked in the end."), failure=Failure(529, "overloaded_error", "Overloaded", times))
+    answer = speak(body, "It worked in the end.")
+    model = re.search(r"/simulate\s+overloaded\s+(claude-[a-z0-9-]+)", last_words(body))
+    if model is not None and model[1] != body["model"]:
+        return answer
+    return replace(answer, failure=Failure(529, "overloaded_error", "Overloaded", times))
 
 
 def _server_error(body: Json, times: int | None) -> Plan:

@@ -98,7 +98,7 @@ def _offers(body: Json, name: str) -> bool:
 
 
 def begin(body: Json, thought: str = THOUGHT) -> Draft:
-    """Start an answer: with thinking if the user requested it, and with text if the last message requests a break."""
+    """Start an answer: with thinking if the user requested it, and with text if the user requested a break."""
     draft = Draft(body["max_tokens"])
     if re.search(r"/simulate\s+(?:break-)?thinking\b", user_texts(body)[-1]):
         draft.think(thought)

@@ -7,7 +7,7 @@ from tertulia.json import Json
 from tertulia.simulator.request_rules import SERVER_RESULTS, as_blocks
 
 APP_CONTEXT = "<application_context>"
-"""The beginning of a text block with data of an application, which is not what the user wrote."""
+"""The first line of a text block with JSON of an application, which is not what the user wrote."""
 
 
 @dataclass(slots=True)
@@ -62,6 +62,13 @@ def text_of(message: Json) -> str:
     """Return the text blocks of a message, joined with line breaks, without the context of the application."""
     texts = [block["text"] for block in as_blocks(message["content"]) if block["type"] == "text"]
     return "\n".join(text for text in texts if not text.startswith(APP_CONTEXT))
+
+
+def app_context(body: Json) -> str:
+    """Return the JSON that the application sent with the last message, or an empty string."""
+    blocks = as_blocks(body["messages"][-1]["content"])
+    texts = [block["text"] for block in blocks if block["type"] == "text" and block["text"].startswith(APP_CONTEXT)]
+    return "".join(line for text in texts for line in text.split("\n")[-2:-1])
 
 
 def last_words(body: Json) -> str:

@@ -41,12 +41,13 @@ class ToolContext:
     """The context of a tool call. The server fills in a parameter of this type, and Claude does not see it.
 
     Attributes:
-        viewer_id: The id of the user's row in the database. If an application has authenticated the user, it differs
-            from `Viewer.id`.
+        viewer_id: The id of the user's row in the database.
         viewer_name: The name in that row, which is unique.
         conversation_id: The conversation in which the tool is called.
         generation_id: The generation in which the tool is called.
         tool_use_id: The id of the call. It is unique, so it can serve as an idempotency key.
+        user_subject: The user's id in the application that embeds the server, which is `Viewer.id`, or at the identity
+            provider; None if there is none.
     """
 
     viewer_id: UUID
@@ -54,6 +55,7 @@ class ToolContext:
     conversation_id: UUID
     generation_id: UUID
     tool_use_id: str
+    user_subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

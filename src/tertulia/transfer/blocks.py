@@ -98,6 +98,7 @@ class _Text(_Block):
 class _Thinking(_Block):
     thinking: str
     signature: str | None = None
+    filtered: bool = False
 
 
 class _RedactedThinking(_Block):

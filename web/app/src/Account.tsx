@@ -2,7 +2,7 @@ import { useQuery } from "urql";
 import { Dialog } from "./Dialog";
 import { forgetDrafts } from "./drafts";
 import { AccountDocument, type AccountQuery } from "./operations";
-import { session, signOut } from "./session";
+import { claiming, session, signOut } from "./session";
 import { useStore } from "./store";
 import { choose, theme, type Theme } from "./theme";
 import { dollars, sentence, spent, tokens } from "./words";
@@ -27,6 +27,12 @@ export function AccountDialog({ onClose }: { onClose: () => void }) {
     <Dialog title={data?.viewer.name ?? "Account"} onClose={onClose}>
       {error && <p className="notice trouble" role="alert">{sentence(error)}</p>}
       {data && <ViewerUsage viewer={data.viewer} />}
+      {signed?.guest && (
+        <>
+          <p>You are a guest. With an account you keep these conversations. If you sign out, you lose them.</p>
+          <button type="button" className="plain" onClick={() => claiming.set(true)}>Sign in or create an account</button>
+        </>
+      )}
       <h3>Appearance</h3>
       <Themes />
       <h3>Keyboard shortcuts</h3>

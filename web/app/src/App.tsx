@@ -4,11 +4,11 @@ import { AccountDialog } from "./Account";
 import { announced } from "./announce";
 import { connect, lost } from "./client";
 import { Conversation } from "./Conversation";
-import { loadExportable } from "./exportable";
 import { Icon } from "./Icon";
 import { StartDocument } from "./operations";
 import { show, useConversationId } from "./route";
-import { refused, session } from "./session";
+import { loadServerInfo } from "./serverInfo";
+import { claiming, refused, session, subject } from "./session";
 import { Sidebar } from "./Sidebar";
 import { SignIn } from "./SignIn";
 import { useStore } from "./store";
@@ -17,11 +17,12 @@ import { sentence } from "./words";
 /** The page, connected with the current sign-in. */
 export function App() {
   const signInRequired = useStore(refused);
+  const guestSignsIn = useStore(claiming);
   // The connection is kept when a token is refreshed, and replaced when the user signs in or out.
-  const signedIn = useStore(session) !== null;
-  const connection = useMemo(() => connect(), [signedIn]);
+  const signed = useStore(session);
+  const connection = useMemo(() => connect(), [signed && subject(), signed?.guest]);
   useEffect(() => () => connection.close(), [connection]);
-  if (signInRequired) return <SignIn />;
+  if (signInRequired || guestSignsIn) return <SignIn />;
   return (
     <Provider value={connection.client}>
       <Page />
@@ -35,7 +36,7 @@ function Page() {
   const [account, setAccount] = useState(false);
   const [{ data, error }] = useQuery({ query: StartDocument });
   useEffect(() => setDrawer(false), [id]);
-  useEffect(() => void loadExportable().catch(() => undefined), []);
+  useEffect(() => void loadServerInfo().catch(() => undefined), []);
   useShortcuts(() => setDrawer((open) => !open));
   return (
     <div className="page" data-drawer={drawer}>

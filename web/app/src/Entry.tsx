@@ -3,10 +3,10 @@ import { useEffect, useRef, useState } from "react";
 import { useMutation } from "urql";
 import { save } from "./Attachment";
 import { Dialog } from "./Dialog";
-import { exportable } from "./exportable";
 import { Icon } from "./Icon";
 import { DeleteDocument, UpdateDocument, type EntryFragment } from "./operations";
 import { follow, show } from "./route";
+import { serverInfo } from "./serverInfo";
 import { useStore } from "./store";
 import { complaint } from "./words";
 
@@ -16,7 +16,8 @@ export function Entry({ entry, current }: { entry: EntryFragment; current: boole
   const [deleting, setDeleting] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
   const [, update] = useMutation(UpdateDocument);
-  const canExport = useStore(exportable);
+  const server = useStore(serverInfo);
+  const canExport = server === null || "export" in server.links;
   const change = async (changes: { title?: string | null; pinned?: boolean; archived?: boolean }) => {
     setProblem(complaint(await update({ input: { id: entry.id, ...changes } })));
   };

@@ -1,7 +1,10 @@
 import { useState } from "react";
 import { Icon } from "./Icon";
 import type { ConversationQuery } from "./operations";
+import { serverInfo } from "./serverInfo";
 import { SettingsDialog, type SettingsProps } from "./Settings";
+import { ShareDialog } from "./Share";
+import { useStore } from "./store";
 import { dollars, tokens } from "./words";
 
 interface Props extends Omit<SettingsProps, "onClose"> {
@@ -11,6 +14,8 @@ interface Props extends Omit<SettingsProps, "onClose"> {
 /** The conversation's title, assistant, model and cost, and how much of the context window is in use. */
 export function Header({ conversation, start, onProblem }: Props) {
   const [open, setOpen] = useState(false);
+  const [sharing, setSharing] = useState(false);
+  const server = useStore(serverInfo);
   const { usage, context } = conversation;
   const cost = dollars(usage.costUsd);
   return (
@@ -33,6 +38,12 @@ export function Header({ conversation, start, onProblem }: Props) {
           aria-label="Context window in use"
         />
       )}
+      {server?.sharing && (
+        <button type="button" className="quiet" onClick={() => setSharing(true)} aria-label="Share" title="Share">
+          <Icon name="share" />
+        </button>
+      )}
+      {sharing && <ShareDialog id={conversation.id} onClose={() => setSharing(false)} />}
       <button type="button" className="quiet" onClick={() => setOpen(true)} aria-label="Conversation settings" title="Settings">
         <Icon name="settings" />
       </button>

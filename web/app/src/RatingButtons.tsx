@@ -18,18 +18,26 @@ interface Props {
   readonly onProblem: TurnActions["onProblem"];
 }
 
-/** Buttons that rate an answer. A bad rating is stored at once; the comment can be added afterwards. */
+/** Buttons that rate an answer. A rating is stored at once; its comment can be added and changed afterwards. */
 export function RatingButtons({ turn, onProblem }: Props) {
   const [{ fetching }, rate] = useMutation(RateDocument);
-  const [commenting, setCommenting] = useState(false);
-  const current = turn.rating?.rating ?? null;
-  const store = async (input: Omit<RateMessageInput, "messageId">) => complaint(await rate({ input: { messageId: turn.id, ...input } }));
+  // The rating whose comment is being edited.
+  const [commented, setCommented] = useState<Rating | null>(null);
+  // The rating that this component has stored, until `turn` is read again.
+  const [own, setOwn] = useState<{ rating: TurnFragment["rating"]; before: TurnFragment["rating"] } | null>(null);
+  const { rating: current = null, comment = null, tags = [] } = (own?.before === turn.rating ? own.rating : turn.rating) ?? {};
+  async function store(input: Pick<RateMessageInput, "rating" | "comment" | "tags">) {
+    const result = await rate({ input: { messageId: turn.id, ...input } });
+    const rated = result.data?.rateMessage;
+    if (rated?.__typename === "RatedMessage") setOwn({ rating: rated.answer.rating, before: turn.rating });
+    return complaint(result);
+  }
   async function toggle(rating: Rating) {
     // The buttons are not disabled meanwhile, because they would lose the focus.
     if (fetching) return;
-    const problem = await store({ rating: rating === current ? null : rating });
+    const problem = await store(rating === current ? { rating: null } : { rating, comment, tags });
     onProblem(problem);
-    if (!problem) setCommenting(rating === "BAD" && rating !== current);
+    if (!problem) setCommented(rating === "BAD" && rating !== current ? rating : null);
   }
   return (
     <span className="ratings" role="group" aria-label="Rating">
@@ -38,32 +46,45 @@ export function RatingButtons({ turn, onProblem }: Props) {
           <Icon name={icon} />
         </button>
       ))}
-      {commenting && (
-        <CommentDialog onSave={(comment) => store({ rating: "BAD", comment })} onClose={() => setCommenting(false)} />
+      {current && (
+        <button type="button" className="quiet" onClick={() => setCommented(current)} aria-label={comment ? "Edit comment" : "Add comment"} title={comment ?? "Add comment"}>
+          <Icon name="comment" />
+        </button>
+      )}
+      {commented && (
+        <CommentDialog
+          title={commented === "BAD" ? "What was wrong?" : "What was good?"}
+          stored={comment ?? ""}
+          onSave={(changed) => store({ rating: commented, comment: changed || null, tags })}
+          onClose={() => setCommented(null)}
+        />
       )}
     </span>
   );
 }
 
 interface CommentDialogProps {
-  /** Store the comment, and return the error message, or null. */
+  readonly title: string;
+  /** The comment of the rating; empty for none. */
+  readonly stored: string;
+  /** Store the comment, and return the error message, or null. An empty comment removes it. */
   readonly onSave: (comment: string) => Promise<string | null>;
   readonly onClose: () => void;
 }
 
-function CommentDialog({ onSave, onClose }: CommentDialogProps) {
-  const [comment, setComment] = useState("");
+function CommentDialog({ title, stored, onSave, onClose }: CommentDialogProps) {
+  const [comment, setComment] = useState(stored);
   const [saving, setSaving] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
   async function save() {
     setSaving(true);
-    const failure = await onSave(comment);
+    const failure = await onSave(comment.trim());
     setSaving(false);
     setProblem(failure);
     if (!failure) onClose();
   }
   return (
-    <Dialog title="What was wrong?" onClose={onClose}>
+    <Dialog title={title} onClose={onClose}>
       <form className="fields" onSubmit={(event) => { event.preventDefault(); void save(); }}>
         <label>
           Comment (optional)
@@ -71,8 +92,8 @@ function CommentDialog({ onSave, onClose }: CommentDialogProps) {
         </label>
         {problem && <p className="notice trouble" role="alert">{problem}</p>}
         <div className="actions">
-          <button type="button" className="quiet" onClick={onClose}>Skip</button>
-          <button type="submit" className="loud" disabled={saving || comment.trim() === ""}>Send</button>
+          <button type="button" className="quiet" onClick={onClose}>{stored ? "Cancel" : "Skip"}</button>
+          <button type="submit" className="loud" disabled={saving || comment.trim() === stored}>{stored ? "Save" : "Send"}</button>
         </div>
       </form>
     </Dialog>

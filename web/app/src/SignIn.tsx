@@ -1,5 +1,6 @@
 import { useEffect, useState } from "react";
-import { fetchServerInfo, saveToken, signIn, type ServerInfo } from "./session";
+import { claiming, enterAsGuest, fetchServerInfo, saveToken, session, signIn, type ServerInfo } from "./session";
+import { useStore } from "./store";
 
 /** The sign-in form of the mode `password`, or a field for an identity provider's token. */
 export function SignIn() {
@@ -13,26 +14,35 @@ export function SignIn() {
     <main className="signIn">
       <h1>Tertulia</h1>
       {problem && <p className="notice trouble" role="alert">{problem}</p>}
-      {server?.auth === "password" && <Password open={server.registration === "open"} onProblem={setProblem} />}
+      {server?.auth === "password" && <Password open={server.registration === "open"} guests={server.guests} onProblem={setProblem} />}
       {server?.auth === "host" && <p>Sign in to the application that this page is a part of, then reload it.</p>}
       {server && server.auth !== "password" && server.auth !== "host" && <Token />}
     </main>
   );
 }
 
-function Password({ open, onProblem }: { open: boolean; onProblem: (problem: string | null) => void }) {
-  const [registering, setRegistering] = useState(false);
+interface PasswordProps {
+  readonly open: boolean;
+  readonly guests: boolean;
+  readonly onProblem: (problem: string | null) => void;
+}
+
+function Password({ open, guests, onProblem }: PasswordProps) {
+  const isGuest = useStore(session)?.guest === true;
+  const [registering, setRegistering] = useState(isGuest && open);
   const [submitting, setSubmitting] = useState(false);
-  async function submit(form: FormData) {
+  async function attempt(work: () => Promise<void>) {
     setSubmitting(true);
     onProblem(null);
     try {
-      await signIn(registering ? "auth/register" : "auth/token", String(form.get("username")), String(form.get("password")));
+      await work();
     } catch (error) {
       onProblem(error instanceof Error ? error.message : String(error));
       setSubmitting(false);
     }
   }
+  const submit = (form: FormData) =>
+    attempt(() => signIn(registering ? "auth/register" : "auth/token", String(form.get("username")), String(form.get("password"))));
   return (
     <form
       className="fields"
@@ -41,6 +51,7 @@ function Password({ open, onProblem }: { open: boolean; onProblem: (problem: str
         void submit(new FormData(event.currentTarget));
       }}
     >
+      {isGuest && <p>The account gets your conversations as a guest.</p>}
       <label>Name<input name="username" autoComplete="username" required autoFocus /></label>
       <label>
         Password
@@ -51,6 +62,10 @@ function Password({ open, onProblem }: { open: boolean; onProblem: (problem: str
         <button type="button" className="quiet" onClick={() => setRegistering(!registering)}>
           {registering ? "I already have an account" : "I do not have an account"}
         </button>
+      )}
+      {isGuest && <button type="button" className="quiet" onClick={() => claiming.set(false)}>Back to the conversations</button>}
+      {guests && !isGuest && (
+        <button type="button" className="plain" disabled={submitting} onClick={() => void attempt(enterAsGuest)}>Continue as guest</button>
       )}
     </form>
   );

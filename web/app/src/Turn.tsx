@@ -7,6 +7,7 @@ import { Blocks, isAttached } from "./Blocks";
 import { Branches } from "./Branches";
 import { lost } from "./client";
 import { CopyButton } from "./CopyButton";
+import { EMPTY, useDraft } from "./drafts";
 import { Icon } from "./Icon";
 import { EditDocument, ForkDocument, RegenerateDocument, type TurnFragment, type WorkFragment } from "./operations";
 import { RatingButtons } from "./RatingButtons";
@@ -29,7 +30,9 @@ export function Turn(props: Props) {
 
 function UserTurn({ turn, target, onChanged, onProblem }: Props) {
   const item = useScrollTarget(turn.id, target);
-  const [editing, setEditing] = useState(false);
+  const [draft, setDraft] = useDraft(`edit:${turn.id}`);
+  // An edit that was open before a refresh continues.
+  const [editing, setEditing] = useState(draft.text !== "");
   const [, edit] = useMutation(EditDocument);
   const text = textOf(turn.content);
   const files = turn.content.filter(isAttached).map((block) => block.attachment);
@@ -38,10 +41,20 @@ function UserTurn({ turn, target, onChanged, onProblem }: Props) {
     const problem = complaint(await edit({ input }));
     onProblem(problem);
     if (problem) return;
-    setEditing(false);
+    close();
     onChanged();
   }
-  if (editing) return <li className="user editing"><Editor text={text} optional={files.length > 0} onSave={save} onCancel={() => setEditing(false)} /></li>;
+  function close() {
+    setDraft(EMPTY);
+    setEditing(false);
+  }
+  if (editing) {
+    return (
+      <li className="user editing">
+        <Editor text={draft.text || text} optional={files.length > 0} onChange={(changed) => setDraft({ text: changed, files: [] })} onSave={save} onCancel={close} />
+      </li>
+    );
+  }
   return (
     <li className="user" data-role="user" {...item}>
       <h2 className="hidden">You</h2>
@@ -64,11 +77,12 @@ interface EditorProps {
   readonly text: string;
   /** Whether the message may have no text, because it has attachments. */
   readonly optional: boolean;
+  readonly onChange: (text: string) => void;
   readonly onSave: (text: string) => Promise<void>;
   readonly onCancel: () => void;
 }
 
-function Editor({ text, optional, onSave, onCancel }: EditorProps) {
+function Editor({ text, optional, onChange, onSave, onCancel }: EditorProps) {
   const [changed, setChanged] = useState(text);
   const [saving, setSaving] = useState(false);
   const ready = (optional || changed.trim() !== "") && !saving;
@@ -88,7 +102,10 @@ function Editor({ text, optional, onSave, onCancel }: EditorProps) {
         aria-label="Edit message"
         dir="auto"
         value={changed}
-        onChange={(event) => setChanged(event.target.value)}
+        onChange={({ target }) => {
+          setChanged(target.value);
+          onChange(target.value);
+        }}
         onKeyDown={(event) => {
           if (event.key === "Escape") onCancel();
           if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) {

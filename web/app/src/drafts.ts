@@ -25,7 +25,7 @@ const MAX_DRAFTS = 50;
 
 const memory = new Map<string, Draft>();
 
-/** The draft of a conversation's id, or of "new". It survives a refresh, and belongs to the signed-in user. */
+/** The draft of a conversation's id, of "new", or of `edit:` and a message's id. It survives a refresh, and belongs to the signed-in user. */
 export function useDraft(conversation: string): [Draft, (draft: Draft | ((now: Draft) => Draft)) => void] {
   const [, redraw] = useState(0);
   const memoryKey = `${storageKey()}:${conversation}`;

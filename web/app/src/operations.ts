@@ -96,6 +96,7 @@ export type LeftOutReason =
   | 'ATTACHMENT_REFUSED'
   | 'REFUSED'
   | 'SUMMARY_OF_ANOTHER_MODEL'
+  | 'THINKING_FILTERED'
   | 'THINKING_OF_ANOTHER_PREFIX'
   | 'THINKING_REFUSED'
   | 'UNFINISHED';
@@ -374,6 +375,41 @@ export type RateMutation = { readonly rateMessage:
     | { readonly __typename: 'InvalidInput', readonly message: string }
     | { readonly __typename: 'NotFound', readonly message: string }
     | { readonly __typename: 'RatedMessage', readonly answer: { readonly id: string, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null } }
+   };
+
+export type ShareFragment = { readonly id: string, readonly createdAt: string, readonly expiresAt: string | null, readonly views: number, readonly includeThinking: boolean, readonly includeTools: boolean, readonly includeContext: boolean };
+
+export type SharesQueryVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type SharesQuery = { readonly conversation: { readonly id: string, readonly shares: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly createdAt: string, readonly expiresAt: string | null, readonly views: number, readonly includeThinking: boolean, readonly includeTools: boolean, readonly includeContext: boolean } }> } } | null };
+
+export type ShareMutationVariables = Exact<{
+  id: string | number;
+  expiresAt?: string | null | undefined;
+  includeThinking: boolean;
+  includeTools: boolean;
+  includeContext: boolean;
+}>;
+
+
+export type ShareMutation = { readonly shareConversation:
+    | { readonly __typename: 'InvalidInput', readonly message: string }
+    | { readonly __typename: 'NotFound', readonly message: string }
+    | { readonly __typename: 'RateLimited', readonly message: string }
+    | { readonly __typename: 'ShareConversationPayload', readonly url: string }
+   };
+
+export type RevokeShareMutationVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type RevokeShareMutation = { readonly revokeShare:
+    | { readonly __typename: 'NotFound', readonly message: string }
+    | { readonly __typename: 'RevokedShare', readonly revokedId: string }
    };
 
 export type SelectBranchMutationVariables = Exact<{
@@ -701,6 +737,17 @@ export const SentFragmentDoc = gql`
   }
 }
     ` as unknown as DocumentNode<SentFragment, unknown>;
+export const ShareFragmentDoc = gql`
+    fragment Share on Share {
+  id
+  createdAt
+  expiresAt
+  views
+  includeThinking
+  includeTools
+  includeContext
+}
+    ` as unknown as DocumentNode<ShareFragment, unknown>;
 export const CallFragmentDoc = gql`
     fragment Call on ToolUseBlock {
   __typename
@@ -906,6 +953,52 @@ export const RateDocument = gql`
   }
 }
     ` as unknown as DocumentNode<RateMutation, RateMutationVariables>;
+export const SharesDocument = gql`
+    query Shares($id: ID!) {
+  conversation(id: $id) {
+    id
+    shares(first: 100) {
+      edges {
+        node {
+          ...Share
+        }
+      }
+    }
+  }
+}
+    ${ShareFragmentDoc}` as unknown as DocumentNode<SharesQuery, SharesQueryVariables>;
+export const ShareDocument = gql`
+    mutation Share($id: ID!, $expiresAt: DateTime, $includeThinking: Boolean!, $includeTools: Boolean!, $includeContext: Boolean!) {
+  shareConversation(
+    id: $id
+    expiresAt: $expiresAt
+    includeThinking: $includeThinking
+    includeTools: $includeTools
+    includeContext: $includeContext
+  ) {
+    __typename
+    ... on ShareConversationPayload {
+      url
+    }
+    ... on Error {
+      message
+    }
+  }
+}
+    ` as unknown as DocumentNode<ShareMutation, ShareMutationVariables>;
+export const RevokeShareDocument = gql`
+    mutation RevokeShare($id: ID!) {
+  revokeShare(id: $id) {
+    __typename
+    ... on RevokedShare {
+      revokedId
+    }
+    ... on Error {
+      message
+    }
+  }
+}
+    ` as unknown as DocumentNode<RevokeShareMutation, RevokeShareMutationVariables>;
 export const SelectBranchDocument = gql`
     mutation SelectBranch($messageId: ID!) {
   selectBranch(messageId: $messageId) {

@@ -7,12 +7,18 @@ export interface Session {
   readonly refresh: string | null;
   /** Milliseconds since 1970. */
   readonly expiresAt: number;
+  /** Whether the user is a guest, who has no account. */
+  readonly guest?: boolean;
 }
 
 /** How users sign in and what the server offers, from `GET /`. */
 export interface ServerInfo {
   readonly auth: "local" | "password" | "oidc" | "host";
   readonly registration: "open" | "closed";
+  /** Whether people can chat without an account. */
+  readonly guests: boolean;
+  /** Whether users can create links to conversations. */
+  readonly sharing: boolean;
   /** The paths of this server's routes, by name. */
   readonly links: Readonly<Record<string, string>>;
 }
@@ -25,6 +31,8 @@ const REFRESH_EARLY_MS = 20_000;
 export const session = store<Session | null>(read());
 /** Whether the server requires a sign-in and has refused the current one, or none. */
 export const refused = store(false);
+/** Whether a guest wants to sign in or to create an account. */
+export const claiming = store(false);
 
 addEventListener("storage", (event) => {
   if (event.key === KEY) session.set(read());
@@ -36,7 +44,20 @@ export async function fetchServerInfo(): Promise<ServerInfo> {
 }
 
 export async function signIn(path: "auth/token" | "auth/register", username: string, password: string) {
-  keep(await ask(path, { grant_type: "password", username, password }));
+  const guest = await guestToken();
+  keep(await ask(path, { grant_type: "password", username, password, ...(guest && { guest_token: guest }) }));
+}
+
+/** Chat without an account. */
+export async function enterAsGuest(): Promise<void> {
+  keep({ ...(await ask("auth/guest", {})), guest: true });
+}
+
+/** Return a valid token of the guest, with which an account gets the guest's conversations. */
+async function guestToken(): Promise<string | null> {
+  if (!session.get()?.guest) return null;
+  if (expired()) await refresh();
+  return session.get()?.access ?? null;
 }
 
 export function saveToken(token: string): void {
@@ -74,7 +95,8 @@ export async function refresh(): Promise<void> {
     const stored = read();
     if (stored && stored.access !== used.access) return session.set(stored);
     try {
-      keep(await ask("auth/refresh", { refresh_token: used.refresh ?? "" }));
+      const guest = used.guest === true && { guest: true };
+      keep({ ...(await ask("auth/refresh", { refresh_token: used.refresh ?? "" })), ...guest });
     } catch (error) {
       if (error instanceof Refused) end();
       else throw error;
@@ -128,6 +150,7 @@ function keep(signed: Session | null): void {
   if (signed) localStorage.setItem(KEY, JSON.stringify(signed));
   else localStorage.removeItem(KEY);
   refused.set(false);
+  claiming.set(false);
   session.set(signed);
 }
 

@@ -23,7 +23,7 @@ RECHECK_SECONDS = 60.0
 SIGNED_OUT = "signed_out"
 """The signal that sign-ins or tokens of a user, or of all users (`EVERYBODY`), were revoked."""
 EVERYBODY = UUID(int=0)
-NOBODY = StoredViewer("nobody", "nobody", user_id=UUID(int=0))
+NOBODY = StoredViewer("nobody", "nobody", user_id=UUID(int=0), user_name="nobody")
 """The viewer of clients that have not signed in. No row has this owner, and no user has this id."""
 
 

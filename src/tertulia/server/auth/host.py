@@ -55,7 +55,15 @@ async def load_viewer(database: Database, viewer: Viewer) -> StoredViewer:
         user = await accounts.by_subject(session, ISSUER, viewer.id)
     if user is None:
         user = await _add(database, viewer)
-    return StoredViewer(viewer.id, viewer.name, viewer.claims, user_id=user.id, assigned_plan=user.plan)
+    return StoredViewer(
+        viewer.id,
+        viewer.name,
+        viewer.claims,
+        user_id=user.id,
+        user_name=user.name,
+        user_subject=user.subject,
+        assigned_plan=user.plan,
+    )
 
 
 async def _add(database: Database, viewer: Viewer) -> User:

@@ -131,11 +131,13 @@ def bearer(authorization: str | None) -> str:
 
 def viewer_of(user: User) -> StoredViewer:
     """Return the viewer of a user."""
-    return StoredViewer(str(user.id), user.name, user_id=user.id, assigned_plan=user.plan)
+    return _viewer_of_row(AuthenticatedUser(user.id, user.name, user.subject, user.plan))
 
 
 def _viewer_of_row(row: AuthenticatedUser) -> StoredViewer:
-    return StoredViewer(str(row.id), row.name, user_id=row.id, assigned_plan=row.plan)
+    return StoredViewer(
+        str(row.id), row.name, user_id=row.id, user_name=row.name, user_subject=row.subject, assigned_plan=row.plan
+    )
 
 
 def expired() -> Unauthenticated:

@@ -173,7 +173,7 @@ class SignIns:
         guest = None if guest_token is None else await self._guests.of(guest_token, account=user.id)
         if guest is not None:
             await self._guests.claim(guest, user, address)
-            self._authenticator.notify(StoredViewer(str(guest), "", user_id=guest))
+            self._authenticator.notify(StoredViewer(str(guest), "", user_id=guest, user_name=""))
         return await self._start_sign_in(user, address)
 
     async def refresh(self, token: str, address: str) -> SignInTokens:

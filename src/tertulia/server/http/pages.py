@@ -80,12 +80,16 @@ def graphiql_page(_request: Request) -> Response:
     return _page("graphiql.html", HEADERS, needs="graphiql")
 
 
-def pages_router(*, auth: str, registration: str, switched_off: Collection[str] = ()) -> APIRouter:
+def pages_router(
+    *, auth: str, registration: str, guests: bool = False, sharing: bool = False, switched_off: Collection[str] = ()
+) -> APIRouter:
     """Return the routes of pages.
 
     Args:
         auth: The mode of authentication.
         registration: Whether users may register: `open` or `closed`.
+        guests: Whether people may chat without an account.
+        sharing: Whether users may create links to conversations.
         switched_off: The names in `LINKS` of routes that this server does not have.
     """
     router = APIRouter(include_in_schema=False)
@@ -97,8 +101,8 @@ def pages_router(*, auth: str, registration: str, switched_off: Collection[str] 
             return _chat() or _page("plain.html", STRICT)
         prefix = request.scope.get("root_path", "").rstrip("/")
         paths = {name: prefix + path for name, path in links.items()}
-        links_body = {"name": "Tertulia", "auth": auth, "registration": registration, "links": paths}
-        return JSONResponse(links_body, headers={"Vary": "Accept"})
+        offers = {"auth": auth, "registration": registration, "guests": guests, "sharing": sharing}
+        return JSONResponse({"name": "Tertulia", **offers, "links": paths}, headers={"Vary": "Accept"})
 
     @router.get("/plain")
     async def plain() -> Response:

@@ -1,7 +1,8 @@
 """`/s/TOKEN`: the page of a shared conversation, for anybody who has the link. It has no scripts."""
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from html import escape
 from typing import Annotated
 from urllib.parse import urlencode
@@ -25,6 +26,7 @@ from tertulia.resolvers.shares import (
     open_share,
     page_of,
 )
+from tertulia.server.http.answer_html import AnswerRenderer
 from tertulia.server.http.problems import retry_after
 
 MESSAGES_ON_PAGE = 50
@@ -76,7 +78,7 @@ async def _read(reader: Context, token: str, after: str | None) -> HTMLResponse 
     when = f"Shared on {shared.shared_at:%Y-%m-%d}"
     if shared.expires_at is not None:
         when += f", until {shared.expires_at:%Y-%m-%d %H:%M} UTC"
-    items = "".join(_message(edge.node) for edge in messages.edges)
+    items = await asyncio.to_thread(_items, [edge.node for edge in messages.edges])
     info = messages.page_info
     # A relative address stays below any prefix.
     following = f'<p><a rel="next" href="?{urlencode({"after": info.end_cursor})}">Next messages</a></p>'
@@ -84,9 +86,18 @@ async def _read(reader: Context, token: str, after: str | None) -> HTMLResponse 
     return _page("".join(parts) + (following if info.has_next_page else ""), title)
 
 
-def _message(message: SharedMessage) -> str:
+def _items(messages: Sequence[SharedMessage]) -> str:
+    renderer = AnswerRenderer()
+    return "".join(_message(message, renderer) for message in messages)
+
+
+def _message(message: SharedMessage, renderer: AnswerRenderer) -> str:
     context = "" if message.context is None else _details("Context", _json(message.context))
-    content = "".join(map(_block, message.content))
+    is_answer = message.role is Role.ASSISTANT
+    content = "".join(
+        renderer.render(block.text) if is_answer and isinstance(block, TextBlock) else _block(block)
+        for block in message.content
+    )
     return f"<li class={message.role.value}><h2>{AUTHORS[message.role]}</h2>{context}{content}</li>"
 
 

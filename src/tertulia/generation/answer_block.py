@@ -1,28 +1,25 @@
-"""The blocks of an answer while it is being received."""
+"""One content block of an answer while it is being received."""
 
+from collections.abc import Container
 from dataclasses import dataclass, field
+from itertools import count
 
 from tertulia.claude.continuation import JOINS, TextJoin
 from tertulia.claude.deltas import join_text
+from tertulia.claude.prompt import FILTERED
 from tertulia.json import MAX_VALUE_DEPTH, InvalidJson, Json, clean, loads
 from tertulia.streams.events import unfinished_block
 from tertulia.text_filters import BlockFilter
 
 
+def without(values: Json, name: str) -> Json:
+    """Return an object without one of its keys."""
+    return {key: value for key, value in values.items() if key != name}
+
+
 @dataclass(slots=True)
 class AnswerBlock:
-    """A block of an answer.
-
-    Attributes:
-        block: Its content, without the pieces that follow its beginning.
-        offset: The length of its text in UTF-16 code units.
-        pieces: The pieces of its text or input that are shown.
-        finished: Whether no more pieces follow.
-        text_filter: The application's filter of its text.
-        held_back: The text that was returned at the end of the join or the filter, and that is not appended yet.
-        join: Recognizes what the text repeats, if it continues an interrupted text.
-        broken_off: Whether the block was interrupted, and is not continued.
-    """
+    """A block in the Messages API's format, with the text that has arrived since it was started."""
 
     block: Json
     offset: int
@@ -30,11 +27,18 @@ class AnswerBlock:
     finished: bool = False
     text_filter: BlockFilter | None = None
     held_back: str = ""
+    """The text that was returned at the end of the join or the filter, and that is not appended yet."""
     join: TextJoin | None = None
+    """Recognizes what the text repeats, if it continues an interrupted text."""
     broken_off: bool = False
+    """Whether the block was interrupted, and is not continued."""
+    written: list[str] = field(default_factory=list[str])
+    """The thinking that Claude wrote, if it is filtered."""
+    original: Json | None = None
+    """The block as Claude wrote it, if the filter has changed its thinking."""
 
     def to_json(self) -> Json:
-        """Return the content so far; that of an unfinished block has the key `partial`."""
+        """Return the block; an unfinished one has the key `partial`."""
         return self.block if self.finished else unfinished_block(self.block, join_text(self.pieces))
 
     def feed(self, text: str) -> str:
@@ -61,14 +65,16 @@ class AnswerBlock:
             self.held_back += text_filter.finish()
         return self.held_back
 
-
-def characters_of(block: Json) -> int:
-    """Return the number of characters that Claude wrote in a block."""
-    return len(block.get("text") or block.get("thinking") or block.get("partial_json") or "")
+    def keep_original(self) -> None:
+        """Mark finished thinking that the filter has changed. Its signature is not valid for the changed text."""
+        thinking = join_text(self.written)
+        if self.written and thinking != self.block["thinking"]:
+            self.original = {**self.block, "thinking": thinking}
+            self.block = {**without(self.block, "signature"), FILTERED: True}
 
 
 def completed_block(block: Json, text: str) -> Json:
-    """Return a block at its end. `text` are its joined pieces."""
+    """Return a block with the text that has arrived."""
     match block.get("type"):
         case "text":
             return {**block, "text": (block.get("text") or "") + text}
@@ -88,6 +94,11 @@ def _with_input(block: Json, text: str) -> Json:
         return unfinished_block(block, text)
 
 
+def characters_of(block: Json) -> int:
+    """Return the number of characters that Claude wrote in a block."""
+    return len(block.get("text") or block.get("thinking") or block.get("partial_json") or "")
+
+
 def is_running_call(block: Json) -> bool:
     """Return whether a block is the result of a tool that has not ended."""
     return block.get("type") == "tool_result" and bool(block.get("partial"))
@@ -96,3 +107,10 @@ def is_running_call(block: Json) -> bool:
 def has_valid_input(block: Json) -> bool:
     """Return whether the input of a tool call is complete and a JSON object."""
     return not block.get("partial") and isinstance(block.get("input"), dict)
+
+
+def unique_id(id: str, existing_ids: Container[object]) -> str:
+    """Return the id, with a number if it exists."""
+    if id not in existing_ids:
+        return id
+    return next(candidate for n in count(2) if (candidate := f"{id}_{n}") not in existing_ids)

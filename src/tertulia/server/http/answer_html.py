@@ -1,0 +1,65 @@
+"""Claude's Markdown as HTML, for pages without scripts.
+
+The HTML has no elements or attributes from the text itself, loads nothing from other hosts, and links only to `http`,
+`https` and `mailto`.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
+SCHEMES = ("http://", "https://", "mailto:")
+FIRST_HEADING = 3
+"""The level of the text's headings of level 1, below the headings of the page."""
+MAX_CHARACTERS = 50_000
+"""The maximum for one page. The parser takes up to 15 microseconds for each character of a hostile text."""
+
+
+class AnswerRenderer:
+    """Renders the answers of one page. Beyond `MAX_CHARACTERS` together, they are shown as they are written."""
+
+    def __init__(self) -> None:
+        """Create a renderer for one page."""
+        self._remaining = MAX_CHARACTERS
+
+    def render(self, text: str) -> str:
+        """Return the HTML of a text in Markdown."""
+        if len(text) > self._remaining:
+            return f'<div class="text" dir="auto">{escape(text)}</div>'
+        self._remaining -= len(text)
+        parser = _parser()
+        # The parser encodes addresses, and cannot encode unpaired surrogates.
+        tokens = parser.parse(text.encode("utf-8", "replace").decode())
+        _adapt(tokens)
+        html: str = parser.renderer.render(tokens, parser.options, {})
+        return f'<div class="markdown" dir="auto">{html}</div>'
+
+
+@cache
+def _parser() -> "MarkdownIt":
+    # Imported when the first page is shown, because servers without shares do not need it.
+    from markdown_it import MarkdownIt
+
+    class Parser(MarkdownIt):
+        def validateLink(self, url: str) -> bool:  # noqa: N802 - the library's name
+            return url.lower().startswith(SCHEMES)
+
+    return Parser("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("image")
+
+
+def _adapt(tokens: "Sequence[Token]") -> None:
+    """Lower headings below those of the page, and change attributes that the page's policies forbid."""
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(int(token.tag[1:]) + FIRST_HEADING - 1, 6)}"
+        elif token.type == "link_open":
+            token.attrSet("rel", "nofollow noopener noreferrer")
+        elif token.type in ("th_open", "td_open"):
+            # The alignment of a column.
+            token.attrs.pop("style", None)
+        _adapt(token.children or ())
