@@ -208,7 +208,9 @@ def test_answers_that_exceed_the_grace_period_are_continued_by_the_next_start(
         server.close()
     again = Server(tmp_path, place, claude)
     try:
-        assert hold(again.ready(), claude, sent, message, []) == "GenerationCompleted"
+        api = again.ready()
+        api.follow(sent["generation"]["id"])
+        assert hold(api, claude, sent, message, []) == "GenerationCompleted"
     finally:
         again.close()
 
