@@ -65,6 +65,8 @@ if TYPE_CHECKING:
 LOCAL_USER = "local"
 SWEEP_SECONDS = 600.0
 """Seconds between deletions of expired data."""
+SWEEPS_AT_START = True
+"""Whether the first deletion of expired data is at the start."""
 REFRESH_SECONDS = 1.0
 """Seconds between looks at the files of assistants."""
 CHECK_SECONDS = 5.0
@@ -294,7 +296,7 @@ def _start_background_tasks(running: Running, settings: Settings, claude: Claude
         ("search", partial(rebuild, database)),
         ("outbox", partial(sweep, database)),
     ):
-        _in_background(stack, name, run_periodically(SWEEP_SECONDS, work, at_once=True))
+        _in_background(stack, name, run_periodically(SWEEP_SECONDS, work, at_once=SWEEPS_AT_START))
     start_deliveries(endpoints_of(settings), services, running.metrics.delivered, stack, _in_background)
     if services.sharing.is_on:
         stack.push_async_callback(services.sharing.close)
@@ -304,7 +306,7 @@ def _start_background_tasks(running: Running, settings: Settings, claude: Claude
         _in_background(stack, "assistants", run_periodically(REFRESH_SECONDS, refresh))
     if settings.guests:
         expire = partial(expire_guests, deleter, settings.guest_days)
-        _in_background(stack, "guests", run_periodically(SWEEP_SECONDS, expire, at_once=True))
+        _in_background(stack, "guests", run_periodically(SWEEP_SECONDS, expire, at_once=SWEEPS_AT_START))
     _in_background(stack, "sdk", claude.preload())
     _in_background(stack, "models", watch_model_settings(settings, claude))
     _in_background(stack, "collector", collect_when_idle(lambda: services.generation_manager.idle))
