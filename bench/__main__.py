@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable
 
 from bench.options import Options
-from bench.parts import caching, joined, lists, memory, queries, search, start, streams, tails
+from bench.parts import assistants, caching, joined, lists, memory, queries, search, start, streams, tails
 from bench.peers.candidates import Stage, staged
 from bench.processes import HERE, choose_cores, node
 from bench.report import Report
@@ -33,6 +33,8 @@ PARTS: dict[str, Part] = {
     "lists": lists.lists,
     "start": start.start,
     "caching": caching.caching,
+    "shared": assistants.shared,
+    "filter": assistants.filtered,
 }
 
 

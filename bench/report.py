@@ -80,6 +80,10 @@ class Report:
         """Check that a median is at most `target`."""
         self.checks.append(Check(part, f"{name}, {candidate}", self.median(part, name, candidate), "<=", target))
 
+    def at_least(self, part: str, name: str, candidate: str, target: float) -> None:
+        """Check that a median is at least `target`."""
+        self.checks.append(Check(part, f"{name}, {candidate}", self.median(part, name, candidate), ">=", target))
+
     def ratio(self, part: str, name: str, candidates: tuple[str, str], relation: str, target: float) -> None:
         """Check the ratio of the first candidate's median to the second's."""
         of, to = (self.median(part, name, candidate) for candidate in candidates)

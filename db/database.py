@@ -59,13 +59,19 @@ class Database:
         snapshot_engine = self.engine if sqlite else self.engine.execution_options(isolation_level="REPEATABLE READ")
         self._snapshots = _sessions(snapshot_engine, autoflush=False)
         self._snapshot_slots = asyncio.Semaphore(self.connections[1] - LEFT_FOR_OTHERS)
-        info = {SUBSCRIBERS: subscribers or {}}
+        self._subscribers = dict(subscribers or {})
+        info = {SUBSCRIBERS: self._subscribers}
         self._writers = _sessions(self.engine.execution_options(writes=True), info=info)
         self._renewers = _sessions(self._renewal_engine.execution_options(writes=True), info=info)
         # SQLite allows one writer at a time. Its own lock is polled and unfair; this lock is a queue.
         self._turn: Any = asyncio.Lock() if sqlite else nullcontext()
         self._is_full = False
         self._span_attributes = {"db.system.name": "sqlite" if sqlite else "postgresql"}
+
+    def subscribe(self, subscribers: Subscribers) -> None:
+        """Store the events of later transactions for these subscribers, instead of those before."""
+        self._subscribers.clear()
+        self._subscribers.update(subscribers)
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:

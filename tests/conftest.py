@@ -17,7 +17,7 @@ import hypothesis
 import pytest
 from client import Api
 from programs import require
-from running import tertulia
+from running import sweeping, tertulia
 from scripted import Reply, ScriptedClaude, scripted
 from servers import Servers, names_postgres
 
@@ -151,6 +151,13 @@ def fresh(tmp_path: Path, place: dict[str, Any]) -> Generator[Api]:
     """A server for one test, with an empty database."""
     with tertulia(tmp_path, **place) as address, Api(address) as client:
         yield client
+
+
+@pytest.fixture
+def sweeps() -> Generator[None]:
+    """Make the servers that a test starts delete expired data at their start."""
+    with sweeping():
+        yield
 
 
 class Stage:

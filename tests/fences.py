@@ -45,7 +45,7 @@ class Fence:
 
 def fences(file: Path) -> list[Fence]:
     """Return all code blocks of a file."""
-    tokens = MarkdownIt("commonmark").parse(file.read_text(encoding="utf-8"))
+    tokens = MarkdownIt("commonmark").disable("inline").parse(file.read_text(encoding="utf-8"))
     return [_fence(file, tokens, index) for index, token in enumerate(tokens) if token.type in ("fence", "code_block")]
 
 

@@ -24,6 +24,16 @@ LAZY = (
     *("alembic.command", "anthropic", "limits.aio.storage", "limits.aio.strategies", "tertulia.claude.transport"),
     *("tertulia.db.postgresql", "tertulia.server.auth.oidc", "tertulia.server.auth.routes", "tertulia.simulator.app"),
     *("tertulia.streams.redis.log", "tertulia.transfer.exporter", "tertulia.transfer.importer"),
+    *(
+        "tertulia.server.start_checks",
+        "regex",
+        "httpcore2",
+        "httpx2._config",
+        "truststore",
+        "uvloop",
+        "uvicorn.lifespan.on",
+    ),
+    *("fastapi.telemetry._runtime", "pydantic.v1", "anyio.streams.tls", "typer._adapters", "typer._click.decorators"),
 )
 """Modules that servers import only when they use them, which many tests do."""
 
@@ -31,6 +41,17 @@ LAZY = (
 def command_module() -> str:
     """Return the module of the command. Versions before the code became one package have it elsewhere."""
     return "tertulia.cli.main" if find_spec("tertulia.cli") else "server.command"
+
+
+def prepare() -> None:
+    """Create an application and the mappers of all tables, which all servers would do again."""
+    from sqlalchemy.orm import configure_mappers
+
+    from tertulia.server.app import create_app
+    from tertulia.server.settings import Settings
+
+    create_app(Settings(auth="password"))
+    configure_mappers()
 
 
 def begin(request: dict[str, Any], files: list[int]) -> None:
@@ -146,6 +167,8 @@ if __name__ == "__main__":
         # An earlier version may not have the module.
         with suppress(ImportError):
             import_module(part)
+    with suppress(Exception):
+        prepare()
     # Imported modules live until the end, so the garbage collector of a fork need not scan them.
     gc.collect()
     gc.freeze()

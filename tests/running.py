@@ -22,6 +22,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tertulia.db.migrate import migrate
+from tertulia.server import services
 from tertulia.server.app import create_app
 from tertulia.server.auth import passwords
 from tertulia.server.run import KEEP_ALIVE_SECONDS
@@ -36,6 +37,18 @@ RECOMMENDED_HASHER = passwords.HASHER
 passwords.HASHER = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 # A full pass traverses all objects of the test process, and each of its servers would start some.
 runtime_gc.CHECK_SECONDS = 86_400.0
+# The first deletions take half of the CPU time of a start. Tests of deletions start their servers in `sweeping`.
+services.SWEEPS_AT_START = False
+
+
+@contextmanager
+def sweeping() -> Generator[None]:
+    """Make the servers that start in this block delete expired data at their start, as real servers do."""
+    services.SWEEPS_AT_START = True
+    try:
+        yield
+    finally:
+        services.SWEEPS_AT_START = False
 
 
 @contextmanager

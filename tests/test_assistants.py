@@ -312,13 +312,14 @@ def test_instructions_can_use_the_context_of_the_message(shop: Shop) -> None:
 
 
 def test_the_terminal_client_lists_assistants_and_starts_a_conversation_with_one(shop: Shop, tmp_path: Path) -> None:
-    listed = run(tmp_path, "chat", "--url", shop.api.address, "--list-assistants").stdout.splitlines()
+    chat = ("chat", "--url", shop.api.address)
+    listed = run_here(tmp_path, *chat, "--list-assistants").output.splitlines()
     assert "support  Support (default): Answers questions about orders." in listed
     assert "wide  wide" in listed
-    assert run(tmp_path, "chat", "--url", shop.api.address, "--assistant", "wide", stdin="Hi\nAnd?\n").returncode == 0
+    assert run_here(tmp_path, *chat, "--assistant", "wide", stdin="Hi\nAnd?\n").exit_code == 0
     assert [request["system"] for request in shop.claude.requests[-2:]] == ["Be kind."] * 2
-    refused = run(tmp_path, "chat", "--url", shop.api.address, "--assistant", "nobody", stdin="Hi\n")
-    assert (refused.returncode, "assistantId" in refused.stdout) == (1, True)
+    refused = run_here(tmp_path, *chat, "--assistant", "nobody", stdin="Hi\n")
+    assert (refused.exit_code, "assistantId" in refused.output) == (1, True)
 
 
 def test_conversations_can_be_filtered_by_their_assistant(shop: Shop) -> None:

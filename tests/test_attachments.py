@@ -195,6 +195,7 @@ def test_a_file_is_deleted_with_the_last_conversation_that_uses_it(
     assert [file for file in (tmp_path / "files").rglob("*") if file.is_file()] == []
 
 
+@pytest.mark.usefixtures("sweeps")
 @pytest.mark.both
 def test_an_upload_that_no_message_uses_is_deleted_after_a_day(tmp_path: Path, place: dict[str, Any]) -> None:
     with tertulia(tmp_path, **place) as address, Api(address) as api:

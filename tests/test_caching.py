@@ -156,6 +156,24 @@ def test_cache_entries_expire_and_every_hit_renews_them() -> None:
     assert cache.use(slowly).read == cache.use(slowly).total
 
 
+def test_another_thinking_or_tool_choice_invalidates_only_the_cached_messages() -> None:
+    request = asked(turns(1), tools=[{"name": "look", "description": "Looks."}])
+    for change in ({"thinking": {"type": "disabled"}}, {"tool_choice": {"type": "none"}}):
+        cache = PromptCache()
+        total = cache.use(request).total
+        assert cache.use(request).read == total
+        assert 0 < cache.use(request | change).read < total
+
+
+def test_users_of_one_assistant_share_its_instructions_up_to_the_first_variable() -> None:
+    cache, reads = PromptCache(), list[int]()
+    for user in ("Ada", "Bob", "Cy"):
+        system = [{"type": "text", "text": "You are kind. " * 900}, {"type": "text", "text": f"The user is {user}."}]
+        reads.append(cache.use(asked(turns(1), system=system)).read)
+    assert (reads[0], reads[1]) == (0, reads[2])
+    assert reads[1] > 3000
+
+
 def test_a_short_prompt_is_not_cached() -> None:
     request = with_breakpoints({"model": MODEL, "messages": turns(1)[-1:]}, slow=False)
     assert PromptCache().use(request) == CacheUse(total=PromptCache().use(request).total)

@@ -145,6 +145,7 @@ def test_nobody_gets_anything_of_a_user_who_is_not_a_guest(address: str) -> None
         assert "password is wrong" in post(address, "token", **wrong).json()["error_description"]
 
 
+@pytest.mark.usefixtures("sweeps")
 @pytest.mark.both
 def test_guests_who_stay_away_are_deleted_with_everything(tmp_path: Path, place: Json) -> None:
     with serving(tmp_path, place) as address:

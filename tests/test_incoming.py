@@ -54,7 +54,6 @@ def test_null_and_missing_values_are_read_as_empty_and_invalid_values_are_ignore
         assert result == ("GenerationCompleted", expected), case
 
 
-@pytest.mark.both
 def test_an_unreadable_response_fails_only_its_own_answer(staged: Staged) -> None:
     stage = staged(*[reply for pieces in UNREADABLE.values() for reply in (Reply(pieces), says("well"))])
     for case in UNREADABLE:

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from uuid import UUID
 
+import pytest
 from client import Api, Json, wait_until
 from conftest import Staged
 from running import execute, tertulia
@@ -68,6 +69,7 @@ def test_a_long_conversation_can_be_deleted(fresh: Api, place: Json) -> None:
     assert execute(place, "SELECT count(*) FROM conversation_changes WHERE lower(kind) = 'deleted'")[0][0] == 1
 
 
+@pytest.mark.usefixtures("sweeps")
 def test_retention_deletes_an_expired_long_conversation(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         long_conversation(api)
@@ -76,6 +78,7 @@ def test_retention_deletes_an_expired_long_conversation(tmp_path: Path, place: J
         wait_until(lambda: row_counts(place) == NO_ROWS)
 
 
+@pytest.mark.usefixtures("sweeps")
 def test_retention_finishes_an_interrupted_deletion(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place) as address, Api(address) as api:
         id = long_conversation(api)

@@ -195,6 +195,7 @@ def test_sign_ins_exports_and_deletions_are_recorded_in_the_audit_log(tmp_path: 
     assert PASSWORD not in str(rows)
 
 
+@pytest.mark.usefixtures("sweeps")
 @pytest.mark.both
 def test_old_rows_of_the_audit_log_are_deleted_and_newer_ones_kept(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place, **MODE) as address:
@@ -214,6 +215,7 @@ def test_old_rows_of_the_audit_log_are_deleted_and_newer_ones_kept(tmp_path: Pat
         wait_until(lambda: execute(place, "SELECT count(*) FROM audit")[0][0] == 2, "the deletion of old rows")
 
 
+@pytest.mark.usefixtures("sweeps")
 @pytest.mark.both
 def test_idempotency_keys_are_deleted_once_they_are_no_longer_valid(tmp_path: Path, place: Json) -> None:
     old, new = str(uuid4()), str(uuid4())
@@ -227,6 +229,7 @@ def test_idempotency_keys_are_deleted_once_they_are_no_longer_valid(tmp_path: Pa
     assert execute(place, "SELECT key FROM idempotency_keys")[0][0] == new
 
 
+@pytest.mark.usefixtures("sweeps")
 def test_the_audit_log_is_kept_forever_without_audit_days(tmp_path: Path, place: Json) -> None:
     with tertulia(tmp_path, **place, **MODE) as address:
         register(address, "ada")

@@ -263,6 +263,35 @@ def test_the_operator_assigns_a_plan_which_open_sockets_get_at_once(tmp_path: Pa
         )  # fmt: skip
 
 
+def test_a_changed_file_of_plans_is_read_again_and_a_broken_one_keeps_the_last_valid_plans(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = Path(plan_file(tmp_path))
+    configured = settings(tmp_path, plans=str(file))
+    prepare_database(configured.database_url)
+    part = Tertulia(configured, authenticate=authenticate)
+    app = FastAPI(lifespan=part.lifespan)
+    app.mount("/", part.app)
+    with running(app) as address, Api(address, "ada:pro") as api:
+
+        def budget() -> str:
+            limit: str = api.ask(LIMITS)["viewer"]["budget"]["limitUsd"]
+            return limit
+
+        assert budget() == "2.5"
+        file.write_text(PLANS.replace("monthly_budget_usd = 2.5", "monthly_budget_usd = 7"))
+        wait_until(lambda: budget() == "7", "the new budget")
+        file.write_text("[pro]\nmesages = 1")
+        wait_until(lambda: "The last valid version stays in use." in caplog.text, "a line in the log")
+        assert budget() == "7"
+        file.write_text("[pro]\nmonthly_budget_usd = 8")
+        wait_until(lambda: budget() == "8", "the file after its correction")
+    (line,) = [record.getMessage() for record in caplog.records if "last valid" in record.getMessage()]
+    assert line.startswith(
+        f"TERTULIA_PLANS: {file}, line 2: [pro] has the unknown key 'mesages'; did you mean messages?"
+    )
+
+
 def test_an_assigned_plan_comes_before_that_of_a_claim(tmp_path: Path) -> None:
     configured = settings(tmp_path, plans=plan_file(tmp_path))
     prepare_database(configured.database_url)

@@ -50,6 +50,7 @@ PLAIN_LISTS = {
     "ToolResultsRequired.approvals": _BLOCKS,
     "ToolResultsRequired.toolUses": _BLOCKS,
     **{f"Assistant.{name}": _SETTINGS for name in ("clientsMaySet", "models", "starters", "tools")},
+    "Conversation.clientsMaySet": _SETTINGS,
     "ConversationTools.client": _SETTINGS,
     "ConversationTools.server": _SETTINGS,
     "Model.efforts": _SETTINGS,

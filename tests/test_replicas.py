@@ -161,6 +161,7 @@ def test_changes_are_sent_on_every_replica(replicas: Any) -> None:
     assert {change["conversationId"] for change in kinds} == {sent["conversation"]["id"]}
 
 
+@pytest.mark.usefixtures("sweeps")
 def test_retention_waits_for_an_answer_that_is_being_written(
     replicas: Any, tmp_path: Path, place: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:

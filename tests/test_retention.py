@@ -17,6 +17,8 @@ from tertulia.server.opening import open_log
 from tertulia.streams.log import EventLog, Signals
 from tertulia.streams.memory import MemoryLog
 
+pytestmark = pytest.mark.usefixtures("sweeps")
+
 LISTED = "{ conversations { edges { node { id } } } }"
 TEMPORARY = "{ conversations(filter: {temporary: true}) { edges { node { id temporary } } } }"
 FOUND = '{ searchMessages(query: "parsnip") { edges { node { id } } } }'

@@ -127,6 +127,7 @@ def test_highlights_count_utf_16_units_in_any_script(api: Api, said: str, query:
     assert marked in [highlighted(edge) for edge in edges if edge["node"]["text"] == said]
 
 
+@pytest.mark.usefixtures("sweeps")
 def test_messages_indexed_by_earlier_rules_are_indexed_again_at_the_start(place: dict[str, Any]) -> None:
     with tertulia(Path(), **place) as address, Api(address) as api:
         sent = api.send("권리에 대하여 😀")
@@ -144,6 +145,7 @@ def test_messages_indexed_by_earlier_rules_are_indexed_again_at_the_start(place:
         assert texts(api, "권리").count("권리에 대하여 😀") == 1
 
 
+@pytest.mark.usefixtures("sweeps")
 def test_rebuilding_the_index_covers_all_messages(place: dict[str, Any]) -> None:
     messages = 2 * AT_ONCE + 1
     with tertulia(Path(), **place) as address, Api(address) as api:

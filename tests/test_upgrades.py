@@ -66,6 +66,7 @@ def variables(place: Json) -> dict[str, str]:
 # ---- databases of earlier versions -----------------------------------------------------------
 
 
+@pytest.mark.usefixtures("sweeps")
 @pytest.mark.both
 @pytest.mark.parametrize("revision", RECORDED)
 def test_a_database_of_an_earlier_version_is_served_with_all_its_data(

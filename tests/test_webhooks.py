@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from client import Api, wait_until
@@ -29,11 +31,14 @@ from starlette.routing import Route
 from tertulia import Answer, Tertulia, hook
 from tertulia.cli.users import CommandError, remove
 from tertulia.cli.webhooks import list_webhooks, retry_webhooks, send_test
+from tertulia.db import outbox
 from tertulia.db.database import Database
+from tertulia.db.outbox import Delivery
+from tertulia.db.tables import now
 from tertulia.server.outbox import delivery
 from tertulia.server.outbox.delivery import sweep
 from tertulia.server.outbox.webhook_config import EVENTS, read_endpoints
-from tertulia.server.outbox.webhooks import is_public
+from tertulia.server.outbox.webhooks import is_public, seconds_until_retry
 
 Json = dict[str, Any]
 KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -125,7 +130,7 @@ def test_each_step_of_a_conversation_is_sent_once_in_order_and_signed(
     assert completed["generation_id"] == rated["generation_id"] == sent["generation"]["id"]
     assert (rated["message_id"], rated["rating"]) == (sent["generation"]["message"]["id"], "good")
     assert rated["tags"] == ["funny"]
-    assert completed["stop_reason"] == "end_turn"
+    assert (completed["stop_reason"], completed["steered"]) == ("end_turn", False)
     assert set(execute(place, "SELECT status, error FROM outbox")) == {("delivered", None)}
 
 
@@ -189,6 +194,103 @@ def test_a_failing_endpoint_receives_the_same_ids_again_in_order(
     assert receiver.types() == ["conversation.created"] * 4 + ["generation.completed"]
     assert len({event["id"] for event in receiver.events()}) == 2
     assert receiver.types("elsewhere") == []
+
+
+@pytest.mark.parametrize("is_date", [False, True])
+def test_an_endpoint_decides_with_retry_after_when_an_event_is_sent_again(
+    tmp_path: Path, place: Json, receiver: Receiver, *, is_date: bool
+) -> None:
+    wanted = now() + timedelta(hours=3)
+    header = format_datetime(wanted, usegmt=True) if is_date else str(3 * 3600)
+    receiver.respond = lambda path, event: Response(status_code=429, headers={"retry-after": header})
+    with serving(tmp_path, place, {"url": receiver.address, "name": "shop"}) as api:
+        api.send("Hello")
+        wait_until(lambda: execute(place, "SELECT id FROM outbox WHERE error IS NOT NULL"), "an attempt")
+        due_at = asyncio.run(_next_due(place["database_url"], "shop"))
+    assert due_at is not None
+    assert abs(due_at - wanted) < timedelta(minutes=2)
+
+
+async def _next_due(url: str, subscriber: str) -> datetime | None:
+    database = Database(url)
+    async with database.read() as session:
+        due_at = await outbox.next_due(session, subscriber)
+    await database.close()
+    return due_at
+
+
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("120", 120.0),
+        (" 0 ", 0.0),
+        ("Sun, 29 Nov 2026 12:01:00 GMT", 60.0),
+        ("Sun, 29 Nov 2026 11:00:00 GMT", 0.0),
+        *((header, None) for header in (None, "", "soon", "-5", "1.5", "9" * 10, "\u0663")),
+        ("Sun, 99 Nov 2026 12:01:00 GMT", None),
+    ],
+)
+def test_retry_after_is_a_number_of_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
+    assert seconds_until_retry(header, NOON) == seconds
+
+
+@pytest.mark.parametrize(
+    ("left", "retry_after", "due"),
+    [
+        (timedelta(hours=20), 7200.0, timedelta(hours=2)),
+        (timedelta(hours=20), 0.0, timedelta(seconds=5)),
+        (timedelta(hours=20), 10.0**9, timedelta(hours=20) - delivery.LAST_ATTEMPT),
+        (delivery.LAST_ATTEMPT, 7200.0, None),
+        (timedelta(0), None, None),
+    ],
+)
+def test_a_delay_ends_within_the_day_of_the_event(
+    left: timedelta, retry_after: float | None, due: timedelta | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "FIRST_DELAY", 5.0)
+    event = Delivery(uuid4(), uuid4(), "message.rated", {}, NOON, 1, NOON + left)
+    assert delivery.next_attempt(event, NOON, retry_after) == (None if due is None else NOON + due)
+
+
+def test_the_endpoints_of_a_changed_file_receive_events_without_a_restart(
+    tmp_path: Path, place: Json, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    old, new = {"url": f"{receiver.address}/old"}, {"url": f"{receiver.address}/new", "name": "new"}
+    file = tmp_path / "webhooks.yaml"
+    (tmp_path / "next").mkdir()
+
+    def replace(endpoint: Json) -> None:
+        Path(configured(tmp_path / "next", endpoint)).replace(file)
+
+    def is_sent(path: str, key: str = KEY) -> bool:
+        api.answer("Hello")
+        return any(_is_signed(key, headers, body) for at, headers, body in list(receiver.requests) if at == path)
+
+    with serving(tmp_path, place, old) as api:
+        wait_until(lambda: is_sent("old"), "an event of the first endpoint")
+        replace(new)
+        wait_until(lambda: is_sent("new"), "an event of the new endpoint")
+        count = len(receiver.events("old"))
+        file.write_text("- url: nowhere")
+        wait_until(lambda: "The last valid version stays in use." in caplog.text, "a line in the log")
+        count_of_new = len(receiver.events("new"))
+        wait_until(lambda: is_sent("new") and len(receiver.events("new")) > count_of_new, "another event")
+        replace(new | {"secret": NEW_KEY})
+        wait_until(lambda: is_sent("new", NEW_KEY), "an event that is signed with the new secret")
+    assert len(receiver.events("old")) == count
+    (line,) = [record.getMessage() for record in caplog.records if "last valid" in record.getMessage()]
+    assert line.startswith(f"TERTULIA_WEBHOOKS: {file}: endpoint 1: url: must be an address that begins with https://")
+
+
+def _is_signed(key: str, headers: dict[str, str], body: bytes) -> bool:
+    try:
+        Verifier(key).verify(body, headers)
+    except WebhookVerificationError:
+        return False
+    return True
 
 
 def test_a_slow_endpoint_does_not_delay_another(tmp_path: Path, place: Json, receiver: Receiver) -> None:

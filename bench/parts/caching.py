@@ -1,6 +1,7 @@
 """The part `caching`: the input cost of a long conversation with and without prompt caching, in the simulated cache."""
 
 import time
+from collections.abc import Callable
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -22,7 +23,7 @@ QUESTION = "/simulate long 130\n" + "What else should one know of the history of
 CREATE = """mutation ($input: CreateConversationInput!) { createConversation(input: $input) {
   ... on ConversationPayload { conversation { id } } } }"""
 SEND = """mutation ($input: SendMessageInput!) { sendMessage(input: $input) {
-  ... on SendMessagePayload { generation { id } } ... on Error { message } } }"""
+  ... on SendMessagePayload { conversation { id } generation { id } } ... on Error { message } } }"""
 GENERATION = """query ($id: ID!) { generation(id: $id) {
   status usage { inputTokens cacheReadTokens cacheWriteTokens costUsd } } }"""
 WRITE, READ = 1.25, 0.05
@@ -68,11 +69,16 @@ def _upload(port: int, pages: int) -> str:
     return str(sent.raise_for_status().json()["id"])
 
 
-def _turn(ask: "partial[Json]", input: Json) -> float:
-    id = ask(SEND, {"input": input})["sendMessage"]["generation"]["id"]
+def ended(ask: Callable[[str, Json], Json], id: str) -> Json:
+    """Wait until an answer has ended, and return its generation. `ask` sends a query with variables."""
     while (generation := ask(GENERATION, {"id": id})["generation"])["status"] in ("QUEUED", "RUNNING"):
         time.sleep(0.02)
-    usage = generation["usage"]
+    result: Json = generation
+    return result
+
+
+def _turn(ask: Callable[[str, Json], Json], input: Json) -> float:
+    usage = ended(ask, ask(SEND, {"input": input})["sendMessage"]["generation"]["id"])["usage"]
     return float(usage["inputTokens"] + WRITE * usage["cacheWriteTokens"] + READ * usage["cacheReadTokens"])
 
 

@@ -1,5 +1,7 @@
 """The parts `streams`, `capacity`, `flat` and `first`: cost and latency of tokens, and the capacity of a core."""
 
+from pathlib import Path
+
 from bench.options import Options
 from bench.peers.candidates import FIXED, NAIVE, NODE, RELAY, TERTULIA_ITSELF, Candidate, Stage, present
 from bench.processes import Json
@@ -26,9 +28,19 @@ def p99(streams: int) -> str:
     return f"{streams} answers: p99"
 
 
-def steady(stage: Stage, report: Report, candidate: Candidate, part: str, options: Options, streams: int) -> Json:
+def steady(
+    stage: Stage,
+    report: Report,
+    candidate: Candidate,
+    part: str,
+    options: Options,
+    streams: int,
+    *,
+    variables: Json | None = None,
+    place: Path | None = None,
+) -> Json:
     """Measure one candidate with answers of 50 tokens per second each, and add the result to the report."""
-    with stage.server(candidate) as server:
+    with stage.server(candidate, variables, place) as server:
         result = stage.measure("steady", candidate, server, streams=streams, **options.steady())
     take_steady(report, part, candidate.name, streams, result)
     return result

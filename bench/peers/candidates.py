@@ -23,6 +23,7 @@ NAIVE = Candidate("naive", "direct", (PYTHON, "-m", "bench.peers.naive", "--port
 FIXED = Candidate("naive-fixed", "direct", (PYTHON, "-m", "bench.peers.naive", "--fixed", "--port"))
 RELAY = Candidate("relay", "direct", (PYTHON, "-m", "bench.peers.relay", "--port"))
 HANDWRITTEN = Candidate("handwritten", "direct", (PYTHON, "-m", "bench.peers.handwritten", "--port"))
+ASSISTANT = Candidate("assistant", "tertulia", (PYTHON, "-m", "bench.peers.assistant", "--port"), "/readyz")
 NODE = Candidate("node", "direct", (node() or "node", str(HERE / "peers" / "node" / "server.mjs")))
 
 

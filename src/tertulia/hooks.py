@@ -119,6 +119,8 @@ class Answer:
         stop_reason: Why Claude stopped, such as `end_turn`; None if Claude did not report it.
         input_tokens: The tokens that Claude read; None if they are not known.
         output_tokens: The tokens that Claude wrote; None if they are not known.
+        steered: Whether the user's next message ended the answer between two rounds of tools. Claude continues in the
+            answer to that message.
     """
 
     user_id: UUID
@@ -132,6 +134,7 @@ class Answer:
     stop_reason: str | None
     input_tokens: int | None
     output_tokens: int | None
+    steered: bool = False
 
 
 class HookFailed(Exception):

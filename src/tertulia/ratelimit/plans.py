@@ -66,6 +66,12 @@ class Plans:
         self._claim = claim
         self._reported = set[str]()
 
+    def replace(self, plans: "Plans") -> None:
+        """Replace all plans. Viewers have the new ones from their next request on."""
+        self._plans = {plan.name: plan for plan in plans.all} if plans.names else {}
+        self._default = plans.of(None)
+        self._reported.clear()
+
     @property
     def names(self) -> list[str]:
         """The names of the plans. Empty if the server has none, so that all viewers have the limits of its settings."""

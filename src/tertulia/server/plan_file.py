@@ -16,6 +16,7 @@ from tertulia.ratelimit.limits import Limits, Rate
 from tertulia.ratelimit.plans import CLAIM, Plan, Plans
 from tertulia.server.environment import WrongSetting
 from tertulia.server.settings import Settings
+from tertulia.server.settings import check_plans as check_settings
 from tertulia.server.tooling import open_tool_registry
 
 NAME, TOOL = r"[A-Za-z0-9_-]{1,64}", r"[a-zA-Z0-9_*?\[\]!-]{1,128}"
@@ -135,6 +136,12 @@ def open_plans(settings: Settings, limits: Limits) -> Plans:
         return Plans(default=default)
     plans = [replace(default, name=name, **plan.values) for name, plan in check_plans(settings).items()]
     return Plans(plans, default=default, claim=settings.plan_claim or CLAIM)
+
+
+def reread_plans(settings: Settings, limits: Limits) -> Plans:
+    """Return the plans of a file that has changed. Raise WrongSetting if the server would not start with it."""
+    check_settings(settings)
+    return open_plans(settings, limits)
 
 
 def check_plans(settings: Settings) -> dict[str, ReadPlan]:

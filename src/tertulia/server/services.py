@@ -43,13 +43,14 @@ from tertulia.server.assistants import open_assistants
 from tertulia.server.auth.authenticator import SIGNED_OUT, Authenticated, Authenticator
 from tertulia.server.auth.jwt import Tokens
 from tertulia.server.auth.providers import IdentityProvider, PasswordAuth, SingleUserAuth, viewer_of
+from tertulia.server.config_file import ConfigFile
 from tertulia.server.hooking import open_hooks
 from tertulia.server.http.middleware import note_viewer
 from tertulia.server.model_settings import watch_model_settings
 from tertulia.server.opening import connect, open_limits, open_log
 from tertulia.server.outbox.delivery import sweep
-from tertulia.server.outbox.opening import endpoints_of, open_database, start_deliveries
-from tertulia.server.plan_file import open_plans
+from tertulia.server.outbox.opening import Deliveries, endpoints_of, open_database, start_deliveries
+from tertulia.server.plan_file import open_plans, reread_plans
 from tertulia.server.runtime.gc import collect_when_idle
 from tertulia.server.settings import Settings, secret_of
 from tertulia.server.telemetry import tracing
@@ -65,8 +66,10 @@ if TYPE_CHECKING:
 LOCAL_USER = "local"
 SWEEP_SECONDS = 600.0
 """Seconds between deletions of expired data."""
+SWEEPS_AT_START = True
+"""Whether the first deletion of expired data is at the start."""
 REFRESH_SECONDS = 1.0
-"""Seconds between looks at the files of assistants."""
+"""Seconds between looks at the files of assistants, plans and webhooks."""
 CHECK_SECONDS = 5.0
 """Seconds within which a part must respond; otherwise it counts as failing."""
 PROBE_SECONDS = 5.0
@@ -307,21 +310,34 @@ def _start_background_tasks(running: Running, settings: Settings, claude: Claude
         ("search", partial(rebuild, database)),
         ("outbox", partial(sweep, database)),
     ):
-        _in_background(stack, name, run_periodically(SWEEP_SECONDS, work, at_once=True))
-    start_deliveries(endpoints_of(settings), services, running.metrics.delivered, stack, _in_background)
+        _in_background(stack, name, run_periodically(SWEEP_SECONDS, work, at_once=SWEEPS_AT_START))
+    deliveries = start_deliveries(settings, services, running.metrics.delivered, stack, _in_background)
+    _watch_files(services, settings, deliveries, stack)
     if services.sharing.is_on:
         stack.push_async_callback(services.sharing.close)
         _in_background(stack, "views", run_periodically(VIEWS_SECONDS, services.sharing.store_views))
-    if services.assistants.is_configured:
-        refresh = partial(asyncio.to_thread, services.assistants.refresh)
-        _in_background(stack, "assistants", run_periodically(REFRESH_SECONDS, refresh))
     if settings.guests:
         expire = partial(expire_guests, deleter, settings.guest_days)
-        _in_background(stack, "guests", run_periodically(SWEEP_SECONDS, expire, at_once=True))
+        _in_background(stack, "guests", run_periodically(SWEEP_SECONDS, expire, at_once=SWEEPS_AT_START))
     _in_background(stack, "sdk", claude.preload())
     _in_background(stack, "models", watch_model_settings(settings, claude))
     _in_background(stack, "collector", collect_when_idle(lambda: services.generation_manager.idle))
     _in_background(stack, "probe", run_periodically(PROBE_SECONDS, running.probe, at_once=True))
+
+
+def _watch_files(services: Services, settings: Settings, deliveries: Deliveries, stack: AsyncExitStack) -> None:
+    """Read the files of the operator again when they change."""
+    watched: dict[str, Callable[[], Awaitable[None]]] = {}
+    if services.assistants.is_configured:
+        watched["assistants"] = partial(asyncio.to_thread, services.assistants.refresh)
+    if settings.plans is not None:
+        read = partial(reread_plans, settings, services.limits)
+        watched["plans"] = ConfigFile(settings.plans, read, services.budget.plans.replace).refresh
+    if settings.webhooks is not None:
+        endpoints = partial(endpoints_of, settings)
+        watched["webhooks"] = ConfigFile(settings.webhooks, endpoints, deliveries.adopt).refresh
+    for name, refresh in watched.items():
+        _in_background(stack, name, run_periodically(REFRESH_SECONDS, refresh))
 
 
 def _in_background(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, None]) -> None:

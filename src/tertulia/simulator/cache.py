@@ -108,6 +108,7 @@ def _min_tokens(model: str) -> int:
 def _blocks(body: Json) -> Iterator[_Block]:
     """Yield the blocks of a request in the order of the cache: tools, system prompt, messages."""
     flat = [*_flat("tools", body.get("tools") or []), *_flat("system", body.get("system") or [])]
+    first_of_messages = len(flat)
     for message in body["messages"]:
         flat += _flat(message["role"], message["content"])
     automatic = body.get("cache_control")
@@ -115,7 +116,9 @@ def _blocks(body: Json) -> Iterator[_Block]:
     for index, (role, block) in enumerate(flat):
         control: Json | None = block.get("cache_control") or (automatic if index == len(flat) - 1 else None)
         bare = {key: value for key, value in block.items() if key != "cache_control"}
-        text = json.dumps([role, bare], ensure_ascii=False)
+        # Another `thinking` or `tool_choice` invalidates the messages, but neither the tools nor the system prompt.
+        settings = [body.get("thinking"), body.get("tool_choice")] if index == first_of_messages else []
+        text = json.dumps([role, bare, *settings], ensure_ascii=False)
         name = hashlib.sha256(f"{name}{text}".encode()).hexdigest()
         tokens = _tokens_of_source(bare) or max(len(text) // 4, 1) + _tokens_inside(bare)
         yield _Block(tokens, name, control.get("ttl", "5m") if control else None)

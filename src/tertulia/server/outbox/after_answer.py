@@ -37,6 +37,8 @@ class AfterAnswer:
             text=text or "",
             model=data["model"],
             stop_reason=data["stop_reason"],
+            # Events of earlier versions do not have it.
+            steered=data.get("steered", False),
             input_tokens=data["input_tokens"],
             output_tokens=data["output_tokens"],
         )

@@ -8,14 +8,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from tertulia.backoff import Backoff
 from tertulia.db import outbox
 from tertulia.db.database import AsyncSession, Database
 from tertulia.db.errors import DATABASE_ERRORS
-from tertulia.db.outbox import Delivery
+from tertulia.db.outbox import DELIVERED_FOR, Delivery
 from tertulia.db.tables import now
 from tertulia.generation.retry import retry_while_unavailable
 
@@ -25,6 +25,8 @@ POLL_SECONDS = 2.0
 """Seconds between checks for events that other processes have stored. Those of this process are delivered at once."""
 FIRST_DELAY, LONGEST_DELAY = 5.0, 3600.0
 """The bounds of the delay before the next attempt, in seconds. The first doubles with each attempt."""
+LAST_ATTEMPT = timedelta(minutes=5)
+"""How long before its end an event is sent for the last time, if the endpoint asks to wait longer."""
 CLAIM_MARGIN = 15.0
 """Seconds for which an event stays claimed after the time limit of its delivery."""
 CLOSE_SECONDS = 5.0
@@ -38,7 +40,15 @@ logger = logging.getLogger("tertulia.outbox")
 
 
 class Undelivered(Exception):
-    """An attempt failed, and is repeated later. The message says why, in one line."""
+    """An attempt failed, and is repeated later. The message says why, in one line.
+
+    Attributes:
+        retry_after: The seconds that the subscriber asks to wait before the next attempt; None if it does not.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Gone(Undelivered):
@@ -153,7 +163,7 @@ class Courier:
     async def _attempt(self, delivery: Delivery) -> tuple[str, str | None]:
         """Deliver an event and store the outcome. Return its name, and the error if it was not delivered."""
         # The time limit includes the reading of texts, and ends before the claim.
-        seconds = self._subscriber.timeout + CLAIM_MARGIN / 3
+        seconds, retry_after = self._subscriber.timeout + CLAIM_MARGIN / 3, None
         try:
             async with asyncio.timeout(seconds):
                 await self._subscriber.deliver(delivery, self._database)
@@ -161,7 +171,7 @@ class Courier:
             await self._store(lambda session: outbox.disable(session, self._subscriber.name))
             return "gone", str(gone)
         except Undelivered as undelivered:
-            error = str(undelivered)
+            error, retry_after = str(undelivered), undelivered.retry_after
         except TimeoutError:
             error = f"The delivery took more than {seconds:g} seconds."
         except Exception as unexpected:
@@ -170,8 +180,8 @@ class Courier:
         else:
             await self._store(lambda session: outbox.finish(session, delivery))
             return "delivered", None
-        due_at = now() + timedelta(seconds=delay_after(delivery.attempts))
-        if due_at >= delivery.give_up_at:
+        due_at = next_attempt(delivery, now(), retry_after)
+        if due_at is None:
             await self._store(lambda session: outbox.finish(session, delivery, error))
             return "failed", error
         await self._store(lambda session: outbox.postpone(session, delivery, error, due_at))
@@ -183,6 +193,18 @@ class Courier:
                 await change(session)
 
         await retry_while_unavailable(self._database, store)
+
+
+def next_attempt(delivery: Delivery, time: datetime, retry_after: float | None) -> datetime | None:
+    """Return when a delivery that failed at `time` is repeated; None if it has failed.
+
+    A subscriber that asks for a longer delay than is left gets one attempt at the end.
+    """
+    delay = delay_after(delivery.attempts) if retry_after is None else max(retry_after, FIRST_DELAY)
+    due_at = time + timedelta(seconds=min(delay, DELIVERED_FOR.total_seconds()))
+    if retry_after is not None:
+        due_at = min(due_at, delivery.give_up_at - LAST_ATTEMPT)
+    return due_at if time < due_at < delivery.give_up_at else None
 
 
 def delay_after(attempts: int) -> float:

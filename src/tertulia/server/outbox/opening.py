@@ -51,44 +51,66 @@ def open_database(settings: Settings, hooks: Hooks | None = None) -> Database:
     return Database(settings.database_url, subscribers_of(endpoints_of(settings), hooks))
 
 
+class Deliveries:
+    """Delivers events to the endpoints and the hook. The endpoints can change while the server runs."""
+
+    def __init__(self, services: Services, on_delivery: OnDelivery, in_background: InBackground) -> None:
+        """Start to deliver to the hook, if there is one."""
+        self._database, self._hooks = services.database, services.hooks
+        self._on_delivery, self._in_background = on_delivery, in_background
+        self._endpoints: dict[str, Endpoint] = {}
+        self._couriers: dict[str, Courier] = {}
+        self._stacks: dict[str, AsyncExitStack] = {}
+        self._ending = set[asyncio.Task[None]]()
+        if HOOK in self._hooks:
+            self._start(AfterAnswer(self._hooks), AsyncExitStack())
+
+    def adopt(self, endpoints: "Sequence[Endpoint]") -> None:
+        """Deliver to these endpoints from now on. Deliveries to an endpoint that is changed or removed may end."""
+        from tertulia.server.outbox.webhooks import Webhook
+
+        self._database.subscribe(subscribers_of(endpoints, self._hooks))
+        current = {endpoint.title: endpoint for endpoint in endpoints}
+        for title in [title for title, endpoint in self._endpoints.items() if current.get(title) != endpoint]:
+            del self._endpoints[title], self._couriers[title]
+            task = asyncio.create_task(self._stacks.pop(title).aclose(), name=f"end deliveries to {title}")
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+        for title, endpoint in current.items():
+            if title not in self._endpoints:
+                webhook, stack = Webhook(endpoint), AsyncExitStack()
+                stack.push_async_callback(webhook.close)
+                self._endpoints[title] = endpoint
+                self._start(webhook, stack)
+
+    def wake(self, _owner: UUID) -> None:
+        """Check for events now: some may have been stored."""
+        for courier in self._couriers.values():
+            courier.wake()
+
+    async def close(self) -> None:
+        """End all deliveries."""
+        await asyncio.gather(*(stack.aclose() for stack in self._stacks.values()), *self._ending)
+
+    def _start(self, subscriber: Subscriber, stack: AsyncExitStack) -> None:
+        name = subscriber.name
+        courier = self._couriers[name] = Courier(self._database, subscriber, self._on_delivery)
+        self._stacks[name] = stack
+        self._in_background(stack, f"deliver to {name}", courier.run())
+        stack.push_async_callback(courier.close)
+
+
 def start_deliveries(
-    endpoints: "Iterable[Endpoint]",
+    settings: Settings,
     services: Services,
     on_delivery: OnDelivery,
     stack: AsyncExitStack,
     in_background: InBackground,
-) -> None:
-    """Deliver events to the endpoints and the hook until the stack is closed."""
-    couriers: list[Courier] = []
-    database = services.database
-    if HOOK in services.hooks:
-        couriers.append(_start(AfterAnswer(services.hooks), database, on_delivery, stack, in_background))
-    for endpoint in endpoints:
-        from tertulia.server.outbox.webhooks import Webhook
-
-        webhook = Webhook(endpoint)
-        stack.push_async_callback(webhook.close)
-        couriers.append(_start(webhook, database, on_delivery, stack, in_background))
-
-    def wake(_owner: UUID) -> None:
-        for courier in couriers:
-            courier.wake()
-
-    async def close() -> None:
-        await asyncio.gather(*(courier.close() for courier in couriers))
-
-    if couriers:
-        stack.push_async_callback(close)
-        services.signals.on(CHANGED, wake)
-
-
-def _start(
-    subscriber: Subscriber,
-    database: Database,
-    on_delivery: OnDelivery,
-    stack: AsyncExitStack,
-    in_background: InBackground,
-) -> Courier:
-    courier = Courier(database, subscriber, on_delivery)
-    in_background(stack, f"deliver to {subscriber.name}", courier.run())
-    return courier
+) -> Deliveries:
+    """Deliver events to the endpoints of the settings and to the hook until the stack is closed."""
+    deliveries = Deliveries(services, on_delivery, in_background)
+    stack.push_async_callback(deliveries.close)
+    if settings.webhooks is not None:
+        deliveries.adopt(endpoints_of(settings))
+    services.signals.on(CHANGED, deliveries.wake)
+    return deliveries

@@ -1,8 +1,10 @@
 """Webhooks: events as signed HTTP requests, as Standard Webhooks specifies them."""
 
+import re
 import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 from uuid import UUID
@@ -72,7 +74,7 @@ class Webhook:
                 self.endpoint.url, data=body.encode(), headers=headers, allow_redirects=False
             ) as response:
                 # The body is not read. The connection is closed if the body has not arrived with the status.
-                status = response.status
+                status, retry_after = response.status, response.headers.get("retry-after")
         except TimeoutError:
             raise Undelivered(f"There was no response within {TIMEOUT:g} seconds.") from None
         except aiohttp.InvalidURL:
@@ -83,13 +85,30 @@ class Webhook:
         if status == GONE:
             raise Gone("The endpoint responded with 410 Gone.")
         if status not in DELIVERED:
-            raise Undelivered(f"The endpoint responded with {status}.")
+            seconds = seconds_until_retry(retry_after, now())
+            raise Undelivered(f"The endpoint responded with {status}.", seconds)
         return status
 
     async def close(self) -> None:
         """Close all connections."""
         if self._session is not None:
             await self._session.close()
+
+
+def seconds_until_retry(header: str | None, time: datetime) -> float | None:
+    """Return the seconds from `time` that `Retry-After` asks to wait; None without a valid header.
+
+    The header is a number of seconds or a date (RFC 9110, section 10.2.3).
+    """
+    text = (header or "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return float(text)
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    # A date without an offset is in UTC.
+    return max(0.0, ((date if date.tzinfo else date.replace(tzinfo=UTC)) - time).total_seconds())
 
 
 def _with_public_code(data: Json) -> Json:
