@@ -54,7 +54,7 @@ class Step(Enum):
 
 @dataclass(slots=True)
 class Prompt:
-    """What is sent to Claude for an answer: its input, and the request that is built from it.
+    """The input of an answer, and the request to Claude that the server builds from it.
 
     `fallback` is the model that replaces both when the answer continues; None if it is the same model.
     """

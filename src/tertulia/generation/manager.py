@@ -80,8 +80,7 @@ class GenerationManager:
         self._checkpoints = Checkpoints(database, log, process, config.lease_seconds)
         self._background: list[asyncio.Task[None]] = []
         self._quiet_until = 0.0
-        self._swept = False
-        self.draining = False
+        self._swept = self.draining = False
         self._endings = Notifier()
         self._finalizer = GenerationFinalizer(
             database,
