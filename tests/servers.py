@@ -2,10 +2,13 @@
 
 import asyncio
 import os
+import random
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -18,6 +21,8 @@ from programs import require
 from tertulia.db.migrate import migrate
 
 _numbers = count(1)
+SLOTS = 16_384
+"""The hash slots of a Redis Cluster."""
 
 
 def postgres(folder: Path) -> Any:
@@ -83,6 +88,96 @@ class RedisServer:
 
     def url(self, number: int) -> str:
         return f"unix://{self.socket}?db={number}"
+
+
+class ClusterNode:
+    """A node of a Redis Cluster, on a port of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        self.port = free_cluster_port()
+        command = [
+            redis_executable(), "--port", str(self.port), "--bind", "127.0.0.1", "--cluster-enabled", "yes",
+            "--save", "", "--dir", str(folder),
+        ]  # fmt: skip
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        self.client: Any = redis_client.Redis(port=self.port)
+
+    def cluster(self, *command: object) -> Any:
+        return self.client.execute_command("CLUSTER", *command)
+
+    def responds(self) -> bool:
+        try:
+            return bool(self.client.ping())
+        except redis_client.ConnectionError:
+            return False
+
+    def knows(self, nodes: int) -> bool:
+        """Return whether the node serves, and knows this number of nodes."""
+        info: bytes = self.cluster("INFO")
+        return b"cluster_state:ok" in info and b"cluster_known_nodes:%d\r" % nodes in info
+
+    def stop(self) -> None:
+        self.client.close()
+        self.process.kill()
+        self.process.wait()
+
+
+class RedisCluster:
+    """A Redis Cluster of three primaries with a replica each."""
+
+    PRIMARIES = 3
+
+    def __init__(self, folder: Path) -> None:
+        self.nodes = [ClusterNode(folder / str(number)) for number in range(2 * self.PRIMARIES)]
+        self.primaries, self.replicas = self.nodes[: self.PRIMARIES], self.nodes[self.PRIMARIES :]
+        self._until(lambda: all(node.responds() for node in self.nodes))
+        for number, node in enumerate(self.primaries):
+            slots = range(SLOTS * number // self.PRIMARIES, SLOTS * (number + 1) // self.PRIMARIES)
+            node.cluster("ADDSLOTS", *slots)
+            node.cluster("SET-CONFIG-EPOCH", number + 1)
+        for node in self.nodes[1:]:
+            node.cluster("MEET", "127.0.0.1", self.nodes[0].port)
+        self._until(lambda: all(node.knows(len(self.nodes)) for node in self.nodes))
+        for primary, replica in zip(self.primaries, self.replicas, strict=True):
+            replica.cluster("REPLICATE", primary.cluster("MYID").decode())
+        self._until(lambda: all(self._replicates(node) for node in self.replicas))
+
+    @property
+    def url(self) -> str:
+        """The address, with two of the nodes."""
+        return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.primaries[:2])
+
+    def fail_over(self, number: int) -> None:
+        """Kill a primary, and make its replica the primary at once, without an election."""
+        self.primaries[number].process.kill()
+        self.primaries[number].process.wait()
+        self.replicas[number].cluster("FAILOVER", "TAKEOVER")
+
+    def close(self) -> None:
+        for node in self.nodes:
+            node.stop()
+
+    @staticmethod
+    def _replicates(node: ClusterNode) -> bool:
+        return bool(node.client.info("replication").get("master_link_status") == "up")
+
+    @staticmethod
+    def _until(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline, "the nodes did not form a cluster"
+            time.sleep(0.01)
+
+
+def free_cluster_port() -> int:
+    """Return a free port for which also the port of a node for other nodes, which is 10,000 higher, is free."""
+    while True:
+        port = random.randrange(15_000, 22_000)
+        with suppress(OSError), socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", port))
+            second.bind(("127.0.0.1", port + 10_000))
+            return port
 
 
 @cache

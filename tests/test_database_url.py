@@ -179,6 +179,14 @@ def test_several_hosts_and_a_socket_folder_are_accepted() -> None:
         ("redis://u:hidden@h:6379/0?db=x", "the parameter db has an invalid value"),
         ("redis://", "must be redis://"),
         ("unix://?db=0", "must be redis://"),
+        ("redis+cluster://u:hidden@", "must be redis+cluster://"),
+        ("redis+cluster://u:hidden@h,:1", "must be redis+cluster://"),
+        ("redis+cluster://u:hid/hidden@h", "%2F"),
+        ("unix+cluster:///run/redis.sock", "must be redis+cluster://"),
+        ("redis+cluster://u:hidden@h/1", "has only the database 0"),
+        ("redis+cluster://u:hidden@h?db=1", "has only the database 0"),
+        ("redis+cluster://u:hidden@h?foo=1", "the parameter foo is not supported"),
+        ("redis+cluster://u:hidden@h?retry_on_timeout=1", "retry_on_timeout is not supported for a cluster"),
     ],
 )
 def test_an_invalid_redis_url_is_refused_in_one_line(tmp_path: Path, given: str, says: str) -> None:
@@ -199,6 +207,9 @@ def test_an_invalid_redis_url_is_refused_in_one_line(tmp_path: Path, given: str,
         "redis://h/0?client_name=",
         "unix:///run/redis.sock?db=1",
         "redis://[::1]:6379",
+        "redis+cluster://h",
+        "redis+cluster://u:p@one:7000,two:7001,[::1]:7002/0",
+        "rediss+cluster://u:p%2C@h:6379/?ssl_cert_reqs=none&client_name=x",
     ],
 )
 def test_each_form_of_a_redis_url_is_accepted(address: str) -> None:

@@ -124,8 +124,8 @@ def test_rates_in_redis_are_counted_for_all_replicas(url: str) -> None:
         assert 50 < window.resets_in <= 60
         for rates in (first, second):
             await rates.close()
-        pool: Any = first._pool
-        assert [connection.is_connected for connection in pool._available_connections] == [False]
+        connections = first._redis.connection_pool._available_connections
+        assert [connection.is_connected for connection in connections] == [False]
 
     run(work())
 

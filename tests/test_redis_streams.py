@@ -22,7 +22,7 @@ from tertulia.streams.redis import reader as redis_reader
 from tertulia.streams.redis import writer as redis_writer
 from tertulia.streams.redis.log import RedisLog
 from tertulia.streams.redis.reader import RedisReader
-from tertulia.streams.redis.scripts import holder_key, stream_key
+from tertulia.streams.redis.scripts import holder_key, signals_key, stream_key
 from tertulia.streams.stream import Follower
 from tertulia.tools.execution import Bounds
 
@@ -372,7 +372,7 @@ def test_signals_in_redis_are_trimmed(url: str, client: Any) -> None:
     async def work() -> None:
         with client.pipeline() as many:
             for _ in range(5_000):
-                many.xadd(redis_reader.SIGNALS, {"changed": str(uuid4())})
+                many.xadd(signals_key(), {"changed": str(uuid4())})
             many.execute()
         heard = asyncio.Event()
         async with opened(url) as sender, opened(url) as other:
@@ -381,7 +381,7 @@ def test_signals_in_redis_are_trimmed(url: str, client: Any) -> None:
                 sender.send("ended", uuid4())
                 await asyncio.sleep(0.01)
         # Redis trims whole nodes of its tree, of a hundred entries each.
-        assert client.xlen(redis_reader.SIGNALS) < 1_500
+        assert client.xlen(signals_key()) < 1_500
 
     run(work())
 

@@ -233,7 +233,7 @@ def test_the_end_of_a_lease_is_that_of_redis_clock_and_an_endless_one_is_0(url: 
         for missing in (None, lease):
             with pytest.raises(ValueError):  # noqa: PT011 - it names the lease
                 process.writer._deadline(missing)
-        await process.writer._read_clock()
+        await process.writer._read_clock(stream_key(ID))
         ahead = process.writer._ahead
         assert ahead is not None
         seconds, microseconds = await process.redis.time()

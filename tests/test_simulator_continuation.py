@@ -288,6 +288,14 @@ def test_a_client_may_keep_or_remove_what_a_continuation_repeats(claude: anthrop
     assert attempt(claude, continued([user(message)], *parts)).text == whole[113:]
 
 
+def test_a_part_that_could_repeat_or_continue_is_taken_as_the_requested_repeat(claude: anthropic.Anthropic) -> None:
+    message = "/simulate break-at 60 1 repeat 7"
+    whole = uninterrupted(claude, message).text
+    at = next(at for at in range(20, len(whole)) if whole[at - 7] == whole[at] != " ")
+    parts = [[{"type": "text", "text": text}] for text in (whole[:at], whole[at])]
+    assert attempt(claude, continued([user(message)], *parts)).text == whole[at - 7 :]
+
+
 def test_a_continuation_can_be_refused(claude: anthropic.Anthropic) -> None:
     _, second = finish(claude, "/simulate break-at 60 refuse")
     assert (second.stop_reason, second.blocks) == ("refusal", [])

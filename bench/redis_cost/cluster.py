@@ -1,7 +1,5 @@
 """Measure the writes of many answers to a Redis Cluster of three nodes, with Tertulia's script.
 
-Reading is not measured: a process reads all streams with one command, which a cluster refuses (docs/scaling.md).
-
 python -m bench.redis_cost.cluster               150 answers of 160 tokens, in batches of two
 """
 
@@ -13,17 +11,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import redis.asyncio
 
 from bench.processes import free_port, redis_server
 from tertulia.streams.codec import encode
 from tertulia.streams.events import TextDelta
-from tertulia.streams.redis.scripts import APPEND, holder_key, stream_key
+from tertulia.streams.redis.scripts import APPEND, holder_key, partition_tags, stream_key
 
 NODES, ANSWERS, TOKENS, BATCH = 3, 150, 160, 2
 LIFE = 900
+TAGS = partition_tags()
 START_SECONDS = 20.0
 
 
@@ -76,6 +75,11 @@ async def is_connected(one: Any) -> bool:
     return b"cluster_state:ok" in info and b"cluster_known_nodes:%d" % NODES in info
 
 
+def tag_of(generation_id: UUID) -> str:
+    """Return the hash tag of an answer's partition."""
+    return TAGS[generation_id.int % len(TAGS)]
+
+
 async def write(ports: list[int]) -> None:
     """Write all answers, and print the measurements."""
     nodes: list[Any] = [redis.asyncio.Redis(port=port) for port in ports]
@@ -86,13 +90,13 @@ async def write(ports: list[int]) -> None:
     for last in range(0, TOKENS, BATCH):
         for name in names:
             events = [TextDelta(name, last + one, 0, 6 * (last + one), " words") for one in range(1, BATCH + 1)]
-            keys = [stream_key(name), holder_key(name)]
+            keys = [stream_key(name, tag_of(name)), holder_key(name, tag_of(name))]
             await script(keys, [holder, LIFE, 0, last, last + BATCH, encode(events), int(not last)])
     batches = ANSWERS * TOKENS // BATCH
     after = [await one.info("cpu") for one in nodes]
     spent = [sum(b[k] - a[k] for k in ("used_cpu_user", "used_cpu_sys")) for a, b in zip(before, after, strict=True)]
     shares = [await one.dbsize() for one in nodes]
-    sizes = [await cluster.memory_usage(stream_key(name)) for name in names]
+    sizes = [await cluster.memory_usage(stream_key(name, tag_of(name))) for name in names]
     print(
         f"{NODES} nodes hold {shares} keys of {ANSWERS} answers; {sum(sizes) / ANSWERS / TOKENS:.0f} bytes per token, "
         f"{sum(sizes) / ANSWERS / 1000:.1f} KB per answer; {1e6 * sum(spent) / batches:.0f} µs CPU for {BATCH} tokens"

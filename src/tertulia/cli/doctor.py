@@ -172,9 +172,11 @@ def _persisted_documents(settings: Settings) -> list[Finding]:
 async def _redis(settings: Settings) -> Finding:
     if settings.redis_url is None:
         return True, "redis: not configured; run one process only"
+    from tertulia.redis_client import AWAY, find_wrong_mode, is_cluster
     from tertulia.streams.redis.log import RedisLog
-    from tertulia.streams.redis.writer import AWAY
 
+    if wrong := await find_wrong_mode(settings.redis_url):
+        return False, f"REDIS_URL: {wrong}"
     log = RedisLog(settings.redis_url, uuid4())
     try:
         await log.check()
@@ -182,7 +184,8 @@ async def _redis(settings: Settings) -> Finding:
         return False, f"REDIS_URL: cannot connect to Redis: {error}"
     finally:
         await log.close()
-    return True, "redis: connected; any number of processes can serve"
+    kind = " to a cluster" if is_cluster(settings.redis_url) else ""
+    return True, f"redis: connected{kind}; any number of processes can serve"
 
 
 async def _attachments(settings: Settings) -> Finding:

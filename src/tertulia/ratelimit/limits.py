@@ -18,7 +18,6 @@ from tertulia.ratelimit.slots import SLOT_SECONDS, ConnectionSlots
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
-    from redis.asyncio import ConnectionPool
 
 MEGABYTE = 1 << 20
 STORE_PATIENCE = 0.5
@@ -72,15 +71,16 @@ class Rates:
 
     def __init__(self, redis_url: str | None) -> None:
         """Count the calls to all replicas in Redis, or those to this process if `redis_url` is None."""
-        self._pool: ConnectionPool | None = None
+        self._redis: Any = None
         self._windows: Windows = LocalWindows()
         self._errors: tuple[type[Exception], ...] = (OSError, TimeoutError)
         self._not_before = 0.0
         if redis_url is not None:
-            from redis.exceptions import RedisError
+            from tertulia.ratelimit.redis_windows import redis_windows
+            from tertulia.redis_client import AWAY, connect_redis
 
-            self._pool, self._windows = _in_redis(redis_url)
-            self._errors = (RedisError, *self._errors)
+            self._redis = connect_redis(redis_url)
+            self._windows, self._errors = redis_windows(self._redis), AWAY
 
     async def hit(self, rate: Rate, key: str, amount: int = 1) -> float | None:
         """Count calls.
@@ -120,8 +120,10 @@ class Rates:
 
     async def close(self) -> None:
         """Close all connections to Redis."""
-        if self._pool is not None:
-            await self._pool.aclose()
+        if self._redis is not None:
+            from tertulia.redis_client import close_redis
+
+            await close_redis(self._redis)
 
     def _failed(self, error: Exception) -> None:
         self._not_before = time.monotonic() + STORE_REST
@@ -226,18 +228,6 @@ class Limits:
             open_connections = await self.connection_slots.count(viewer_id)
             limits.append(Limit("sockets", self.sockets, max(self.sockets - open_connections, 0)))
         return limits
-
-
-def _in_redis(redis_url: str) -> "tuple[ConnectionPool, Windows]":
-    from limits.aio.storage import RedisStorage
-    from limits.aio.strategies import MovingWindowRateLimiter
-    from redis.asyncio import ConnectionPool
-
-    client: Any = ConnectionPool
-    pool: ConnectionPool = client.from_url(redis_url)
-    # Without a pool, the library opens its own connections. Its address only selects the type of the storage.
-    options: dict[str, Any] = {"connection_pool": pool}
-    return pool, MovingWindowRateLimiter(RedisStorage("async+redis://", implementation="redispy", **options))
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 SLOT_SECONDS = 90.0
@@ -69,12 +69,10 @@ class RedisConnectionSlots:
 
     def __init__(self, url: str) -> None:
         """Create a client for a Redis URL, without connecting."""
-        from redis.asyncio import Redis
-        from redis.exceptions import RedisError
+        from tertulia.redis_client import AWAY, connect_redis
 
-        self._errors = (RedisError, OSError, TimeoutError)
-        client: Any = Redis
-        self._redis = client.from_url(url, socket_connect_timeout=1.0, socket_timeout=1.0)
+        self._errors = AWAY
+        self._redis = connect_redis(url, socket_connect_timeout=1.0, socket_timeout=1.0)
         self._acquire = self._redis.register_script(ACQUIRE)
 
     async def acquire(self, subject: UUID, slot_id: UUID, limit: int) -> bool:
@@ -100,7 +98,9 @@ class RedisConnectionSlots:
 
     async def close(self) -> None:
         """Close the connections to Redis."""
-        await self._redis.aclose()
+        from tertulia.redis_client import close_redis
+
+        await close_redis(self._redis)
 
 
 def _key(subject: UUID) -> str:

@@ -93,7 +93,8 @@ class SettingFields(BaseSettings):
         default=None,
         validation_alias=_named("REDIS_URL"),
         description="The Redis that connects several processes: `redis://HOST:PORT/NUMBER`, `rediss://…` with TLS, or "
-        "`unix://PATH?db=NUMBER`.",
+        "`unix://PATH?db=NUMBER`. For a [Redis Cluster](scaling.md#redis-cluster), "
+        "`redis+cluster://HOST:PORT,HOST:PORT` or `rediss+cluster://…`.",
         json_schema_extra=_documented("an address"),
     )
     attachments: str | None = Field(

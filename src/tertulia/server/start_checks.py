@@ -17,6 +17,11 @@ logger = logging.getLogger("tertulia")
 async def check_start(settings: Settings) -> None:
     """Raise WrongSetting for settings that cannot work. A service that is unreachable is only logged."""
     await _check_attachments(settings.attachments_place)
+    if settings.redis_url is not None:
+        from tertulia.redis_client import find_wrong_mode
+
+        if wrong := await find_wrong_mode(settings.redis_url):
+            raise WrongSetting(f"REDIS_URL: {wrong}.")
     if settings.assistants is not None:
         tool_registry, _ = open_tool_registry(settings)
         await asyncio.to_thread(open_assistants, settings, tool_registry, many_users=True)

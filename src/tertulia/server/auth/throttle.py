@@ -11,7 +11,7 @@ import logging
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 FREE_FAILURES = 10
 """Wrong passwords for a name from one address before that address has to wait."""
@@ -93,12 +93,10 @@ class RedisFailures:
     """Counts in Redis, for all replicas; in this process while Redis is unreachable."""
 
     def __init__(self, url: str) -> None:
-        from redis.asyncio import Redis
-        from redis.exceptions import RedisError
+        from tertulia.redis_client import AWAY, connect_redis
 
-        self._errors = (RedisError, OSError, TimeoutError)
-        client: Any = Redis
-        self._redis = client.from_url(url, socket_connect_timeout=REDIS_PATIENCE, socket_timeout=REDIS_PATIENCE)
+        self._errors = AWAY
+        self._redis = connect_redis(url, socket_connect_timeout=REDIS_PATIENCE, socket_timeout=REDIS_PATIENCE)
         self._local = LocalFailures()
 
     async def get(self, key: str) -> Failures:
@@ -132,7 +130,9 @@ class RedisFailures:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._redis.aclose()
+        from tertulia.redis_client import close_redis
+
+        await close_redis(self._redis)
 
 
 class SignInThrottle:

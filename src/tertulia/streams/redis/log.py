@@ -4,18 +4,18 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from redis.asyncio import Redis
-
 from tertulia.backoff import Backoff
+from tertulia.redis_client import AWAY, close_redis, connect_redis, is_cluster
 from tertulia.streams.events import GenerationEvent
 from tertulia.streams.lease import Lease, clock
 from tertulia.streams.memory import LIFE_AFTER_END, MemoryLog
 from tertulia.streams.redis.reader import BLOCK_MS, RedisReader
-from tertulia.streams.redis.scripts import holder_key, stream_key
-from tertulia.streams.redis.writer import AWAY, LagWatch, RedisWriter
+from tertulia.streams.redis.scripts import holder_key, partition_tags, stream_key
+from tertulia.streams.redis.writer import LagWatch, RedisWriter
 from tertulia.streams.stream import Follower, Stream
 
 CONNECT_SECONDS = 2.0
@@ -26,6 +26,18 @@ TAKEOVER_SECONDS, TAKEOVER_DELAY = 5.0, 0.2
 """The seconds for which taking over a log is retried, and the first bound of the delay between attempts."""
 
 logger = logging.getLogger("tertulia.redis")
+
+
+@dataclass(frozen=True, slots=True)
+class _Partition:
+    """The writer and the reader of a share of the generations, with their hash tag on a cluster.
+
+    A node that fails affects only its partitions.
+    """
+
+    tag: str | None
+    writer: RedisWriter
+    reader: RedisReader
 
 
 class RedisLog:
@@ -42,29 +54,38 @@ class RedisLog:
             life_after_end: The seconds for which a finished log is kept.
             lag: Called for each batch (see `LagWatch`).
         """
-        self._redis: Any = _connect(url, RESPONSE_SECONDS)
+        # A batch is not retried on another node of a cluster: its deadline is a time of the clock of the first node.
+        self._redis = _connect(url, RESPONSE_SECONDS, cluster_retries=0)
         self._blocking = _connect(url, BLOCK_MS / 1000 + RESPONSE_SECONDS)
         self._memory = MemoryLog(life_after_end=life_after_end)
-        self._writer = RedisWriter(self._redis, process, life_after_end, self._memory, lag)
-        self._reader = RedisReader(self._blocking, process)
+        self._partitions = [
+            _Partition(
+                tag,
+                RedisWriter(self._redis, process, life_after_end, self._memory, lag, tag),
+                RedisReader(self._blocking, process, tag, signals=number == 0),
+            )
+            for number, tag in enumerate(partition_tags() if is_cluster(url) else [None])
+        ]
+        self._signals = self._partitions[0].reader
         self._running: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Start writing and reading, also if Redis is unavailable."""
-        self._running = [asyncio.create_task(self._writer.run()), asyncio.create_task(self._reader.run())]
+        work = [run() for each in self._partitions for run in (each.writer.run, each.reader.run)]
+        self._running = [asyncio.create_task(one) for one in work]
 
     async def close(self) -> None:
         """Write the remaining events, and close the connections."""
-        await self._writer.finish()
+        await asyncio.gather(*(each.writer.finish() for each in self._partitions))
         running = set(self._running)
         while running:
             # Repeated, because a cancellation that coincides with a reply of Redis may get lost.
             for task in running:
                 task.cancel()
             _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN)
-        await self._reader.close()
-        await self._redis.aclose()
-        await self._blocking.aclose()
+        await asyncio.gather(*(each.reader.close() for each in self._partitions))
+        await close_redis(self._redis)
+        await close_redis(self._blocking)
 
     async def check(self) -> None:
         """Raise if Redis does not respond."""
@@ -73,25 +94,25 @@ class RedisLog:
     @property
     def longest_wait(self) -> float:
         """The seconds for which the oldest event has been waiting for Redis."""
-        return self._writer.longest_wait
+        return max(each.writer.longest_wait for each in self._partitions)
 
     def open(self, generation_id: UUID, lease: Lease, events: Sequence[GenerationEvent] = ()) -> None:
         """Open a log for writing in this process."""
-        self._writer.open(self._memory.open(generation_id, lease, events))
+        self._partition(generation_id).writer.open(self._memory.open(generation_id, lease, events))
 
     def append(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
         """Append events. Readers see them when Redis has accepted them."""
         if self._memory.append_hidden(generation_id, events):
-            self._writer.schedule(generation_id)
+            self._partition(generation_id).writer.schedule(generation_id)
 
     def mark_saved(self, generation_id: UUID, sequence: int) -> None:
         """Show the events up to `sequence`, also while Redis is unavailable, and send buffered events."""
         self._memory.show(generation_id, sequence)
-        self._writer.schedule(generation_id)
+        self._partition(generation_id).writer.schedule(generation_id)
 
     async def flush(self, generation_id: UUID) -> None:
         """Wait until all readers can see all events."""
-        await self._writer.flush(generation_id)
+        await self._partition(generation_id).writer.flush(generation_id)
 
     def suspend(self, generation_id: UUID, lease: Lease) -> None:
         """Stop writing until a process opens the log again."""
@@ -99,14 +120,15 @@ class RedisLog:
 
     def release(self, generation_id: UUID, lease: Lease | None = None) -> None:
         """Stop writing a log in this process."""
-        self._writer.release(generation_id, lease)
+        self._partition(generation_id).writer.release(generation_id, lease)
         self._memory.release(generation_id, lease)
 
     async def discard(self, generation_id: UUID) -> None:
         """Remove a log in all processes."""
         self.release(generation_id)
+        tag = self._partition(generation_id).tag
         with suppress(*AWAY):
-            await self._redis.delete(stream_key(generation_id), holder_key(generation_id))
+            await self._redis.delete(stream_key(generation_id, tag), holder_key(generation_id, tag))
 
     async def take_over(self, generation_id: UUID, lease: Lease) -> Stream | None:
         """Lock out the former writer, and return all its events. This is retried while Redis is unavailable."""
@@ -114,7 +136,7 @@ class RedisLog:
         while lease.holds and clock() < give_up_at:
             try:
                 async with asyncio.timeout(lease.seconds_left / 3):
-                    return await self._writer.take_over(generation_id, lease)
+                    return await self._partition(generation_id).writer.take_over(generation_id, lease)
             except AWAY as error:
                 logger.warning(
                     "Redis is unavailable; retrying to take over the log of generation %s: %s",
@@ -127,12 +149,13 @@ class RedisLog:
     async def read(self, generation_id: UUID) -> Stream | None:
         """Return all events so far, from memory or from Redis."""
         local = self._memory.local_stream(generation_id)
-        return local if local is not None else await self._reader.read(generation_id)
+        return local if local is not None else await self._partition(generation_id).reader.read(generation_id)
 
     async def follow(self, generation_id: UUID, follower: Follower) -> AsyncGenerator[Sequence[GenerationEvent]]:
         """Follow a log in memory if this process writes it, or else in Redis."""
         is_local = self._memory.local_stream(generation_id) is not None
-        stream = (self._memory if is_local else self._reader).follow(generation_id, follower)
+        source = self._memory if is_local else self._partition(generation_id).reader
+        stream = source.follow(generation_id, follower)
         try:
             async for batch in stream:
                 yield batch
@@ -144,14 +167,17 @@ class RedisLog:
 
     def send(self, name: str, subject: UUID) -> None:
         """Send a signal to every process."""
-        self._reader.signal(name, subject)
+        self._signals.signal(name, subject)
 
     def on(self, name: str, handler: Callable[[UUID], None]) -> None:
         """Call a handler with the subject of each signal of that name."""
-        self._reader.handlers.on(name, handler)
+        self._signals.handlers.on(name, handler)
+
+    def _partition(self, generation_id: UUID) -> _Partition:
+        return self._partitions[generation_id.int % len(self._partitions)]
 
 
-def _connect(url: str, timeout: float) -> Any:
-    # Any, because the client's types are partly unknown, and it types replies as a union over all commands.
-    client: Any = Redis
-    return client.from_url(url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=timeout)
+def _connect(url: str, timeout: float, *, cluster_retries: int = 1) -> Any:
+    return connect_redis(
+        url, cluster_retries=cluster_retries, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=timeout
+    )

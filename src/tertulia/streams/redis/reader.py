@@ -1,7 +1,8 @@
 """Read from Redis with one connection per process, whatever the number of followers.
 
-One blocking command reads all streams that this process follows, and the signals of all processes. Streams are mirrored
-in memory, so that a second follower of a generation costs no read.
+One blocking command reads all streams that this process follows, and the signals of all processes. On a cluster, each
+partition with followers has its own. Streams are mirrored in memory, so that a second follower of a generation costs no
+read.
 """
 
 import asyncio
@@ -16,18 +17,19 @@ from redis.asyncio import Redis
 
 from tertulia.backoff import Backoff
 from tertulia.isolation import ItemLoop
+from tertulia.redis_client import AWAY
 from tertulia.streams.events import GenerationEvent
 from tertulia.streams.log import SILENCE, LocalSignals
-from tertulia.streams.redis.scripts import UNREADABLE, extend, stream_key
-from tertulia.streams.redis.writer import AWAY
+from tertulia.streams.redis.scripts import UNREADABLE, extend, signals_key, stream_key, wake_key
 from tertulia.streams.stream import Follower, Stream
 
-SIGNALS = "tertulia:signals"
 LAST_SIGNALS_SECONDS = 1.0
 """The seconds that pending signals may take at shutdown."""
 KEPT_SIGNALS = 1000
 """The number of signals that Redis keeps."""
 BLOCK_MS = 5_000
+NO_ENTRY = b"0-0"
+"""The id before the first entry of a stream."""
 READ_SECONDS = 2.0
 """The seconds for which a new reader waits for Redis. Then it reads the database."""
 FIRST_RETRY, LONGEST_RETRY = 0.1, 0.6
@@ -74,15 +76,28 @@ MIRRORS, SIGNALLED = ItemLoop("redis.mirrors"), ItemLoop("redis.signals")
 class RedisReader:
     """Follows the streams of other processes, and receives their signals."""
 
-    def __init__(self, redis: Redis, process: UUID) -> None:
-        """Initialize with a separate client, because the read command blocks its connection."""
+    def __init__(self, redis: Redis, process: UUID, tag: str | None = None, *, signals: bool = True) -> None:
+        """Initialize with a separate client, because the read command blocks its connection.
+
+        Args:
+            redis: The client.
+            process: The id of this process.
+            tag: The hash tag of the partition that it reads on a cluster.
+            signals: Whether it receives signals. If not, it reads only while there are followers.
+        """
         # Any, because the client types replies as a union over all commands.
         self._redis: Any = redis
-        self._wake = f"tertulia:wake:{process}"
+        self._tag = tag
+        self._signals = signals_key(tag) if signals else None
+        self._wake = wake_key(process, tag)
+        self._has_key = False
+        self._is_needed = asyncio.Event()
+        if signals:
+            self._is_needed.set()
         self._mirrors: dict[UUID, _Mirror] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._last_signal_id = b"0-0"
-        self._last_wake_id = b"0-0"
+        self._last_signal_id = NO_ENTRY
+        self._last_wake_id = NO_ENTRY
         self.handlers = LocalSignals()
         self.away = False
 
@@ -97,7 +112,7 @@ class RedisReader:
             try:
                 # Other readers may have seen events that the mirror has not received yet.
                 async with asyncio.timeout(READ_SECONDS):
-                    newer = await self._redis.xrange(stream_key(generation_id), min=f"{last + 1}-0")
+                    newer = await self._redis.xrange(stream_key(generation_id, self._tag), min=f"{last + 1}-0")
                 mirror.extend(newer, last)
             except AWAY as error:
                 logger.warning(
@@ -113,6 +128,7 @@ class RedisReader:
             before, mirror.stream = mirror.stream, Stream(generation_id)
             before.close()
         mirror.followers += 1
+        self._is_needed.set()
         self.wake()
         try:
             while True:
@@ -129,20 +145,27 @@ class RedisReader:
             mirror.followers -= 1
             if not mirror.followers and self._mirrors.get(generation_id) is mirror:
                 del self._mirrors[generation_id]
+                if not self._mirrors and self._signals is None:
+                    self._is_needed.clear()
 
     def wake(self) -> None:
         """Make the blocking command return, so that it is repeated with the streams that are followed now."""
+        self._has_key = True
         self._spawn(self._add(self._wake, {"w": "1"}, 1))
 
     def signal(self, name: str, subject: UUID) -> None:
         """Send a signal to every process."""
-        self._spawn(self._add(SIGNALS, {name: str(subject)}, KEPT_SIGNALS))
+        self._spawn(self._add(signals_key(self._tag), {name: str(subject)}, KEPT_SIGNALS))
 
     async def run(self) -> None:
         """Read until cancelled."""
-        await self._catch_up()
+        if self._signals is not None:
+            await self._catch_up(self._signals)
         backoff = Backoff(FIRST_RETRY, LONGEST_RETRY)
         while True:
+            if not self._is_needed.is_set():
+                self.away = False
+                await self._is_needed.wait()
             try:
                 await self._read_once()
                 self.away = False
@@ -163,15 +186,17 @@ class RedisReader:
             await asyncio.wait(self._tasks, timeout=LAST_SIGNALS_SECONDS)
         for task in self._tasks:
             task.cancel()
+        if not self._has_key:
+            return
         try:
             await self._redis.delete(self._wake)
         except AWAY:
             return
 
-    async def _catch_up(self) -> None:
+    async def _catch_up(self, signals: str) -> None:
         """Set the entry after which signals are read to the newest entry."""
         try:
-            newest = await self._redis.xrevrange(SIGNALS, count=1)
+            newest = await self._redis.xrevrange(signals, count=1)
         except AWAY:
             return
         if newest:
@@ -179,16 +204,17 @@ class RedisReader:
 
     async def _read_once(self) -> None:
         ids_by_key = {
-            stream_key(generation_id): generation_id
+            stream_key(generation_id, self._tag): generation_id
             for generation_id, mirror in self._mirrors.items()
             if mirror.expects_more
         }
         last_by_key = {key: self._mirrors[generation_id].stream.last for key, generation_id in ids_by_key.items()}
-        positions: dict[Any, Any] = {SIGNALS: self._last_signal_id, self._wake: self._last_wake_id}
+        positions: dict[Any, Any] = {} if self._signals is None else {self._signals: self._last_signal_id}
+        positions[self._wake] = self._last_wake_id
         positions |= {key: f"{last}-0" for key, last in last_by_key.items()}
         for key, entries in await self._redis.xread(positions, block=BLOCK_MS) or ():
             name = key.decode()
-            if name == SIGNALS:
+            if name == self._signals:
                 self._receive_signals(entries)
             elif name == self._wake:
                 self._last_wake_id = entries[-1][0]

@@ -1,4 +1,7 @@
-"""The keys of a generation in Redis, the scripts that change them, and the entries of its stream.
+"""The keys in Redis, the scripts that change those of a generation, and the entries of its stream.
+
+On a Redis Cluster, generations are divided into partitions, whose keys have the same hash tag, and are therefore on one
+node. So a process reads any number of generations with one blocking command, and one connection, for each partition.
 
 A script runs atomically, and refuses a writer whose lease has ended: Redis may have been unavailable or frozen between
 the time at which a command was sent and the time at which it runs.
@@ -6,8 +9,11 @@ the time at which a command was sent and the time at which it runs.
 
 from collections.abc import Sequence
 from hashlib import sha1
+from itertools import count
 from typing import Any
 from uuid import UUID
+
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from tertulia.streams.codec import decode
 from tertulia.streams.stream import Stream
@@ -49,17 +55,47 @@ return {{tonumber(ARGV[5]), now}}
 """Appends ARGV[6], which are the events after ARGV[4] up to ARGV[5]. If ARGV[7] is 1, they replace the stream. Returns
 the last sequence number in the stream, and Redis's time. The number is less than ARGV[5] if events before the batch are
 missing in Redis."""
+CLOCK = "return redis.call('TIME')"
+"""Returns the seconds and microseconds of the clock of the node that has KEYS[1]."""
 APPEND_SHA = sha1(APPEND.encode(), usedforsecurity=False).hexdigest()
 
 
-def stream_key(generation_id: UUID) -> str:
-    """Return the key of a generation's stream. The braces keep the generation's keys on one node of a cluster."""
-    return f"tertulia:{{{generation_id}}}:log"
+PARTITIONS = 12
+"""The number of partitions on a cluster. Two, three, four, six or twelve nodes hold the same number of them each."""
 
 
-def holder_key(generation_id: UUID) -> str:
+def partition_tags() -> list[str]:
+    """Return the hash tag of each partition on a cluster. Their slots are distributed evenly."""
+    tags: dict[int, str] = {}
+    for number in count():
+        tags.setdefault(key_slot(b"%d" % number) * PARTITIONS // REDIS_CLUSTER_HASH_SLOTS, str(number))
+        if len(tags) == PARTITIONS:
+            return [tags[partition] for partition in range(PARTITIONS)]
+    raise AssertionError
+
+
+def stream_key(generation_id: UUID, tag: str | None = None) -> str:
+    """Return the key of a generation's stream. `tag` is the hash tag of its partition on a cluster."""
+    return f"{_prefix(generation_id, tag)}:log"
+
+
+def holder_key(generation_id: UUID, tag: str | None = None) -> str:
     """Return the key of the id of the process that may write the stream."""
-    return f"tertulia:{{{generation_id}}}:holder"
+    return f"{_prefix(generation_id, tag)}:holder"
+
+
+def signals_key(tag: str | None = None) -> str:
+    """Return the key of the stream of signals. `tag` is the hash tag of the first partition on a cluster."""
+    return "tertulia:signals" if tag is None else f"tertulia:{{{tag}}}:signals"
+
+
+def wake_key(process: UUID, tag: str | None = None) -> str:
+    """Return the key of the stream that wakes the reader of a process."""
+    return f"tertulia:wake:{process}" if tag is None else f"tertulia:{{{tag}}}:wake:{process}"
+
+
+def _prefix(generation_id: UUID, tag: str | None) -> str:
+    return f"tertulia:{{{generation_id}}}" if tag is None else f"tertulia:{{{tag}}}:{generation_id}"
 
 
 def extend(stream: Stream, entries: Sequence[Any]) -> None:

@@ -29,6 +29,7 @@ from tertulia.streams.memory import MemoryLog
 from tertulia.streams.redis.scripts import (
     APPEND,
     APPEND_SHA,
+    CLOCK,
     LATE,
     REPLACED,
     TAKE,
@@ -45,8 +46,6 @@ LIFE_WHILE_WRITTEN = 2 * 3600
 """The seconds for which Redis keeps a stream after the last write. They exceed the default wait for tool results."""
 LagWatch = Callable[[float], None]
 """Called for each batch with the seconds for which its oldest event waited until all readers could see it."""
-AWAY = (RedisError, OSError, TimeoutError)
-"""The errors of an unavailable Redis."""
 BATCHES, RESULTS = ItemLoop("redis.batches"), ItemLoop("redis.results")
 SENDING, SENT = Failpoint("redis.sending"), Failpoint("redis.sent")
 TAKING, TAKEN = Failpoint("redis.taking"), Failpoint("redis.taken")
@@ -70,7 +69,15 @@ class _Writing:
 class RedisWriter:
     """Writes the events of this process to Redis, and then shows them to the readers of this process."""
 
-    def __init__(self, redis: Redis, holder: UUID, life_after_end: float, memory: MemoryLog, lag: LagWatch) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        holder: UUID,
+        life_after_end: float,
+        memory: MemoryLog,
+        lag: LagWatch,
+        tag: str | None = None,
+    ) -> None:
         """Create a writer for one process.
 
         Args:
@@ -79,8 +86,11 @@ class RedisWriter:
             life_after_end: The seconds for which Redis keeps a finished stream.
             memory: The log for the readers of this process.
             lag: Called for each batch (see `LagWatch`).
+            tag: The hash tag of the partition that it writes on a cluster.
         """
-        self._redis = redis
+        # Any, because the client's types are partly unknown.
+        self._redis: Any = redis
+        self._tag = tag
         self._holder = str(holder)
         self._life_after_end = int(life_after_end)
         self._memory = memory
@@ -134,10 +144,10 @@ class RedisWriter:
         Raises one of `AWAY` if Redis does not respond, or responds after the end of the lease.
         """
         await TAKING.reach(generation_id)
+        stream_name, holder_name = stream_key(generation_id, self._tag), holder_key(generation_id, self._tag)
         if self._ahead is None:
-            await self._read_clock()
+            await self._read_clock(stream_name)
         pipeline = self._redis.pipeline(transaction=False)
-        stream_name, holder_name = stream_key(generation_id), holder_key(generation_id)
         # Redis runs these in order. After the first, no other process can append, so the second reads all events.
         pipeline.eval(TAKE, 2, stream_name, holder_name, self._holder, LIFE_WHILE_WRITTEN, self._deadline(lease))
         pipeline.xrange(stream_name)
@@ -193,7 +203,7 @@ class RedisWriter:
         if not batches:
             return False
         if self._ahead is None:
-            await self._read_clock()
+            await self._read_clock(stream_key(next(iter(batches)), self._tag))
         ends = {id: writing.stream.last for id, writing in batches.items()}
         arguments: dict[UUID, tuple[Any, ...]] = {}
         for id, writing in batches.items():
@@ -201,8 +211,8 @@ class RedisWriter:
                 arguments[id] = self._arguments(writing, ends[id])
         results = await self._send(arguments)
         if any(isinstance(result, NoScriptError) for result in results):
-            await self._redis.script_load(APPEND)
-            results = await self._send(arguments)
+            # This also loads the script.
+            results = await self._send(arguments, script=APPEND)
         refused: BaseException | None = None
         for id, result in zip(arguments, results, strict=True):
             if isinstance(result, BaseException):
@@ -216,10 +226,11 @@ class RedisWriter:
             raise refused
         return True
 
-    async def _send(self, arguments: Mapping[UUID, tuple[Any, ...]]) -> list[Any]:
+    async def _send(self, arguments: Mapping[UUID, tuple[Any, ...]], script: str | None = None) -> list[Any]:
         pipeline = self._redis.pipeline(transaction=False)
+        command = ("EVALSHA", APPEND_SHA) if script is None else ("EVAL", script)
         for id, own in arguments.items():
-            pipeline.evalsha(APPEND_SHA, 2, stream_key(id), holder_key(id), *own)
+            pipeline.execute_command(*command, 2, stream_key(id, self._tag), holder_key(id, self._tag), *own)
         await SENDING.reach()
         results = list(await pipeline.execute(raise_on_error=False))
         await SENT.reach()
@@ -270,9 +281,9 @@ class RedisWriter:
         for writing in self._writing.values():
             _resolve(writing)
 
-    async def _read_clock(self) -> None:
-        redis: Any = self._redis
-        seconds, microseconds = await redis.time()
+    async def _read_clock(self, key: str) -> None:
+        """Read the clock of the node that has a key."""
+        seconds, microseconds = map(int, await self._redis.eval(CLOCK, 1, key))
         # If the reply is slow, this is too small. So a deadline may be too early, but never too late.
         self._ahead = seconds + microseconds / 1_000_000 - clock()
 
