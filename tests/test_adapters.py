@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from client import REJECTED
 from media import image
 from npm import run
 from programs import chromium
@@ -131,7 +132,7 @@ def check_runs_that_end_early(report: dict[str, Any]) -> None:
     assert report["left"] == {"status": "COMPLETED", "same": True, "roles": ["user", "assistant"]}
     assert report["cut"] == WORDS
     assert report["again"] == 2
-    assert report["broken"] == {"type": "RUN_ERROR", "code": "OVERLOADED", "message": "Overloaded"}
+    assert report["broken"] == {"type": "RUN_ERROR", "code": "INVALID_REQUEST", "message": REJECTED}
     assert report["picture"] == ["ImageBlock", "TextBlock"]
     # Two turns of that conversation, and one whose message was sent twice and kept once.
     assert report["unheard"] == {"lost": "RUN_ERROR", "found": "RUN_FINISHED", "stored": 6}
@@ -154,7 +155,7 @@ def test_the_pages_continue_an_answer_stop_it_and_ask_for_approval(address: str,
         assert (long["after"], long["stored"], long["answers"]) == (MANY, MANY, 2)
         assert (stopped["status"], stopped["after"]) == ("STOPPED", stopped["stored"].strip())
         assert "word3000" not in stopped["after"]
-        assert report["alert"] == "Overloaded"
+        assert report["alert"] == REJECTED
     check_use_chat(reports["ai-sdk"])
     texts = reports["ag-ui"]["told"]
     assert texts[texts.index('pay {"amount":7}') + 1 :][:2] == ["Paid 7.", 'The tool returned: "Paid 7.".']
@@ -173,4 +174,4 @@ def check_use_chat(report: dict[str, Any]) -> None:
     assert '"title":"Tertulia with the AI SDK"' in report["own"][0]
     assert report["ownLater"] == report["own"]
     assert report["files"] == ["ImageBlock", "TextBlock"]
-    assert "Overloaded" in report["failed"]
+    assert REJECTED in report["failed"]

@@ -20,7 +20,7 @@ from client import Api, sleep_between_polls
 from conftest import SECRET
 from prometheus_client.parser import text_string_to_metric_families
 from running import tertulia
-from scripted import Reply, says, scripted
+from scripted import START, Cut, Reply, says, scripted, text
 from servers import RedisServer, Servers, run
 from test_command import REAL, address_in, started
 
@@ -217,7 +217,7 @@ def test_a_killed_redis_fires_even_without_requests(servers: Servers, tmp_path: 
         redis.stop()
 
 
-def test_a_killed_process_fires_and_so_do_its_interrupted_answers(tmp_path: Path) -> None:
+def test_a_killed_process_fires_and_so_does_the_answer_that_another_process_continues(tmp_path: Path) -> None:
     pace = {"TERTULIA_SIMULATOR_PACE": "1"}
     with started(tmp_path, "serve", program=REAL, **pace) as (process, printed), Api(address_in(printed)) as api:
         recording = Recording(api.address)
@@ -229,9 +229,10 @@ def test_a_killed_process_fires_and_so_do_its_interrupted_answers(tmp_path: Path
         recording.scrape(3)
         assert firing(tmp_path, recording) == {"TertuliaDown"}
     with tertulia(tmp_path) as address, Api(address) as api:
-        api.follow(sent["generation"]["id"])
+        assert api.follow(sent["generation"]["id"])[-1]["__typename"] == "GenerationCompleted"
         again = Recording(address)
         healthy(again, api)
+        assert again.last('tertulia_continuations_total{reason="interrupted"') == 1
         assert firing(tmp_path, again) == {"TertuliaAnswersInterrupted"}
         # An hour later the alert has ended.
         assert firing(tmp_path, again, minutes=60) == set()
@@ -279,3 +280,19 @@ def test_a_claude_that_is_overloaded_fires(tmp_path: Path) -> None:
                 assert api.http.post("/chat", json={"message": "Hello"}).status_code == 503
                 recording.scrape()
             assert firing(tmp_path, recording) == {"TertuliaAnswersFail"}
+
+
+@pytest.mark.usefixtures("probed")
+def test_responses_of_claude_that_break_off_fire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tertulia.generation.continuation.FIRST_DELAY", 0.0)
+    broken = Reply([START, *text("Half ")[:-1], Cut])
+    with scripted(*[broken, says("whole.")] * 4) as claude:
+        keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": claude.address}
+        with tertulia(tmp_path, **keyed) as address, Api(address) as api:
+            recording = Recording(address)
+            healthy(recording, api)
+            for _ in range(4):
+                assert api.answer("Hello")["__typename"] == "GenerationCompleted"
+                recording.scrape()
+            assert recording.last('tertulia_continuations_total{reason="connection_error"') == 4
+            assert firing(tmp_path, recording, minutes=15) == {"TertuliaAnswersContinued"}

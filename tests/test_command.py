@@ -249,7 +249,7 @@ def test_chat_uses_the_public_api(tmp_path: Path, api: Api) -> None:
 
 
 def test_chat_shows_why_an_answer_failed_and_continues(tmp_path: Path, api: Api) -> None:
-    done = run(tmp_path, "chat", "--url", api.address, stdin="/simulate error\nHello again\n")
+    done = run(tmp_path, "chat", "--url", api.address, stdin="/simulate error 1 reject\nHello again\n")
     assert done.returncode == 0
     assert "Hello again" in done.stdout
 

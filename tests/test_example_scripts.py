@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from client import Api
+from client import REJECTED, Api
 from npm import run
 from people import MODE, register
 from programs import chromium, require
@@ -203,8 +203,8 @@ def test_ctrl_c_in_the_python_example_stops_the_answer_on_the_server(paced: Api)
 
 
 def test_the_python_example_prints_why_an_answer_failed(paced: Api) -> None:
-    status, out, error = ended(python("/simulate error"), paced.address)
-    assert (status, error) == (1, "Overloaded\n")
+    status, out, error = ended(python("/simulate error 1 reject"), paced.address)
+    assert (status, error) == (1, f"{REJECTED}\n")
     assert out.startswith(paced.messages(conversation_in(out))[-1]["text"])
 
 
@@ -263,8 +263,8 @@ def test_the_shell_example_resumes_after_a_lost_connection(paced: Api, proxy: Cu
 
 @needs_curl
 def test_the_shell_example_prints_why_an_answer_failed(paced: Api) -> None:
-    _, out, _ = ended(shell("/simulate error"), paced.address)
-    assert "\nThis answer begins like any other, but it\nOverloaded\n== Continue" in out
+    _, out, _ = ended(shell("/simulate error 1 reject"), paced.address)
+    assert f"\nThis answer begins like any other, but it\n{REJECTED}\n== Continue" in out
 
 
 @needs_curl
@@ -330,7 +330,7 @@ def test_a_page_without_websockets_resumes_after_a_refresh_and_a_cut_and_can_sto
     # After the cut and after the silence, the page requests only the missing events.
     assert len(report["resumed"]) > 1
     assert all(report["resumed"])
-    assert (report["failed"], report["accepts"]) == ("Overloaded", ["text/event-stream"])
+    assert (report["failed"], report["accepts"]) == (REJECTED, ["text/event-stream"])
     assert report["roles"] == [["user", "false"], ["assistant", "false"]] * 4
     assert report["problems"] == []
 

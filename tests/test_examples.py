@@ -131,7 +131,7 @@ def check(report: dict[str, Any], api: Api) -> None:
     assert report["greeting"] == greeted["text"]
 
     # A message whose response was lost was sent again with the same idempotency key.
-    assert asked == ["Hello, my name is Ada", "/simulate long 600", "/simulate long 400", "/simulate error"]
+    assert asked == ["Hello, my name is Ada", "/simulate long 600", "/simulate long 400", "/simulate error 1 reject"]
     first, again, *later = report["keys"]
     assert first == again
     assert len({first, *later}) == 3

@@ -29,7 +29,7 @@ def ids(api: Api) -> dict[str, str]:
     api.follow(sent["generation"]["id"])
     conversation = sent["conversation"]["id"]
     api.answer("/simulate thinking", conversationId=conversation)
-    failed = api.send("/simulate error", conversationId=conversation)["generation"]["id"]
+    failed = api.send("/simulate error 1 reject", conversationId=conversation)["generation"]["id"]
     api.follow(failed)
     question, answer, *_ = api.messages(conversation)
     return {

@@ -151,8 +151,11 @@ def blocks(draw: st.DrawFn) -> Block:
         case {"__typename": "ThinkingBlock", "redacted": False}:
             written, whole, delta = content, {"text": content}, "ThinkingDelta"
         case {"__typename": "ToolUseBlock"}:
-            input = {"for": content}
-            written, whole, delta = json.dumps(input, ensure_ascii=False), {"input": input}, "ToolInputDelta"
+            input, delta = {"for": content}, "ToolInputDelta"
+            written, whole = json.dumps(input, ensure_ascii=False), {"input": input}
+            if draw(st.booleans()):  # a call that was interrupted
+                written = written[:-1]
+                whole = {"partialJson": written}
         case {"__typename": "JsonBlock"}:
             written = json.dumps(content, ensure_ascii=False)
             whole = {"text": written, "value": content}
@@ -167,7 +170,7 @@ def blocks(draw: st.DrawFn) -> Block:
 
 @st.composite
 def answers(draw: st.DrawFn) -> Answer:
-    """Generate an answer: sequential or interleaved blocks, waits for the client, and one of the three terminal events."""
+    """Generate an answer: sequential or interleaved blocks, waits, interruptions, and one of three terminal events."""
     queues = [block.steps(index) for index, block in enumerate(draw(st.lists(blocks(), max_size=5)))]
     together = draw(st.booleans())
     steps: list[tuple[Json, Json | None]] = []
@@ -175,6 +178,8 @@ def answers(draw: st.DrawFn) -> Answer:
         if draw(st.integers(0, 9)) == 0:
             calls: list[Json] = [{"toolUseId": "toolu_1", "name": "pay", "input": {}}]
             steps.append(({"__typename": "ToolResultsRequired", "toolUses": calls, "approvals": calls}, None))
+        if draw(st.integers(0, 9)) == 0:
+            steps.append(({"__typename": "GenerationContinued", "reason": "INTERRUPTED", "attempt": 1}, None))
         steps.append(draw(st.sampled_from(queues)).pop(0) if together else queues[0].pop(0))
     end = draw(st.sampled_from(list(ENDS)))
     length = len(steps) if end == "GenerationCompleted" else draw(st.integers(0, len(steps)))
@@ -402,6 +407,7 @@ def follow_with_cuts(api: Api, generation: str, *, resumes: bool) -> State:
         "/simulate thinking",
         "/simulate markdown",
         "/simulate error",
+        "/simulate error 1 reject",
         "/simulate max-tokens",
         "/simulate web-search tertulia",
         '/simulate thinking\n/simulate call weather {"place": {"city": "Cádiz 😀"}}',
@@ -415,7 +421,7 @@ def test_an_answer_followed_over_cut_connections_equals_the_stored_answer(paced:
     assert state.status == stored["status"]
     assert list(state.blocks) == stored["message"]["content"]
     assert text(state) == stored["message"]["text"]
-    assert (state.error is not None) == (said == "/simulate error")
+    assert (state.error is not None) == ("reject" in said)
 
 
 def test_a_stopped_answer_keeps_the_received_text(paced: Api) -> None:
@@ -456,7 +462,10 @@ ANY_BLOCK = st.fixed_dictionaries(
     {"__typename": st.sampled_from(("TextBlock", "JsonBlock", "ToolUseBlock", "SomethingNew"))},
     optional={"index": MAYBE_INDEX, "text": st.none() | TEXTS, "partialJson": st.none() | TEXTS},
 )
-OTHERS = ("MessageSnapshot", "GenerationStarted", "ContentBlockStarted", "ContentBlockFinished", "ToolResultsRequired")
+OTHERS = (
+    *("MessageSnapshot", "GenerationStarted", "ContentBlockStarted", "ContentBlockFinished", "ToolResultsRequired"),
+    "GenerationContinued",
+)
 ANY_EVENT = st.fixed_dictionaries(
     {},
     optional={

@@ -43,7 +43,9 @@ const rounds = fc.array(
     thinking: fc.option(pieces),
     text: fc.option(pieces),
     more: fc.option(pieces),
+    interruption: fc.option(fc.record({ at: fc.nat(5), thinking: fc.option(pieces) })),
     calls: fc.array(called, { maxLength: 3 }),
+    endsInCall: fc.boolean(),
   }),
   { minLength: 1, maxLength: 3 },
 );
@@ -58,20 +60,34 @@ function logOf({ rounds, end, cutAt }) {
   const steps = [{ __typename: "GenerationStarted" }];
   let index = 0;
   let calls = 0;
-  const streamed = (kind, delta, texts) => {
-    const block = { __typename: kind, index, text: "" };
-    steps.push({ __typename: "ContentBlockStarted", index, block });
+  let attempt = 0;
+  const continued = () =>
+    steps.push({ __typename: "GenerationContinued", reason: "INTERRUPTED", attempt: (attempt += 1) });
+  const streamed = (kind, delta, texts, interruption = null) => {
+    const own = index++;
+    const block = { __typename: kind, index: own, text: "" };
+    steps.push({ __typename: "ContentBlockStarted", index: own, block });
     let offset = 0;
-    for (const piece of texts) {
-      steps.push({ __typename: delta, index, offset, text: piece });
+    for (const [place, piece] of texts.entries()) {
+      if (place === interruption?.at) {
+        continued();
+        if (interruption.thinking) streamed("ThinkingBlock", "ThinkingDelta", interruption.thinking);
+      }
+      steps.push({ __typename: delta, index: own, offset, text: piece });
       offset += piece.length;
     }
-    steps.push({ __typename: "ContentBlockFinished", index, block: { ...block, text: texts.join("") } });
-    index += 1;
+    steps.push({ __typename: "ContentBlockFinished", index: own, block: { ...block, text: texts.join("") } });
+  };
+  /** A call that is interrupted within its input. */
+  const interruptedCall = () => {
+    const block = { __typename: "ToolUseBlock", index: index++, toolUseId: `call-${calls++}`, name: "tool_no", input: {} };
+    steps.push({ __typename: "ContentBlockStarted", index: block.index, block: { ...block, partialJson: null } });
+    steps.push({ __typename: "ToolInputDelta", index: block.index, offset: 0, partialJson: '{"a' });
+    steps.push({ __typename: "ContentBlockFinished", index: block.index, block: { ...block, partialJson: '{"a' } });
   };
   for (const round of rounds) {
     if (round.thinking) streamed("ThinkingBlock", "ThinkingDelta", round.thinking);
-    for (const text of [round.text, round.more]) if (text) streamed("TextBlock", "TextDelta", text);
+    for (const text of [round.text, round.more]) if (text) streamed("TextBlock", "TextDelta", text, round.interruption);
     const made = round.calls.map((call) => {
       const toolUseId = `call-${calls++}`;
       const block = {
@@ -97,6 +113,8 @@ function logOf({ rounds, end, cutAt }) {
       index += 1;
       return { ...call, toolUseId };
     });
+    if (round.endsInCall) interruptedCall();
+    if (round.endsInCall && !made.length) continued();
     const asked = made.filter((call) => call.ask !== "no");
     const resulted = (batch) => {
       // The calls run at the same time: all results begin before the first one is complete.
@@ -277,11 +295,9 @@ async function aguiDifferences() {
         .join("");
       assert.equal(said, text(final));
       const stored = messagesOf({ id: "m", role: "ASSISTANT", content: final.blocks.filter(Boolean) });
-      const whole = new Set(
-        final.blocks.flatMap((block) =>
-          block?.__typename === "ToolResultBlock" && (block.output !== null || block.isError) ? [block.toolUseId] : [],
-        ),
-      );
+      const hasResult = (block) =>
+        (block?.output ?? null) !== null || block?.isError || (block?.partialJson ?? null) !== null;
+      const whole = new Set(final.blocks.flatMap((block) => (hasResult(block) ? [block.toolUseId] : [])));
       // Results from the client have the client's ids. Results of calls that the end cut off are not stored.
       const later = stored.filter((one) => one.role !== "tool" || !answered.has(one.toolCallId));
       const lived = agent.messages.filter(

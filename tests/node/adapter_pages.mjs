@@ -144,7 +144,7 @@ async function useChat(user) {
   await user.rests();
   seen.files = (await stored()).messages.edges.at(-2).node.content.map((block) => block.__typename);
 
-  await user.send("/simulate error");
+  await user.send("/simulate error 1 reject");
   seen.alert = await page.getByRole("alert").innerText();
   await page.reload();
   await user.rests();
@@ -198,7 +198,7 @@ async function agUi(user) {
   await user.rests();
   seen.toldLater = await page.locator("li").allInnerTexts();
 
-  await user.send("/simulate error");
+  await user.send("/simulate error 1 reject");
   seen.alert = await page.getByRole("alert").innerText();
   return seen;
 }

@@ -362,7 +362,7 @@ async function agent(address) {
   seen.again = (await back.stored())[1].siblings.length;
 
   const broken = begin();
-  broken.say("/simulate error");
+  broken.say("/simulate error 1 reject");
   const { last: error } = await broken.hold();
   seen.broken = { type: error.type, code: error.code, message: error.message };
 

@@ -149,7 +149,7 @@ async function journey(browser, address) {
     await page.getByRole("button", { name: "Stop" }).click();
     seen.stopped = { before: running, after: await whole(page, 3) };
 
-    await send(page, "/simulate error");
+    await send(page, "/simulate error 1 reject");
     seen.failed = { text: await whole(page, 4), alert: await alert(page) };
     await page.reload();
     seen.failed.refreshed = await alert(page);

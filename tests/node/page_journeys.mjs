@@ -418,7 +418,7 @@ export const LOCAL = {
 
   async "a failed answer shows why, and can be regenerated"({ page, address }) {
     await page.goto(address);
-    await send(page, "/simulate error");
+    await send(page, "/simulate error 1 reject");
     await finished(page, 1).getByRole("alert").waitFor();
     check((await finished(page, 1).getByRole("alert").innerText()).length > 3, "the alert is empty");
     check(await page.getByRole("button", { name: "Regenerate answer" }).isVisible(), "it cannot be regenerated");
@@ -539,7 +539,7 @@ export const LOCAL = {
     await sendAndWait(page, "/simulate markdown", 1);
     await sendAndWait(page, "/simulate thinking", 2);
     await sendAndWait(page, "/simulate web-search lighthouses", 3);
-    await sendAndWait(page, "/simulate error", 4);
+    await sendAndWait(page, "/simulate error 1 reject", 4);
     await send(page, '/simulate call pay {"amount": 7}');
     await page.getByRole("button", { name: "Yes" }).waitFor();
     for (const scheme of ["light", "dark"]) {

@@ -103,7 +103,7 @@ try {
   seen.stopped = await said();
   seen.stopShown = await page.getByRole("button", { name: "Stop" }).isVisible();
 
-  await send("/simulate error");
+  await send("/simulate error 1 reject");
   seen.failed = await page.getByRole("alert").innerText();
   await page.reload();
   await page.getByRole("alert").waitFor();

@@ -5,6 +5,8 @@ import { ended, type Block, type State } from "@tertulia/stream";
 import type { Stored } from "./tertulia";
 
 type Part = Block & { index: number };
+/** The result of a call that Claude has begun, and that was interrupted before its input was complete. */
+const INCOMPLETE = "Claude did not complete this call.";
 
 /**
  * Return the events that lead from the state `shown` to the state `now`.
@@ -58,6 +60,10 @@ export function messagesOf({ id, role, content }: Stored): Message[] {
         { id: block.toolUseId ?? "", type: "function" as const, function: call },
       ];
       converted.set(parent, { ...holder, toolCalls });
+      const result = `${id}-${block.toolUseId}`;
+      if ((block.partialJson ?? null) !== null) {
+        converted.set(result, { id: result, role: "tool", toolCallId: block.toolUseId ?? "", content: INCOMPLETE });
+      }
     }
     if (block.__typename === "ToolResultBlock" && isThere(block)) {
       converted.set(own, { id: own, role: "tool", toolCallId: block.toolUseId ?? "", content: asText(block.output) });
@@ -71,7 +77,7 @@ function textEvents(shown: State, now: State, block: Part, messageId: string): A
   const delta = (block.text ?? "").slice((before?.text ?? "").length);
   const out: AGUIEvent[] = before ? [] : [{ type: EventType.TEXT_MESSAGE_START, messageId, role: "assistant" }];
   if (delta) out.push({ type: EventType.TEXT_MESSAGE_CONTENT, messageId, delta });
-  if (isWhole(now, block.index) && !(before && isWhole(shown, block.index))) {
+  if (isWholeText(now, block.index) && !(before && isWholeText(shown, block.index))) {
     out.push({ type: EventType.TEXT_MESSAGE_END, messageId });
   }
   return out;
@@ -86,7 +92,7 @@ function thinkingEvents(shown: State, now: State, block: Part, messageId: string
     out.push({ type: EventType.REASONING_MESSAGE_START, messageId, role: "reasoning" });
   }
   if (delta) out.push({ type: EventType.REASONING_MESSAGE_CONTENT, messageId, delta });
-  if (isWhole(now, block.index) && !(before && isWhole(shown, block.index))) {
+  if (isPast(now, block.index) && !(before && isPast(shown, block.index))) {
     out.push({ type: EventType.REASONING_MESSAGE_END, messageId });
     out.push({ type: EventType.REASONING_END, messageId });
   }
@@ -100,14 +106,20 @@ function callEvents(shown: State, now: State, block: Part, id: string, answered:
     const parentMessageId = parentOf(parts(now.blocks), block, id);
     out.push({ type: EventType.TOOL_CALL_START, toolCallId, toolCallName, parentMessageId });
   }
-  if (isMade(now, toolCallId) && !isMade(shown, toolCallId)) {
+  if (isMade(now, block) && !isMade(shown, block)) {
     // In one piece: after a reconnection, only the complete input tells which part of its JSON text was missed.
     out.push({ type: EventType.TOOL_CALL_ARGS, toolCallId, delta: JSON.stringify(block.input ?? {}) });
     out.push({ type: EventType.TOOL_CALL_END, toolCallId });
   }
+  const messageId = `${id}-${toolCallId}`;
+  if (isIncomplete(now, block.index)) {
+    // With a result, so that no client runs the call.
+    const result = { type: EventType.TOOL_CALL_RESULT, messageId, toolCallId, content: INCOMPLETE } as const;
+    return isIncomplete(shown, block.index) ? out : [...out, result];
+  }
   if (ended(now) && !ended(shown) && !isSettled(now, toolCallId) && !answered.has(toolCallId)) {
     const content = "The answer ended before this call had a result.";
-    out.push({ type: EventType.TOOL_CALL_RESULT, messageId: `${id}-${toolCallId}`, toolCallId, content });
+    out.push({ type: EventType.TOOL_CALL_RESULT, messageId, toolCallId, content });
   }
   return out;
 }
@@ -164,15 +176,34 @@ function asText(output: unknown): string {
   return typeof output === "string" ? output : JSON.stringify(output);
 }
 
-/** Whether a block is complete: Claude writes one block after the other. */
-function isWhole(state: State, index: number): boolean {
-  return index < state.blocks.length - 1 || state.status === "AWAITING_TOOL_RESULTS" || ended(state);
+/** Whether Claude has left a block: it writes one block after the other. */
+function isPast(state: State, index: number): boolean {
+  return index < state.blocks.length - 1 || rests(state);
 }
 
-/** Whether a call's input is complete: it has a result, even an empty one, is waited for, or the answer has ended. */
-function isMade(state: State, toolUseId: string): boolean {
+/** Whether a text is complete. A text that was interrupted can continue after thinking, which has its own block. */
+function isWholeText(state: State, index: number): boolean {
+  const later = state.blocks.findLastIndex((block) => block?.__typename !== "ThinkingBlock");
+  return index < later || rests(state);
+}
+
+/** Whether Claude does not write: the answer waits for the client, or has ended. */
+function rests(state: State): boolean {
+  return state.status === "AWAITING_TOOL_RESULTS" || ended(state);
+}
+
+/** Whether Claude has left a call without completing its input, because its response was interrupted or cut off. */
+function isIncomplete(state: State, index: number): boolean {
+  // At the end of a round of tools the server replaces an input that is complete, but that it does not accept.
+  const roundIsOver = rests(state) || state.blocks.slice(index).some((block) => block?.__typename === "ToolResultBlock");
+  return roundIsOver && (state.blocks[index]?.partialJson ?? null) !== null;
+}
+
+/** Whether a call's input no longer changes: it has a result, even an empty one, is waited for, or Claude has left it. */
+function isMade(state: State, { index, toolUseId = "" }: Part): boolean {
   const isWaitedFor = state.waits?.toolUses?.some((call) => call.toolUseId === toolUseId);
-  return Boolean(isWaitedFor) || Boolean(resultOf(state, toolUseId)) || ended(state);
+  const hasResult = Boolean(resultOf(state, toolUseId ?? ""));
+  return Boolean(isWaitedFor) || hasResult || isIncomplete(state, index) || ended(state);
 }
 
 function isSettled(state: State, toolUseId: string): boolean {

@@ -60,6 +60,7 @@ function textChunks(kind: "text" | "reasoning", shown: State, now: State, block:
   const out: Chunk[] = before ? [] : [{ type: `${kind}-start`, id }];
   // The text of a block only grows.
   if (text.length > seen.length) out.push({ type: `${kind}-delta`, id, delta: text.slice(seen.length) });
+  const isWhole = kind === "text" ? isWholeText : isPast;
   if (isWhole(now, block.index) && !(before && isWhole(shown, block.index))) {
     out.push(kind === "text" ? { type: "text-end", id, ...cited(block) } : { type: "reasoning-end", id });
   }
@@ -74,6 +75,11 @@ function callChunks(shown: State, now: State, block: Part): Chunk[] {
   const out: Chunk[] = before ? [] : [{ type: "tool-input-start", ...call }];
   if (json.length > seen.length) {
     out.push({ type: "tool-input-delta", toolCallId, inputTextDelta: json.slice(seen.length) });
+  }
+  if (isIncomplete(now, block.index)) {
+    const input = block.input ?? {};
+    const errorText = "Claude did not complete this call.";
+    return isIncomplete(shown, block.index) ? out : [...out, { type: "tool-input-error", ...call, input, errorText }];
   }
   if (isMade(now, toolCallId) && !isMade(shown, toolCallId)) {
     // Calls that the server runs are "provider executed", so that the page does not run them too.
@@ -133,9 +139,27 @@ function isToolsOwn(block: Block): boolean {
   return ["ToolResultBlock", "ImageBlock", "DocumentBlock"].includes(block.__typename ?? "");
 }
 
-/** Whether a block is complete: Claude writes one block after the other. */
-function isWhole(state: State, index: number): boolean {
-  return index < state.blocks.length - 1 || state.status === "AWAITING_TOOL_RESULTS" || ended(state);
+/** Whether Claude has left a block: it writes one block after the other. */
+function isPast(state: State, index: number): boolean {
+  return index < state.blocks.length - 1 || rests(state);
+}
+
+/** Whether a text is complete. A text that was interrupted can continue after thinking, which has its own block. */
+function isWholeText(state: State, index: number): boolean {
+  const later = state.blocks.findLastIndex((block) => block?.__typename !== "ThinkingBlock");
+  return index < later || rests(state);
+}
+
+/** Whether Claude does not write: the answer waits for the client, or has ended. */
+function rests(state: State): boolean {
+  return state.status === "AWAITING_TOOL_RESULTS" || ended(state);
+}
+
+/** Whether Claude has left a call without completing its input, because its response was interrupted or cut off. */
+function isIncomplete(state: State, index: number): boolean {
+  // At the end of a round of tools the server replaces an input that is complete, but that it does not accept.
+  const roundIsOver = rests(state) || state.blocks.slice(index).some((block) => block?.__typename === "ToolResultBlock");
+  return roundIsOver && (state.blocks[index]?.partialJson ?? null) !== null;
 }
 
 /** Whether a call's input is complete: it has a result, even an empty one, is waited for, or the answer has ended. */

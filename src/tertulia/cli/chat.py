@@ -36,7 +36,7 @@ FOLLOW = gql("""
         ... on TextDelta { index offset text }
         ... on ThinkingDelta { index offset text }
         ... on ContentBlockFinished { index block {
-          ... on ToolUseBlock { name input }
+          ... on ToolUseBlock { name input partialJson }
           ... on ToolResultBlock { output isError }
         } }
         ... on ToolResultsRequired { toolUses { toolUseId name input } approvals { toolUseId } }
@@ -257,7 +257,8 @@ class Writer:
         self._console = console
         self._printed: dict[int, str] = {}
         self._index: int | None = None
-        self._ended = False
+        self._open_text: int | None = None
+        self._ended = self._continued = False
 
     def write(self, event: Event) -> None:
         """Print the text that an event adds. Events after the terminal event, which may be repeated, are ignored."""
@@ -266,33 +267,54 @@ class Writer:
         self._ended = event["__typename"] in TERMINAL
         match event["__typename"]:
             case "MessageSnapshot":
-                for block in event["message"]["content"]:
-                    if "text" in block:
-                        thinking = block["__typename"] == "ThinkingBlock"
-                        self._print_new(block["index"], block["text"], thinking=thinking)
+                self._print_blocks(event["message"]["content"])
             case "TextDelta" | "ThinkingDelta":
-                preceding = cut_utf16(self._printed.get(event["index"], ""), event["offset"])
-                thinking = event["__typename"] == "ThinkingDelta"
-                self._print_new(event["index"], preceding + event["text"], thinking=thinking)
-            case "ContentBlockFinished" if "name" in event["block"]:
-                input_json = json.dumps(event["block"]["input"], ensure_ascii=False)
-                self._console.print(f"\n(tool: {event['block']['name']} {input_json})", style="dim")
-            case "ContentBlockFinished" if "output" in event["block"]:
-                label = "tool error" if event["block"]["isError"] else "tool result"
-                output = event["block"]["output"]
-                output_text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
-                self._console.print(f"({label}: {output_text[:LONGEST_RESULT]})", style="dim")
+                self._print_piece(event)
+            case "ContentBlockFinished":
+                self._print_finished(event["index"], event["block"])
+            case "GenerationContinued":
+                self._continued = True
             case "GenerationFailed":
                 self._console.print(f"\n{event['error']['message']}", style="red")
             case "GenerationCompleted":
-                self._console.print()
+                note = "\n(interrupted and continued)" if self._continued else ""
+                self._console.print(note, style="dim")
             case _:
                 pass
+
+    def _print_blocks(self, blocks: list[dict[str, Any]]) -> None:
+        for block in blocks:
+            thinking = block["__typename"] == "ThinkingBlock"
+            if "text" in block:
+                self._print_new(block["index"], block["text"], thinking=thinking)
+            if not thinking:
+                self._open_text = block["index"] if "text" in block else None
+
+    def _print_piece(self, event: Event) -> None:
+        preceding = cut_utf16(self._printed.get(event["index"], ""), event["offset"])
+        thinking = event["__typename"] == "ThinkingDelta"
+        self._print_new(event["index"], preceding + event["text"], thinking=thinking)
+        if not thinking:
+            self._open_text = event["index"]
+
+    def _print_finished(self, index: int, block: dict[str, Any]) -> None:
+        if index == self._open_text:
+            self._open_text = None
+        if "name" in block:
+            whole = block["partialJson"] is None
+            input_text = json.dumps(block["input"], ensure_ascii=False) if whole else "interrupted"
+            self._console.print(f"\n(tool: {block['name']} {input_text})", style="dim")
+        elif "output" in block:
+            label = "tool error" if block["isError"] else "tool result"
+            output = block["output"]
+            output_text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+            self._console.print(f"({label}: {output_text[:LONGEST_RESULT]})", style="dim")
 
     def _print_new(self, index: int, text: str, *, thinking: bool) -> None:
         new_text = text[len(self._printed.get(index, "")) :]
         self._printed[index] = text
-        if not new_text:
+        # An interrupted text can continue in the middle of a word, after thinking, which is therefore not printed.
+        if not new_text or (thinking and self._open_text is not None):
             return
         if self._index not in (None, index):
             self._console.print("\n")

@@ -163,6 +163,7 @@ class GenerationLoop:
             active.answer.writer, prompt.fallback = prompt.fallback.id, None
         active.model = prompt.work.model
         self._log.append(active.generation_id, [active.answer.begin_attempt(error.code)])
+        self._config.observer.on_continue(error.code.value)
         prompt.request.continue_answer(active.answer.original_content)
         await self._continuations.wait(active, error)
         return Step.ASK_CLAUDE

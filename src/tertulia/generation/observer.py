@@ -33,6 +33,9 @@ class GenerationObserver:
     def on_takeover(self) -> None:
         """Called when this process takes over the generation of a lost process."""
 
+    def on_continue(self, reason: str) -> None:
+        """Called when Claude is asked to continue an interrupted answer. `reason` is the error's code."""
+
     def on_stop(self, seconds: float) -> None:
         """Called when `stopGeneration` returns, with its duration in seconds."""
 

@@ -11,7 +11,7 @@ const BLOCKS = `
 const LIST = `{ conversations(first: 50) { edges { node { id title messages(first: 1) { edges { node { text } } } } } }
   models { default simulated } }`;
 const OPEN = `query ($id: ID!) { conversation(id: $id) { id activeGeneration { id }
-  messages(last: 100) { edges { node { id role content { ${BLOCKS} } generation { id status error { message } } } } } } }`;
+  messages(last: 100) { edges { node { id role content { ${BLOCKS} } generation { id status continuations error { message } } } } } } }`;
 const SEND = `mutation ($input: SendMessageInput!) { sendMessage(input: $input) { __typename
   ... on SendMessagePayload { conversation { id } generation { id } }
   ... on ConversationBusy { generation { id } } ... on Error { message } } }`;
@@ -19,7 +19,8 @@ const SUBMIT = `mutation ($input: SubmitToolResultsInput!) { submitToolResults(i
   ... on Error { message } } }`;
 const STOP = `mutation ($id: ID!) { stopGeneration(id: $id) { __typename } }`;
 const FOLLOW = `subscription ($id: ID!) { generationEvents(generationId: $id) { __typename sequence
-  ... on MessageSnapshot { message { content { ${BLOCKS} } } generation { status } }
+  ... on MessageSnapshot { message { content { ${BLOCKS} } } generation { status continuations } }
+  ... on GenerationContinued { attempt }
   ... on ContentBlockStarted { index block { ${BLOCKS} } }
   ... on ContentBlockFinished { index block { ${BLOCKS} } }
   ... on TextDelta { index offset text } ... on ThinkingDelta { index offset text }
@@ -42,11 +43,13 @@ function showError(message) {
   $("trouble").textContent = message ?? "";
 }
 
-function render(item, state, submit = null) {
+function render(item, state, { continued = false, submit = null } = {}) {
   const atEnd = $("messages").scrollHeight - $("messages").scrollTop - $("messages").clientHeight < 80;
   item.replaceChildren(...state.blocks.flatMap((block) => (block && words(block) ? [renderBlock(block)] : [])));
   const note = { STOPPED: "Stopped.", FAILED: state.error?.message ?? "Failed." }[state.status];
-  if (note) item.append(element("span", { className: "note", textContent: note }));
+  for (const line of [continued && "Interrupted and continued.", note]) {
+    if (line) item.append(element("span", { className: "note", textContent: line }));
+  }
   if (state.waits && submit) item.append(renderWait(state.waits, submit));
   item.setAttribute("aria-busy", String(!ended(state)));
   if (atEnd) $("messages").scrollTop = $("messages").scrollHeight;
@@ -109,6 +112,7 @@ function busy(generationId) {
 
 function follow(generationId, item) {
   let state = initial;
+  let continued = false;
   const submit = async (results) => {
     try {
       const { submitToolResults: payload } = await ask(SUBMIT, { input: { generationId, results } });
@@ -123,7 +127,8 @@ function follow(generationId, item) {
     next({ generationEvents: event }) {
       showError(null);
       state = apply(state, event);
-      render(item, state, submit);
+      continued ||= event.__typename === "GenerationContinued" || event.generation?.continuations > 0;
+      render(item, state, { continued, submit });
       if (ended(state)) busy(null);
     },
     lost: () => showError("The connection is lost. Reconnecting… The answer continues in the meantime."),
@@ -182,7 +187,7 @@ async function open() {
   for (const { node } of conversation.messages.edges) {
     const item = addMessage(node.role);
     if (node.generation && node.generation.id === conversation.activeGeneration?.id) follow(node.generation.id, item);
-    else render(item, read(node));
+    else render(item, read(node), { continued: node.generation?.continuations > 0 });
   }
 }
 

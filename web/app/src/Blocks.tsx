@@ -13,12 +13,17 @@ export function isAttached(block: BlockFragment): block is Attached {
   return "attachment" in block;
 }
 
-/** The content blocks of an answer in their order. The last block of a running answer still grows. */
-export function Blocks({ blocks, running, waits }: Pick<Props, "blocks" | "running" | "waits">) {
+interface BlocksProps extends Pick<Props, "blocks" | "running" | "waits"> {
+  /** The position of the block that Claude writes now. It is not the last one if an interrupted text continues. */
+  readonly growing: number | null;
+}
+
+/** The content blocks of an answer in their order. */
+export function Blocks({ blocks, running, growing, waits }: BlocksProps) {
   return blocks.map((block, position) => {
     if (!block) return null;
-    const growing = running && position === blocks.length - 1;
-    return <OneBlock key={block.index ?? position} block={block} growing={growing} running={running} blocks={blocks} waits={waits} />;
+    const grows = running && position === growing;
+    return <OneBlock key={block.index ?? position} block={block} growing={grows} running={running} blocks={blocks} waits={waits} />;
   });
 }
 
@@ -41,7 +46,7 @@ function OneBlock({ block, growing, running, blocks, waits }: Props) {
       return (
         <Call
           block={block}
-          running={running}
+          running={running && (growing || block.partialJson === null)}
           waiting={waits.some(({ toolUseId }) => toolUseId === block.toolUseId)}
           result={blocks.find((other) => isResult(other, block)) ?? null}
         />
@@ -109,7 +114,7 @@ interface CallProps {
 }
 
 function Call({ block, result, running, waiting }: CallProps) {
-  const state = result ? (result.isError ? "failed" : "done") : waiting ? "waiting for you" : running ? "running" : "no result";
+  const state = result ? (result.isError ? "failed" : "done") : waiting ? "waiting for you" : running ? "running" : block.partialJson === null ? "no result" : "incomplete";
   return (
     <details className="aside call" data-state={state}>
       <summary><code>{block.name}</code> {state}</summary>

@@ -126,7 +126,8 @@ function AnswerTurn({ turn, target, generation, onChanged, onProblem }: Props & 
   const item = useScrollTarget(turn.id, target);
   const live = !final(generation.status);
   const disconnected = useStore(lost);
-  const { state, problem } = useAnswer(generation.id, live, onChanged);
+  const { answer, problem } = useAnswer(generation.id, live, onChanged);
+  const state = answer?.state ?? null;
   // The stored content of a running answer is about a second old. The snapshot arrives at once and contains more.
   const storedBlocks = live && !state && !disconnected ? [] : turn.content;
   const blocks: readonly (StreamBlock | null)[] = state?.blocks ?? storedBlocks;
@@ -135,7 +136,8 @@ function AnswerTurn({ turn, target, generation, onChanged, onProblem }: Props & 
   return (
     <li className="assistant" data-role="assistant" aria-busy={running} {...item}>
       <h2 className="hidden">{generation.model.displayName}</h2>
-      <Blocks blocks={blocks} running={running} waits={state?.waits?.toolUses ?? []} />
+      <Blocks blocks={blocks} running={running} growing={answer?.growing ?? null} waits={state?.waits?.toolUses ?? []} />
+      {(answer?.continuations ?? generation.continuations) > 0 && <p className="note">Interrupted and continued.</p>}
       {running && <p className="working" role="status">{STATUS[status] ?? "Claude is answering"}</p>}
       {state?.waits && <Approval generationId={generation.id} waits={state.waits} onProblem={onProblem} />}
       {problem && <p className="notice trouble" role="alert">{problem}</p>}

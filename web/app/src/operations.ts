@@ -219,7 +219,7 @@ export type FileFragment = { readonly id: string, readonly filename: string, rea
 
 export type CostFragment = { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null };
 
-export type WorkFragment = { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null };
+export type WorkFragment = { readonly id: string, readonly status: GenerationStatus, readonly continuations: number, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null };
 
 export type TurnFragment = { readonly id: string, readonly role: MessageRole, readonly createdAt: string, readonly content: ReadonlyArray<
     | { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number }
@@ -230,7 +230,7 @@ export type TurnFragment = { readonly id: string, readonly role: MessageRole, re
     | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
     | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
     | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
-  >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null };
+  >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly continuations: number, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null };
 
 export type AssistantFragment = { readonly id: string, readonly name: string, readonly description: string | null, readonly starters: ReadonlyArray<string>, readonly isDefault: boolean, readonly tools: ReadonlyArray<string>, readonly clientsMaySet: ReadonlyArray<ClientSetting>, readonly model: { readonly id: string }, readonly models: ReadonlyArray<{ readonly id: string }> };
 
@@ -273,7 +273,7 @@ export type ConversationQuery = { readonly conversation: { readonly clientInstru
             | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
             | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
             | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
-          >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null } }>, readonly pageInfo: { readonly hasPreviousPage: boolean, readonly startCursor: string | null } }, readonly assistant: { readonly id: string, readonly name: string, readonly description: string | null, readonly starters: ReadonlyArray<string>, readonly isDefault: boolean, readonly tools: ReadonlyArray<string>, readonly clientsMaySet: ReadonlyArray<ClientSetting>, readonly model: { readonly id: string }, readonly models: ReadonlyArray<{ readonly id: string }> } | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }, readonly options: { readonly maxTokens: number | null, readonly effort: Effort | null, readonly thinking: { readonly enabled: boolean } | null }, readonly tools: { readonly server: ReadonlyArray<string> | null, readonly client: ReadonlyArray<{ readonly name: string, readonly description: string, readonly inputSchema: unknown }> }, readonly activeGeneration: { readonly id: string } | null } | null };
+          >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly continuations: number, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null } }>, readonly pageInfo: { readonly hasPreviousPage: boolean, readonly startCursor: string | null } }, readonly assistant: { readonly id: string, readonly name: string, readonly description: string | null, readonly starters: ReadonlyArray<string>, readonly isDefault: boolean, readonly tools: ReadonlyArray<string>, readonly clientsMaySet: ReadonlyArray<ClientSetting>, readonly model: { readonly id: string }, readonly models: ReadonlyArray<{ readonly id: string }> } | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }, readonly options: { readonly maxTokens: number | null, readonly effort: Effort | null, readonly thinking: { readonly enabled: boolean } | null }, readonly tools: { readonly server: ReadonlyArray<string> | null, readonly client: ReadonlyArray<{ readonly name: string, readonly description: string, readonly inputSchema: unknown }> }, readonly activeGeneration: { readonly id: string } | null } | null };
 
 export type EarlierQueryVariables = Exact<{
   id: string | number;
@@ -290,7 +290,7 @@ export type EarlierQuery = { readonly conversation: { readonly id: string, reado
             | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
             | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
             | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
-          >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null } }>, readonly pageInfo: { readonly hasPreviousPage: boolean, readonly startCursor: string | null } } } | null };
+          >, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly continuations: number, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null } }>, readonly pageInfo: { readonly hasPreviousPage: boolean, readonly startCursor: string | null } } } | null };
 
 export type AccountQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -502,12 +502,12 @@ export type EventsSubscription = { readonly generationEvents:
         | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
        }
     | { readonly __typename: 'GenerationCompleted', readonly sequence: number }
-    | { readonly __typename: 'GenerationContinued', readonly sequence: number }
+    | { readonly __typename: 'GenerationContinued', readonly attempt: number, readonly sequence: number }
     | { readonly __typename: 'GenerationFailed', readonly sequence: number, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean } }
     | { readonly __typename: 'GenerationStarted', readonly sequence: number }
     | { readonly __typename: 'GenerationSteered', readonly sequence: number }
     | { readonly __typename: 'GenerationStopped', readonly sequence: number }
-    | { readonly __typename: 'MessageSnapshot', readonly sequence: number, readonly generation: { readonly id: string, readonly status: GenerationStatus }, readonly message: { readonly id: string, readonly content: ReadonlyArray<
+    | { readonly __typename: 'MessageSnapshot', readonly sequence: number, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly continuations: number }, readonly message: { readonly id: string, readonly content: ReadonlyArray<
           | { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number }
           | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
           | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
@@ -601,6 +601,7 @@ export const WorkFragmentDoc = gql`
     fragment Work on Generation {
   id
   status
+  continuations
   stopReason
   model {
     id
@@ -1100,6 +1101,7 @@ export const EventsDocument = gql`
       generation {
         id
         status
+        continuations
       }
       message {
         id
@@ -1143,6 +1145,9 @@ export const EventsDocument = gql`
       approvals {
         ...Call
       }
+    }
+    ... on GenerationContinued {
+      attempt
     }
     ... on GenerationFailed {
       error {

@@ -5,12 +5,41 @@ import { announce } from "./announce";
 import { EventsDocument, type EventsSubscription } from "./operations";
 import { sentence } from "./words";
 
+const BEGINNING: Live = { state: initial, growing: null, continuations: 0 };
 const ENDS: Partial<Record<Status, string>> = { STOPPED: "The answer was stopped.", FAILED: "The answer failed." };
 
+/** An answer that is being written. */
+interface Live {
+  readonly state: State;
+  /** The block that Claude writes now; null between two blocks. */
+  readonly growing: number | null;
+  /** How often the answer was interrupted and continued. */
+  readonly continuations: number;
+}
+
 export interface Answer {
-  /** The state after the events so far; null before the first event. */
-  readonly state: State | null;
+  /** The answer after the events so far; null before the first event. */
+  readonly answer: Live | null;
   readonly problem: string | null;
+}
+
+type Event = EventsSubscription["generationEvents"];
+
+function after(live: Live, event: Event): Live {
+  const state = apply(live.state, event);
+  // An old event changes nothing.
+  return state === live.state ? live : { state, growing: growing(live, event), continuations: continuations(live, event) };
+}
+
+function growing(live: Live, event: Event): number | null {
+  if (event.__typename === "MessageSnapshot") return event.message.content.at(-1)?.index ?? null;
+  if (event.__typename === "ContentBlockFinished") return event.index === live.growing ? null : live.growing;
+  return "index" in event ? event.index : live.growing;
+}
+
+function continuations(live: Live, event: Event): number {
+  if (event.__typename === "MessageSnapshot") return event.generation.continuations;
+  return event.__typename === "GenerationContinued" ? event.attempt : live.continuations;
 }
 
 /**
@@ -19,15 +48,15 @@ export interface Answer {
  * The first event is a snapshot, also when graphql-ws subscribes again after a lost connection. So no text is repeated.
  */
 export function useAnswer(generationId: string, live: boolean, onEnd: () => void): Answer {
-  const [{ data, error }] = useSubscription<EventsSubscription, State, { generationId: string }>(
+  const [{ data, error }] = useSubscription<EventsSubscription, Live, { generationId: string }>(
     { query: EventsDocument, variables: { generationId }, pause: !live },
-    (state = initial, { generationEvents }) => apply(state, generationEvents),
+    (before = BEGINNING, { generationEvents }) => after(before, generationEvents),
   );
-  const over = live && data !== undefined && ended(data);
+  const over = live && data !== undefined && ended(data.state);
   useEffect(() => {
     if (!over) return;
     onEnd();
-    announce(ENDS[data.status] ?? `Claude says: ${text(data)}`);
+    announce(ENDS[data.state.status] ?? `Claude says: ${text(data.state)}`);
   }, [over, onEnd]);
-  return { state: live ? (data ?? null) : null, problem: live && error ? sentence(error) : null };
+  return { answer: live ? (data ?? null) : null, problem: live && error ? sentence(error) : null };
 }

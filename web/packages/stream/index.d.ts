@@ -45,6 +45,7 @@ export type StreamEvent = Selected<{
   message: Selected<{ content: readonly Block[] }>;
   generation: Selected<{ status: string }>;
   reason: string;
+  attempt: number;
   error: Failure;
   toolUses: readonly Block[];
   approvals: readonly Block[];

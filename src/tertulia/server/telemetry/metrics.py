@@ -89,7 +89,7 @@ class Metrics(GenerationObserver):
             registry=registry,
         )
         self._refused = Counter("tertulia_refused", "Requests refused by limit.", ("limit",), registry=registry)
-        self.http = HttpMetrics(registry)
+        self.http, self._continuations = HttpMetrics(registry), _continuations(registry)
         self._hooks, self._deliveries, self._ratings = _hooks(registry), _deliveries(registry), _ratings(registry)
         self._add_gauges(registry)
 
@@ -122,6 +122,10 @@ class Metrics(GenerationObserver):
         self._taken_over.inc()
         # A counter restarts at 0 with its process; the timestamp shows a takeover right after the start.
         self._last_taken.set(time.time())
+
+    def on_continue(self, reason: str) -> None:
+        """Count a continuation of an interrupted answer."""
+        self._continuations.labels(reason).inc()
 
     def on_stop(self, seconds: float) -> None:
         """Count a stopped answer, and the seconds that stopping it took."""
@@ -162,6 +166,11 @@ class Metrics(GenerationObserver):
             amounts = {"limit": period.limit, "spent": period.spent, "reserved": period.reserved}
             for name, amount in amounts.items():
                 self._budget[name].labels(period.period).set(float(dollars(amount)))
+
+
+def _continuations(registry: CollectorRegistry) -> Counter:
+    meaning = "Continuations of interrupted answers by the error code of the interruption."
+    return Counter("tertulia_continuations", meaning, ("reason",), registry=registry)
 
 
 def _deliveries(registry: CollectorRegistry) -> Counter:

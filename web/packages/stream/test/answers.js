@@ -18,7 +18,7 @@ const split = (written) =>
 /** A block before and after its deltas, and the pieces of its text. */
 const block = fc
   .tuple(
-    fc.constantFrom("text", "thinking", "redacted", "call", "json", "result", "summary"),
+    fc.constantFrom("text", "thinking", "redacted", "call", "interrupted call", "json", "result", "summary"),
     texts,
     fc.constantFrom("", "", "é😀"),
   )
@@ -35,9 +35,10 @@ const block = fc
       return make(begun, { text: before + said }, "ThinkingDelta", said);
     }
     if (kind === "redacted") return make({ __typename: "ThinkingBlock", text: "", redacted: true }, {});
-    if (kind === "call") {
+    if (kind === "call" || kind === "interrupted call") {
       const begun = { __typename: "ToolUseBlock", toolUseId: "toolu_1", name: "pay", input: {}, partialJson: null };
-      return make(begun, { input: { for: said } }, "ToolInputDelta", json);
+      if (kind === "call") return make(begun, { input: { for: said } }, "ToolInputDelta", json);
+      return make(begun, { partialJson: json.slice(0, -1) }, "ToolInputDelta", json.slice(0, -1));
     }
     if (kind === "json") {
       const begun = { __typename: "JsonBlock", text: "", value: null, problem: null };
@@ -81,7 +82,7 @@ function numbered(unnumbered, end) {
   return { events, written };
 }
 
-/** Answers of any blocks, one after the other or at the same time, with waits, and one of the three ends. */
+/** Answers of any blocks, one after the other or at the same time, with waits, interruptions, and one of the three ends. */
 export const answers = fc
   .record({
     blocks: fc.array(block, { maxLength: 5 }),
@@ -97,6 +98,7 @@ export const answers = fc
     while ((queues = queues.filter((queue) => queue.length > 0)).length > 0) {
       const calls = [{ toolUseId: "toolu_1", name: "pay", input: {} }];
       if (next(10) === 0) found.push([{ __typename: "ToolResultsRequired", toolUses: calls, approvals: calls }]);
+      if (next(10) === 0) found.push([{ __typename: "GenerationContinued", reason: "INTERRUPTED", attempt: 1 }]);
       found.push(queues[together ? next(queues.length) : 0].shift());
     }
     return numbered(end === "GenerationCompleted" ? found : found.slice(0, kept), end);

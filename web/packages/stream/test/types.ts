@@ -21,6 +21,7 @@ type FollowSubscription = { generationEvents:
     | { __typename: 'ContentBlockFinished', index: number, sequence: number, block: Parts }
     | { __typename: 'ContentBlockStarted', index: number, sequence: number, block: Parts }
     | { __typename: 'GenerationCompleted', sequence: number }
+    | { __typename: 'GenerationContinued', reason: GenerationErrorCode, attempt: number, sequence: number }
     | { __typename: 'GenerationFailed', sequence: number, error: { code: GenerationErrorCode, message: string, retryable: boolean, requestId: string | null, retryAfterSeconds: number | null } }
     | { __typename: 'GenerationStarted', sequence: number }
     | { __typename: 'GenerationStopped', sequence: number }
