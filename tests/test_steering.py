@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import test_tool_faults
 from client import Api, Json, Socket
 from conftest import EMBEDDED, SECRET, Stage, Staged
 from running import tertulia
@@ -14,7 +15,7 @@ from scripted import Gate, Reply, ScriptedClaude, says, scripted, uses
 from test_branches import edit
 from test_faults import Cluster
 from test_freezes import FROZEN, LEASE, Freeze
-from test_tool_faults import TOOLS, until_held
+from test_tool_faults import until_held
 from test_tools import CLIENT, conversation_of, submit
 
 from tertulia import failpoints
@@ -244,16 +245,7 @@ def test_a_steered_answer_is_exported_and_imported_without_loss(staged: Staged, 
 # ---- processes that are lost ------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def claude() -> Generator[ScriptedClaude]:
-    with scripted(says("unused")) as scripted_claude:
-        yield scripted_claude
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, place: Json, claude: Any) -> Generator[Cluster]:
-    with ExitStack() as stack:
-        yield Cluster(tmp_path, place, claude, stack, **TOOLS)
+claude, cluster = test_tool_faults.claude, test_tool_faults.cluster
 
 
 @pytest.mark.both
