@@ -130,12 +130,15 @@ def own_servers(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> G
 
 
 @pytest.fixture
-def place(setup: str, request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+def place(setup: str, request: pytest.FixtureRequest, tmp_path: Path) -> Generator[dict[str, Any]]:
     """Settings for an empty database and log that outlive the servers that a test starts."""
     if setup == EMBEDDED:
-        return {"database_url": f"sqlite+aiosqlite:///{tmp_path / 'tertulia.db'}"}
+        yield {"database_url": f"sqlite+aiosqlite:///{tmp_path / 'tertulia.db'}"}
+        return
     servers: Servers = request.getfixturevalue("servers")
-    return servers.settings()
+    settings = servers.settings()
+    yield settings
+    servers.release(settings)
 
 
 @pytest.fixture(scope="session")

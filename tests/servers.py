@@ -24,6 +24,30 @@ _numbers = count(1)
 SLOTS = 16_384
 """The hash slots of a Redis Cluster."""
 
+PRISTINE = """
+SELECT concat_ws(' ',
+  (SELECT version_num FROM alembic_version),
+  (SELECT md5(string_agg(concat(relname, relkind, attname, atttypid, attnotnull), ',' ORDER BY relname, attnum))
+   FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid WHERE relnamespace = 'public'::regnamespace),
+  (SELECT string_agg(conname, ',' ORDER BY conname) FROM pg_constraint WHERE connamespace = 'public'::regnamespace),
+  (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal),
+  (SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace),
+  (SELECT count(*) FROM pg_db_role_setting JOIN pg_database ON pg_database.oid = setdatabase
+   WHERE datname = current_database()),
+  (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()),
+  pg_database_size(current_database()) < 10000000)
+"""
+"""A text that differs if a test has changed the schema of a database, uses it still, or has stored much in it."""
+EMPTY = """
+DO $$ DECLARE name regclass; BEGIN
+  SET LOCAL session_replication_role = replica;
+  FOR name IN SELECT oid FROM pg_class
+    WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'
+  LOOP EXECUTE format('DELETE FROM %s', name); END LOOP;
+END $$
+"""
+"""Deletes all rows, which is faster than creating another database. Triggers and foreign keys do not run meanwhile."""
+
 
 def postgres(folder: Path) -> Any:
     """Start a PostgreSQL server that stops when this process exits."""
@@ -49,6 +73,13 @@ def create_database(url: str, template: str | None = None) -> str:
     run(create())
     address, _, query = url.partition("?")
     return f"{address.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
+
+
+async def _fetch(url: str, query: str) -> Any:
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+    value = await connection.fetchval(query)
+    await connection.close()
+    return value
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
@@ -208,10 +239,30 @@ class Servers:
         self.redis: RedisServer | None = None
         self._postgres: Any = None
         self._template: str | None = None
+        self._pristine = ""
+        self._spare: list[str] = []
+        """Databases that an earlier test used, without rows."""
 
     def settings(self) -> dict[str, Any]:
         """Return settings for an unshared, migrated database without rows and an empty Redis database."""
-        return {"database_url": create_database(self.postgres_url(), self._migrated()), "redis_url": self.redis_url()}
+        url = self._spare.pop() if self._spare else create_database(self.postgres_url(), self._migrated())
+        return {"database_url": url, "redis_url": self.redis_url()}
+
+    def release(self, settings: dict[str, Any]) -> None:
+        """Offer a database to later tests, unless its schema has changed or a server still uses it."""
+        with suppress(asyncpg.PostgresError):
+            if run(self._empty(settings["database_url"])):
+                self._spare.append(settings["database_url"])
+
+    async def _empty(self, url: str) -> bool:
+        connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+        try:
+            is_pristine: bool = await connection.fetchval(PRISTINE) == self._pristine
+            if is_pristine:
+                await connection.execute(EMPTY)
+        finally:
+            await connection.close()
+        return is_pristine
 
     def empty(self) -> dict[str, Any]:
         """Return the same settings with a database that was never migrated."""
@@ -223,6 +274,7 @@ class Servers:
             url = create_database(self.postgres_url())
             run(migrate(url.replace("postgresql:", "postgresql+asyncpg:", 1)))
             self._template = url.partition("?")[0].rpartition("/")[2]
+            self._pristine = run(_fetch(url, PRISTINE))
         return self._template
 
     def postgres_url(self) -> str:
