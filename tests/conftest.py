@@ -56,6 +56,7 @@ LONG = (
         "test_stock_clients",
     ),
     *("test_example_scripts", "test_example_shop", "test_levels", "test_load"),
+    *("test_rolling_upgrades", "test_embedding_shutdown", "test_alerts", "test_tool_faults"),
 )
 """Files whose tests wait for much of their time. They start first: other tests fill their pauses, and none of them runs
 alone at the end."""

@@ -113,7 +113,7 @@ def test_each_example_keeps_an_answer_through_a_refresh_a_lost_network_and_a_sto
     with ThreadPoolExecutor() as pool:
         list(pool.map(build, IN_BROWSER, repeat(tmp_path)))
     with ExitStack() as stack:
-        server = stack.enter_context(tertulia(tmp_path, simulator_pace=0.6))
+        server = stack.enter_context(tertulia(tmp_path, simulator_pace=1.2))
         api = stack.enter_context(Api(server))
         pages = [f"{name}={stack.enter_context(preview(name, tmp_path, server))}" for name in IN_BROWSER]
         reports = run("example.mjs", chromium(), *pages)
@@ -131,7 +131,7 @@ def check(report: dict[str, Any], api: Api) -> None:
     assert report["greeting"] == greeted["text"]
 
     # A message whose response was lost was sent again with the same idempotency key.
-    assert asked == ["Hello, my name is Ada", "/simulate long 600", "/simulate long 400", "/simulate error 1 reject"]
+    assert asked == ["Hello, my name is Ada", "/simulate long 300", "/simulate long 200", "/simulate error 1 reject"]
     first, again, *later = report["keys"]
     assert first == again
     assert len({first, *later}) == 3
@@ -142,14 +142,14 @@ def check(report: dict[str, Any], api: Api) -> None:
 
     assert grows(*report["refreshed"].values())
     assert grows(*report["cut"].values())
-    assert whole["text"] == " ".join(f"word{number}" for number in range(1, 601)) + "."
+    assert whole["text"] == " ".join(f"word{number}" for number in range(1, 301)) + "."
     assert report["answers"] == [whole["text"]] * 3
     assert report["roles"] == ["user", "assistant"] * 2
 
     assert grows(*report["stopped"].values())
     assert report["stopped"]["after"] == stopped["text"]
     assert stopped["generation"]["status"] == "STOPPED"
-    assert "word400" not in stopped["text"]
+    assert "word200" not in stopped["text"]
     problem = failed["generation"]["error"]["message"]
     assert report["failed"] == {"text": failed["text"], "alert": problem, "refreshed": problem}
     assert report["lost"] == []

@@ -118,7 +118,7 @@ async function journey(browser, address) {
       await route.fetch();
       await route.abort("connectionreset");
     }, { times: 1 });
-    await send(page, "/simulate long 600");
+    await send(page, "/simulate long 300");
     seen.unheard = await alert(page);
     await page.getByRole("button", { name: "Send" }).click();
 
@@ -143,7 +143,7 @@ async function journey(browser, address) {
     const roles = (items) => items.map((item) => item.dataset.role);
     seen.roles = await page.locator("[aria-label=Messages] > li").evaluateAll(roles);
 
-    await send(page, "/simulate long 400");
+    await send(page, "/simulate long 200");
     await page.locator(ANSWERS).nth(2).waitFor();
     const running = await more(page, "", "word10 ");
     await page.getByRole("button", { name: "Stop" }).click();
