@@ -222,7 +222,7 @@ def test_a_killed_process_fires_and_so_does_the_answer_that_another_process_cont
     with started(tmp_path, "serve", program=REAL, **pace) as (process, printed), Api(address_in(printed)) as api:
         recording = Recording(api.address)
         healthy(recording, api)
-        sent = api.send("/simulate long 2000")
+        sent = api.send("/simulate long 500")
         api.wait_for_some(sent["generation"]["id"])
         process.kill()
         process.wait()
