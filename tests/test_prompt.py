@@ -220,3 +220,10 @@ def test_only_attachments_of_earlier_messages_are_left_out() -> None:
     ]
     assert [message["content"] for message in reduced["messages"]] == [spoken, [text("Yes.")], [picture]]
     assert count == 2
+
+
+def test_what_was_interrupted_is_not_missing_if_the_answer_was_continued() -> None:
+    broken: Json = {"type": "thinking", "thinking": "Half a", "partial": True}
+    continued = ("assistant", [broken, {**text("Whole."), "attempt": 1}])
+    assert built(ASK, continued, ASK)[1] == Counter()
+    assert built(ASK, ("assistant", [text("Half"), {**broken, "attempt": 1}]), ASK)[1] == {LeftOut.UNFINISHED: 1}

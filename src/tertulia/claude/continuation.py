@@ -95,6 +95,11 @@ def writer_of_attempt(blocks: Iterable[Json], attempt: int) -> str | None:
     return next((part.get(WRITTEN_BY) for part in parts if part.get(ATTEMPT, 0) == attempt), None)
 
 
+def last_attempt(blocks: Iterable[Json]) -> int:
+    """Return the number of the last attempt that wrote some of the blocks."""
+    return max((part.get(ATTEMPT, 0) for block in blocks for part in _written(block)), default=0)
+
+
 def _written(block: Json) -> list[Json]:
     """Return what names the attempts that wrote a block: the block itself, and its joins."""
     joins: list[Json] = block.get(JOINS) or []

@@ -14,7 +14,7 @@ from itertools import groupby
 from uuid import UUID
 
 from tertulia.claude.compaction import Compaction
-from tertulia.claude.continuation import THINKING, WRITTEN_BY, exchange
+from tertulia.claude.continuation import ATTEMPT, THINKING, WRITTEN_BY, exchange, last_attempt
 from tertulia.claude.output_schema import output_format
 from tertulia.db.tables import Role
 from tertulia.json import Json
@@ -326,7 +326,7 @@ def _replayable(
     blocks: list[Json], left_out: Counter[LeftOut], *, same_prefix: bool, writer: str | None = None
 ) -> list[Json]:
     # The API does not allow omitting only some thinking of a turn.
-    is_filtered = _is_filtered(blocks)
+    is_filtered, latest = _is_filtered(blocks), last_attempt(blocks)
     replayable: list[Json] = []
     for block in blocks:
         kind = block.get("type")
@@ -334,7 +334,8 @@ def _replayable(
             if (block.get("text") or "").strip():
                 replayable.append(_without_own_keys(block))
         elif block.get("partial"):
-            left_out[LeftOut.UNFINISHED] += 1
+            # What was interrupted is not missing if a later attempt has continued the answer.
+            left_out[LeftOut.UNFINISHED] += block.get(ATTEMPT, 0) == latest
         elif kind in THINKING and (not same_prefix or block.get(WRITTEN_BY) != writer):
             left_out[LeftOut.THINKING_OF_ANOTHER_PREFIX] += 1
         elif kind in THINKING and is_filtered:
