@@ -57,7 +57,7 @@ def test_null_and_missing_values_are_read_as_empty_and_invalid_values_are_ignore
 def test_an_unreadable_response_fails_only_its_own_answer(staged: Staged) -> None:
     stage = staged(*[reply for pieces in UNREADABLE.values() for reply in (Reply(pieces), says("well"))])
     for case in UNREADABLE:
-        sent = stage.api.send("Hello")
+        sent = stage.api.send("Hello", options={"continueInterrupted": False})
         ended = stage.api.follow(sent["generation"]["id"])[-1]
         assert (ended["__typename"], ended["error"]["code"]) == ("GenerationFailed", "API_ERROR"), case
         after = stage.api.answer("Again", conversationId=sent["conversation"]["id"])
