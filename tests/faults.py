@@ -19,7 +19,9 @@ from client import FOLLOW, TERMINAL, Api, apply, sleep_between_polls
 from running import prepare_database, running
 from scripted import ScriptedClaude
 
+from tertulia.claude.continuation import INSTRUCTION
 from tertulia.simulator.app import create_simulator
+from tertulia.simulator.phrases import ARTICLE
 
 Json = dict[str, Any]
 ROUNDS = int(os.environ.get("TERTULIA_FAULTS", "1"))
@@ -35,6 +37,8 @@ class CountingClaude:
 
     def __init__(self, pace: float) -> None:
         self.asked: Counter[str] = Counter()
+        self.requests: Counter[str] = Counter()
+        """The requests of each answer, with those that continue it, by the text of the question."""
         self.headers: dict[bytes, bytes] = {}
         """The headers of the newest request."""
         self.address = ""
@@ -48,11 +52,17 @@ class CountingClaude:
             body.extend(message.get("body", b""))
             if message["type"] == "http.request" and not message.get("more_body") and body:
                 self.headers = dict(scope["headers"])
-                last = json.loads(body)["messages"][-1]["content"]
-                self.asked[last if isinstance(last, str) else last[-1].get("text", "")] += 1
+                texts = [_text_of(turn) for turn in json.loads(body)["messages"] if turn["role"] == "user"]
+                self.asked[texts[-1]] += 1
+                self.requests[[text for text in texts if text and not text.startswith(INSTRUCTION)][-1]] += 1
             return message
 
         await self._app(scope, listen, send)
+
+
+def _text_of(turn: Json) -> str:
+    content: Any = turn["content"]
+    return str(content if isinstance(content, str) else content[-1].get("text", ""))
 
 
 @contextmanager
@@ -154,6 +164,8 @@ class Reader(threading.Thread):
         self.exact = exact
         self.events: list[Json] = []
         self.longest = ""
+        self.blocks: list[str] = []
+        """The text of each block that was received last."""
         self.violations: list[str] = []
         self.reasons: list[str] = []
         self.start()
@@ -202,10 +214,17 @@ class Reader(threading.Thread):
         if event["sequence"] <= last and not snapshot:
             self.violations.append(f"{event} came again after {last}")
         self.events.append(event)
-        text = self.text
-        if not text.startswith(self.longest):
-            self.violations.append(f"{self.longest[-40:]!r} was seen, then {text[-40:]!r} by {event}")
-        self.longest = max(self.longest, text, key=len)
+        seen, self.blocks = self.blocks, apply(self.events)
+        if not goes_on(seen, self.blocks):
+            self.violations.append(f"{seen} was seen, then {self.blocks} by {event}")
+        self.longest = max(self.longest, self.text, key=len)
+
+
+def goes_on(before: Sequence[str], after: Sequence[str]) -> bool:
+    """Return whether each block has kept its text. The input of a call may be formatted differently at its end."""
+    return len(before) <= len(after) and all(
+        new.startswith(old) or old.startswith("{") for old, new in zip(before, after, strict=False)
+    )
 
 
 def hold(api: Api, claude: CountingClaude, sent: Json, text: str, readers: Sequence[Reader], most: int = 1) -> str:
@@ -218,7 +237,8 @@ def hold(api: Api, claude: CountingClaude, sent: Json, text: str, readers: Seque
     whole = api.follow(generation)
     assert [event["__typename"] in TERMINAL for event in whole] == [False] * (len(whole) - 1) + [True]
     for reader in readers:
-        assert stored["text"].startswith(reader.longest), (stored["text"][-60:], reader.longest[-60:])
+        shown = apply([{"__typename": "MessageSnapshot", "message": stored}])
+        assert goes_on(reader.blocks, shown), (reader.blocks, shown)
         assert reader.events[-1]["__typename"] == whole[-1]["__typename"]
         assert reader.events[-1]["sequence"] == whole[-1]["sequence"]
     assert 1 <= claude.asked[text] <= most, claude.asked[text]
@@ -226,6 +246,8 @@ def hold(api: Api, claude: CountingClaude, sent: Json, text: str, readers: Seque
         assert stored["text"].rstrip(".").split() == [
             f"word{number + 1}" for number in range(len(stored["text"].split()))
         ]
+    if stored["generation"]["status"] == "COMPLETED" and "/simulate break-at" in text:
+        assert stored["text"] == ARTICLE
     again = api.answer("Are you still there?", conversationId=conversation)
     assert again["__typename"] == "GenerationCompleted", again
     return str(whole[-1]["__typename"])

@@ -147,6 +147,28 @@ def test_an_answer_whose_lease_lapsed_continues_when_the_lease_is_renewed(
     assert (lapsed.is_set(), ended["generation"]["message"]["text"]) == (True, "One two")
 
 
+def test_a_checkpoint_that_takes_longer_than_a_lease_keeps_the_answer(
+    staged: Staged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skipped, gate, finished = SimpleNamespace(seconds=0.0), Gate(), threading.Event()
+    time = lease.clock
+    monkeypatch.setattr(lease, "clock", lambda: time() + skipped.seconds)
+    monkeypatch.setattr(manager, "CHECKPOINT_SECONDS", 0.05)
+
+    async def lapse_once(_item: object) -> None:
+        if skipped.seconds:
+            await asyncio.to_thread(finished.wait, WAIT)
+        skipped.seconds = 61.0
+        gate.open.set()
+
+    stage = staged(says("One ", gate, "two"), lease_seconds=60)
+    sent = stage.api.send("Hello")["generation"]["id"]
+    stage.api.wait_for_text(sent, "One ")
+    with failpoints.armed("checkpoint.renewing", lapse_once):
+        assert stage.api.follow(sent)[-1]["generation"]["message"]["text"] == "One two"
+        finished.set()
+
+
 def wait_for_sweep(clock: StoppedClock, number: int) -> None:
     """Wait for the end of a sweep. With a lease of 9 seconds a process sweeps every 3 seconds."""
     wait_until(lambda: clock.begun[3.0] == number)

@@ -1,12 +1,22 @@
 """Answers that are interrupted in the middle are continued by asking Claude for the rest."""
 
 import json
+import random
+import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from client import apply
 from conftest import Staged
 from scripted import START, Cut, Reply, begin, delta, end, finish, says, text
+
+from tertulia.claude.continuation import attempts_of
+from tertulia.claude.errors import ErrorCode
+from tertulia.generation.accumulator import AnswerAccumulator
+from tertulia.streams.events import GenerationEvent, fold
 
 Json = dict[str, Any]
 OVERLOADED = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
@@ -136,11 +146,80 @@ def test_an_answer_is_not_continued_if_the_client_or_the_owner_disables_it(stage
         ("A 👩‍👩", "‍👧‍👦 family", "A 👩‍👩‍👧‍👦 family"),
         ("```python\nprint(1", ")\n```", "```python\nprint(1)\n```"),
         ("I thi", "think so.", "I think so."),
+        ("Stop, or all", "all of it.", "Stop, or all of it."),
+        ("A list of ", "of words.", "A list of words."),
+        ("Call `Vie", "`Viewer`.", "Call `Viewer`."),
+        ("In\n## The", "## The End", "In\n## The End"),
+        ("In\n  // A to", "  // A tool", "In\n  // A tool"),
+        ("| `true", "` | `true` |", "| `true` | `true` |"),
+        ("It was in 20", "20.", "It was in 2020."),
     ],
 )
 def test_a_repeated_beginning_is_shown_once(staged: Staged, shown: str, continuation: str, whole: str) -> None:
     stage = staged(half(shown), says(*continuation))
     assert stage.api.answer("Write")["generation"]["message"]["text"] == whole
+
+
+MARKDOWN = [path.read_text()[:3000] for path in sorted(Path(__file__).parents[1].joinpath("docs").glob("*.md"))] + [
+    """# 東京での一日 🗼
+
+今日は天気がいいので、朝から散歩に出かけました。公園には人がたくさんいて、子どもたちが走り回っていました。
+
+| 時間 | 場所 | 料金 |
+| --- | --- | --- |
+| 10:00 | 上野公園 | 無料 |
+| 12:00 | ラーメン屋 | 900円 |
+
+```python
+def quicksort(items: list[int]) -> list[int]:
+    if len(items) <= 1:
+        return items
+    smaller = [item for item in items if item < items[0]]
+```
+
+👩‍🍳 Anna kocht, 👨‍🍳 Ben wäscht ab. 👨‍👩‍👧‍👦 Alle essen.
+""",
+]
+CUTS = 200
+
+
+def repeated_words(shown: str, dice: random.Random) -> str:
+    """Return up to three words from the end of a text, of which the first has at least four letters."""
+    words = [match.start() for match in re.finditer(r"(?<!\S)[^\W\d_]{4,}", shown[-200:])]
+    return shown[-200:][words[-dice.randint(1, 3) :][0] :] if words else ""
+
+
+def nothing(_shown: str, _dice: random.Random) -> str:
+    return ""
+
+
+@pytest.mark.parametrize(("repeat", "least"), [(nothing, 199), (repeated_words, 198)])
+def test_markdown_that_is_cut_twice_anywhere_is_the_same_as_without_interruptions(
+    repeat: Callable[[str, random.Random], str], least: int
+) -> None:
+    dice, equal = random.Random(1), 0
+    for _ in range(CUTS):
+        whole = dice.choice(MARKDOWN)
+        answer, events, written = AnswerAccumulator(uuid4()), list[GenerationEvent](), list[str]()
+        shown = ""
+        for cut in [*sorted(dice.sample(range(1, len(whole)), 2)), len(whole)]:
+            if written:
+                events += answer.break_off()
+                shown = answer.content[0]["text"]
+                events.append(answer.begin_attempt(ErrorCode.CONNECTION))
+            rest = whole[len(shown) : max(cut, len(shown))] if whole.startswith(shown) else whole[cut:]
+            written.append((repeat(shown, dice) if shown else "") + rest)
+            pieces = re.findall(rf"(?s).{{1,{dice.randint(1, 30)}}}", written[-1])
+            answer.process([begin(0, type="text", text=""), *text(*pieces)[1:-1]], events)
+        answer.process([finish(0), *end()], events)
+        assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+        assert fold(events) == answer.content
+        # A text that was held back at a cut is not shown, so Claude writes it again.
+        parts = [blocks[0]["text"] for blocks in attempts_of(answer.content).values()]
+        assert parts[0] == written[0]
+        assert written[-1] == parts[-1]
+        equal += answer.content[0]["text"] == whole
+    assert equal >= least
 
 
 def test_24_a_fallback_model_finishes_what_an_overloaded_one_began(staged: Staged) -> None:

@@ -31,7 +31,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tertulia import failpoints, isolation
-from tertulia.generation import manager
+from tertulia.generation import continuation, manager
 
 ERRORS: tuple[Callable[[], Exception], ...] = (
     lambda: TypeError("struck"),
@@ -106,7 +106,10 @@ def armed(step: str) -> Generator[list[Strikes]]:
 
 
 async def messages(request: Request) -> Response:
-    """Answer with a tool call and then with text; for the message `wait`, call a tool that requires approval."""
+    """Answer with a tool call and then with text.
+
+    For the message `wait`, call a tool that requires approval, and for the message `more`, break off.
+    """
     asked = await request.json()
     if not asked.get("stream"):
         usage = {"input_tokens": 1, "output_tokens": 1}
@@ -117,6 +120,9 @@ async def messages(request: Request) -> Response:
         return Response(b"".join(map(sse, says("done").pieces)), media_type="text/event-stream")
     if last["text"] == "wait":
         return Response(b"".join(map(sse, uses(("pay", {"amount": 1})).pieces)), media_type="text/event-stream")
+    if last["text"] == "more":
+        begun = [START, begin(0, type="text", text=""), delta(0, "text_delta", text="word ")]
+        return Response(b"".join(map(sse, begun)), media_type="text/event-stream")
     return StreamingResponse(slowly(), media_type="text/event-stream")
 
 
@@ -232,10 +238,11 @@ def joined(tmp_path_factory: pytest.TempPathFactory, claude: dict[str, Any], ser
 
 
 @pytest.fixture(scope="module", autouse=True)
-def frequent_checkpoints() -> Generator[None]:
+def frequent_checkpoints_without_delays() -> Generator[None]:
     # An interval is read when a server starts, and most servers here start before the first test.
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(manager, "CHECKPOINT_SECONDS", 0.2)
+        patched.setattr(continuation, "FIRST_DELAY", 0.0)
         yield
 
 

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import forking
 import httpx2
 import pytest
 from client import FOLLOW, Api, apply, raw_socket, sleep_between_polls, wait_until
 from conftest import SECRET, Staged
 from faults import DICE, PATIENCE, ROUNDS, CountingClaude, Reader, Server, counting, hold
 from npm import run
-from running import tertulia
+from running import execute, tertulia
 from scripted import EVERYTHING, Reply
 from servers import RedisServer, Servers
 from websockets.exceptions import ConnectionClosed
@@ -111,15 +112,34 @@ def test_the_npm_client_graphql_ws_has_the_right_text_after_a_cut_at_any_event(s
     assert max(cut["sockets"] for cut in report["cuts"]) > 1
 
 
-def test_the_writing_process_is_killed(cluster: Cluster, claude: CountingClaude) -> None:
-    for _ in range(ROUNDS):
-        message = unique()
-        sent = cluster.apis[0].send(message)
-        readers = [Reader(cluster.apis, sent["generation"]["id"], exact=exact) for exact in (True, False)]
-        time.sleep(DICE.uniform(0, 1.2))
-        cluster.kill(0)
-        # If no text was written, another process sends the request again.
-        hold(cluster.apis[-1], claude, sent, message, readers, most=2)
+ANSWERS = (ANSWER, "/simulate thinking\n/simulate break-at 1 0\n", "/simulate call who\n")
+"""Answers with text, with thinking, tables and code, and with a call of a tool."""
+KILLED = {"TERTULIA_TOOLS": "some_tools", "PYTHONPATH": f"{forking.CODE}:{Path(__file__).parent}"}
+
+
+def test_answers_complete_without_loss_when_the_writing_process_is_killed(
+    tmp_path: Path, place: Json, claude: CountingClaude
+) -> None:
+    with ExitStack() as stack:
+        cluster = Cluster(tmp_path, place, claude, stack, **KILLED)
+        for _ in range(ROUNDS):
+            messages = [unique(answer) for answer in ANSWERS]
+            sent = [cluster.apis[0].send(message) for message in messages]
+            readers = [
+                [Reader(cluster.apis, one["generation"]["id"], exact=exact) for exact in (True, False)] for one in sent
+            ]
+            time.sleep(DICE.uniform(0, 1.2))
+            cluster.kill(0)
+            for message, one, both in zip(messages, sent, readers, strict=True):
+                assert hold(cluster.apis[-1], claude, one, message, both, most=2) == "GenerationCompleted"
+                assert_each_request_is_billed(place, claude, message, one["generation"]["id"])
+
+
+def assert_each_request_is_billed(place: Json, claude: CountingClaude, message: str, generation: str) -> None:
+    """Assert that the bill has a row for each request. A process can be killed just before it sends one."""
+    id_of_row = "replace(CAST(generation_id AS TEXT), '-', '')"
+    ((rows,),) = execute(place, f"SELECT count(*) FROM calls WHERE {id_of_row} = '{generation.replace('-', '')}'")
+    assert 0 <= rows - claude.requests[message] <= 1, (rows, claude.requests[message])
 
 
 @pytest.mark.joined

@@ -30,6 +30,7 @@ ENDS = ("end.begin", "end.save", "end.saved", "end.announce")
 TAKEOVERS = ("takeover.claimed", "takeover.read")
 REDIS_TAKEOVERS = ("redis.taking", "redis.taken")
 ATTEMPTS, FREEZE_BEGINS = 5, 8.0
+LONG, SHORT, BREAKS = "/simulate long 120", "/simulate long 30", "/simulate break-at 1200"
 
 
 def only(mark: pytest.MarkDecorator, steps: tuple[str, ...]) -> list[Any]:
@@ -76,10 +77,10 @@ def pair(
         yield [stack.enter_context(Api(address)) for address in addresses]
 
 
-def send(pair: list[Api], words: int = 120) -> tuple[str, Json, list[Reader]]:
+def send(pair: list[Api], command: str = LONG) -> tuple[str, Json, list[Reader]]:
     """Send to the first server, and follow on both, with `after` and without, until some text has arrived."""
     for _ in range(ATTEMPTS):
-        message = f"/simulate long {words} {uuid4().hex}"
+        message = f"{command}\n{uuid4().hex}"
         sent = pair[0].send(message)
         generation = sent["generation"]["id"]
         readers = [
@@ -95,7 +96,7 @@ def send(pair: list[Api], words: int = 120) -> tuple[str, Json, list[Reader]]:
 
 
 def frozen(
-    pair: list[Api], claude: CountingClaude, steps: dict[str, float], words: int = 120
+    pair: list[Api], claude: CountingClaude, steps: dict[str, float], command: str = LONG
 ) -> tuple[str, Json, list[Reader], int]:
     """Send, freeze at each step for its number of seconds, and wait for all readers. Retry if a step is not reached.
 
@@ -104,7 +105,7 @@ def frozen(
     lapsed before any text was written.
     """
     for _ in range(ATTEMPTS):
-        message, sent, readers = send(pair, words)
+        message, sent, readers = send(pair, command)
         asked = claude.asked[message]
         freezes = {step: Freeze(seconds) for step, seconds in steps.items()}
         with ExitStack() as stack:
@@ -131,8 +132,18 @@ def assert_nothing_follows_the_end(readers: list[Reader]) -> None:
     [*WRITES, *ENDS, *only(pytest.mark.joined, REDIS_WRITES), *only(pytest.mark.embedded, JOURNAL_WRITES)],
 )
 def test_a_frozen_writer_sends_nothing_that_is_not_stored(pair: list[Api], claude: CountingClaude, step: str) -> None:
-    message, sent, readers, asked = frozen(pair, claude, {step: FROZEN}, 30 if step in ENDS else 120)
+    message, sent, readers, asked = frozen(pair, claude, {step: FROZEN}, SHORT if step in ENDS else LONG)
     hold(pair[1], claude, sent, message, readers, most=asked)
+    assert_nothing_follows_the_end(readers)
+    assert_the_terminal_event_is_repeated(pair, sent["generation"]["id"])
+
+
+@pytest.mark.parametrize("step", ["continuation.recorded", "continuation.begin"])
+def test_a_process_frozen_while_it_continues_an_answer_leaves_it_to_the_other(
+    pair: list[Api], claude: CountingClaude, step: str
+) -> None:
+    message, sent, readers, asked = frozen(pair, claude, {step: FROZEN}, BREAKS)
+    assert hold(pair[1], claude, sent, message, readers, most=asked) == "GenerationCompleted"
     assert_nothing_follows_the_end(readers)
     assert_the_terminal_event_is_repeated(pair, sent["generation"]["id"])
 

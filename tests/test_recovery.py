@@ -31,6 +31,7 @@ from tertulia.generation.recovery import (
     RecoveredAnswer,
     ending_of,
     find_lost,
+    has_lost_request,
     is_between_rounds,
     recover_answer,
     start_generation,
@@ -39,6 +40,7 @@ from tertulia.generation.state import Ending
 from tertulia.streams.events import (
     ContentBlockStarted,
     GenerationCompleted,
+    GenerationContinued,
     GenerationEvent,
     GenerationStarted,
     TextDelta,
@@ -210,6 +212,36 @@ def test_an_answer_is_between_rounds_if_its_last_round_has_ended_and_all_calls_a
 ) -> None:
     answer = AnswerAccumulator(ID, 5, content)
     assert is_between_rounds(answer, {"toolu_1": cast("ToolCall", None)}) is expected
+
+
+RESULT: Json = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "3"}
+CONTINUED = GenerationContinued(ID, 4, "interrupted", 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "events", "status", "expected"),
+    [
+        (lost(), [], None, False),
+        (lost(), WRITTEN[:1], None, True),
+        (lost(status=Status.QUEUED), [], None, False),
+        (lost(), WRITTEN, None, False),
+        (lost(), WRITTEN[:2], None, True),
+        (lost(continuations=1), WRITTEN, None, False),
+        (lost(continuations=1), [*WRITTEN, CONTINUED], None, True),
+        (lost(continuations=1, output_tokens=5), [*WRITTEN, CONTINUED], None, False),
+        (lost([CALL, RESULT], sequence=9), [], CallStatus.SUCCEEDED, True),
+        (lost([CALL, RESULT], sequence=9), [], CallStatus.RUNNING, False),
+        (lost([CALL, RESULT], sequence=9, input_tokens=5), [], CallStatus.SUCCEEDED, False),
+    ],
+)
+def test_a_request_without_any_saved_response_is_billed_if_it_was_sent(
+    rows: LostGeneration, events: list[GenerationEvent], status: CallStatus | None, *, expected: bool
+) -> None:
+    calls = {} if status is None else {"toolu_1": ToolCall.model_construct(tool_use_id="toolu_1", status=status)}
+    rows = replace(rows, calls=calls, billed=UsageSum(3) if rows.generation.continuations else UsageSum())
+    recovered = recover(rows, events)
+    recovered.answer.estimate_usage()
+    assert has_lost_request(rows, recovered) is expected
 
 
 async def start(

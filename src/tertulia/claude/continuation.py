@@ -7,6 +7,7 @@ wrote them: `attempt` is its number, 0 if it is missing, and `joins` lists where
 Source: "Prefill Claude's response" in the Claude API documentation.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -27,8 +28,13 @@ MOST_REPEATED = 400
 """The longest repetition in characters that is recognized. As much text can be held back."""
 LEAST_REPEATED, LEAST_DISTINCT = 4, 3
 """The fewest letters and digits of a repetition, and the fewest different ones. Fewer are more likely a coincidence."""
-WORD_START = 2
-"""The fewest letters of a word's beginning that are a repetition if Claude writes the whole word again."""
+_IN_WORD = re.compile(r"\w")
+_IN_LATIN_WORD = re.compile(r"[^\W\d_\u2e80-\U0010ffff]{2}")
+_WORDS = re.compile(r"\W*(?=[\w ]*?([^\W\d_])[\w ]*?(?!\1)[^\W\d_])\w[\w ]*")
+"""Words, or the beginning of one, with two different letters. Only spaces are between them.
+
+Few texts write them twice in a row without anything between: the word in which the text stops would have equal halves.
+"""
 
 
 def instruction(text: str) -> Json:
@@ -176,9 +182,23 @@ class TextJoin:
         overlap, before = held[:length], self._tail[:-length]
         if before.endswith(overlap):
             return False  # The text itself repeats this, for example in the cells of a table.
+        starts_word = _starts_word(before[-1:], overlap[0])
+        if starts_word and _WORDS.fullmatch(overlap):
+            return True
+        if (
+            not overlap[0].isalnum()
+            and length >= LEAST_REPEATED
+            and _IN_LATIN_WORD.fullmatch(held, length - 1, length + 1)
+        ):
+            return True  # Nobody writes the same up to the middle of a word, and then another word.
         letters = [character for character in overlap if character.isalnum()]
         weight = sum(1 if character < "\u2e80" else 2 for character in letters)  # CJK characters say more
-        if weight >= LEAST_REPEATED and len(set(letters)) >= min(LEAST_DISTINCT, len(letters)):
-            return True
-        starts_word = overlap.isalpha() and not before[-1:].isalnum()
-        return starts_word and length >= WORD_START and held[length : length + 1].isalpha()
+        least = LEAST_REPEATED if starts_word or overlap[0].isalnum() else 2 * LEAST_REPEATED
+        return weight >= least and len(set(letters)) >= min(LEAST_DISTINCT, len(letters))
+
+
+def _starts_word(before: str, first: str) -> bool:
+    """Return whether a word or a line starts with the character `first` after the character `before`."""
+    if before in ("", "\n"):
+        return True
+    return not first.isspace() if before.isspace() else bool(_IN_WORD.match(first) and not _IN_WORD.match(before))

@@ -55,6 +55,11 @@ class Checkpoints:
         try:
             async with self._database.renew() as session:
                 held_leases = await leases.renew_all(session, ids, self._process, lease_until)
+                if not renewed.holds:
+                    # The database took longer than the lease. Other processes cannot claim rows that are locked.
+                    lease_until = now() + timedelta(seconds=self._lease_seconds)
+                    renewed = Lease(lease_until)
+                    held_leases = await leases.renew_all(session, ids, self._process, lease_until)
                 saved_sequences = await _save(
                     session, [active for active in active_generations if active.generation_id in held_leases]
                 )

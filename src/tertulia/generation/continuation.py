@@ -21,7 +21,7 @@ from tertulia.streams.log import EventLog
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
 """The bounds of the delay before Claude is asked again after a fault of its API, in seconds."""
-RECORDED = Failpoint("continuation.recorded")
+BEGIN, RECORDED = Failpoint("continuation.begin"), Failpoint("continuation.recorded")
 
 logger = logging.getLogger("tertulia.generator")
 
@@ -61,6 +61,9 @@ class Continuations:
         Raises:
             StreamError: The answer may not be continued, or its budget is used up.
         """
+        # A process that was frozen may find that its stream has broken before it learns that it has lost its lease.
+        await BEGIN.reach(active.generation_id)
+        await active.may_write()
         answer = active.answer
         self._log.append(active.generation_id, answer.break_off())
         events = answer.end_with_calls()
@@ -70,12 +73,24 @@ class Continuations:
         if not self.may_continue(active):
             raise StreamError(error)
         logger.warning("Generation %s was interrupted and is continued: %s", active.generation_id, error.message)
-        bill = self._bill(active, work)
+        if answer.billed() and not answer.usage:
+            # A process that was killed within a second had not saved the tokens that Claude had reported.
+            answer.usage = {"input_tokens": estimate_input_tokens(work)}
+        bill = self._bill(active)
         # If the row were ahead of the log that other processes can read, they could not continue the log.
         await self._log.flush(active.generation_id)
-        await retry_while_unavailable(self._database, lambda: self._record(active, work, bill))
+        await retry_while_unavailable(self._database, lambda: self._record(active, work, bill, answer.attempt + 1))
         await RECORDED.reach(active.generation_id)
         return True
+
+    async def bill_lost_request(self, active: ActiveGeneration, work: GenerationInput) -> None:
+        """Record the cost of a request that a lost process has sent, before Claude is asked the same again."""
+        await active.may_write()
+        answer = active.answer
+        if not answer.usage:
+            answer.usage = {"input_tokens": estimate_input_tokens(work.with_answer(answer.content))}
+        bill = self._bill(active)
+        await retry_while_unavailable(self._database, lambda: self._record(active, work, bill, answer.attempt))
 
     async def wait(self, active: ActiveGeneration, error: GenerationError) -> None:
         """Wait before Claude is asked again after a fault of its API: longer each time, as long as the API requires."""
@@ -85,23 +100,21 @@ class Continuations:
             active.backoff = Backoff(FIRST_DELAY, LONGEST_DELAY)
         await asyncio.sleep(max(active.backoff.next(), min(error.retry_after_seconds or 0.0, LONGEST_DELAY)))
 
-    def _bill(self, active: ActiveGeneration, work: GenerationInput) -> list[ApiCall]:
+    def _bill(self, active: ActiveGeneration) -> list[ApiCall]:
         """Return the ledger rows of the interrupted request, and move its usage to the earlier one."""
         answer = active.answer
         active.model = writer_of_attempt(answer.content, answer.attempt) or active.model
-        if answer.billed() and not answer.usage:
-            # A process that was killed within a second had not saved the tokens that Claude had reported.
-            answer.usage = {"input_tokens": estimate_input_tokens(work)}
         bill = self._rounds.bill_of(active, Status.FAILED)
         answer.end_attempt(self._rounds.amount_of(active))
         active.failed.clear()
         return bill
 
-    async def _record(self, active: ActiveGeneration, work: GenerationInput, bill: Sequence[ApiCall]) -> None:
-        answer = active.answer
+    async def _record(
+        self, active: ActiveGeneration, work: GenerationInput, bill: Sequence[ApiCall], continuations: int
+    ) -> None:
         async with self._database.write() as session:
-            location = await self._rounds.renew_lease(session, active, continuations=answer.attempt + 1)
-            await leases.write_answer(session, location.message_id, answer.content)
+            location = await self._rounds.renew_lease(session, active, continuations=continuations)
+            await leases.write_answer(session, location.message_id, active.answer.content)
             if bill and not await ledger.is_known(session, bill[0].id):
                 await spending.record(session, bill)
             await self._rounds.reserve(session, active, work, location)

@@ -115,6 +115,8 @@ class GenerationLoop:
         async with asyncio.timeout(self._services.claude.deadlines.answer):
             # A resumed answer that has content was interrupted after a response, before its round was recorded.
             step = Step.END_ROUND if answer.content else Step.ASK_CLAUDE
+            if active.has_lost_request:
+                await self._continuations.bill_lost_request(active, prompt.work)
             if active.interruption is not None:
                 step = await self._continue(active, prompt, active.interruption)
             requests, is_last_round = 0, False

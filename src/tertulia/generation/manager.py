@@ -13,7 +13,6 @@ from contextvars import Context, copy_context
 from datetime import datetime
 from uuid import UUID
 
-from tertulia.claude.client import Attempt
 from tertulia.claude.errors import NOT_RESUMED, GenerationError
 from tertulia.db import changes, leases
 from tertulia.db.database import Database
@@ -27,7 +26,7 @@ from tertulia.generation.config import EngineConfig, EngineServices
 from tertulia.generation.finalizer import CHANGED, ENDED, RELEASED, GenerationFinalizer
 from tertulia.generation.input import GenerationInput
 from tertulia.generation.loop import GenerationLoop
-from tertulia.generation.recovery import begun_at, ending_of, find_lost, recover_answer
+from tertulia.generation.recovery import begun_at, ending_of, find_lost, has_lost_request, recover_answer
 from tertulia.generation.retry import retry_while_unavailable, run_periodically
 from tertulia.generation.state import ActiveGeneration, Ending, Owner
 from tertulia.isolation import ItemLoop
@@ -306,15 +305,13 @@ class GenerationManager:
         active = ActiveGeneration(recovered.answer, lease)
         if active.answer.content:
             active.model = lost_generation.generation.model
-        elif active.answer.usage:
-            active.failed.append(Attempt(usage=active.answer.usage))
-            active.answer.usage = {}
         active.begun_at = begun_at(lost_generation.generation)
         active.may_continue = self._config.continuation.allows(lost_generation.generation.options)
         ending = ending_of(lost_generation, recovered, self._config.continuation)
         if isinstance(ending, GenerationError):
             active.interruption = ending
             active.answer.estimate_usage()
+        active.has_lost_request = has_lost_request(lost_generation, recovered)
         self._run(active)
         if isinstance(ending, Ending):
             active.end(ending)

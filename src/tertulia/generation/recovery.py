@@ -13,19 +13,21 @@ from tertulia.db import accounts, changes, generations, leases, ledger, messages
 from tertulia.db.database import AsyncSession, Database
 from tertulia.db.ledger import UsageSum
 from tertulia.db.tables import TOKEN_COUNTS, ChangeKind, Generation, Message, Status, now
-from tertulia.db.tool_calls import ToolCall
+from tertulia.db.tool_calls import CallStatus, ToolCall
 from tertulia.generation.accumulator import AnswerAccumulator
 from tertulia.generation.config import ContinuationPolicy
 from tertulia.generation.contribution import select_tools, stored_contribution
 from tertulia.generation.input import GenerationInput, generation_input
 from tertulia.generation.state import ActiveGeneration, Ending, Owner, tool_results_required
-from tertulia.streams.events import GenerationEvent, GenerationStarted, TerminalEvent, fold
+from tertulia.streams.events import GenerationContinued, GenerationEvent, GenerationStarted, TerminalEvent, fold
 from tertulia.streams.lease import Lease
 from tertulia.streams.log import EventLog
 from tertulia.tools.registry import ToolRegistry
 
 BETWEEN = ("tool_use", "tool_result", "image")
 """The types that the last block of an answer can have between two rounds."""
+SETTLED = (CallStatus.SUCCEEDED, CallStatus.FAILED, CallStatus.UNKNOWN)
+"""The statuses of calls whose results are saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,22 @@ def ending_of(
     may_continue = policy.allows(generation.options) and policy.allows_another(answer.attempt, begun_at(generation))
     # Clients may have seen more than an incomplete log contains, which must not be replaced.
     return INTERRUPTED if may_continue and recovered.events is not None else Ending.INTERRUPTED
+
+
+def has_lost_request(lost_generation: LostGeneration, recovered: RecoveredAnswer) -> bool:
+    """Return whether the lost process has sent a request of whose response nothing was saved, except its usage.
+
+    It sends a request as soon as the log says that the answer begins or continues, or the calls have their results.
+    """
+    answer, calls = recovered.answer, lost_generation.calls
+    if lost_generation.generation.status is not Status.RUNNING:
+        return False
+    if not answer.content:
+        return answer.sequence > 0
+    if is_between_rounds(answer, calls):
+        return not answer.billed() and all(call.status in SETTLED for call in calls.values())
+    continued = [event.attempt for event in recovered.events or () if isinstance(event, GenerationContinued)]
+    return not answer.billed() and answer.attempt in (0, *continued)
 
 
 def begun_at(generation: Generation) -> datetime:

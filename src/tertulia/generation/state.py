@@ -95,6 +95,7 @@ class ActiveGeneration:
         may_continue: Whether the answer is continued if it is interrupted.
         backoff: The delays before the answer is continued; None before the first one.
         join_timer: Ends the time for which the beginning of a continuation is held back; None if nothing is.
+        has_lost_request: Whether another process has sent a request of whose response nothing was saved.
         interruption: What interrupted the answer in another process, if Claude must be asked to continue it.
         begun_at: When the answer began, in whichever process.
         renewed: Is set whenever the checkpoint renews the lease.
@@ -121,6 +122,7 @@ class ActiveGeneration:
     suspended: bool = False
     lost: bool = False
     may_continue: bool = False
+    has_lost_request: bool = False
     interruption: GenerationError | None = None
     backoff: Backoff | None = None
     join_timer: asyncio.TimerHandle | None = None
