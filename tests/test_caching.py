@@ -226,7 +226,7 @@ def test_stopped_and_interrupted_answers_are_billed(staged: Staged) -> None:
     stage.api.wait_for_text(sent["generation"]["id"], "half")
     stage.api.stop(sent["generation"]["id"])
     gate.open.set()
-    stage.api.answer("Again")
+    stage.api.answer("Again", options={"continueInterrupted": False})
     (row,) = stage.api.ask(VIEWER)["viewer"]["usageByDay"]
     assert row["usage"]["inputTokens"] == 22
 
