@@ -30,11 +30,8 @@ LEAST_REPEATED, LEAST_DISTINCT = 4, 3
 """The fewest letters and digits of a repetition, and the fewest different ones. Fewer are more likely a coincidence."""
 _IN_WORD = re.compile(r"\w")
 _IN_LATIN_WORD = re.compile(r"[^\W\d_\u2e80-\U0010ffff]{2}")
-_WORDS = re.compile(r"\W*(?=[\w ]*?([^\W\d_])[\w ]*?(?!\1)[^\W\d_])\w[\w ]*")
-"""Words, or the beginning of one, with two different letters. Only spaces are between them.
-
-Few texts write them twice in a row without anything between: the word in which the text stops would have equal halves.
-"""
+_WORDS = re.compile(r"\W*(\w[\w ]*)")
+"""Words, or the beginning of one. Only spaces are between them."""
 
 
 def instruction(text: str) -> Json:
@@ -183,7 +180,9 @@ class TextJoin:
         if before.endswith(overlap):
             return False  # The text itself repeats this, for example in the cells of a table.
         starts_word = _starts_word(before[-1:], overlap[0])
-        if starts_word and _WORDS.fullmatch(overlap):
+        words = _WORDS.fullmatch(overlap)
+        if starts_word and words and len({character for character in words[1] if character.isalpha()}) > 1:
+            # Few texts write words twice in a row: the word in which the text stops would have equal halves.
             return True
         if (
             not overlap[0].isalnum()
