@@ -284,7 +284,8 @@ def test_the_text_that_a_filter_holds_back_is_kept_when_the_answer_is_stopped(ch
 
 def test_the_text_that_a_filter_holds_back_is_kept_when_the_answer_fails(checked: Checked) -> None:
     checked.claude.replies = [Reply([START, begin(0, type="text", text=""), delta(0, "text_delta", text="Short"), Cut])]
-    failed = checked.api.follow(checked.send("Fail")["generation"]["id"])[-1]
+    sent = checked.send("Fail", options={"continueInterrupted": False})
+    failed = checked.api.follow(sent["generation"]["id"])[-1]
     assert failed["__typename"] == "GenerationFailed"
     assert failed["generation"]["message"]["text"] == "Short"
 

@@ -334,7 +334,7 @@ def _replayable(
             if (block.get("text") or "").strip():
                 replayable.append(_without_own_keys(block))
         elif block.get("partial"):
-            # What was interrupted is not missing if a later attempt has continued the answer.
+            # Nothing is missing if a later attempt has continued the answer.
             left_out[LeftOut.UNFINISHED] += block.get(ATTEMPT, 0) == latest
         elif kind in THINKING and (not same_prefix or block.get(WRITTEN_BY) != writer):
             left_out[LeftOut.THINKING_OF_ANOTHER_PREFIX] += 1
