@@ -122,7 +122,7 @@ class RedisServer:
 
 
 class ClusterNode:
-    """A node of a Redis Cluster, on a port of its own."""
+    """A node of a Redis Cluster, which has its own port."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)

@@ -34,7 +34,7 @@ THINKING = [
 WORD = [
     Reply([START, *THINKING[:2], Cut]),
     Reply([START, *text("The ", "quick ", "bro")[:-1], Cut]),
-    # The continuation begins in the middle of a word, after thinking of its own.
+    # The continuation begins with thinking, and then in the middle of a word.
     Reply([START, *THINKING, *text("wn fox ", "jumps.", index=1), *end()]),
 ]
 CALL = [

@@ -109,22 +109,22 @@ def _written(block: Json) -> list[Json]:
     return [block, *joins]
 
 
-def exchange(blocks: Sequence[Json], *, goes_on: bool = False) -> list[Json]:
+def exchange(blocks: Sequence[Json], *, is_interrupted: bool = False) -> list[Json]:
     """Return the turns that Claude and Tertulia have exchanged in one round: Claude's, and the instructions between.
 
     Args:
         blocks: The blocks of the round that can be sent.
-        goes_on: Whether the last attempt is interrupted too, so that an instruction follows it.
+        is_interrupted: Whether the last attempt is interrupted too, so that an instruction follows it.
     """
     attempts = [content for content in map(_sendable, attempts_of(blocks).values()) if content]
     turns: list[Json] = []
     for number, content in enumerate(attempts, start=1):
-        is_interrupted = goes_on or number < len(attempts)
-        sent = _without_open_calls(content) if is_interrupted else content
-        if is_interrupted and all(block.get("type") in THINKING for block in sent):
+        was_continued = is_interrupted or number < len(attempts)
+        sent = _without_open_calls(content) if was_continued else content
+        if was_continued and all(block.get("type") in THINKING for block in sent):
             continue  # Nothing was written that could be continued, so Claude was asked the same again.
         turns.append({"role": "assistant", "content": sent})
-        if is_interrupted:
+        if was_continued:
             turns.append(instruction(sent[-1].get("text") or ""))
     return turns
 

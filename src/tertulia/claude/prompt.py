@@ -151,13 +151,13 @@ def _removed_tools(messages: Sequence[Json]) -> list[Json]:
     return [{"name": name, **REMOVED_TOOL} for name in sorted(called_names)]
 
 
-def rounds(role: str, content: Sequence[Json], *, goes_on: bool = False) -> list[Json]:
+def rounds(role: str, content: Sequence[Json], *, is_interrupted: bool = False) -> list[Json]:
     """Split a stored message into messages of the API, in which the output of tools has the role `user`.
 
     Args:
         role: The role of the message.
         content: Its blocks.
-        goes_on: Whether the answer was interrupted at its end, and Claude is asked to continue it.
+        is_interrupted: Whether the answer was interrupted at its end, and Claude is asked to continue it.
     """
     if role == Role.USER:
         return [{"role": role, "content": list(content)}] if content else []
@@ -169,7 +169,7 @@ def rounds(role: str, content: Sequence[Json], *, goes_on: bool = False) -> list
             ordered = sorted(blocks, key=lambda block: block["type"] != "tool_result")
             messages.append({"role": "user", "content": ordered})
         else:
-            messages += exchange(blocks, goes_on=goes_on and number == len(groups))
+            messages += exchange(blocks, is_interrupted=is_interrupted and number == len(groups))
     return messages
 
 
@@ -193,18 +193,18 @@ def _with_pictures(message: Json) -> Json:
 
 
 def with_answer_so_far(
-    request: Json, content: Sequence[Json], *, goes_on: bool = False, writer: str | None = None
+    request: Json, content: Sequence[Json], *, is_interrupted: bool = False, writer: str | None = None
 ) -> Json:
     """Return the request with the content of the answer so far, including tool results, for the next round.
 
     Args:
         request: The request without the answer.
         content: The answer so far.
-        goes_on: Whether it was interrupted in the middle of a round, so that an instruction to continue follows.
+        is_interrupted: Whether it was interrupted in the middle of a round, so that an instruction to continue follows.
         writer: The fallback model to which the request is sent; None for the model of the generation.
     """
     replayable = _replayable(list(content), Counter(), same_prefix=True, writer=writer)
-    messages = [*request["messages"], *rounds(Role.ASSISTANT, replayable, goes_on=goes_on)]
+    messages = [*request["messages"], *rounds(Role.ASSISTANT, replayable, is_interrupted=is_interrupted)]
     continued = {**request, "messages": messages}
     if _is_filtered(content) and request.get("thinking", {}).get("type") == "enabled":
         # With a budget, the API requires that an answer with tool results begins with thinking.

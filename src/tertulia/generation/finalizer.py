@@ -65,7 +65,7 @@ class LeaseLost:
 
 
 @dataclass(frozen=True, slots=True)
-class Unheld:
+class NoHolder:
     """The generation waits for tool results, or for another process that continues it. No process runs it."""
 
 
@@ -154,21 +154,21 @@ class GenerationFinalizer:
         match result:
             case LeaseLost():
                 self._release_lost(active)
-            case Unheld():
+            case NoHolder():
                 pass
             case Ended():
                 await self._show_end(active, result)
                 return result.following
         return ()
 
-    async def _save_result(self, active: ActiveGeneration) -> LeaseLost | Unheld | Ended:
+    async def _save_result(self, active: ActiveGeneration) -> LeaseLost | NoHolder | Ended:
         """Save the outcome of a generation's task. If that fails, the database's error is raised."""
         if active.ending is Ending.LOST:
             return LeaseLost()
         if active.ending is Ending.RELEASED and await self._hand_over(active):
-            return Unheld()
+            return NoHolder()
         if (suspended := suspension(active)) is not None and await self._suspend(active, suspended):
-            return Unheld()
+            return NoHolder()
         OPEN_CALLS.attempt_now(active.generation_id, lambda: self._close_blocks(active))
         status, error = outcome(active)
         stored_error = None if error is None else error.to_json()

@@ -56,12 +56,12 @@ class MessagesRequest:
         self._files = files
         self._slow = slow
         self._inline = False
-        self._goes_on = False
+        self._is_interrupted = False
         self._writer = writer
 
     def continue_answer(self, content: Sequence[Json]) -> None:
         """Ask Claude to continue an answer after `content`, because it was interrupted in the middle of a round."""
-        self._content, self._goes_on = content, True
+        self._content, self._is_interrupted = content, True
 
     def add_round(self, content: Sequence[Json], *, container: str | None, last: bool) -> None:
         """Continue with another round.
@@ -71,7 +71,7 @@ class MessagesRequest:
             container: The id of the container in which Claude's server tools run, if there is one.
             last: Whether this is the last round, in which Claude may not call tools.
         """
-        self._content, self._goes_on = content, False
+        self._content, self._is_interrupted = content, False
         self._extra_fields = {"container": container} if container is not None else {}
         if last and "tools" in self._request:
             self._extra_fields["tool_choice"] = {"type": "none"}
@@ -80,9 +80,12 @@ class MessagesRequest:
         """Return the body of `POST /v1/messages`, with the bytes of attachments."""
         request = self._request
         if self._content:
-            request = with_answer_so_far(request, self._content, goes_on=self._goes_on, writer=self._writer)
+            request = with_answer_so_far(
+                request, self._content, is_interrupted=self._is_interrupted, writer=self._writer
+            )
             request |= self._extra_fields
-        if self._goes_on and asks_to_continue(request["messages"][-1]) and "format" in request.get("output_config", {}):
+        asks = self._is_interrupted and asks_to_continue(request["messages"][-1])
+        if asks and "format" in request.get("output_config", {}):
             # With a format, Claude can only write the whole value again. The text is checked at its end, as always.
             config = {name: value for name, value in request["output_config"].items() if name != "format"}
             request = {name: value for name, value in request.items() if name != "output_config"}
