@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from tertulia.server.settings import Settings, variable_name
 
 PAGE = Path(__file__).with_name("settings.md")
-BEGIN = "<!-- Generated from src/tertulia/server/setting_fields.py by `make settings-reference`. Do not edit. -->\n"
+BEGIN = "<!-- Generated from the fields in src/tertulia/server by `make settings-reference`. Do not edit. -->\n"
 """Everything after this line of the page is generated."""
 GROUPS = {
     "anthropic_api_key": "Claude and models",

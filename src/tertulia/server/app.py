@@ -32,8 +32,9 @@ from tertulia.server.http.pages import graphiql_page, health_router, mount_asset
 from tertulia.server.http.rest import rest_router
 from tertulia.server.http.shares import shares_router
 from tertulia.server.http.transfer import export_router, import_router
+from tertulia.server.running import Running
 from tertulia.server.runtime.shutdown import drained_on_sigterm
-from tertulia.server.services import Host, Running, start
+from tertulia.server.services import Host, start
 from tertulia.server.settings import Settings
 from tertulia.server.telemetry import tracing
 from tertulia.server.telemetry.http_metrics import CountRequests

@@ -8,8 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from starlette.requests import Request
-
 from tertulia.attachments.files import Files
 from tertulia.billing.budget import Budget
 from tertulia.billing.prices import Prices
@@ -37,26 +35,25 @@ from tertulia.generation.titles import Titles
 from tertulia.hooks import Hooks
 from tertulia.ratelimit.limits import Subscriptions
 from tertulia.ratelimit.plans import Plans
-from tertulia.resolvers.context import Context, Services
+from tertulia.resolvers.context import Services
 from tertulia.resolvers.sharing import VIEWS_SECONDS, Sharing
 from tertulia.server.assistants import open_assistants
-from tertulia.server.auth.authenticator import SIGNED_OUT, Authenticated, Authenticator
+from tertulia.server.auth.authenticator import SIGNED_OUT, Authenticator
 from tertulia.server.auth.jwt import Tokens
 from tertulia.server.auth.providers import IdentityProvider, PasswordAuth, SingleUserAuth, viewer_of
 from tertulia.server.config_file import ConfigFile
 from tertulia.server.hooking import open_hooks
-from tertulia.server.http.middleware import note_viewer
 from tertulia.server.model_settings import watch_model_settings
 from tertulia.server.opening import connect, open_limits, open_log
 from tertulia.server.outbox.delivery import sweep
 from tertulia.server.outbox.opening import Deliveries, endpoints_of, open_database, start_deliveries
 from tertulia.server.plan_file import open_plans, reread_plans
+from tertulia.server.running import Running
 from tertulia.server.runtime.gc import collect_when_idle
 from tertulia.server.settings import Settings, secret_of
 from tertulia.server.telemetry import tracing
 from tertulia.server.telemetry.metrics import Metrics, StateCollector
 from tertulia.server.tooling import bounds_of, start_tools
-from tertulia.streams.memory import MemoryLog
 from tertulia.streams.notifier import Notifier
 from tertulia.tools.mcp.servers import McpServers
 
@@ -70,96 +67,10 @@ SWEEPS_AT_START = True
 """Whether the first deletion of expired data is at the start."""
 REFRESH_SECONDS = 1.0
 """Seconds between looks at the files of assistants, plans and webhooks."""
-CHECK_SECONDS = 5.0
-"""Seconds within which a part must respond; otherwise it counts as failing."""
 PROBE_SECONDS = 5.0
 """Seconds between checks of the parts."""
-FINAL_EVENTS_SECONDS = 2.0
-"""Seconds for clients to receive the event that their answer was interrupted."""
 
 IdentitiesOf = Callable[[Database], IdentityProvider]
-
-
-@dataclass(slots=True)
-class Running:
-    """A server that has started.
-
-    Attributes:
-        services: The services that resolvers use.
-        authenticator: Authenticates connections.
-        metrics: The metrics of the process.
-        sign_ins: Accounts with passwords; None in other modes than `password`.
-        leaving: Whether the server is stopping.
-    """
-
-    services: Services
-    authenticator: Authenticator
-    metrics: Metrics
-    sign_ins: "SignIns | None"
-    leaving: bool = False
-
-    async def admit(self, request: Request) -> Authenticated:
-        """Authenticate a request outside of GraphQL, and count it towards the viewer's limits.
-
-        Raises:
-            Unauthenticated: There is no valid token.
-            Unavailable: The token cannot be checked at the moment.
-            RateLimited: The viewer has made too many requests.
-        """
-        admitted = await self.authenticator.admit(request)
-        limits, viewer = admitted.context.limits, admitted.context.viewer
-        note_viewer(request.scope, limits, viewer.user_id)
-        await limits.check_request(viewer.user_id)
-        return admitted
-
-    async def context(self, request: Request) -> Context:
-        """Return the context of a request. Raises what `admit` raises."""
-        return (await self.admit(request)).context
-
-    async def check(self) -> dict[str, bool]:
-        """Return for each part of the server whether it works. `storage` and `draining` are listed only if not."""
-        statuses = {"database": await _answers(self.services.database.check())}
-        log = self.services.log
-        if not isinstance(log, MemoryLog):
-            from tertulia.streams.redis.log import RedisLog
-
-            if isinstance(log, RedisLog):
-                statuses["redis"] = await _answers(log.check())
-        storage = await _answers(self._check_storage())
-        self.metrics.ready(statuses | {"storage": storage})
-        if not storage:
-            statuses["storage"] = False
-        if self.leaving or self.services.generation_manager.draining:
-            statuses["draining"] = False
-        return statuses
-
-    async def probe(self) -> None:
-        """Update the metrics of parts and of the server's budget, even if nobody requests `/readyz`."""
-        await self.check()
-        server = self.services.budget.server
-        if server.is_limited:
-            async with self.services.database.read() as session:
-                self.metrics.spent(await server.periods(session))
-
-    async def drain(self, delay: float, grace: float) -> None:
-        """Continue to serve while proxies notice, then refuse new messages, let answers finish, and end the streams.
-
-        Args:
-            delay: Seconds for which the server continues to serve while it reports that it is not ready.
-            grace: Seconds for answers to finish. The remaining ones are interrupted.
-        """
-        self.leaving = True
-        await asyncio.sleep(delay)
-        await self.services.generation_manager.drain(grace)
-        await self.services.generation_manager.close()
-        await self.services.subscriptions.wait_until_ended(FINAL_EVENTS_SECONDS)
-        self.services.closing.set()
-
-    async def _check_storage(self) -> None:
-        await self.services.database.check_storage()
-        await self.services.files.blobs.check_storage()
-        if isinstance(self.services.log, MemoryLog):
-            await self.services.log.check_storage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,12 +300,3 @@ async def _identities(settings: Settings, database: Database) -> IdentityProvide
     async with database.write() as session:
         user = await accounts.get_or_create(session, LOCAL_USER)
     return SingleUserAuth(viewer_of(user), database if settings.plans else None)
-
-
-async def _answers(check: Awaitable[None]) -> bool:
-    try:
-        async with asyncio.timeout(CHECK_SECONDS):
-            await check
-    except Exception:  # noqa: BLE001 - an error of any kind means that the part does not work
-        return False
-    return True

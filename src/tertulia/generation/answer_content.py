@@ -1,0 +1,119 @@
+"""The blocks of an answer while it is being written: what Claude has written, and the results of its tool calls."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from uuid import UUID
+
+from tertulia.generation.answer_block import AnswerBlock, has_valid_input, is_running_call, without
+from tertulia.generation.usage import UsageAccumulator
+from tertulia.json import Json
+from tertulia.streams.events import ContentBlockFinished, ContentBlockStarted, GenerationEvent
+
+
+class AnswerContent(UsageAccumulator):
+    """The blocks of an answer, to which the results of tools are added between its rounds."""
+
+    def __init__(self, generation_id: UUID, sequence: int = 0, content: Sequence[Json] = ()) -> None:
+        """Start with no content, or with the content that another process has saved."""
+        super().__init__()
+        self.generation_id = generation_id
+        self.sequence = sequence
+        self._blocks = {
+            index: AnswerBlock(without(block, "partial"), 0)
+            if is_running_call(block)
+            else AnswerBlock(block, 0, finished=True)
+            for index, block in enumerate(content)
+        }
+        self._round_start = len(self._blocks)
+
+    @property
+    def content(self) -> list[Json]:
+        """All blocks in the Messages API's format and order; unfinished ones have the key `partial`."""
+        return [self._blocks[index].to_json() for index in sorted(self._blocks)]
+
+    @property
+    def original_content(self) -> list[Json]:
+        """The content with the thinking that this process has received, before it was filtered."""
+        entries = (self._blocks[index] for index in sorted(self._blocks))
+        return [entry.to_json() if entry.original is None else entry.original for entry in entries]
+
+    @property
+    def rounds(self) -> int:
+        """The number of rounds that ended with tool results."""
+        kinds = [block.get("type") == "tool_result" for block in self.content]
+        return sum(is_result and not previous_is_result for previous_is_result, is_result in pairwise([False, *kinds]))
+
+    @property
+    def calls(self) -> int:
+        """The number of tool calls, excluding those of Claude's server tools."""
+        return sum(block.get("type") == "tool_use" for block in self.content)
+
+    @property
+    def has_calls(self) -> bool:
+        """Whether Claude has called tools in this round."""
+        return any(
+            entry.block.get("type") == "tool_use" for index, entry in self._blocks.items() if index >= self._round_start
+        )
+
+    def open_calls(self) -> dict[int, Json]:
+        """Return the calls of past rounds that have no complete result yet, by block index."""
+        answered_ids = {entry.block.get("tool_use_id") for entry in self._blocks.values() if entry.finished}
+        past = ((index, entry.block) for index, entry in sorted(self._blocks.items()) if index < self._round_start)
+        calls = ((index, block) for index, block in past if block.get("type") == "tool_use")
+        return {n: block for n, block in calls if block["id"] not in answered_ids and not block.get("partial")}
+
+    def _of_round(self) -> list[tuple[int, AnswerBlock]]:
+        """Return the blocks after the last output of tools, with their indexes."""
+        outputs = (n for n, entry in self._blocks.items() if entry.block.get("type") in ("tool_result", "image"))
+        last_output = max(outputs, default=-1)
+        return [(index, entry) for index, entry in sorted(self._blocks.items()) if index > last_output]
+
+    def fix_invalid_inputs(self, events: list[GenerationEvent]) -> set[str]:
+        """Replace each tool input that is not a JSON object with an empty object, and return the ids of these calls.
+
+        Appends one event for each of these calls to `events`.
+        """
+        broken = set[str]()
+        for index, entry in self._blocks.items():
+            block = entry.block
+            is_new_call = index >= self._round_start and block.get("type") == "tool_use" and not entry.broken_off
+            if is_new_call and not has_valid_input(block):
+                entry.block = {**without(without(block, "partial"), "partial_json"), "input": {}}
+                broken.add(block["id"])
+                events.append(ContentBlockFinished(self.generation_id, self.next_sequence(), index, entry.block))
+        return broken
+
+    def begin_result(self, tool_use_id: str) -> GenerationEvent | None:
+        """Return the event which reports that a tool is running; None if a lost process has already sent it."""
+        if self._result_index(tool_use_id) is not None:
+            return None
+        index, self._round_start = self._round_start, self._round_start + 1
+        block: Json = {"type": "tool_result", "tool_use_id": tool_use_id}
+        self._blocks[index] = AnswerBlock(block, 0)
+        return ContentBlockStarted(self.generation_id, self.next_sequence(), index, {**block, "partial": True})
+
+    def finish_result(self, block: Json) -> list[GenerationEvent]:
+        """Add the result of a tool call, and return its events."""
+        started = self.begin_result(block["tool_use_id"])
+        index = self._result_index(block["tool_use_id"])
+        if index is None:
+            raise KeyError(block["tool_use_id"])
+        self._blocks[index] = AnswerBlock(block, 0, finished=True)
+        finished = ContentBlockFinished(self.generation_id, self.next_sequence(), index, block)
+        return [finished] if started is None else [started, finished]
+
+    def add(self, block: Json) -> list[GenerationEvent]:
+        """Add a complete block, such as a picture, after the result of a tool call, and return its events."""
+        index, self._round_start = self._round_start, self._round_start + 1
+        self._blocks[index] = AnswerBlock(block, 0, finished=True)
+        started = ContentBlockStarted(self.generation_id, self.next_sequence(), index, block)
+        return [started, ContentBlockFinished(self.generation_id, self.next_sequence(), index, block)]
+
+    def _result_index(self, tool_use_id: str) -> int | None:
+        indexes = (index for index, entry in self._blocks.items() if entry.block.get("tool_use_id") == tool_use_id)
+        return next(indexes, None)
+
+    def next_sequence(self) -> int:
+        """Return the sequence number of the next event."""
+        self.sequence += 1
+        return self.sequence
