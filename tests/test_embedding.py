@@ -22,7 +22,7 @@ from running import execute, prepare_database, read_until, running, settings
 from starlette.requests import HTTPConnection
 
 import tertulia as package
-from tertulia import InvalidInput, NotFound, Redactor, Tertulia, TextFilter, TextStream, Viewer, hook
+from tertulia import InvalidInput, NotFound, Redactor, Tertulia, TextFilter, TextStream, ToolContext, Viewer, hook
 from tertulia.db.tables import Status
 
 ROOT = Path(__file__).parent.parent
@@ -157,6 +157,51 @@ def test_answers_can_be_sent_followed_and_stopped_from_python(tmp_path: Path) ->
                 await anext(tertulia.follow(grace, sent.generation.id))
 
     asyncio.run(work())
+
+
+def test_messages_from_python_can_name_the_assistant_the_applications_conversation_and_what_it_knows(
+    tmp_path: Path,
+) -> None:
+    assistants = tmp_path / "assistants"
+    assistants.mkdir()
+    (assistants / "clerk.md").write_text("---\nname: Clerk\n---\nYou sell books.\n")
+    _, (tertulia,) = host(tmp_path, assistants=str(assistants))
+
+    async def work() -> None:
+        async with tertulia.lifespan():
+            ada = PEOPLE["token-of-ada"]
+            sent = await tertulia.send(
+                ada, "Hello", external_id="order-7", assistant_id="clerk", context={"page": "/orders/7"}
+            )
+            assert (sent.conversation.external_id, sent.conversation.assistant) == ("order-7", "clerk")
+            assert sent.user_message.context == {"page": "/orders/7"}
+            async for _ in tertulia.follow(ada, sent.generation.id):
+                pass
+            again = await tertulia.send(ada, "And now?", external_id="order-7")
+            assert again.conversation.id == sent.conversation.id
+            with pytest.raises(InvalidInput, match="assistantId"):
+                await tertulia.send(ada, "Hello", assistant_id="nobody")
+
+    asyncio.run(work())
+
+
+def count_letters(text: str, context: ToolContext) -> str:
+    """Count the letters of a text."""
+    return f"{len(text)} letters for {context.user_subject}"
+
+
+def test_functions_of_the_application_can_be_tools(tmp_path: Path) -> None:
+    app, _ = host(tmp_path, tools=(count_letters,))
+    with running(app) as url, Api(f"{url}/ai", "token-of-ada") as ada:
+        sent = ada.send('/simulate call count_letters {"text": "four"}')
+        ada.follow(sent["generation"]["id"])
+        outputs = [
+            block["output"]
+            for message in ada.messages(sent["conversation"]["id"])
+            for block in message["content"]
+            if block["__typename"] == "ToolResultBlock"
+        ]
+        assert outputs == ["4 letters for ada@example.com"]
 
 
 def test_the_example_signs_a_user_in_with_a_cookie_and_answers(tmp_path: Path) -> None:

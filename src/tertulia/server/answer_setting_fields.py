@@ -1,5 +1,6 @@
 """The settings of answers: of Claude and its models, tools, continuation and cost."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -91,10 +92,10 @@ class AnswerSettingFields(BaseSettings):
         json_schema_extra=documented("names, separated by commas", default="`model,options`"),
     )
 
-    tools: Annotated[tuple[str, ...], NoDecode] = Field(
+    tools: Annotated[tuple[str | Callable[..., Any], ...], NoDecode] = Field(
         default=(),
         description="The tools that Claude may call: Python modules (`my_tools`, `my_tools:function`), and Claude's "
-        "own `web_search`, `web_fetch`, `code_execution`. See [Tools](tools.md).",
+        "own `web_search`, `web_fetch`, `code_execution`. From Python, also functions. See [Tools](tools.md).",
         json_schema_extra=documented("names, separated by commas"),
     )
     mcp_config: str | None = Field(

@@ -11,9 +11,11 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from strawberry import ID
+from strawberry.scalars import JSON
 
 from tertulia.db.tables import Generation
 from tertulia.hooks import Hooks
+from tertulia.json import Json
 from tertulia.resolvers.context import Context, StoredViewer
 from tertulia.resolvers.errors import BadUserInput, NotFound
 from tertulia.resolvers.follow import follow_after
@@ -137,6 +139,9 @@ class Tertulia:
         text: str,
         *,
         conversation_id: UUID | str | None = None,
+        external_id: str | None = None,
+        assistant_id: str | None = None,
+        context: Json | None = None,
         idempotency_key: UUID | str | None = None,
     ) -> SendMessagePayload:
         """Store a viewer's message and start Claude's answer, as `sendMessage` does.
@@ -145,6 +150,10 @@ class Tertulia:
             viewer: The user who sends the message.
             text: The message, at most 200,000 characters.
             conversation_id: The conversation to continue; None for a new conversation.
+            external_id: The application's id of the conversation, 1 to 255 characters, instead of `conversation_id`. If
+                the viewer has no such conversation, it is created.
+            assistant_id: The assistant of a new conversation; None for the default one.
+            context: What the application knows now, as JSON of at most 32,768 bytes. Claude gets it with the text.
             idempotency_key: A UUID. A message that is sent twice with the same key within 24 hours is stored and
                 answered only once.
 
@@ -153,14 +162,22 @@ class Tertulia:
                 the idempotency key returned an earlier result. The answer is written after the call returns.
 
         Raises:
-            InvalidInput: The text is blank or too long, or the key is not a UUID or was used for another message.
+            InvalidInput: The text is blank or too long, there is no such assistant, the context is too large, or the
+                key is not a UUID or was used for another message.
             NotFound: The viewer has no such conversation.
             ConversationBusy: A message of the conversation is already being answered.
             RateLimited: A limit of messages or concurrent answers is exceeded, or the server is shutting down.
             BudgetExceeded: A budget of the viewer or of the server is used up.
             SendRefused: The hook `before_send` refused the message.
         """
-        input = SendMessage(text=text, conversation_id=_as_id(conversation_id), idempotency_key=_as_id(idempotency_key))
+        input = SendMessage(
+            text=text,
+            conversation_id=_as_id(conversation_id),
+            external_id=external_id,
+            assistant_id=_as_id(assistant_id),
+            context=None if context is None else JSON(context),
+            idempotency_key=_as_id(idempotency_key),
+        )
         return await send(await self._context_of(viewer), input)
 
     async def follow(

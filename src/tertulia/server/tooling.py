@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tertulia.server.environment import WrongSetting
 from tertulia.server.hooking import add_working_directory
@@ -29,8 +29,8 @@ def open_tool_registry(settings: Settings) -> tuple[ToolRegistry, McpServers]:
         tool_registry.warn_of_cost()
 
     servers = McpServers(_configs(settings), requires_approval=_requires_approval(settings.ask_first), changed=changed)
-    own = [name for name in settings.tools if name in CLAUDES_OWN]
-    functions = _functions([name for name in settings.tools if name not in CLAUDES_OWN])
+    own = [tool for tool in settings.tools if isinstance(tool, str) and tool in CLAUDES_OWN]
+    functions = _functions([tool for tool in settings.tools if tool not in own])
     try:
         tool_registry = ToolRegistry(
             functions, server_tools=own, mcp_tools=lambda: servers.tools, approval_patterns=settings.ask_first
@@ -60,11 +60,12 @@ def bounds_of(settings: Settings) -> Bounds:
     )
 
 
-def _functions(sources: Sequence[str]) -> list[FunctionTool]:
-    if sources:
+def _functions(sources: Sequence[str | Callable[..., Any]]) -> list[FunctionTool]:
+    if any(isinstance(source, str) for source in sources):
         add_working_directory()
     try:
-        return [tool for source in sources for tool in load(source)]
+        loaded = (load(source) if isinstance(source, str) else [FunctionTool(source)] for source in sources)
+        return [tool for tools in loaded for tool in tools]
     except ValueError as error:
         own = ", ".join(CLAUDES_OWN)
         raise WrongSetting(f"TERTULIA_TOOLS: {error}; must be Python modules, MODULE:FUNCTION, {own}.") from None
