@@ -16,6 +16,7 @@ from uuid import UUID
 from tertulia.claude.compaction import Compaction
 from tertulia.claude.continuation import ATTEMPT, THINKING, WRITTEN_BY, exchange, last_attempt
 from tertulia.claude.output_schema import output_format
+from tertulia.claude.tool_search import REMOVED_TOOL, searches, with_found_tools, without_searches
 from tertulia.db.tables import Role
 from tertulia.json import Json
 
@@ -35,8 +36,6 @@ FILTERED = "filtered"
 OWN_KEYS = ("partial", "json", "is_json", FILTERED)
 """The keys that Tertulia adds to stored blocks, and that the Messages API does not know."""
 SHOWN: Json = {"type": "adaptive", "display": "summarized"}
-REMOVED_TOOL: Json = {"description": "This tool was removed and cannot be called.", "input_schema": {"type": "object"}}
-"""The definition of a tool that was called in the conversation and no longer exists."""
 
 SystemPrompt = str | list[Json] | None
 """The system prompt of a request: a text, or text blocks."""
@@ -131,16 +130,21 @@ def build_request(
         )
         for turn in turns
     ]
+    if not searches(tools):
+        messages = [(role, without_searches(blocks)) for role, blocks in messages]
     if compaction is None:
         messages = [(role, _without_summaries(blocks, left_out)) for role, blocks in messages]
     elif compaction.is_near or any(block.get("type") == SUMMARY for _, blocks in messages for block in blocks):
         request |= compaction.fields
     request["messages"] = _answered([part for role, content in messages for part in rounds(role, content)])
+    return request | _tool_fields(tools, request["messages"]), +left_out
+
+
+def _tool_fields(tools: Sequence[Json], messages: Sequence[Json]) -> Json:
     if tools:
-        request["tools"] = list(tools)
-    elif removed := _removed_tools(request["messages"]):
-        request |= {"tools": removed, "tool_choice": {"type": "none"}}
-    return request, +left_out
+        return {"tools": with_found_tools(tools, messages) if searches(tools) else list(tools)}
+    removed = _removed_tools(messages)
+    return {"tools": removed, "tool_choice": {"type": "none"}} if removed else {}
 
 
 def _removed_tools(messages: Sequence[Json]) -> list[Json]:
@@ -203,9 +207,13 @@ def with_answer_so_far(
         is_interrupted: Whether it was interrupted in the middle of a round, so that an instruction to continue follows.
         writer: The fallback model to which the request is sent; None for the model of the generation.
     """
+    is_searching = searches(request.get("tools", ()))
+    content = content if is_searching else without_searches(content)
     replayable = _replayable(list(content), Counter(), same_prefix=True, writer=writer)
     messages = [*request["messages"], *rounds(Role.ASSISTANT, replayable, is_interrupted=is_interrupted)]
     continued = {**request, "messages": messages}
+    if is_searching:
+        continued["tools"] = with_found_tools(request["tools"], messages[len(request["messages"]) :])
     if _is_filtered(content) and request.get("thinking", {}).get("type") == "enabled":
         # With a budget, the API requires that an answer with tool results begins with thinking.
         continued["thinking"] = {"type": "disabled"}

@@ -243,7 +243,12 @@ async def _tools(settings: Settings) -> list[Finding]:
         findings.append((False, f"TERTULIA_ASK_FIRST: no tool is called {', '.join(unmatched)}"))
     if cost.warning is not None:
         findings.append((False, f"tools: {cost.warning}"))
-    return findings or [(True, f"tools: {', '.join(names) or 'none'}")]
+    if findings:
+        return findings
+    size = (
+        f"; about {cost.loaded_tokens:,} of {cost.tokens:,} tokens are in every request, Claude searches for the rest"
+    )
+    return [(True, f"tools: {', '.join(names) or 'none'}{size if cost.loaded_tokens < cost.tokens else ''}")]
 
 
 def _assistants(settings: Settings) -> list[Finding]:

@@ -10,6 +10,7 @@ from tertulia.claude.cache_control import is_slow
 from tertulia.claude.compaction import compaction_of
 from tertulia.claude.models import Model
 from tertulia.claude.prompt import LeftOut, Turn, build_request, metadata_of, prefix_fingerprint, system_prompt_of
+from tertulia.claude.tool_search import with_search
 from tertulia.db.messages import BranchMessage
 from tertulia.db.tables import Conversation, Generation, Role
 from tertulia.generation.contribution import AssistantContribution
@@ -113,6 +114,7 @@ def generation_input(
         for item in replayed
     ]
     user_times = [item.message.created_at for item in replayed if item.message.role is Role.USER]
+    definitions = with_search(tools.definitions, tools.deferred, (turn.blocks for turn in turns))
     context_counts = [item.context_tokens for item in replayed if item.context_tokens is not None]
     return GenerationInput(
         generation.message_id,
@@ -120,7 +122,7 @@ def generation_input(
         own_prompt if contribution is None else contribution.system,
         generation.options,
         turns,
-        tools,
+        replace(tools, definitions=definitions),
         slow=is_slow(user_times),
         context_tokens=context_counts[-1] if context_counts else 0,
         owner=conversation.owner_id,

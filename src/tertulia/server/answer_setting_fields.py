@@ -103,6 +103,13 @@ class AnswerSettingFields(BaseSettings):
         description="A file of MCP servers in the usual JSON form.",
         json_schema_extra=documented("a file"),
     )
+    tool_search_percent: float = Field(
+        default=2.0,
+        ge=0,
+        le=100,
+        description="The share of the model's context window from which Claude searches for tools instead of reading "
+        "all their definitions, at least 10,000 tokens. 0: never. See [Many tools](tools.md#many-tools).",
+    )
     hooks: str | None = Field(
         default=None,
         description="A Python module with functions that the server calls, such as `my_hooks`: `before_send` checks "

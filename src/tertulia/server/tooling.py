@@ -33,7 +33,11 @@ def open_tool_registry(settings: Settings) -> tuple[ToolRegistry, McpServers]:
     functions = _functions([tool for tool in settings.tools if tool not in own])
     try:
         tool_registry = ToolRegistry(
-            functions, server_tools=own, mcp_tools=lambda: servers.tools, approval_patterns=settings.ask_first
+            functions,
+            server_tools=own,
+            mcp_tools=lambda: servers.tools,
+            approval_patterns=settings.ask_first,
+            search_percent=settings.tool_search_percent,
         )
     except ValueError as error:
         raise WrongSetting(f"TERTULIA_TOOLS: {error}.") from None

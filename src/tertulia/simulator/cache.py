@@ -15,6 +15,7 @@ from typing import Any
 from tertulia.claude.cache_control import LOOK_BACK
 from tertulia.json import Json
 from tertulia.simulator.request_rules import as_blocks
+from tertulia.simulator.tool_search import references_in
 
 TTL_SECONDS = {"5m": 300.0, "1h": 3600.0}
 MIN_TOKENS = {"claude-haiku-4-5": 4096, "claude-opus-4-5": 4096, "claude-sonnet-4-5": 1024}
@@ -107,7 +108,13 @@ def _min_tokens(model: str) -> int:
 
 def _blocks(body: Json) -> Iterator[_Block]:
     """Yield the blocks of a request in the order of the cache: tools, system prompt, messages."""
-    flat = [*_flat("tools", body.get("tools") or []), *_flat("system", body.get("system") or [])]
+    tools: list[Json] = body.get("tools") or []
+    # A deferred tool is added where a search finds it.
+    deferred = {
+        tool["name"]: len(json.dumps(tool, ensure_ascii=False)) // 4 for tool in tools if tool.get("defer_loading")
+    }
+    loaded = [tool for tool in tools if tool["name"] not in deferred]
+    flat = [*_flat("tools", loaded), *_flat("system", body.get("system") or [])]
     first_of_messages = len(flat)
     for message in body["messages"]:
         flat += _flat(message["role"], message["content"])
@@ -121,6 +128,7 @@ def _blocks(body: Json) -> Iterator[_Block]:
         text = json.dumps([role, bare, *settings], ensure_ascii=False)
         name = hashlib.sha256(f"{name}{text}".encode()).hexdigest()
         tokens = _tokens_of_source(bare) or max(len(text) // 4, 1) + _tokens_inside(bare)
+        tokens += sum(deferred.get(name, 0) for name in references_in(block)) if role != "tools" else 0
         yield _Block(tokens, name, control.get("ttl", "5m") if control else None)
 
 

@@ -65,7 +65,8 @@ class _Prefix:
     def __init__(self, body: Json) -> None:
         system = [block["text"] for block in as_blocks(body.get("system") or [])]
         offered: list[Json] = body.get("tools") or []
-        self._start = self._digest = _hash("", [body["model"], system, [_bare(tool) for tool in offered]])
+        loaded = [_bare(tool) for tool in offered if not tool.get("defer_loading")]
+        self._start = self._digest = _hash("", [body["model"], system, loaded])
 
     def add(self, role: str, block: Json) -> None:
         """Append a block. A summary replaces all blocks before it."""

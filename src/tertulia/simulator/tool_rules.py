@@ -19,6 +19,7 @@ from tertulia.simulator.request_rules import (
     invalid,
     refusing_wrong_shapes,
 )
+from tertulia.simulator.tool_search import check_definitions, check_references
 from tertulia.simulator.turns import Turn, turns_of
 
 NAME = "^[a-zA-Z0-9_-]{1,128}$"
@@ -59,7 +60,7 @@ _CHOICE_KEYS = {
 }
 NEVER_FORCED = ("claude-fable-5-2", "claude-opus-5-5", "claude-sonnet-5-5")
 """The models that do not support a `tool_choice` that forces a call."""
-IN_RESULTS = ("text", "image", "document")
+IN_RESULTS = ("text", "image", "document", "search_result", "tool_reference")
 
 
 def check_tools(body: Json) -> None:
@@ -87,6 +88,7 @@ def _check_definitions(body: Json) -> None:
             _check_anthropic_tool(body["model"], f"tools.{index}", kind, tool)
     if len({tool["name"] for tool in tools}) < len(tools):
         raise invalid("tools: Tool names must be unique.")
+    check_definitions(tools)
 
 
 def _check_anthropic_tool(model: str, path: str, kind: str, tool: Json) -> None:
@@ -168,6 +170,7 @@ def _check_turns(body: Json) -> None:
     if previous.of("tool_use"):
         raise _without_results(previous, [block["id"] for block in previous.of("tool_use")])
     _check_server_tools(turns, {tool["name"] for tool in body.get("tools", [])})
+    check_references(turns, body.get("tools", []))
 
 
 def _check_calls(turn: Turn, call_ids: set[str]) -> None:

@@ -16,6 +16,7 @@ from tertulia.simulator.breaks import broken_text
 from tertulia.simulator.json_schema import example, example_input, schema_in
 from tertulia.simulator.request_rules import SERVER_RESULTS, as_blocks
 from tertulia.simulator.script import Draft, Plan, speak
+from tertulia.simulator.tool_search import deferred_names, found_names, search, search_tool
 from tertulia.simulator.turns import (
     last_words,
     results_in,
@@ -38,6 +39,7 @@ CODE: Json = {"code": "print(6 * 7)"}
 _COMMAND = re.compile(r"/simulate\s+([a-z-]+)(?:\s+(\d+))?")
 _CALL = re.compile(r"/simulate[^\S\n]+call[^\S\n]+([a-zA-Z0-9_-]{1,128})(?!\S)[^\S\n]*")
 _SEARCH = re.compile(r"/simulate\s+(?:web-search|pause)(?:[^\S\n]+(\S[^\n]*))?")
+_TOOL_SEARCH = re.compile(r"/simulate\s+tool-search(?:[^\S\n]+(\S[^\n]*))?")
 _ROUNDS = re.compile(r"/simulate\s+rounds(?:\s+(\d+))?")
 
 
@@ -158,10 +160,31 @@ def _call_tools(body: Json, calls: Sequence[tuple[str, str]]) -> Plan:
     # A server tool that is called together with client tools waits for the client tools' results.
     if re.search(r"/simulate\s+web-search\b", last_words(body)) and _offers(body, "web_search"):
         _call_server_tool(draft, "web_search", {"query": _query(last_words(body))})
-    for name, text in calls[:1] if choice.get("disable_parallel_tool_use") else calls:
+    calls = calls[:1] if choice.get("disable_parallel_tool_use") else calls
+    unknown = deferred_names(body.get("tools") or []) - found_names(body)
+    count = 0
+    for name, _ in calls:
+        if name in unknown:
+            unknown -= {name, *search(body, draft, name)}
+            count += 1
+    for name, text in calls:
         block = {"type": "tool_use", "id": f"toolu_{uuid.uuid4().hex[:24]}", "name": name}
         draft.call(block, text, json.loads(text) if _size_of_object(text) == len(text) else {})
-    return draft.plan("tool_use")
+    return draft.plan("tool_use", **_search_usage(count))
+
+
+def _tool_search(body: Json, _number: int | None) -> Plan:
+    if search_tool(body.get("tools") or []) is None:
+        return _conclude(body, "This request has no tool for searching tools.")
+    draft = begin(body)
+    match = _TOOL_SEARCH.search(last_words(body))
+    found = search(body, draft, (match[1] or "").strip() if match else "")
+    draft.say(f"I found these tools: {', '.join(found)}." if found else "I found no such tool.")
+    return draft.plan(**_search_usage(1))
+
+
+def _search_usage(count: int) -> Json:
+    return {"server_tool_use": {"tool_search_requests": count}} if count else {}
 
 
 def _size_of_object(text: str) -> int:
@@ -297,6 +320,7 @@ TOOL_SCENARIOS: dict[str, Callable[[Json, int | None], Plan]] = {
     "tool-use": _tool_use,
     "break-tool": _tool_use,
     "call": _call,
+    "tool-search": _tool_search,
     "rounds": _rounds,
     "web-search": _web_search,
     "code": _code,

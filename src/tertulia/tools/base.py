@@ -80,6 +80,20 @@ class Result:
     is_json: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ToolOptions:
+    """Options of a tool's definition for Claude.
+
+    Attributes:
+        deferred: Whether Claude must search for the tool before it can call it; None if the size of all tools decides.
+    """
+
+    deferred: bool | None = None
+
+
+DEFAULT_OPTIONS = ToolOptions()
+
+
 class Tool(Protocol):
     """A tool that this server runs."""
 
@@ -111,6 +125,11 @@ class Tool(Protocol):
     @property
     def idempotent(self) -> bool:
         """Whether a call may be repeated if the process that ran it was lost."""
+        ...
+
+    @property
+    def options(self) -> ToolOptions:
+        """The options of the definition."""
         ...
 
     async def call(self, input: Json, context: ToolContext) -> Result:

@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_type_hints
 
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from tertulia.claude.parser import TOOL_NAME
 from tertulia.json import Json, dumps
 from tertulia.threads import WorkerThreads
-from tertulia.tools.base import Image, Result, ToolContext, ToolError, shape_problem
+from tertulia.tools.base import DEFAULT_OPTIONS, Image, Result, ToolContext, ToolError, ToolOptions, shape_problem
 from tertulia.tools.schemas import schema_for_claude
 
 if TYPE_CHECKING:
@@ -31,7 +32,11 @@ _threads = WorkerThreads("tools", THREADS)
 
 
 def tool(
-    *, asks_first: bool = False, seconds: float | None = None, idempotent: bool = False
+    *,
+    asks_first: bool = False,
+    seconds: float | None = None,
+    idempotent: bool = False,
+    deferred: bool | None = None,
 ) -> Callable[[Function], Function]:
     """Return a decorator that configures a function as a tool. A function without it has the defaults.
 
@@ -40,13 +45,26 @@ def tool(
         seconds: The time limit of a call in seconds; None means `TERTULIA_TOOL_SECONDS`.
         idempotent: Whether calling the function twice has the same effect as calling it once. A call whose process was
             lost is then repeated. Otherwise, Claude is told that the tool may have run.
+        deferred: Whether Claude must search for the tool before it can call it. None means: if the definitions of all
+            tools are large, see `TERTULIA_TOOL_SEARCH_PERCENT`.
     """
+    marks = _Marks(asks_first, seconds, idempotent, ToolOptions(deferred))
 
     def mark(function: Function) -> Function:
-        setattr(function, MARK, (asks_first, seconds, idempotent))
+        setattr(function, MARK, marks)
         return function
 
     return mark
+
+
+@dataclass(frozen=True, slots=True)
+class _Marks:
+    """The arguments of `tool`."""
+
+    requires_approval: bool = False
+    seconds: float | None = None
+    idempotent: bool = False
+    options: ToolOptions = DEFAULT_OPTIONS
 
 
 class FunctionTool:
@@ -58,8 +76,9 @@ class FunctionTool:
 
         if not inspect.getdoc(function):
             raise ValueError(f"{function.__name__} needs a docstring, which is the tool's description for Claude")
-        options: tuple[bool, float | None, bool] = getattr(function, MARK, (False, None, False))
-        self.requires_approval, self.seconds, self.idempotent = options
+        marks: _Marks = getattr(function, MARK, _Marks())
+        self.requires_approval, self.seconds, self.idempotent = marks.requires_approval, marks.seconds, marks.idempotent
+        self.options = marks.options
         try:
             self._derived: BetaAsyncFunctionTool[Any] = anthropic.beta_async_tool(_without_context(function))
         except Exception as error:

@@ -1,7 +1,7 @@
 """The registry of all tools that this server offers, and the selection of tools for a conversation."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -27,7 +27,11 @@ DESCRIBED = {
 CHARACTERS_OF_TOKEN = 4
 """An estimate of the characters per token in schemas."""
 TOKENS_TO_WARN = 20_000
-"""The tokens of all tools in a request from which the log and `tertulia doctor` warn."""
+"""The tokens of all loaded tools in a request from which the log and `tertulia doctor` warn."""
+LEAST_DEFERRED_TOKENS = 10_000
+"""The tokens of all tools up to which none is deferred, even if the context window is small."""
+SMALL_WINDOW = 200_000
+"""The context window in tokens of a model whose window is not known."""
 
 logger = logging.getLogger("tertulia.tools")
 
@@ -56,27 +60,36 @@ class Selection:
         running: The tools that this server runs, by name.
         requires_approval: The names of the tools that require the user's approval.
         client: The names of the tools that the client runs.
+        deferred: The names of the tools for which Claude must search.
     """
 
     definitions: Sequence[Json] = ()
     running: dict[str, Tool] = field(default_factory=dict[str, Tool])
     requires_approval: frozenset[str] = frozenset()
     client: frozenset[str] = frozenset()
+    deferred: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCost:
-    """The number of tools, and an estimate of the tokens that they add to each request."""
+    """The number of tools, and estimates of the tokens of their definitions.
+
+    Attributes:
+        tools: The number of tools.
+        tokens: The tokens of all definitions.
+        loaded_tokens: The tokens of those that are part of every prompt, because Claude need not search for them.
+    """
 
     tools: int
     tokens: int
+    loaded_tokens: int
 
     @property
     def warning(self) -> str | None:
         """A warning about a high cost; None if it is small."""
-        if self.tokens < TOKENS_TO_WARN:
+        if self.loaded_tokens < TOKENS_TO_WARN:
             return None
-        size = f"{self.tools:,} tools add about {self.tokens:,} tokens to every request"
+        size = f"{self.tools:,} tools add about {self.loaded_tokens:,} tokens to every request"
         return f"{size}. Offer fewer, or let conversations choose with `tools {{ server }}`"
 
 
@@ -90,6 +103,7 @@ class ToolRegistry:
         server_tools: Sequence[str] = (),
         mcp_tools: Callable[[], Sequence[Tool]] = lambda: (),
         approval_patterns: Sequence[str] = (),
+        search_percent: float = 2.0,
     ) -> None:
         """Initialize. Raise ValueError if two tools have the same name.
 
@@ -98,11 +112,13 @@ class ToolRegistry:
             server_tools: The names of Claude's server tools.
             mcp_tools: Returns the tools of MCP servers.
             approval_patterns: Patterns of names, such as `github__*`, of tools that require the user's approval.
+            search_percent: The percentage of the context window from which tools are deferred; 0 never defers any.
         """
         self._functions = functions
         self._server_tools = server_tools
         self._mcp_tools = mcp_tools
         self._approval_patterns = approval_patterns
+        self._search_percent = search_percent
         self._warned_of = 0
         names = [tool.name for tool in functions] + list(server_tools)
         if duplicates := sorted({name for name in names if names.count(name) > 1}):
@@ -114,16 +130,23 @@ class ToolRegistry:
         offers += [Offer(name, DESCRIBED[name], {}, asks_first=False, source="claude") for name in self._server_tools]
         return sorted((offer for offer in offers if allows(offer.name)), key=lambda offer: offer.name)
 
-    def cost(self) -> "ToolCost":
-        """Return the cost that all tools add to a request."""
-        definitions = [_definition(tool) for tool in self._local_tools()]
-        return ToolCost(len(definitions) + len(self._server_tools), len(encode(definitions)) // CHARACTERS_OF_TOKEN)
+    def cost(self, window: int | None = None) -> ToolCost:
+        """Return the cost that all tools add to a request.
+
+        Args:
+            window: The context window of the model in tokens; None if it is not known.
+        """
+        tools = {tool.name: tool for tool in self._local_tools()}
+        sizes = {name: _tokens(_definition(tool)) for name, tool in tools.items()}
+        deferred = self._deferred(sizes, tools, window)
+        loaded_tokens = sum(size for name, size in sizes.items() if name not in deferred)
+        return ToolCost(len(tools) + len(self._server_tools), sum(sizes.values()), loaded_tokens)
 
     def warn_of_cost(self) -> None:
         """Log a warning if the tools are expensive, and again whenever the cost has grown by a tenth."""
         cost = self.cost()
-        if cost.warning is not None and cost.tokens > self._warned_of * 1.1:
-            self._warned_of = cost.tokens
+        if cost.warning is not None and cost.loaded_tokens > self._warned_of * 1.1:
+            self._warned_of = cost.loaded_tokens
             logger.warning("%s", cost.warning)
 
     def of(self, chosen: Json, model: Model, allows: Allows = lambda _: True) -> Selection:
@@ -149,12 +172,34 @@ class ToolRegistry:
             {**tool, "input_schema": _for_claude(encode(tool["input_schema"]))}
             for tool in sorted(declared, key=lambda tool: tool["name"])
         ]
+        sizes = {definition["name"]: _tokens(definition) for definition in definitions}
+        deferred = self._deferred(sizes, running, model.max_input_tokens)
         server_tools = [
             name for name in self._server_tools if is_chosen(name) and model.has_tool(name) and name not in client
         ]
         definitions += [CLAUDES_OWN[name] for name in server_tools]
         requires_approval = frozenset(name for name, tool in running.items() if self._requires_approval(tool))
-        return Selection(definitions, running, requires_approval, client)
+        return Selection(definitions, running, requires_approval, client, deferred)
+
+    def _deferred(self, sizes: Mapping[str, int], tools: Mapping[str, Tool], window: int | None) -> frozenset[str]:
+        """Return the names of the tools that are deferred: those of MCP servers first, because they are most.
+
+        Args:
+            sizes: The tokens of all definitions, by name.
+            tools: The tools that this server runs, by name.
+            window: The context window of the model in tokens; None if it is not known.
+        """
+        if not self._search_percent:
+            return frozenset()
+        limit = max(LEAST_DEFERRED_TOKENS, (window or SMALL_WINDOW) * self._search_percent / 100)
+        choices = {name: tools[name].options.deferred if name in tools else None for name in sizes}
+        deferred = {name for name, choice in choices.items() if choice}
+        undecided = [name for name, choice in choices.items() if choice is None]
+        from_mcp = [name for name in undecided if name in tools and _server_of(tools[name]) is not None]
+        for names in (from_mcp, undecided):
+            if sum(size for name, size in sizes.items() if name not in deferred) > limit:
+                deferred.update(names)
+        return frozenset(deferred)
 
     def _local_tools(self) -> list[Tool]:
         function_names = {tool.name for tool in self._functions}
@@ -164,7 +209,7 @@ class ToolRegistry:
         return tool.requires_approval or any(fnmatchcase(tool.name, pattern) for pattern in self._approval_patterns)
 
     def _offer(self, tool: Tool) -> Offer:
-        server: str | None = getattr(tool, "server", None)
+        server = _server_of(tool)
         source: Source = "function" if server is None else "mcp"
         return Offer(tool.name, tool.description, tool.input_schema, self._requires_approval(tool), source, server)
 
@@ -172,6 +217,16 @@ class ToolRegistry:
 def _definition(tool: Tool) -> Json:
     schema = _for_claude(encode(tool.input_schema))
     return {"name": tool.name, "description": tool.description, "input_schema": schema}
+
+
+def _server_of(tool: Tool) -> str | None:
+    """Return the name of a tool's MCP server; None for a function."""
+    server: str | None = getattr(tool, "server", None)
+    return server
+
+
+def _tokens(definition: Json) -> int:
+    return len(encode(definition)) // CHARACTERS_OF_TOKEN
 
 
 @lru_cache(maxsize=2048)

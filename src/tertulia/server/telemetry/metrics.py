@@ -199,6 +199,9 @@ class StateCollector(Collector):
         services = self._services
         in_use, max_connections = services.database.connections
         connected = sum(server.connected for server in services.mcp.servers)
+        skipped = sum(len(server.skipped) for server in services.mcp.servers)
+        models = services.models
+        tools = services.tool_registry.cost(models.known(models.default_id).max_input_tokens)
         for name, meaning, value in (
             ("generations_active", "Answers that run in this process.", services.generation_manager.running),
             ("subscriptions_active", "Open subscriptions of this process.", services.subscriptions.open),
@@ -212,6 +215,14 @@ class StateCollector(Collector):
             ("database_connections_in_use", "Database connections in use.", in_use),
             ("database_connections_most", "Largest number of database connections.", max_connections),
             ("mcp_servers_connected", "Connected MCP servers.", connected),
+            ("mcp_tools_skipped", "Tools of MCP servers that cannot be used.", skipped),
+            ("tools", "Tools that Claude may call.", tools.tools),
+            ("tool_definition_tokens", "Estimated tokens of the definitions of all tools.", tools.tokens),
+            (
+                "tool_definition_tokens_loaded",
+                "Estimated tokens of those definitions that every request to the default model adds to the prompt.",
+                tools.loaded_tokens,
+            ),
         ):
             yield GaugeMetricFamily(f"tertulia_{name}", meaning, value=value)
         failures = CounterMetricFamily(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tertulia.json import Json
-from tertulia.tools.base import Result, ToolContext
+from tertulia.tools.base import DEFAULT_OPTIONS, Result, ToolContext, ToolOptions
 
 if TYPE_CHECKING:
     from tertulia.tools.mcp.config import ServerConfig
@@ -36,6 +36,7 @@ class McpTool:
     _connection: "Connection" = field(repr=False)
     seconds: float | None = None
     idempotent: bool = False
+    options: ToolOptions = DEFAULT_OPTIONS
 
     async def call(self, input: Json, context: ToolContext) -> Result:
         """Call the tool once. Raise ToolError if there is no result."""
