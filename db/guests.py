@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from tertulia.db import changes, leases, search
+from tertulia.db import changes, leases, memories, search
 from tertulia.db.identities import SignIn
 from tertulia.db.tables import METADATA, ChangeKind, Conversation, IdempotencyKey, Message, User
 
@@ -64,6 +64,7 @@ async def move(session: AsyncSession, guest: UUID, owner: UUID) -> Sequence[UUID
     await session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.owner_id) == guest))
     listed = await _listed(session, guest)
     await _index_for(session, guest, owner)
+    await memories.move_guest(session, guest, owner)
     for table in METADATA.sorted_tables:
         column = table.c.get("owner_id")
         if column is not None and column.foreign_keys and table.name not in _STAYS:

@@ -5,6 +5,7 @@ import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+from uuid import UUID
 
 Row = TypeVar("Row")
 
@@ -124,3 +125,12 @@ def decode_cursor(argument: str, cursor: str, count: int) -> list[str]:
     if len(parts) != count:
         raise PageError(argument, "is not a cursor of this list.")
     return parts
+
+
+def decode_id(argument: str, cursor: str) -> UUID:
+    """Return the id in a cursor of a list that is sorted by ids. Raise `PageError` if the cursor is invalid."""
+    (row_id,) = decode_cursor(argument, cursor, 1)
+    try:
+        return UUID(row_id)
+    except ValueError:
+        raise PageError(argument, "is not a cursor of this list.") from None

@@ -11,7 +11,7 @@ from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tertulia.db.conversations import NEVER
-from tertulia.db.paging import Connection, Page, PageError, connect, decode_cursor, encode_cursor
+from tertulia.db.paging import Connection, Page, connect, decode_id, encode_cursor
 from tertulia.db.tables import METADATA, Conversation, Message, UtcDateTime, new_id, now, optional_time
 
 
@@ -78,9 +78,9 @@ async def page(
     if conversation_id is not None:
         query = query.where(Share.conversation_id == conversation_id)
     if page.after is not None:
-        query = query.where(col(Share.id) < _position("after", page.after))
+        query = query.where(col(Share.id) < decode_id("after", page.after))
     if page.before is not None:
-        query = query.where(col(Share.id) > _position("before", page.before))
+        query = query.where(col(Share.id) > decode_id("before", page.before))
     order = col(Share.id).asc() if page.backward else col(Share.id).desc()
     rows = (await session.exec(query.order_by(order).limit(page.size + 1), params={"now": now()})).all()
     return connect(rows, page, lambda share: encode_cursor(str(share.id)))
@@ -113,11 +113,3 @@ async def add_views(session: AsyncSession, views: Mapping[UUID, int]) -> None:
     counted = [{"share": share_id, "more": more} for share_id, more in sorted(views.items())]
     connection = await session.connection()
     await connection.execute(_ADD_VIEWS, counted)
-
-
-def _position(argument: str, cursor: str) -> UUID:
-    (share_id,) = decode_cursor(argument, cursor, 1)
-    try:
-        return UUID(share_id)
-    except ValueError:
-        raise PageError(argument, "is not a cursor of this list.") from None

@@ -18,6 +18,9 @@ from tertulia.db.ownership import owned
 from tertulia.db.tables import METADATA, Generation, Status, UtcDateTime, new_id, now, optional_time
 from tertulia.json import Json
 
+KEPT = "result"
+"""The key in `ToolCall.answer` of a result that was stored together with the effect of its call."""
+
 
 class CallStatus(StrEnum):
     """The status of a call.
@@ -51,7 +54,7 @@ class ToolCall(SQLModel, table=True):
     name: str
     status: CallStatus = Field(sa_type=Enum(CallStatus, native_enum=False, length=32, values_callable=list))
     asks_first: bool = False
-    # The submitted result, until Claude has received it. Its fingerprint is kept to detect duplicates.
+    # The submitted or kept result, until Claude has received it. Its fingerprint is kept to detect duplicates.
     answer: Json | None = Field(default=None, sa_type=JSON)
     fingerprint: str | None = None
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, nullable=False)
@@ -97,6 +100,17 @@ async def close(session: AsyncSession, generation_id: UUID) -> None:
         ((CallStatus.RUNNING,), CallStatus.UNKNOWN),
     ):
         await session.exec(closing.where(mine, _CALLS.c.status.in_(before)).values(status=after))
+
+
+async def get(session: AsyncSession, generation_id: UUID, tool_use_id: str) -> ToolCall | None:
+    """Return a call as it is stored now. The caller has locked its owner."""
+    query = _OF_GENERATION.where(ToolCall.tool_use_id == tool_use_id).execution_options(populate_existing=True)
+    return (await session.exec(query, params={"generation": generation_id})).one_or_none()
+
+
+async def keep_result(session: AsyncSession, call: ToolCall, text: str) -> None:
+    """Store the text of a result in the transaction that carries out its call, until the result is in the answer."""
+    await session.exec(update(_CALLS).where(_CALLS.c.id == call.id).values(answer={KEPT: text}))
 
 
 async def owned_generation(session: AsyncSession, owner: UUID, generation_id: UUID) -> Generation | None:

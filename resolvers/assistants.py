@@ -328,4 +328,5 @@ def _contribution(
         variable=variable,
         tools=assistant.tools,
         conversation_tools=ClientSetting.TOOLS in assistant.clients_may_set,
+        memory=assistant.memory,
     )

@@ -28,4 +28,6 @@ class Assistant:
     models: list[Model] = field(assistants.models)
     tools: list[str]
     """The names of the tools of this server that Claude may call, or patterns such as `github__*`."""
+    memory: bool
+    """Whether Claude can keep files about the viewer between conversations: see `Viewer.memories`."""
     clients_may_set: list[definition.ClientSetting] = field(assistants.clients_may_set)

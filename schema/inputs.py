@@ -1,6 +1,6 @@
 """The GraphQL names of the inputs of mutations and lists."""
 
-from tertulia.resolvers import inputs
+from tertulia.resolvers import inputs, memories
 from tertulia.schema.declare import graphql_input
 
 for _source in (
@@ -18,6 +18,7 @@ for _source in (
     inputs.CreateConversation,
     inputs.UpdateConversation,
     inputs.UpdateMessage,
+    memories.UpdateMemory,
 ):
     graphql_input(_source, f"{_source.__name__}Input")
 graphql_input(inputs.MetadataFilter, "MetadataFilter")

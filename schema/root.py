@@ -14,6 +14,7 @@ from tertulia.resolvers import (
     deletion,
     feedback,
     follow,
+    memories,
     search,
     send,
     tool_results,
@@ -47,6 +48,7 @@ from tertulia.schema.errors import (
 )
 from tertulia.schema.events import EVENTS, GenerationEvent
 from tertulia.schema.executor import BoundedExecutor
+from tertulia.schema.memories import DeletedMemory, MemoryPayload
 from tertulia.schema.models import Model
 from tertulia.schema.relay import Node
 from tertulia.schema.scalars import SCALARS
@@ -185,6 +187,15 @@ RevokeShareResult = Annotated[
     strawberry.union("RevokeShareResult", description="The revoked link, or the error."),
 ]
 
+UpdateMemoryResult = Annotated[
+    MemoryPayload | InvalidInput | NotFound,
+    strawberry.union("UpdateMemoryResult", description="The changed memory, or the error."),
+]
+DeleteMemoryResult = Annotated[
+    DeletedMemory | NotFound,
+    strawberry.union("DeleteMemoryResult", description="The deleted memory, or the error."),
+]
+
 
 @described
 class Query:
@@ -229,6 +240,8 @@ class Mutation:
     submit_tool_results: SubmitToolResultsResult = field(tool_results.submit_tool_results)
     share_conversation: ShareConversationResult = field(share_resolvers.share_conversation)
     revoke_share: RevokeShareResult = field(share_resolvers.revoke_share)
+    update_memory: UpdateMemoryResult = field(memories.update_memory)
+    delete_memory: DeleteMemoryResult = field(memories.delete_memory)
 
 
 @described

@@ -9,8 +9,9 @@ from tertulia import viewer as callers
 from tertulia.billing import budget
 from tertulia.db import ledger
 from tertulia.ratelimit import limits, plans
-from tertulia.resolvers import tools, viewer
+from tertulia.resolvers import memories, tools, viewer
 from tertulia.schema.declare import field, graphql_type
+from tertulia.schema.memories import MemoryConnection
 from tertulia.schema.models import Usage
 from tertulia.schema.tools import ToolUsage
 
@@ -93,3 +94,4 @@ class Viewer:
     limits: list[Limit] = field(viewer.limits)
     plan: Plan | None = field(viewer.plan)
     tool_usage: list[ToolUsage] = field(tools.tool_usage)
+    memories: MemoryConnection = field(memories.memories_of_viewer)

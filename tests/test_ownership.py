@@ -4,6 +4,7 @@ The tables below are compared with the schema and the list of routes, so a new f
 fails until it is added here.
 """
 
+import json
 from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ PROBES = {
     "Subscription.generationEvents.generationId": "subscription ($id: ID!) { found: generationEvents(generationId: $id) { __typename sequence } }",
     "Mutation.shareConversation.id": "mutation ($id: ID!) { found: shareConversation(id: $id) { __typename ... on ShareConversationPayload { url } } }",
     "Mutation.revokeShare.id": "mutation ($id: ID!) { found: revokeShare(id: $id) { __typename } }",
+    "Mutation.updateMemory.input.id": 'mutation ($id: ID!) { found: updateMemory(input: {id: $id, content: "C"}) { __typename ... on MemoryPayload { memory { content } } } }',
+    "Mutation.deleteMemory.id": "mutation ($id: ID!) { found: deleteMemory(id: $id) { __typename } }",
     # These must be last, because they delete the messages and the conversation.
     "Mutation.deleteMessage.id": "mutation ($id: ID!) { found: deleteMessage(id: $id) { __typename } }",
     "Mutation.deleteConversation.id": "mutation ($id: ID!) { found: deleteConversation(id: $id) { __typename } }",
@@ -61,7 +64,7 @@ FIND_OR_CREATE = ("Mutation.createConversation.input.externalId", "Mutation.send
 """Ids of the application that create an object of the viewer: tests/test_metadata.py covers them."""
 NOT_FOUND = (None, [None], "NotFound", "InvalidInput")
 LISTS = {
-    "Query.viewer": "{ viewer { id name usage { outputTokens } usageByDay { model } budget { limitUsd } limits { name } toolUsage { name } } }",
+    "Query.viewer": "{ viewer { id name usage { outputTokens } usageByDay { model } budget { limitUsd } limits { name } toolUsage { name } memories { edges { node { id content path } } } } }",
     "Query.conversations": "{ conversations { edges { node { title externalId metadata messages { edges { node { text } } } shares { edges { node { id } } } } } } }",
     "Query.searchMessages": f'{{ searchMessages(query: "{SECRET}") {{ edges {{ excerpt node {{ text }} }} }} }}',
     "Query.models": "{ models { id } }",
@@ -109,7 +112,11 @@ def create_objects(api: Api, word: str) -> dict[str, str]:
         "mutation ($id: ID!) { shareConversation(id: $id) { ... on ShareConversationPayload { share { id } } } }",
         id=sent["conversation"]["id"],
     )["shareConversation"]
+    remembering = json.dumps({"command": "create", "path": f"/memories/{word}.md", "file_text": word})
+    api.answer(f"/simulate call memory {remembering}")
+    (memory,) = api.ask("{ viewer { memories { edges { node { id } } } } }")["viewer"]["memories"]["edges"]
     return {
+        "memory": memory["node"]["id"],
         "share": shared["share"]["id"],
         "asked": waiting_generation,
         "use": use,
@@ -125,9 +132,11 @@ def create_objects(api: Api, word: str) -> dict[str, str]:
 
 @pytest.fixture
 def two(tmp_path_factory: pytest.TempPathFactory) -> Generator[Two]:
+    folder = tmp_path_factory.mktemp("assistants")
+    (folder / "default.md").write_text("---\nmemory: true\nclients_may_set: [model, options, tools]\n---\nHelp.\n")
     unlimited = {"rate_limit": "100000", "request_limit": "100000"}
     with (
-        tertulia(tmp_path_factory.mktemp("two"), **MODE, **unlimited, sharing=True) as address,
+        tertulia(tmp_path_factory.mktemp("two"), **MODE, **unlimited, sharing=True, assistants=str(folder)) as address,
         signed(address, register(address, "owner")) as owner,
         signed(address, register(address, "stranger")) as stranger,
     ):

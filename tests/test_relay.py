@@ -33,6 +33,7 @@ NUMBERED = {
 }
 WITHOUT_NODE = {
     "GenerationEvent": "An event has no id, and `node` does not find it: its sequence names it.",
+    "Memory": "A memory is found by the list of its owner, and its content is that of a private file.",
     "Share": "A share is found by the list of its owner, or by the secret token in its link.",
     "SharedMessage": "A message of a share has no id, because those who read it have no access to the conversation.",
 }
@@ -109,6 +110,7 @@ def test_the_rules_check_all_connections() -> None:
     assert CONNECTIONS == [
         "ConversationConnection",
         "GenerationEventConnection",
+        "MemoryConnection",
         "MessageConnection",
         "MessageSearchConnection",
         "ShareConnection",
@@ -123,6 +125,7 @@ def test_the_rules_check_all_connections() -> None:
         "Query.searchMessages",
         "Query.shares",
         "SharedConversation.messages",
+        "Viewer.memories",
     ]
 
 

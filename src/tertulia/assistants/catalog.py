@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tertulia.assistants.definition import Assistant, AssistantError, ClientSetting
 from tertulia.assistants.parser import read_assistant
+from tertulia.tools.memory import NAME as MEMORY
 
 DEFAULT_ID = "default"
 """The id of the assistant that answers where clients name none."""
@@ -160,6 +161,9 @@ class AssistantCatalog:
                 raise AssistantError(
                     assistant.tool_places[tool], f"unknown tool `{tool}`; the tools of this server are: {known}"
                 )
+        if assistant.memory and self._tool_names is not None and MEMORY in names:
+            problem = f"`memory` must be false, because the server has another tool named `{MEMORY}`"
+            raise AssistantError(f"{folder / id}{SUFFIX}", problem)
         for reference in assistant.model_references:
             if self._allowed_models and reference.model not in self._allowed_models:
                 allowed = ", ".join(self._allowed_models)

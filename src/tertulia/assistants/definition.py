@@ -55,6 +55,7 @@ class Assistant:
         tools: The names of its tools, or patterns.
         starters: Suggestions for the first message.
         clients_may_set: What clients may set.
+        memory: Whether Claude may keep files about each viewer between conversations.
         instructions: Its instructions.
         model_references: The models that the file names.
         tool_places: The place of each item of `tools` in the file.
@@ -70,6 +71,7 @@ class Assistant:
     starters: tuple[str, ...]
     clients_may_set: frozenset[ClientSetting]
     instructions: "Instructions"
+    memory: bool = False
     model_references: tuple[ModelReference, ...] = ()
     tool_places: Mapping[str, str] = field(default_factory=dict[str, str])
 

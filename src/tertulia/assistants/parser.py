@@ -50,6 +50,7 @@ class _FrontMatter(BaseModel):
     fallbacks: list[ModelId] = []
     starters: Annotated[list[Text], Field(max_length=20)] = []
     clients_may_set: list[Literal["instructions", "model", "options", "tools"]] = []
+    memory: Annotated[bool, Field(strict=True)] = False
 
     def options(self) -> Json:
         """Return the options for answers, in the form in which conversations store them."""
@@ -195,6 +196,7 @@ def _assistant(path: Path, front_matter: _FrontMatter, where: _Lines, instructio
         starters=tuple(front_matter.starters),
         clients_may_set=frozenset(map(ClientSetting, front_matter.clients_may_set)),
         instructions=instructions,
+        memory=front_matter.memory,
         model_references=tuple(references),
         tool_places={tool: where.place("tools", index) for index, tool in enumerate(front_matter.tools)},
     )

@@ -12,6 +12,7 @@ from tertulia.db import contributions
 from tertulia.db.database import AsyncSession
 from tertulia.db.tables import Conversation, Generation
 from tertulia.json import Json
+from tertulia.tools.memory import NAME as MEMORY
 from tertulia.tools.registry import Allows, Selection, ToolRegistry
 
 
@@ -25,12 +26,14 @@ class AssistantContribution:
         tools: The names of the server's tools that Claude may call, or patterns.
         conversation_tools: Whether the conversation's own choice of tools applies: its client tools, and its selection
             from `tools`.
+        memory: Whether Claude may use the assistant's memory.
     """
 
     static: str
     variable: str
     tools: tuple[str, ...]
     conversation_tools: bool
+    memory: bool = False
 
     @property
     def system(self) -> tuple[str, ...]:
@@ -48,12 +51,14 @@ class AssistantContribution:
             "variable": self.variable,
             "tools": list(self.tools),
             "conversation_tools": self.conversation_tools,
+            **({"memory": True} if self.memory else {}),
         }
 
     @classmethod
     def from_json(cls, content: Json) -> "AssistantContribution":
         """Return the contribution that was stored."""
-        return cls(content["static"], content["variable"], tuple(content["tools"]), content["conversation_tools"])
+        tools, memory = tuple(content["tools"]), content.get("memory", False)
+        return cls(content["static"], content["variable"], tools, content["conversation_tools"], memory)
 
 
 async def stored_contribution(session: AsyncSession, generation: Generation) -> AssistantContribution | None:
@@ -71,7 +76,7 @@ def select_tools(
     contribution: AssistantContribution | None,
     allows: Allows,
 ) -> Selection:
-    """Return the tools that Claude may call.
+    """Return the tools that Claude may call. A temporary conversation has no memory.
 
     Args:
         tool_registry: The tools of the server.
@@ -83,4 +88,10 @@ def select_tools(
     if contribution is None:
         return tool_registry.of(conversation.tools, model, allows)
     choice = conversation.tools if contribution.conversation_tools else {}
-    return tool_registry.of(choice, model, lambda name: allows(name) and contribution.offers(name))
+    has_memory = contribution.memory and not conversation.temporary and allows(MEMORY)
+    return tool_registry.of(
+        choice,
+        model,
+        lambda name: allows(name) and contribution.offers(name),
+        conversation.assistant if has_memory else None,
+    )

@@ -18,6 +18,7 @@ from tertulia.server.environment import WrongSetting
 from tertulia.server.settings import Settings
 from tertulia.server.settings import check_plans as check_settings
 from tertulia.server.tooling import open_tool_registry
+from tertulia.tools.memory import NAME as MEMORY
 
 NAME, TOOL = r"[A-Za-z0-9_-]{1,64}", r"[a-zA-Z0-9_*?\[\]!-]{1,128}"
 UNLIMITED = "unlimited"
@@ -159,7 +160,7 @@ def check_plans(settings: Settings) -> dict[str, ReadPlan]:
             if "__" in tool or re.search(r"[*?\[]", tool):
                 continue
             if tools is None:
-                tools = {offer.name for offer in open_tool_registry(settings)[0].offers()}
+                tools = {MEMORY, *(offer.name for offer in open_tool_registry(settings)[0].offers())}
             if tool not in tools:
                 rule = f"tools: must be tools of the server, or patterns; got {tool!r}{_nearest(tool, tools)}"
                 raise WrongSetting(f"{plan.locations['tools']}: {rule}.")

@@ -160,7 +160,7 @@ async def _open_engine(
     files = Files(database, blobs, claude, files_api=settings.files_api and not settings.simulated)
     titles = Titles(database, claude, models, config.prices, config.budget, model=settings.title_model or None)
     stack.push_async_callback(titles.close)
-    tool_registry, mcp = await start_tools(settings, stack)
+    tool_registry, mcp = await start_tools(settings, database, stack)
     return EngineServices(claude, models, files, titles, tool_registry, hooks), mcp
 
 

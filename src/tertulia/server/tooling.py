@@ -3,23 +3,30 @@
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tertulia.db.database import Database
 from tertulia.server.environment import WrongSetting
 from tertulia.server.hooking import add_working_directory
 from tertulia.server.settings import Settings
 from tertulia.tools.execution import Bounds
 from tertulia.tools.functions import FunctionTool, load
 from tertulia.tools.mcp.servers import McpServers
+from tertulia.tools.memory import MemoryTool
 from tertulia.tools.registry import CLAUDES_OWN, ToolRegistry
 
 if TYPE_CHECKING:
     from tertulia.tools.mcp.config import ServerConfig
 
 
-def open_tool_registry(settings: Settings) -> tuple[ToolRegistry, McpServers]:
+def open_tool_registry(settings: Settings, database: Database | None = None) -> tuple[ToolRegistry, McpServers]:
     """Return the tool registry and its MCP servers, which are not started.
+
+    Args:
+        settings: The settings of the server.
+        database: The database with the memory of assistants; None if no tool will run.
 
     Raises:
         WrongSetting: A tool cannot be imported, two tools have the same name, or the file of MCP servers is invalid.
@@ -38,15 +45,16 @@ def open_tool_registry(settings: Settings) -> tuple[ToolRegistry, McpServers]:
             mcp_tools=lambda: servers.tools,
             approval_patterns=settings.ask_first,
             search_percent=settings.tool_search_percent,
+            memory_of=None if database is None else partial(MemoryTool, database),
         )
     except ValueError as error:
         raise WrongSetting(f"TERTULIA_TOOLS: {error}.") from None
     return tool_registry, servers
 
 
-async def start_tools(settings: Settings, stack: AsyncExitStack) -> tuple[ToolRegistry, McpServers]:
+async def start_tools(settings: Settings, database: Database, stack: AsyncExitStack) -> tuple[ToolRegistry, McpServers]:
     """Open the tool registry, and connect its MCP servers until the stack is closed. Raise WrongSetting."""
-    tool_registry, servers = open_tool_registry(settings)
+    tool_registry, servers = open_tool_registry(settings, database)
     stack.push_async_callback(servers.close)
     await servers.start()
     tool_registry.warn_of_cost()

@@ -31,6 +31,10 @@ MAX_QUOTE = 200
 SERVER_TOOL_DELAY = 0.5
 """The time in seconds that a server tool takes, at the pace 1."""
 THOUGHT = "The user wants to see how I use a tool. I will call one, and look at its result."
+NO_MEMORY = "This request has no memory tool, so I have no memory."
+FACT = "The user likes tea."
+MAX_FILE_NAME = 40
+MAX_FILES_READ = 5
 NO_TOOLS = "This request has no tools, so I cannot call one."
 NOT_ALLOWED = "I am not allowed to call a tool in this answer."
 QUERY = "the simulated Claude"
@@ -40,6 +44,9 @@ _COMMAND = re.compile(r"/simulate\s+([a-z-]+)(?:\s+(\d+))?")
 _CALL = re.compile(r"/simulate[^\S\n]+call[^\S\n]+([a-zA-Z0-9_-]{1,128})(?!\S)[^\S\n]*")
 _SEARCH = re.compile(r"/simulate\s+(?:web-search|pause)(?:[^\S\n]+(\S[^\n]*))?")
 _TOOL_SEARCH = re.compile(r"/simulate\s+tool-search(?:[^\S\n]+(\S[^\n]*))?")
+_REMEMBER = re.compile(r"/simulate[^\S\n]+remember[^\S\n]+(\S[^\n]*)")
+_RECALL = re.compile(r"/simulate\s+recall\b")
+_REMEMBERED_FILE = re.compile(r"^\S+\t(/memories/.*[^/\n])$", re.MULTILINE)
 _ROUNDS = re.compile(r"/simulate\s+rounds(?:\s+(\d+))?")
 
 
@@ -56,6 +63,8 @@ def act(body: Json) -> Plan | None:
         return None if name is None else _conclude(body, NOT_ALLOWED)
     if name is not None:
         return TOOL_SCENARIOS[name](body, commands[name])
+    if results_in(body) and not last_words(body) and _RECALL.search(user_texts(body)[-1]):
+        return _read_memory(body)
     rounds = _ROUNDS.search(user_texts(body)[-1])
     if results_in(body) and not last_words(body) and rounds:
         return _rounds(body, int(rounds[1]) if rounds[1] else None)
@@ -129,6 +138,32 @@ def _rounds(body: Json, number: int | None) -> Plan:
     if rounds_since_text(body) < (3 if number is None else number):
         return _tool_use(body, None)
     return _conclude(body, describe_results(body) or "No rounds were requested.")
+
+
+def _remember(body: Json, _number: int | None) -> Plan:
+    if not _offers(body, "memory"):
+        return _conclude(body, NO_MEMORY)
+    match = _REMEMBER.search(last_words(body))
+    fact = match[1].strip() if match else FACT
+    name = "-".join(re.findall(r"\w+", fact.lower())[:5])[:MAX_FILE_NAME] or "note"
+    command = {"command": "create", "path": f"/memories/{name}.md", "file_text": f"{fact}\n"}
+    return _call_tools(body, [("memory", json.dumps(command))])
+
+
+def _recall(body: Json, _number: int | None) -> Plan:
+    if not _offers(body, "memory"):
+        return _conclude(body, NO_MEMORY)
+    return _call_tools(body, [("memory", json.dumps({"command": "view", "path": "/memories"}))])
+
+
+def _read_memory(body: Json) -> Plan:
+    """View the files of the folder that the last result lists, or describe the files that it contains."""
+    contents = [block["text"] for result in results_in(body) for block in as_blocks(result.get("content") or [])]
+    files = _REMEMBERED_FILE.findall("\n".join(contents)) if rounds_since_text(body) == 1 else []
+    if not files:
+        return _conclude(body, describe_results(body))
+    views = [{"command": "view", "path": path} for path in files[:MAX_FILES_READ]]
+    return _call_tools(body, [("memory", json.dumps(view)) for view in views])
 
 
 def _forced(body: Json, choice: Json) -> Plan | None:
@@ -322,6 +357,8 @@ TOOL_SCENARIOS: dict[str, Callable[[Json, int | None], Plan]] = {
     "call": _call,
     "tool-search": _tool_search,
     "rounds": _rounds,
+    "remember": _remember,
+    "recall": _recall,
     "web-search": _web_search,
     "code": _code,
     "pause": _pause,

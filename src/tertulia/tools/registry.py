@@ -9,6 +9,7 @@ from typing import Literal
 
 from tertulia.claude.models import Model
 from tertulia.json import Json, encode, loads
+from tertulia.tools import memory
 from tertulia.tools.base import Tool
 from tertulia.tools.schemas import schema_for_claude
 
@@ -104,6 +105,7 @@ class ToolRegistry:
         mcp_tools: Callable[[], Sequence[Tool]] = lambda: (),
         approval_patterns: Sequence[str] = (),
         search_percent: float = 2.0,
+        memory_of: Callable[[str], Tool] | None = None,
     ) -> None:
         """Initialize. Raise ValueError if two tools have the same name.
 
@@ -113,12 +115,14 @@ class ToolRegistry:
             mcp_tools: Returns the tools of MCP servers.
             approval_patterns: Patterns of names, such as `github__*`, of tools that require the user's approval.
             search_percent: The percentage of the context window from which tools are deferred; 0 never defers any.
+            memory_of: Returns the memory tool of an assistant, by its id; None for a registry that runs no tools.
         """
         self._functions = functions
         self._server_tools = server_tools
         self._mcp_tools = mcp_tools
         self._approval_patterns = approval_patterns
         self._search_percent = search_percent
+        self._memory_of = memory_of
         self._warned_of = 0
         names = [tool.name for tool in functions] + list(server_tools)
         if duplicates := sorted({name for name in names if names.count(name) > 1}):
@@ -149,13 +153,16 @@ class ToolRegistry:
             self._warned_of = cost.loaded_tokens
             logger.warning("%s", cost.warning)
 
-    def of(self, chosen: Json, model: Model, allows: Allows = lambda _: True) -> Selection:
+    def of(
+        self, chosen: Json, model: Model, allows: Allows = lambda _: True, remembering: str | None = None
+    ) -> Selection:
         """Return the tools of a conversation.
 
         Args:
             chosen: The conversation's choice, `Conversation.tools`.
             model: The model of the answer. Server tools that it cannot use are left out.
             allows: Returns whether a tool of this server may be used, by its name.
+            remembering: The id of the assistant whose memory tool is one of the tools; None for none.
         """
         patterns: list[str] | None = chosen.get("server")
         declared: list[Json] = chosen.get("client") or []
@@ -166,6 +173,8 @@ class ToolRegistry:
         client = frozenset(tool["name"] for tool in declared)
         # A client tool hides a tool of the server with the same name, which was added later.
         running = {tool.name: tool for tool in self._local_tools() if is_chosen(tool.name) and tool.name not in client}
+        if remembering is not None and self._memory_of is not None and memory.NAME not in client:
+            running[memory.NAME] = self._memory_of(remembering)
         # Sorted, because Claude's prompt cache and thinking are bound to the order.
         definitions = [_definition(running[name]) for name in sorted(running)]
         definitions += [
@@ -215,6 +224,8 @@ class ToolRegistry:
 
 
 def _definition(tool: Tool) -> Json:
+    if isinstance(tool, memory.MemoryTool):
+        return memory.DEFINITION
     schema = _for_claude(encode(tool.input_schema))
     return {"name": tool.name, "description": tool.description, "input_schema": schema}
 

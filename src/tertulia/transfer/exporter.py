@@ -1,4 +1,4 @@
-"""Exports of conversations as JSON Lines, which can be imported again without loss, or as Markdown.
+"""Exports of conversations and memories as JSON Lines, which can be imported again without loss, or as Markdown.
 
 A conversation is exported completely, or left out and named in the export, so that one unreadable conversation does not
 abort an export of thousands.
@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 from uuid import UUID
 
+from tertulia.db import memories
 from tertulia.db import transfer as rows
 from tertulia.db.blobs import Blobs
 from tertulia.db.database import Database
 from tertulia.db.errors import AWAY
+from tertulia.db.memories import Memory
 from tertulia.db.tables import TOKEN_COUNTS, Attachment, Conversation, Generation, Message, now
 from tertulia.db.transfer import ConversationContents
 from tertulia.transfer import Format
@@ -24,10 +26,11 @@ from tertulia.transfer.format import (
     GenerationLine,
     HeaderLine,
     LeftOutLine,
+    MemoryLine,
     MessageLine,
     UsageLine,
 )
-from tertulia.transfer.markdown import as_markdown, left_out_as_markdown
+from tertulia.transfer.markdown import as_markdown, left_out_as_markdown, memory_as_markdown
 
 LINES_AT_ONCE = 100
 """The number of lines sent together. Thousands of single lines to a fast client never yield to the event loop."""
@@ -55,15 +58,15 @@ async def export(
     Args:
         blobs: The storage of attachments.
         owner: The owner of the conversations.
-        ids: The conversations to export; None for all except temporary ones, oldest first.
+        ids: The conversations to export; None for all except temporary ones, oldest first, and all memories.
         export_format: The format of the export.
         left_out: Called with the line of each conversation or attachment that is left out.
     """
+    yield HeaderLine(exported_at=now()).to_bytes() if export_format is Format.JSONL else b""
     if ids is None:
         async with database.read() as session:
-            ids = await rows.all_of(session, owner)
-    if export_format is Format.JSONL:
-        yield HeaderLine(exported_at=now()).to_bytes()
+            ids, remembered = await rows.all_of(session, owner), await memories.all_of(session, owner)
+        yield b"".join(_memory(memory, export_format) for memory in remembered)
     for conversation_id in ids:
         try:
             async with database.read() as session:
@@ -78,11 +81,7 @@ async def export(
             logger.exception("Conversation %s could not be exported and was left out", conversation_id)
             line = LeftOutLine(kind="conversation", id=str(conversation_id), reason=UNREADABLE)
             left_out(line)
-            yield (
-                line.to_bytes()
-                if export_format is Format.JSONL
-                else left_out_as_markdown(line.id, line.reason).encode()
-            )
+            yield _left_out(line, export_format)
             continue
         yield pieces[0]
         if export_format is Format.JSONL:
@@ -90,6 +89,11 @@ async def export(
                 yield await _attachment_line(attachment, blobs, left_out)
         for start in range(1, len(pieces), LINES_AT_ONCE):
             yield b"".join(pieces[start : start + LINES_AT_ONCE])
+
+
+def _left_out(line: LeftOutLine, export_format: Format) -> bytes:
+    is_text = export_format is Format.MARKDOWN
+    return left_out_as_markdown(line.id, line.reason).encode() if is_text else line.to_bytes()
 
 
 def _markdown(contents: ConversationContents) -> list[bytes]:
@@ -131,6 +135,13 @@ def _conversation(row: Conversation) -> ConversationLine:
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
+
+
+def _memory(row: Memory, export_format: Format) -> bytes:
+    if export_format is Format.MARKDOWN:
+        return memory_as_markdown(row).encode()
+    same = ("assistant", "path", "content", "created_at", "updated_at")
+    return MemoryLine.model_construct(**{name: getattr(row, name) for name in same}).to_bytes()
 
 
 def _attachment(row: Attachment, data: bytes) -> AttachmentLine:

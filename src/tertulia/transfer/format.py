@@ -1,4 +1,4 @@
-"""The format of exports: a header line, then for each conversation its line, its attachments and its messages."""
+"""The format of exports: a header line, the memories, then for each conversation its line, attachments and messages."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -112,6 +112,17 @@ class UsageLine(Line):
     cache_read_tokens: Count = 0
     cache_write_tokens: Count = 0
     amount: Amount | None = None
+
+
+class MemoryLine(Line):
+    """A file that an assistant keeps about the user."""
+
+    type: Literal["memory"] = "memory"
+    assistant: Annotated[str, Checked(min_length=1, max_length=MAX_NAME)]
+    path: str
+    content: str
+    created_at: Moment
+    updated_at: Moment
 
 
 class ConversationLine(Line):
@@ -234,8 +245,9 @@ class ConversationItem:
     error_prefix: str
 
 
-Item = ConversationItem | AttachedFile | MessageLine | BlocksLeftOut
-"""An item of a file: a conversation, or an attachment, message or count of the previous conversation."""
+Item = MemoryLine | ConversationItem | AttachedFile | MessageLine | BlocksLeftOut
+"""An item of a file: a memory, a conversation, or an attachment, message or count of the previous conversation."""
 AnyLine = Annotated[
-    HeaderLine | ConversationLine | AttachmentLine | MessageLine | LeftOutLine, Checked(discriminator="type")
+    HeaderLine | MemoryLine | ConversationLine | AttachmentLine | MessageLine | LeftOutLine,
+    Checked(discriminator="type"),
 ]

@@ -1,4 +1,5 @@
 """Imports of conversations from Tertulia's own export or Claude's. Each becomes a new conversation of the viewer.
+Memories are added to those of the viewer: a file that exists already is not changed.
 
 A file is read twice, item by item, in a thread: first to validate all of it, then to store it. A conversation with many
 messages is stored in several transactions, so that others can write in between. Until the last one, it is a temporary
@@ -17,7 +18,7 @@ from uuid import UUID
 
 from tertulia.assistants.definition import ClientSetting
 from tertulia.attachments.files import source_of
-from tertulia.db import changes, conversations, leases, metadata, search
+from tertulia.db import changes, conversations, leases, memories, metadata, search
 from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
 from tertulia.db.tables import (
@@ -37,6 +38,7 @@ from tertulia.resolvers.assistants import ClientPolicy, policy_of_imported
 from tertulia.resolvers.context import Context
 from tertulia.resolvers.errors import InvalidInput
 from tertulia.resolvers.inputs import ClientTool, ConversationTools, Effort, GenerationOptions, Thinking
+from tertulia.tools.memory_files import size_problem
 from tertulia.transfer.format import (
     AttachedFile,
     BlocksLeftOut,
@@ -44,6 +46,7 @@ from tertulia.transfer.format import (
     ConversationLine,
     GenerationLine,
     Item,
+    MemoryLine,
     MessageLine,
     Options,
 )
@@ -64,6 +67,7 @@ class Imported:
     conversation_ids: list[UUID] = field(default_factory=list[UUID])
     messages: int = 0
     attachments: int = 0
+    memories: int = 0
     blocks_left_out: int = 0
 
 
@@ -202,6 +206,8 @@ class _Importing:
             case ConversationItem():
                 await self.finish()
                 self._conversation, self._leaf = await _conversation(self._context, item), item.line.active_leaf_id
+            case MemoryLine():
+                await self._memory(item)
             case AttachedFile():
                 attachment = await self._attachment(item)
                 self._attached[item.line.id] = attachment
@@ -285,6 +291,19 @@ class _Importing:
         )
         if line.generation is not None:
             self._generations.append(_generation(line.generation, conversation.id, id))
+
+    async def _memory(self, line: MemoryLine) -> None:
+        """Store a memory, unless the viewer has a file at the same path, or no room for another one."""
+        owner = self._context.viewer.user_id
+        memory = memories.file_of(owner, line.assistant, line.path, line.content)
+        memory.created_at, memory.updated_at = line.created_at, line.updated_at
+        async with self._context.database.write() as session:
+            await leases.lock_owner(session, owner)
+            sizes = await memories.sizes(session, owner, line.assistant)
+            if line.path in sizes or size_problem(sizes, line.path, line.content) is not None:
+                return
+            await insert(session, [memory])
+        self.imported.memories += 1
 
     async def _attachment(self, attached: AttachedFile) -> Attachment:
         attachment = await self._context.services.files.store(

@@ -1,9 +1,10 @@
-"""Conversations as Markdown: the active branch only."""
+"""Conversations as Markdown, the active branch only, and memories."""
 
 import re
 from collections.abc import Iterator
 
 from tertulia.attachments.files import attachment_of
+from tertulia.db.memories import Memory
 from tertulia.db.tables import Generation, Message, Role, Status
 from tertulia.db.transfer import ConversationContents
 from tertulia.json import Json, dumps_spaced
@@ -29,6 +30,13 @@ def as_markdown(contents: ConversationContents) -> str:
     body = "\n\n".join(_message(message, generation, names) for message, generation in _active(contents))
     subtitle = f"{conversation.created_at:%Y-%m-%d %H:%M} UTC, {conversation.model}"
     return f"# {_line(conversation.title or 'Untitled')}\n\n_{subtitle}_\n\n{body}\n\n"
+
+
+def memory_as_markdown(memory: Memory) -> str:
+    """Return the section of a memory, whose text is indented as code."""
+    lines = "\n".join(f"    {line}" for line in memory.content.rstrip("\n").split("\n"))
+    subtitle = f"Memory of {memory.assistant}, {memory.updated_at:%Y-%m-%d %H:%M} UTC"
+    return f"# {_line(memory.path)}\n\n_{_line(subtitle)}_\n\n{lines}\n\n"
 
 
 def left_out_as_markdown(id: str, reason: str) -> str:

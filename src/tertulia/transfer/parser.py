@@ -18,6 +18,7 @@ from tertulia.resolvers.app_data import check_context, check_external_id, merged
 from tertulia.resolvers.errors import InvalidInput
 from tertulia.resolvers.feedback import check_comment, check_tags
 from tertulia.resolvers.inputs import MAX_SYSTEM_PROMPT, MAX_TITLE, check_text
+from tertulia.tools.memory_files import ROOT, path_problem, size_problem
 from tertulia.transfer.archives import BYTE_ORDER_MARK, CHUNK, Stream, objects, open_export, parse_json
 from tertulia.transfer.blocks import content_problem, describe_error
 from tertulia.transfer.claude_export import items_of
@@ -30,6 +31,7 @@ from tertulia.transfer.format import (
     HeaderLine,
     Item,
     LeftOutLine,
+    MemoryLine,
     MessageLine,
 )
 
@@ -112,6 +114,8 @@ class _Lines:
     folder: Path
     number: int = 0
     state: _ConversationState | None = None
+    memories: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+    """The sizes of memories, by assistant and path."""
 
     def item(self, line: AnyLine) -> Item | None:
         """Return the item of a line, or None. Raise InvalidInput if the line contradicts the lines before it."""
@@ -119,6 +123,8 @@ class _Lines:
             raise line_error(self.number, "the first line, and no other, must be the header.")
         if isinstance(line, HeaderLine) or (isinstance(line, LeftOutLine) and line.kind == "conversation"):
             return None
+        if isinstance(line, MemoryLine):
+            return _memory(self.memories.setdefault(line.assistant, {}), line, self.number)
         if isinstance(line, ConversationLine):
             self.state = _ConversationState()
             return ConversationItem(_check_conversation(line, self.number), f"has an error in line {self.number}: ")
@@ -130,6 +136,17 @@ class _Lines:
             return _message(self.state, line, self.number)
         self.state.left_out.add(line.id)
         return None
+
+
+def _memory(sizes: dict[str, int], line: MemoryLine, number: int) -> MemoryLine:
+    path = "is used twice." if line.path in sizes else path_problem(line.path)
+    if path is not None or line.path == ROOT:
+        raise line_error(number, f"path: {path or 'must be that of a file.'}")
+    content = size_problem(sizes, line.path, line.content)
+    if content is not None:
+        raise line_error(number, f"content: {content}")
+    sizes[line.path] = len(line.content.encode())
+    return line
 
 
 def _line(raw: bytes, number: int) -> AnyLine:

@@ -30,6 +30,7 @@ class ImportedFile(BaseModel):
     conversation_ids: list[str]
     messages: int
     attachments: int
+    memories: int = Field(description="Files of assistants. Those that the viewer has already are not changed.")
     blocks_left_out: int = Field(description="Content blocks of kinds that exist only in the other service.")
 
 
@@ -37,7 +38,7 @@ def export_router(context: Callable[[Request], Awaitable[Context]]) -> APIRouter
     """Return the routes of exports. `context` returns the context of a request."""
     router = APIRouter(tags=["export and import"])
 
-    @router.get("/export", summary="Export all conversations of the viewer", response_class=Response)
+    @router.get("/export", summary="Export all conversations and memories of the viewer", response_class=Response)
     async def everything(
         request_context: Annotated[Context, Depends(context)], form: FormatQuery = Format.JSONL
     ) -> Response:
@@ -90,6 +91,7 @@ def import_router(context: Callable[[Request], Awaitable[Context]], allowed_orig
             conversation_ids=[str(id) for id in imported.conversation_ids],
             messages=imported.messages,
             attachments=imported.attachments,
+            memories=imported.memories,
             blocks_left_out=imported.blocks_left_out,
         )
 
