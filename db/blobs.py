@@ -5,7 +5,7 @@ import shutil
 from collections.abc import AsyncIterator, Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 from uuid import UUID, uuid4
 
 from tertulia.storage import is_storage_full
@@ -55,17 +55,8 @@ class Folder:
         return await asyncio.to_thread((self._path / name).read_bytes)
 
     async def read(self, name: str) -> AsyncIterator[bytes]:
-        """Return an iterator over a file's bytes."""
-        path = self._path / name
-        # The file is only opened by the generator, because a generator that is never started would not close it.
-        await asyncio.to_thread(path.stat)
-
-        async def pieces() -> AsyncIterator[bytes]:
-            with path.open("rb") as file:
-                while piece := await asyncio.to_thread(file.read, CHUNK):
-                    yield piece
-
-        return pieces()
+        """Return an iterator over a file's bytes. They can be read to the end even if the file is deleted meanwhile."""
+        return _OpenFile(await asyncio.to_thread((self._path / name).open, "rb"))
 
     async def delete(self, name: str) -> None:
         """Delete a file."""
@@ -84,6 +75,25 @@ class Folder:
         except BaseException:
             unfinished.unlink(missing_ok=True)
             raise
+
+
+class _OpenFile:
+    """The bytes of an open file, which is closed after the last one, or when nobody can read it any more."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if piece := await asyncio.to_thread(self._file.read, CHUNK):
+            return piece
+        self._file.close()
+        raise StopAsyncIteration
+
+    def __del__(self) -> None:
+        self._file.close()
 
 
 class ObjectStore:

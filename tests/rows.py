@@ -3,14 +3,17 @@
 import asyncio
 import atexit
 import shutil
+import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
+from types import ModuleType
 from typing import Any
 from uuid import UUID
 
+import pytest
 from running import prepare_database
 
 from tertulia.db import accounts
@@ -26,6 +29,16 @@ MODEL = "claude-opus-5-5"
 def seconds(number: float) -> datetime:
     """Return the time so many seconds after noon."""
     return NOON + timedelta(seconds=number)
+
+
+def replace_here(patch: pytest.MonkeyPatch, module: ModuleType, name: str, replacement: Callable[..., Any]) -> None:
+    """Replace a function of the standard library in this thread only: servers of other tests run in other threads."""
+    thread, original = threading.get_ident(), getattr(module, name)
+
+    def choose(*arguments: Any) -> Any:
+        return (replacement if threading.get_ident() == thread else original)(*arguments)
+
+    patch.setattr(module, name, choose)
 
 
 class Rows:

@@ -1,10 +1,12 @@
 """Attachments: images and PDFs are recognized by content, sent to Claude, and deleted with their conversation."""
 
+import asyncio
 import base64
 from collections.abc import Sequence
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -15,6 +17,7 @@ from running import execute, running, tertulia
 from scripted import Reply, model, says
 from test_options import takes
 
+from tertulia.db.blobs import Blobs
 from tertulia.simulator.app import create_simulator
 
 SHOWN = """
@@ -209,6 +212,20 @@ def test_an_upload_that_no_message_uses_is_deleted_after_a_day(tmp_path: Path, p
         wait_until(lambda: api.http.get(f"/attachments/{forgotten}").status_code == 404)
         wait_until(lambda: len([file for file in (tmp_path / "files").rglob("*") if file.is_file()]) == 1)
         assert api.http.get(f"/attachments/{waiting}").status_code == 200
+
+
+def test_a_download_that_has_begun_ends_although_the_file_is_deleted(tmp_path: Path) -> None:
+    async def work() -> bytes:
+        blobs = Blobs(str(tmp_path))
+        id = uuid4()
+        await blobs.put(id, b"tertulia" * 100_000)
+        pieces = await blobs.read(id)
+        await blobs.delete([id])
+        with pytest.raises(FileNotFoundError):
+            await blobs.read(id)
+        return b"".join([piece async for piece in pieces])
+
+    assert asyncio.run(work()) == b"tertulia" * 100_000
 
 
 @pytest.mark.both

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import aiosqlite
 import pytest
-from rows import NOON, Rows, empty_file, seconds, with_database
+from rows import NOON, Rows, empty_file, replace_here, seconds, with_database
 from sqlalchemy import text
 from sqlmodel import select
 
@@ -372,7 +372,7 @@ def test_closing_waits_two_seconds_at_most(tmp_path: Path, monkeypatch: pytest.M
     async def test(store: Database) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(store.engine.pool, "checkedout", lambda: 1)
-            patch.setattr(asyncio, "sleep", shortened)
+            replace_here(patch, asyncio, "sleep", shortened)
             await store.close()
         assert sum(slept) == pytest.approx(2.0)
 

@@ -1,6 +1,7 @@
 """How the end of a generation is saved and announced, and what is done where that fails."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 from active import ME, OTHER, Stored, active, lease, never, process, raising, stored, texts, written
 from client import Json
-from rows import MODEL, NOON, seconds, with_database
+from rows import MODEL, NOON, replace_here, seconds, with_database
 from sqlmodel import col, select
 
 from tertulia import failpoints
@@ -497,7 +498,7 @@ def test_an_end_that_cannot_be_saved_at_all_is_tried_for_a_minute_and_then_given
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept = without_delays(monkeypatch)
-    monkeypatch.setattr("time.monotonic", lambda: 20.0 * len(slept))
+    replace_here(monkeypatch, time, "monotonic", lambda: 20.0 * len(slept))
 
     async def test(ends: Ends) -> None:
         row = await stored(ends.database)

@@ -1,12 +1,14 @@
 """The state of a running generation: how it ends, what it waits for, and what a checkpoint saves of it."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from active import active, lease, never, process, raising, texts, written
+from client import Json
 from rows import MODEL, NOON, seconds
 
 from tertulia.claude.errors import INTERRUPTED, ErrorCode, GenerationError, StreamError
@@ -87,6 +89,22 @@ def test_a_generation_waits_if_its_task_says_so_and_nothing_has_ended_it() -> No
             assert suspension(generation) is None
 
         run(work, waits_for_nothing)
+
+
+@pytest.mark.parametrize("ending", [Ending.LOST, Ending.RELEASED, Ending.STOPPED])
+def test_the_error_of_a_task_that_ends_for_another_reason_is_not_logged(ending: Ending) -> None:
+    logged: list[Json] = []
+
+    async def test(generation: ActiveGeneration) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context))
+        generation.ending = ending
+        await generation.wait_until_written()
+        generation.writing = asyncio.create_task(written())
+        await generation.wait_until_written()
+        gc.collect()
+
+    run(raising(Suspended({}, [], NOON)), test)
+    assert logged == []
 
 
 def test_the_first_reason_to_end_counts() -> None:

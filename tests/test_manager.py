@@ -1,6 +1,7 @@
 """Generations from their start to their end, with a Claude and tools in this process: rounds, bounds, stops, takeovers."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from uuid import UUID, uuid4
 import pytest
 from active import ME, OTHER, Stored, stored, texts
 from client import Json
-from rows import MODEL, NOON, Rows, with_database
+from rows import MODEL, NOON, Rows, replace_here, with_database
 from sqlalchemy import delete
 from sqlmodel import col, select
 
@@ -540,8 +541,8 @@ def test_after_a_failed_sweep_other_processes_have_the_time_of_a_lease(
     async def test(database: Database) -> None:
         engine = Engine(database)
         row = await stored(database, holder=OTHER, lease_until=NOON)
-        time = [100.0]
-        monkeypatch.setattr("time.monotonic", lambda: time[0])
+        seconds = [100.0]
+        replace_here(monkeypatch, time, "monotonic", lambda: seconds[0])
 
         async def away(*_: object, **__: object) -> list[UUID]:
             raise OSError
@@ -550,10 +551,10 @@ def test_after_a_failed_sweep_other_processes_have_the_time_of_a_lease(
             patch.setattr(leases, "claim_lapsed", away)
             with pytest.raises(OSError):  # noqa: PT011 - it has no message
                 await engine.manager.sweep()
-        time[0] = 109.9
+        seconds[0] = 109.9
         await engine.manager.sweep()
         assert (await row.generation()).holder == OTHER
-        time[0] = 110.0
+        seconds[0] = 110.0
         await engine.manager.sweep()
         assert (await row.generation()).holder == ME
         await engine.manager.close()

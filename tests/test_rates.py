@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 import redis as redis_client
+from rows import replace_here
 from servers import Servers
 
 from tertulia.ratelimit import limits as limits_module
@@ -194,7 +195,7 @@ def test_a_connection_holds_a_slot_until_it_ends_and_renews_it_every_thirty_seco
             return await acquire(*arguments)
 
         monkeypatch.setattr(limits.connection_slots, "acquire", recorded)
-        monkeypatch.setattr(asyncio, "sleep", shortened)
+        replace_here(monkeypatch, asyncio, "sleep", shortened)
         async with limits.connection_slot(VIEWER):
             for _ in range(5):
                 await sleep(0)
@@ -364,7 +365,7 @@ def test_a_name_is_delayed_from_its_21st_failure_on_by_a_twentieth_of_a_second_e
 
     async def work() -> None:
         guesses = SignInThrottle(LocalFailures())
-        monkeypatch.setattr(asyncio, "sleep", sleep)
+        replace_here(monkeypatch, asyncio, "sleep", sleep)
         for number in range(70):
             await guesses.delay("ada")
             await guesses.failed("ada", f"192.0.2.{number}")

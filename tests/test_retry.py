@@ -1,9 +1,11 @@
 """Retries of operations: how often and for how long, and periodic work. In these tests, only `sleep` advances time."""
 
 import asyncio
+import time
 from typing import Any, cast
 
 import pytest
+from rows import replace_here
 
 from tertulia.db.database import Database
 from tertulia.generation import retry
@@ -27,8 +29,8 @@ class Flaky:
         self.unavailable, self.failures = unavailable, failures
         self.calls = 0
         self.slept: list[float] = []
-        patch.setattr(asyncio, "sleep", self.sleep)
-        patch.setattr("time.monotonic", lambda: sum(self.slept))
+        replace_here(patch, asyncio, "sleep", self.sleep)
+        replace_here(patch, time, "monotonic", lambda: sum(self.slept))
         patch.setattr(retry, "Backoff", Constant)
 
     async def sleep(self, seconds: float) -> None:

@@ -177,6 +177,8 @@ class ActiveGeneration:
 
     async def wait_until_written(self) -> None:
         """Wait until the task has ended or is abandoned."""
+        # `outcome` does not look at the task's error if the generation ends for another reason. asyncio would log it.
+        self.writing.add_done_callback(lambda task: task.cancelled() or task.exception())
         await asyncio.wait([self.writing, self.abandoned], return_when=asyncio.FIRST_COMPLETED)
 
     def _abandon(self) -> None:
