@@ -37,7 +37,7 @@ from tertulia.streams.events import ContentBlockFinished, ContentBlockStarted, G
 from tertulia.streams.lease import Lease
 from tertulia.streams.log import LocalSignals
 from tertulia.streams.memory import MemoryLog
-from tertulia.tools.base import Result, ToolContext
+from tertulia.tools.base import Result, ToolContext, ToolOptions
 from tertulia.tools.execution import Bounds
 from tertulia.tools.registry import ToolRegistry
 
@@ -109,6 +109,7 @@ class Tool:
     input_schema: Json = field(default_factory=lambda: INPUT_SCHEMA)
     seconds: float | None = None
     idempotent: bool = False
+    options: ToolOptions = ToolOptions()
 
     async def call(self, input: Json, context: ToolContext) -> Result:
         self.calls.append((input, context))
