@@ -109,7 +109,7 @@ class Tool:
     input_schema: Json = field(default_factory=lambda: INPUT_SCHEMA)
     seconds: float | None = None
     idempotent: bool = False
-    options: ToolOptions = ToolOptions()
+    options: ToolOptions = field(default_factory=ToolOptions)
 
     async def call(self, input: Json, context: ToolContext) -> Result:
         self.calls.append((input, context))
