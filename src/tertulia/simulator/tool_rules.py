@@ -113,8 +113,22 @@ def _check_custom(path: str, tool: Json) -> None:
         if not isinstance(tool.get(name) or False, bool):
             raise invalid(f"{path}.{name}: Input should be a valid boolean")
     _check_input_schema(f"{path}.input_schema", tool["input_schema"])
+    _check_examples(f"{path}.input_examples", tool)
     if tool.get("strict"):
         check_schema(tool["input_schema"], f"{path}.input_schema")
+
+
+def _check_examples(path: str, tool: Json) -> None:
+    examples: Any = tool.get("input_examples", [])
+    if not is_list(examples) or not all(map(is_object, examples)):
+        raise invalid(f"{path}: Input should be a valid list of dictionaries")
+    if examples:
+        validator = jsonschema_rs.validator_for(
+            {key: value for key, value in tool["input_schema"].items() if key != "$schema"}
+        )
+        for index, example in enumerate(examples):
+            if not validator.is_valid(example):
+                raise invalid(f"{path}.{index}: Input example does not match the tool's input_schema")
 
 
 def _check_input_schema(path: str, schema: Any) -> None:

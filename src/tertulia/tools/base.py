@@ -86,9 +86,21 @@ class ToolOptions:
 
     Attributes:
         deferred: Whether Claude must search for the tool before it can call it; None if the size of all tools decides.
+        strict: Whether the API guarantees that the input matches the schema.
+        input_examples: Examples of the input.
+        eager_input_streaming: Whether the input is streamed while Claude writes it; None for the API's default.
     """
 
     deferred: bool | None = None
+    strict: bool = False
+    input_examples: Sequence[Json] = ()
+    eager_input_streaming: bool | None = None
+
+    def fields(self) -> Json:
+        """Return the fields of the definition that do not depend on the schema."""
+        examples = {"input_examples": list(self.input_examples)} if self.input_examples else {}
+        eager = self.eager_input_streaming
+        return examples if eager is None else {**examples, "eager_input_streaming": eager}
 
 
 DEFAULT_OPTIONS = ToolOptions()

@@ -17,6 +17,7 @@ from tertulia.json import Json, dumps
 from tertulia.threads import WorkerThreads
 from tertulia.tools.base import DEFAULT_OPTIONS, Image, Result, ToolContext, ToolError, ToolOptions, shape_problem
 from tertulia.tools.schemas import schema_for_claude
+from tertulia.tools.strict import options_problem
 
 if TYPE_CHECKING:
     from anthropic.lib.tools import BetaAsyncFunctionTool
@@ -36,6 +37,9 @@ def tool(
     asks_first: bool = False,
     seconds: float | None = None,
     idempotent: bool = False,
+    strict: bool = False,
+    input_examples: Sequence[Json] = (),
+    eager_input_streaming: bool | None = None,
     deferred: bool | None = None,
 ) -> Callable[[Function], Function]:
     """Return a decorator that configures a function as a tool. A function without it has the defaults.
@@ -45,10 +49,17 @@ def tool(
         seconds: The time limit of a call in seconds; None means `TERTULIA_TOOL_SECONDS`.
         idempotent: Whether calling the function twice has the same effect as calling it once. A call whose process was
             lost is then repeated. Otherwise, Claude is told that the tool may have run.
+        strict: Whether Claude's API guarantees that the arguments match the type hints. Dicts with any keys are not
+            supported.
+        input_examples: Examples of arguments, each of which must match the type hints.
+        eager_input_streaming: Whether the arguments are streamed while Claude writes them, instead of checked pieces;
+            None for the default of Claude's API.
         deferred: Whether Claude must search for the tool before it can call it. None means: if the definitions of all
             tools are large, see `TERTULIA_TOOL_SEARCH_PERCENT`.
     """
-    marks = _Marks(asks_first, seconds, idempotent, ToolOptions(deferred))
+    marks = _Marks(
+        asks_first, seconds, idempotent, ToolOptions(deferred, strict, tuple(input_examples), eager_input_streaming)
+    )
 
     def mark(function: Function) -> Function:
         setattr(function, MARK, marks)
@@ -90,6 +101,8 @@ class FunctionTool:
             raise ValueError(f"{self.name}: its schema {problem}")
         if not re.fullmatch(TOOL_NAME, self.name):
             raise ValueError(f"{self.name} is not a valid name of a tool, which is 1 to 128 letters, digits, _ and -")
+        if problem := options_problem(self.options, self.input_schema):
+            raise ValueError(f"{self.name}: {problem}")
 
     async def call(self, input: Json, context: ToolContext) -> Result:
         """Call the function with arguments that are validated against its type hints."""

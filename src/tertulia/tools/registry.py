@@ -12,6 +12,7 @@ from tertulia.json import Json, encode, loads
 from tertulia.tools import memory
 from tertulia.tools.base import Tool
 from tertulia.tools.schemas import schema_for_claude
+from tertulia.tools.strict import strict_problem, strict_schema
 
 CLAUDES_OWN: dict[str, Json] = {
     # Claude calls these directly, and not from code that it runs.
@@ -178,7 +179,7 @@ class ToolRegistry:
         # Sorted, because Claude's prompt cache and thinking are bound to the order.
         definitions = [_definition(running[name]) for name in sorted(running)]
         definitions += [
-            {**tool, "input_schema": _for_claude(encode(tool["input_schema"]))}
+            {**tool, **_schema_fields(encode(tool["input_schema"]))}
             for tool in sorted(declared, key=lambda tool: tool["name"])
         ]
         sizes = {definition["name"]: _tokens(definition) for definition in definitions}
@@ -226,8 +227,8 @@ class ToolRegistry:
 def _definition(tool: Tool) -> Json:
     if isinstance(tool, memory.MemoryTool):
         return memory.DEFINITION
-    schema = _for_claude(encode(tool.input_schema))
-    return {"name": tool.name, "description": tool.description, "input_schema": schema}
+    schema = _schema_fields(encode(tool.input_schema), strict=tool.options.strict)
+    return {"name": tool.name, "description": tool.description, **schema, **tool.options.fields()}
 
 
 def _server_of(tool: Tool) -> str | None:
@@ -241,6 +242,12 @@ def _tokens(definition: Json) -> int:
 
 
 @lru_cache(maxsize=2048)
-def _for_claude(schema: bytes) -> Json:
-    """Return a schema in the form for Claude. It is cached, because it is the same for many requests."""
-    return schema_for_claude(loads(schema))
+def _schema_fields(schema: bytes, *, strict: bool = False) -> Json:
+    """Return the fields of a definition with a schema in the form for Claude. They are the same for many requests.
+
+    The tool of an MCP server is not strict if its schema does not allow that.
+    """
+    plain = schema_for_claude(loads(schema))
+    if strict and strict_problem(plain) is None:
+        return {"input_schema": strict_schema(plain), "strict": True}
+    return {"input_schema": plain}

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ from mcp.shared.message import SessionMessage
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tertulia.json import Json, clean, loads
-from tertulia.tools.base import ToolError
+from tertulia.tools.base import DEFAULT_OPTIONS, ToolError, ToolOptions
 from tertulia.tools.mcp.results import Listing, repair
 
 SERVER_NAME = r"[a-zA-Z0-9_-]{1,50}"
@@ -37,10 +38,29 @@ end the session."""
 Item = SessionMessage | Exception
 
 
+class DefinitionOptions(BaseModel):
+    """The options of definitions that `toolOptions` sets for the tools whose names match a pattern."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    strict: bool = False
+    deferred: bool | None = None
+    eager_input_streaming: bool | None = Field(default=None, alias="eagerInputStreaming")
+
+
 class _Server(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
     disabled: bool = False
+    tool_options: dict[str, DefinitionOptions] = Field(default={}, alias="toolOptions")
+
+    def options_of(self, tool: str) -> ToolOptions:
+        """Return the options of a tool by its own name: those of the first pattern that matches it."""
+        options = next((value for pattern, value in self.tool_options.items() if fnmatchcase(tool, pattern)), None)
+        if options is None:
+            return DEFAULT_OPTIONS
+        eager = options.eager_input_streaming
+        return ToolOptions(options.deferred, options.strict, eager_input_streaming=eager)
 
 
 class StdioServer(_Server):

@@ -58,7 +58,7 @@ class Connection:
         """The reasons why listed tools are not offered, by tool name."""
         self.problem: str | None = NOT_CONNECTED_YET
         self.tried = asyncio.Event()
-        self._config = config
+        self.config = config
         self._changed = changed
         self._client: Client | None = None
         self._calls = 0
@@ -140,7 +140,7 @@ class Connection:
         """Connect, and stay connected as long as possible. Return why the connection ended."""
         monitor = ConnectionMonitor(self._lose)
         limit = anyio.CancelScope(deadline=anyio.current_time() + CONNECT_SECONDS)
-        streams = open_streams(self._config, monitor)
+        streams = open_streams(self.config, monitor)
         mode = "legacy" if self._legacy else "auto"
         # Without a cache, the list is always current. Without callbacks, the server cannot send us requests.
         connecting_client = Client(streams, mode=mode, cache=None, message_handler=self._receive, client_info=TERTULIA)
@@ -181,7 +181,7 @@ class Connection:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._listen, client)
                 while not self._is_over():
-                    is_asked = self._stale or isinstance(self._config, HttpServer)
+                    is_asked = self._stale or isinstance(self.config, HttpServer)
                     with anyio.move_on_after(CHECK_SECONDS if is_asked else None):
                         await self._wake.wait()
                     self._wake.clear()
@@ -209,7 +209,7 @@ class Connection:
         except (MCPError, ValidationError, TimeoutError):
             # A program may be busy with a call, which would be aborted if the program were ended.
             self._stale = True
-            if isinstance(self._config, HttpServer) and not self._calls:
+            if isinstance(self.config, HttpServer) and not self._calls:
                 raise
             return
         self._stale = False

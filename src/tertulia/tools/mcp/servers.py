@@ -127,6 +127,7 @@ class McpServers:
             server=connection.name,
             original=tool.name,
             _connection=connection,
+            options=connection.config.options_of(tool.name),
         )
 
 
