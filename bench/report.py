@@ -137,8 +137,12 @@ class Report:
             for check in self.checks
         ]
         machine = {"python": sys.version.split()[0], "system": platform.platform(), "argv": sys.argv[1:]}
-        return {"machine": machine, "figures": figures, "checks": checks, "notes": self.remarks()} | {
-            "failures": [*self.failures]
+        return {
+            "machine": machine,
+            "figures": figures,
+            "checks": checks,
+            "notes": self.remarks(),
+            "failures": [*self.failures],
         }
 
 

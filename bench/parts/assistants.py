@@ -66,8 +66,9 @@ def shared(stage: Stage, report: Report, options: Options) -> None:
 
 
 def _share(usages: list[Json]) -> float:
-    read = sum(usage["cacheReadTokens"] for usage in usages)
-    return 100.0 * read / (read + sum(usage["inputTokens"] + usage["cacheWriteTokens"] for usage in usages))
+    read: int = sum(usage["cacheReadTokens"] for usage in usages)
+    other: int = sum(usage["inputTokens"] + usage["cacheWriteTokens"] for usage in usages)
+    return 100 * read / (read + other)
 
 
 def _tokens(stage: Stage, body: str, users: int) -> tuple[list[Json], list[Json]]:

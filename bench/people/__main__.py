@@ -19,7 +19,7 @@ import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -66,7 +66,7 @@ class Step:
         """Whether the core was not full, and tokens, sends and stops were in time."""
         values = self.values
         in_time = values["token"][1] < TOO_LATE_MS and max(values["send"][1], values["stop"][1]) < TOO_SLOW_MS
-        return in_time and values["cpu"] < FULL
+        return bool(in_time and values["cpu"] < FULL)
 
 
 @dataclass(slots=True)
@@ -109,7 +109,7 @@ class Crowd:
         if self.storage is not None:
             values |= difference(await self.storage.counts(), stored, passed)
         for what in WAITS:
-            found = tally.waits.get(what, [])
+            found: Sequence[float] = tally.waits.get(what, [])
             values[what] = [percentile(found, 0.5), percentile(found, 0.99), len(found)]
         return Step(len(self.people), values)
 
@@ -242,7 +242,7 @@ def outcome(world: World, steps: list[Step], options: argparse.Namespace, sample
 def show(step: Step) -> None:
     """Print a summary of one step."""
     values = step.values
-    did = Counter(values["counts"])
+    did: Counter[str] = Counter(values["counts"])
     print(
         f"{step.users} users: {values['answers_at_once']:.0f} answers at once, "
         f"{values['tokens_a_second']:.0f} tokens/s, server {100 * values['cpu']:.0f} % of its core, "

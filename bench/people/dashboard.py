@@ -80,6 +80,11 @@ def draw(port: int, begun: float, ended: float, output: Path) -> int:
     return filled
 
 
+def legend(template: str, labels: Json) -> str:
+    """Replace the names in a legend with the values of a series' labels, as Grafana does."""
+    return re.sub(r"{{(\w+)}}", lambda found: str(labels.get(found[1], "")), template)
+
+
 def _panel(axes: Any, panel: Json, port: int, begun: float, ended: float) -> bool:
     divisor, suffix = SCALES[panel["fieldConfig"]["defaults"]["unit"]]
     lines = 0
@@ -89,7 +94,7 @@ def _panel(axes: Any, panel: Json, port: int, begun: float, ended: float) -> boo
                 [(float(at) - begun) / 60 for at, _ in one["values"]],
                 [float(v) / divisor for _, v in one["values"]],
             )
-            label = re.sub(r"{{(\w+)}}", lambda found, of=one["metric"]: of.get(found[1], ""), target["legendFormat"])
+            label = legend(target["legendFormat"], one["metric"])
             axes.plot(*values, color=COLOURS[lines % len(COLOURS)], linewidth=1.2, label=label or "value")
             lines += 1
     axes.set_title(panel["title"], loc="left", color=INK, fontsize=9)

@@ -97,7 +97,7 @@ def slope(rows: list[Json], name: str) -> float:
     """Return the rise per second by least squares; 0 with fewer than two rows."""
     if len(rows) < 2:  # noqa: PLR2004 - a line has two points
         return 0.0
-    times, values = [row["seconds"] for row in rows], [row[name] for row in rows]
+    times, values = [float(row["seconds"]) for row in rows], [float(row[name]) for row in rows]
     middle, mean = sum(times) / len(times), sum(values) / len(values)
     spread = sum((second - middle) ** 2 for second in times)
     return sum((second - middle) * (value - mean) for second, value in zip(times, values, strict=True)) / spread

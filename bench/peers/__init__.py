@@ -1,0 +1,1 @@
+"""The servers that Tertulia is compared with, and the start of each candidate."""

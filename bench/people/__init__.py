@@ -1,0 +1,1 @@
+"""Simulated users, and the checker of what they see."""

@@ -1,0 +1,1 @@
+"""The cost of streams in Redis and in a Redis Cluster."""

@@ -1,0 +1,1 @@
+"""The simulation for docs/scaling.md, and its plots."""
