@@ -125,7 +125,7 @@ def _by_pattern(tools: Sequence[Json], pattern: str) -> list[str]:
 def _by_words(tools: Sequence[Json], query: str) -> list[str]:
     """Return the best matches by BM25, with its usual parameters 1.2 and 0.75. A name that is the query is best."""
     documents = [Counter(_words(_text(tool))) for tool in tools]
-    average = sum(map(Counter.total, documents)) / max(1, len(documents)) or 1
+    average = sum(document.total() for document in documents) / max(1, len(documents)) or 1
     scores: list[float] = []
     for tool, document in zip(tools, documents, strict=True):
         score = math.inf if tool["name"] == query.strip() else 0.0
