@@ -25,6 +25,7 @@ OPTION_FIELDS = {
     "effort": "options.effort",
     "thinking": "options.thinking",
     "output_schema": "options.outputSchema",
+    "tool_choice": "options.toolChoice",
     "continue_interrupted": "options.continueInterrupted",
 }
 """The GraphQL names of the options other than the model."""

@@ -7,6 +7,7 @@ from strawberry import ID, UNSET
 from strawberry.scalars import JSON
 
 from tertulia.resolvers.errors import InvalidInput
+from tertulia.resolvers.tool_choice import ToolChoice
 
 MAX_TEXT = 200_000
 """Characters of one message."""
@@ -79,6 +80,8 @@ class GenerationOptions:
     """A JSON schema that the answer must match, of at most 65,536 bytes and 64 levels. The answer is then a
     `JsonBlock`.
     """
+    tool_choice: ToolChoice | None = None
+    """Whether Claude must, may or must not call tools. By default, Claude decides."""
     continue_interrupted: bool | None = None
     """Whether an answer that is interrupted is continued (see `GenerationContinued`). The default is true, unless the
     server's owner has disabled it.

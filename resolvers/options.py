@@ -4,11 +4,13 @@ from dataclasses import asdict
 
 from tertulia.claude.models import Model
 from tertulia.claude.prompt import MIN_BUDGET_TOKENS
+from tertulia.claude.tool_choice import is_forced, supports_forced_calls
 from tertulia.db.tables import Conversation
 from tertulia.json import Json
 from tertulia.resolvers.context import Context
 from tertulia.resolvers.errors import InvalidInput
 from tertulia.resolvers.inputs import Effort, GenerationOptions, Thinking
+from tertulia.resolvers.tool_choice import check_tool_choice, stored_tool_choice
 from tertulia.tools.json_schema import SchemaKind, schema_problem
 
 
@@ -29,6 +31,8 @@ async def check_options(context: Context, options: GenerationOptions | None) -> 
             raise InvalidInput("options.outputSchema", problem)
     if options.thinking is not None and options.thinking.budget_tokens is not None:
         _check_budget(options.thinking, options.max_tokens)
+    if options.tool_choice is not None:
+        check_tool_choice(options.tool_choice)
 
 
 def check_for_model(options: Json, model: Model) -> None:
@@ -48,6 +52,8 @@ def check_for_model(options: Json, model: Model) -> None:
         )
     if options.get("output_schema") is not None and model.structured is False:
         raise InvalidInput("options.outputSchema", f"must not be set: the model {model.id} does not support it.")
+    if is_forced(options) and not supports_forced_calls(model.id):
+        raise InvalidInput("options.toolChoice.mode", f"must be AUTO or NONE with the model {model.id}.")
     if options.get("thinking") is not None and model.thinking is not None:
         _check_thinking(options["thinking"], model.id, model.thinking)
 
@@ -76,7 +82,8 @@ def options_to_json(options: GenerationOptions | None) -> Json:
     values = {"max_tokens": options.max_tokens, "effort": options.effort, "output_schema": options.output_schema}
     values |= {"continue_interrupted": options.continue_interrupted}
     thinking = {"thinking": asdict(options.thinking)} if options.thinking else {}
-    return {key: value for key, value in values.items() if value is not None} | thinking
+    choice = {"tool_choice": asdict(options.tool_choice)} if options.tool_choice else {}
+    return {key: value for key, value in values.items() if value is not None} | thinking | choice
 
 
 def _check_budget(thinking: Thinking, max_tokens: int | None) -> None:
@@ -107,5 +114,6 @@ def conversation_options(root: Conversation) -> GenerationOptions:
         effort=Effort(options["effort"]) if options.get("effort") else None,
         thinking=Thinking(thinking["enabled"], thinking.get("budget_tokens")) if thinking else None,
         output_schema=options.get("output_schema"),
+        tool_choice=stored_tool_choice(options.get("tool_choice")),
         continue_interrupted=options.get("continue_interrupted"),
     )

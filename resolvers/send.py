@@ -38,6 +38,7 @@ from tertulia.resolvers.limits import check_plan, check_running, reserve
 from tertulia.resolvers.options import check_for_model, check_options
 from tertulia.resolvers.send_hooks import HookedInput, run_hooks
 from tertulia.resolvers.send_rows import insert_contribution, insert_messages, mark_running, new_rows
+from tertulia.resolvers.tool_choice import check_named_tool
 from tertulia.resolvers.tools import check_tools
 from tertulia.resolvers.turns import Turn, turn_of_edit, turn_of_regeneration, turn_of_send
 
@@ -274,8 +275,10 @@ async def _plan_send(
     field = _field(input, turn)
     check_allowed(context, conversation, client_options, field)
     settings = answer_settings(context, conversation, turn.question, input.options, field)
-    check_for_model(settings.options, context.models.known(settings.model))
-    contribution = settings.contribution
+    model, contribution = context.models.known(settings.model), settings.contribution
+    check_for_model(settings.options, model)
+    tools = select_tools(context.services.tool_registry, conversation, model, contribution, context.plan.allows_tool)
+    check_named_tool(input.options, tools)
     is_empty = conversation.active_leaf_id is None
     unfinished = {} if is_empty else await generations.unfinished(session, owner, [conversation.id])
     blocking = _blocking_generation(unfinished.get(conversation.id, []), turn, input.when_busy)
@@ -288,8 +291,6 @@ async def _plan_send(
         generation.steers = input.when_busy is WhenBusy.STEER
         return SendPlan(turn, answer, generation, None, contribution)
     await check_running(session, context)
-    model = context.models.known(settings.model)
-    tools = select_tools(context.services.tool_registry, conversation, model, contribution, context.plan.allows_tool)
     work = generation_input(generation, conversation, [*turn.branch, BranchMessage(turn.question)], tools, contribution)
     mark_running(generation, context, work)
     return SendPlan(turn, answer, generation, work, contribution)

@@ -5,7 +5,7 @@ from enum import Enum
 from tertulia.assistants import definition
 from tertulia.claude import errors, prompt
 from tertulia.db import conversations, tables
-from tertulia.resolvers import inputs, replay
+from tertulia.resolvers import inputs, replay, tool_choice
 from tertulia.schema.declare import graphql_enum
 
 
@@ -119,6 +119,16 @@ graphql_enum(
     HIGH="Thorough answers.",
     XHIGH="More effort than HIGH, for long and difficult tasks.",
     MAX="The model's maximum, without regard to the number of tokens.",
+)
+graphql_enum(
+    tool_choice.ToolChoiceMode,
+    "ToolChoiceMode",
+    "Whether Claude must, may or must not call tools.",
+    AUTO="Claude decides.",
+    ANY="Claude first calls one of the tools, and then decides. Claude does not think in such an answer, as far as the "
+    "model allows that.",
+    TOOL="Claude first calls the tool with the name `name`, and then decides, as with ANY.",
+    NONE="Claude calls no tools.",
 )
 graphql_enum(
     inputs.Rating,

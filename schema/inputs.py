@@ -1,10 +1,11 @@
 """The GraphQL names of the inputs of mutations and lists."""
 
-from tertulia.resolvers import inputs, memories
+from tertulia.resolvers import inputs, memories, tool_choice
 from tertulia.schema.declare import graphql_input
 
 for _source in (
     inputs.Thinking,
+    tool_choice.ToolChoice,
     inputs.GenerationOptions,
     inputs.ClientTool,
     inputs.ConversationTools,

@@ -6,7 +6,7 @@ from strawberry.scalars import JSON
 
 from tertulia.claude import errors, models
 from tertulia.db import ledger
-from tertulia.resolvers import conversations, inputs, viewer
+from tertulia.resolvers import conversations, inputs, tool_choice, viewer
 from tertulia.schema.declare import field, graphql_type
 
 
@@ -52,6 +52,18 @@ class ThinkingOptions:
     """The maximum number of tokens for thinking. Null if the server chooses it."""
 
 
+@graphql_type(tool_choice.ToolChoice)
+class ToolChoiceOptions:
+    """The choice of tools of a conversation."""
+
+    mode: tool_choice.ToolChoiceMode
+    """Whether Claude must, may or must not call tools."""
+    name: str | None
+    """The name of the tool that Claude must call. Null unless the mode is TOOL."""
+    parallel: bool
+    """Whether Claude may call several tools at once."""
+
+
 @graphql_type(inputs.GenerationOptions)
 class GenerationOptions:
     """The options of a conversation. `sendMessage`, `editMessage` and `regenerateMessage` can override each of them."""
@@ -66,6 +78,8 @@ class GenerationOptions:
     """Whether and how much Claude thinks before it answers. Null for the model's default."""
     output_schema: JSON | None
     """The JSON schema that answers must match. Null for answers in text."""
+    tool_choice: ToolChoiceOptions | None
+    """Whether Claude must, may or must not call tools. Null if Claude decides."""
     continue_interrupted: bool | None
     """Whether an answer that is interrupted is continued. Null for the server's setting."""
 

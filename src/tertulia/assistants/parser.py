@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tertulia.assistants.definition import Assistant, AssistantError, ClientSetting, ModelReference
 from tertulia.assistants.instructions import Instructions, TemplateError
+from tertulia.claude.parser import TOOL_NAME
 from tertulia.json import Json
 from tertulia.tools.json_schema import SchemaKind, schema_problem_blocking
 
@@ -45,6 +46,8 @@ class _FrontMatter(BaseModel):
     thinking: _Thinking | Annotated[bool, Field(strict=True)] | None = None
     max_tokens: Annotated[int, Field(strict=True, ge=1)] | None = None
     output_schema: Json | None = None
+    tool_choice: Annotated[str, Field(pattern=TOOL_NAME)] | None = None
+    parallel_tools: Annotated[bool, Field(strict=True)] | None = None
     continue_interrupted: Annotated[bool, Field(strict=True)] | None = None
     tools: list[Annotated[str, Field(pattern=TOOL_PATTERN)]] = []
     fallbacks: list[ModelId] = []
@@ -62,10 +65,18 @@ class _FrontMatter(BaseModel):
             "effort": self.effort,
             "output_schema": self.output_schema,
             "thinking": thinking,
+            "tool_choice": self._tool_choice(),
             "continue_interrupted": self.continue_interrupted,
             "fallbacks": self.fallbacks or None,
         }
         return {name: value for name, value in values.items() if value is not None}
+
+    def _tool_choice(self) -> Json | None:
+        if self.tool_choice is None and self.parallel_tools is None:
+            return None
+        choice = self.tool_choice or "auto"
+        name = None if choice in ("auto", "any", "none") else choice
+        return {"mode": choice if name is None else "tool", "name": name, "parallel": self.parallel_tools is not False}
 
 
 class _Lines:

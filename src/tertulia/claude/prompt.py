@@ -16,6 +16,7 @@ from uuid import UUID
 from tertulia.claude.compaction import Compaction
 from tertulia.claude.continuation import ATTEMPT, THINKING, WRITTEN_BY, exchange, last_attempt
 from tertulia.claude.output_schema import output_format
+from tertulia.claude.tool_choice import is_forced, tool_choice
 from tertulia.claude.tool_search import REMOVED_TOOL, searches, with_found_tools, without_searches
 from tertulia.db.tables import Role
 from tertulia.json import Json
@@ -117,7 +118,7 @@ def build_request(
     request: Json = {"model": model, "max_tokens": max_tokens(options, max_output_tokens)}
     if system_prompt:
         request["system"] = system_prompt
-    thinking = _thinking(options.get("thinking"), forms, request["max_tokens"])
+    thinking = _thinking(options, forms, request["max_tokens"])
     if thinking is not None:
         request["thinking"] = thinking
     if output_config := _output_config(options):
@@ -137,12 +138,13 @@ def build_request(
     elif compaction.is_near or any(block.get("type") == SUMMARY for _, blocks in messages for block in blocks):
         request |= compaction.fields
     request["messages"] = _answered([part for role, content in messages for part in rounds(role, content)])
-    return request | _tool_fields(tools, request["messages"]), +left_out
+    return request | _tool_fields(tools, request["messages"], options), +left_out
 
 
-def _tool_fields(tools: Sequence[Json], messages: Sequence[Json]) -> Json:
+def _tool_fields(tools: Sequence[Json], messages: Sequence[Json], options: Json) -> Json:
     if tools:
-        return {"tools": with_found_tools(tools, messages) if searches(tools) else list(tools)}
+        definitions = with_found_tools(tools, messages) if searches(tools) else list(tools)
+        return {"tools": definitions, **tool_choice(options, tools)}
     removed = _removed_tools(messages)
     return {"tools": removed, "tool_choice": {"type": "none"}} if removed else {}
 
@@ -312,9 +314,13 @@ def thinking_off(forms: frozenset[str] | None) -> Json | None:
     return {"type": disabled_form} if disabled_form else None
 
 
-def _thinking(option: Json | None, forms: frozenset[str] | None, max_tokens: int) -> Json | None:
-    """Return the thinking setting for an option, as far as the model supports it, with summaries."""
+def _thinking(options: Json, forms: frozenset[str] | None, max_tokens: int) -> Json | None:
+    """Return the thinking setting for the options, as far as the model supports it, with summaries."""
+    option: Json | None = options.get("thinking")
     supported = forms if forms is not None else ALL_FORMS
+    if is_forced(options) and "disabled" in (forms or ()):
+        # The API does not support thinking before a forced call.
+        return {"type": "disabled"}
     if option is None:
         # Set explicitly, because newer models think by default, but without summaries.
         return SHOWN if forms is not None and "adaptive" in forms else None

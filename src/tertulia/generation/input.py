@@ -10,6 +10,7 @@ from tertulia.claude.cache_control import is_slow
 from tertulia.claude.compaction import compaction_of
 from tertulia.claude.models import Model
 from tertulia.claude.prompt import LeftOut, Turn, build_request, metadata_of, prefix_fingerprint, system_prompt_of
+from tertulia.claude.tool_choice import forced_name, is_forced, supports_forced_calls
 from tertulia.claude.tool_search import with_search
 from tertulia.db.messages import BranchMessage
 from tertulia.db.tables import Conversation, Generation, Role
@@ -90,6 +91,8 @@ class GenerationInput:
             options.pop("effort", None)
         if model.structured is False:
             options.pop("output_schema", None)
+        if is_forced(options) and not supports_forced_calls(model.id):
+            options.pop("tool_choice")
         if model.max_output_tokens is not None and "max_tokens" in options:
             options["max_tokens"] = min(options["max_tokens"], model.max_output_tokens)
         return replace(self, model=model.id, options=options, is_fallback=True)
@@ -114,7 +117,8 @@ def generation_input(
         for item in replayed
     ]
     user_times = [item.message.created_at for item in replayed if item.message.role is Role.USER]
-    definitions = with_search(tools.definitions, tools.deferred, (turn.blocks for turn in turns))
+    deferred = tools.deferred - {forced_name(generation.options)}
+    definitions = with_search(tools.definitions, deferred, (turn.blocks for turn in turns))
     context_counts = [item.context_tokens for item in replayed if item.context_tokens is not None]
     return GenerationInput(
         generation.message_id,

@@ -15,6 +15,7 @@ from tertulia.claude.prompt import (
     without_earlier_attachments,
     without_thinking,
 )
+from tertulia.claude.tool_choice import FORCED, after_call
 from tertulia.json import Json
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class MessagesRequest:
         self._extra_fields = {"container": container} if container is not None else {}
         if last and "tools" in self._request:
             self._extra_fields["tool_choice"] = {"type": "none"}
+        elif (choice := self._request.get("tool_choice", {})).get("type") in FORCED:
+            self._extra_fields["tool_choice"] = after_call(choice)
 
     async def body(self) -> Json:
         """Return the body of `POST /v1/messages`, with the bytes of attachments."""

@@ -145,7 +145,7 @@ def _capabilities(model_id: str) -> Json:
         "structured_outputs": _support(supported=True),
         "thinking": {
             "supported": True,
-            "types": {form: _support(supported=form in _forms(model_id)) for form in FORMS},
+            "types": {form: _support(supported=form in forms_of(model_id)) for form in FORMS},
         },
     }
 
@@ -154,7 +154,8 @@ def _support(*, supported: bool) -> Json:
     return {"supported": supported}
 
 
-def _forms(model_id: str) -> tuple[str, ...]:
+def forms_of(model_id: str) -> tuple[str, ...]:
+    """Return the types of thinking that a model supports."""
     return THINKING.get(model_id, ("adaptive",))
 
 
@@ -183,7 +184,7 @@ def _check_options(body: Json) -> None:
                 raise invalid(f"thinking.enabled.budget_tokens: Input should be greater than or equal to {MIN_BUDGET}")
             if budget >= body["max_tokens"]:
                 raise invalid("`max_tokens` must be greater than `thinking.budget_tokens`")
-        if thinking["type"] not in _forms(body["model"]):
+        if thinking["type"] not in forms_of(body["model"]):
             raise invalid(f"thinking.type: '{thinking['type']}' is not supported by {body['model']}")
     output_config: Json = body.get("output_config") or {}
     if "format" in output_config:

@@ -16,6 +16,7 @@ from tertulia.simulator.request_rules import (
     check_block,
     check_cache_control,
     check_schema,
+    forms_of,
     invalid,
     refusing_wrong_shapes,
 )
@@ -165,6 +166,12 @@ def _check_choice(body: Json) -> None:
         raise invalid("tool_choice may only be specified while providing tools.")
     if kind in ("any", "tool") and body["model"] in NEVER_FORCED:
         raise invalid(f"tool_choice.type: '{kind}' is not supported by {body['model']}")
+    thinking: Json = body.get("thinking") or {}
+    if kind in ("any", "tool") and (
+        thinking.get("type") == "enabled"
+        or (thinking.get("type") == "adaptive" and "disabled" in forms_of(body["model"]))
+    ):
+        raise invalid("Thinking may not be enabled when tool_choice forces tool use.")
     if kind == "tool" and choice["name"] not in [tool["name"] for tool in body["tools"]]:
         raise invalid(f"Tool '{choice['name']}' not found in provided tools")
 

@@ -63,6 +63,14 @@ class ThinkingOptions(Line):
     budget_tokens: Count | None = None
 
 
+class ToolChoiceLine(Line):
+    """The choice of tools of generations."""
+
+    mode: Literal["auto", "any", "tool", "none"]
+    name: Annotated[str, Checked(pattern=TOOL_NAME)] | None = None
+    parallel: Annotated[bool, Checked(strict=True)] = True
+
+
 class Options(Line):
     """The options of generations."""
 
@@ -70,6 +78,7 @@ class Options(Line):
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     thinking: ThinkingOptions | None = None
     output_schema: Json | None = None
+    tool_choice: ToolChoiceLine | None = None
     continue_interrupted: Annotated[bool, Checked(strict=True)] | None = None
     fallbacks: list[Name] | None = None
 

@@ -38,6 +38,7 @@ from tertulia.resolvers.assistants import ClientPolicy, policy_of_imported
 from tertulia.resolvers.context import Context
 from tertulia.resolvers.errors import InvalidInput
 from tertulia.resolvers.inputs import ClientTool, ConversationTools, Effort, GenerationOptions, Thinking
+from tertulia.resolvers.tool_choice import stored_tool_choice
 from tertulia.tools.memory_files import size_problem
 from tertulia.transfer.format import (
     AttachedFile,
@@ -155,6 +156,7 @@ async def _options(context: Context, policy: ClientPolicy, line: Options, model:
         effort=effort,
         thinking=thinking,
         output_schema=schema,
+        tool_choice=stored_tool_choice(line.tool_choice.model_dump() if line.tool_choice else None),
         continue_interrupted=line.continue_interrupted,
     )
     policy.check_options(generation_options, context.models.default_id)

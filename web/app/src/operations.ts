@@ -82,6 +82,7 @@ export type GenerationOptionsInput = {
   readonly model?: string | null | undefined;
   readonly outputSchema?: unknown;
   readonly thinking?: ThinkingInput | null | undefined;
+  readonly toolChoice?: ToolChoiceInput | null | undefined;
 };
 
 export type GenerationStatus =
@@ -162,6 +163,18 @@ export type ThinkingInput = {
   readonly budgetTokens?: number | null | undefined;
   readonly enabled: boolean;
 };
+
+export type ToolChoiceInput = {
+  readonly mode?: ToolChoiceMode;
+  readonly name?: string | null | undefined;
+  readonly parallel?: boolean;
+};
+
+export type ToolChoiceMode =
+  | 'ANY'
+  | 'AUTO'
+  | 'NONE'
+  | 'TOOL';
 
 export type ToolResultInput = {
   readonly approved?: boolean | null | undefined;
