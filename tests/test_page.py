@@ -56,6 +56,7 @@ name: Guide
 description: Answers questions about the city, and lets you choose everything else.
 starters: ["Where is the museum?", "Hello, my name is Ada"]
 tools: [pay]
+memory: true
 models: [claude-haiku-5-5]
 clients_may_set: [instructions, model, options, tools]
 ---

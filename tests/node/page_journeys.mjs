@@ -613,6 +613,26 @@ export const ASSISTED = {
     const { conversation } = await ask(address, settings, { id: idOf(page) });
     check(JSON.stringify(conversation) === '{"assistant":{"id":"guide"},"clientInstructions":"Be brief.","model":{"id":"claude-haiku-5-5"}}', JSON.stringify(conversation));
   },
+
+  async "a user reads, changes and deletes what Claude remembers"({ page, address, picture }) {
+    const remembered = async () => (await ask(address, "{ viewer { memories { edges { node { content } } } } }")).viewer.memories.edges;
+    await startConversation(page, address, "/simulate remember I like tea");
+    await page.locator("nav footer button").first().click();
+    await page.locator("summary").getByText("i-like-tea.md").click();
+    for (const scheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme: scheme });
+      await picture(`memories-${scheme}`);
+      await audit(page, `memories, ${scheme}`);
+    }
+    await page.getByLabel("Content of i-like-tea.md").fill("I like coffee");
+    await page.getByRole("button", { name: "Save i-like-tea.md" }).click();
+    await page.waitForFunction(() => !document.querySelector(".memories details[open]"));
+    check((await remembered())[0].node.content === "I like coffee", "it was not saved");
+    await page.locator("summary").getByText("i-like-tea.md").click();
+    await page.getByRole("button", { name: "Delete i-like-tea.md" }).press("Enter");
+    await page.getByRole("heading", { name: "What Claude remembers" }).waitFor({ state: "detached" });
+    check((await remembered()).length === 0, "it was not deleted");
+  },
 };
 
 export const PASSWORD = {

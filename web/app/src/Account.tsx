@@ -1,6 +1,7 @@
 import { useQuery } from "urql";
 import { Dialog } from "./Dialog";
 import { forgetDrafts } from "./drafts";
+import { Memories } from "./Memories";
 import { AccountDocument, type AccountQuery } from "./operations";
 import { claiming, session, signOut } from "./session";
 import { useStore } from "./store";
@@ -33,6 +34,7 @@ export function AccountDialog({ onClose }: { onClose: () => void }) {
           <button type="button" className="plain" onClick={() => claiming.set(true)}>Sign in or create an account</button>
         </>
       )}
+      <Memories />
       <h3>Appearance</h3>
       <Themes />
       <h3>Keyboard shortcuts</h3>

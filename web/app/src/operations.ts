@@ -195,6 +195,12 @@ export type UpdateConversationInput = {
   readonly tools?: ConversationToolsInput | null | undefined;
 };
 
+export type UpdateMemoryInput = {
+  readonly content: string;
+  readonly expectedUpdatedAt?: string | null | undefined;
+  readonly id: string | number;
+};
+
 export type WhenBusy =
   | 'INTERRUPT'
   | 'QUEUE'
@@ -309,6 +315,34 @@ export type AccountQueryVariables = Exact<{ [key: string]: never; }>;
 
 
 export type AccountQuery = { readonly viewer: { readonly id: string, readonly name: string, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null }, readonly usageByDay: ReadonlyArray<{ readonly day: string, readonly model: string, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } }>, readonly budget: { readonly limitUsd: string, readonly spentUsd: string, readonly reservedUsd: string, readonly resetsAt: string } | null, readonly limits: ReadonlyArray<{ readonly name: string, readonly maximum: number, readonly remaining: number, readonly windowSeconds: number | null }>, readonly toolUsage: ReadonlyArray<{ readonly name: string, readonly calls: number, readonly failed: number }> } };
+
+export type MemoryFragment = { readonly id: string, readonly path: string, readonly content: string, readonly updatedAt: string, readonly assistant: { readonly id: string, readonly name: string } | null };
+
+export type MemoriesQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type MemoriesQuery = { readonly viewer: { readonly id: string, readonly memories: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly path: string, readonly content: string, readonly updatedAt: string, readonly assistant: { readonly id: string, readonly name: string } | null } }> } } };
+
+export type UpdateMemoryMutationVariables = Exact<{
+  input: UpdateMemoryInput;
+}>;
+
+
+export type UpdateMemoryMutation = { readonly updateMemory:
+    | { readonly __typename: 'InvalidInput', readonly message: string }
+    | { readonly __typename: 'MemoryPayload', readonly memory: { readonly id: string, readonly path: string, readonly content: string, readonly updatedAt: string, readonly assistant: { readonly id: string, readonly name: string } | null } }
+    | { readonly __typename: 'NotFound', readonly message: string }
+   };
+
+export type DeleteMemoryMutationVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type DeleteMemoryMutation = { readonly deleteMemory:
+    | { readonly __typename: 'DeletedMemory', readonly deletedId: string }
+    | { readonly __typename: 'NotFound', readonly message: string }
+   };
 
 type Sent_BudgetExceeded_Fragment = { readonly __typename: 'BudgetExceeded', readonly message: string };
 
@@ -722,6 +756,18 @@ export const SettingsFragmentDoc = gql`
   }
 }
     ` as unknown as DocumentNode<SettingsFragment, unknown>;
+export const MemoryFragmentDoc = gql`
+    fragment Memory on Memory {
+  id
+  assistant {
+    id
+    name
+  }
+  path
+  content
+  updatedAt
+}
+    ` as unknown as DocumentNode<MemoryFragment, unknown>;
 export const SentFragmentDoc = gql`
     fragment Sent on SendMessageResult {
   __typename
@@ -926,6 +972,48 @@ export const AccountDocument = gql`
   }
 }
     ${CostFragmentDoc}` as unknown as DocumentNode<AccountQuery, AccountQueryVariables>;
+export const MemoriesDocument = gql`
+    query Memories {
+  viewer {
+    id
+    memories(first: 100) {
+      edges {
+        node {
+          ...Memory
+        }
+      }
+    }
+  }
+}
+    ${MemoryFragmentDoc}` as unknown as DocumentNode<MemoriesQuery, MemoriesQueryVariables>;
+export const UpdateMemoryDocument = gql`
+    mutation UpdateMemory($input: UpdateMemoryInput!) {
+  updateMemory(input: $input) {
+    __typename
+    ... on MemoryPayload {
+      memory {
+        ...Memory
+      }
+    }
+    ... on Error {
+      message
+    }
+  }
+}
+    ${MemoryFragmentDoc}` as unknown as DocumentNode<UpdateMemoryMutation, UpdateMemoryMutationVariables>;
+export const DeleteMemoryDocument = gql`
+    mutation DeleteMemory($id: ID!) {
+  deleteMemory(id: $id) {
+    __typename
+    ... on DeletedMemory {
+      deletedId
+    }
+    ... on Error {
+      message
+    }
+  }
+}
+    ` as unknown as DocumentNode<DeleteMemoryMutation, DeleteMemoryMutationVariables>;
 export const SendDocument = gql`
     mutation Send($input: SendMessageInput!) {
   sendMessage(input: $input) {

@@ -1,0 +1,51 @@
+import { useState } from "react";
+import { useMutation, useQuery } from "urql";
+import { DeleteMemoryDocument, MemoriesDocument, UpdateMemoryDocument, type MemoryFragment } from "./operations";
+import { complaint, sentence } from "./words";
+
+/** The files that assistants keep about the viewer, who can change and delete them. Nothing if there are none. */
+export function Memories() {
+  const [{ data, error }, read] = useQuery({ query: MemoriesDocument, requestPolicy: "network-only" });
+  const memories = data?.viewer.memories.edges.map(({ node }) => node) ?? [];
+  const readAgain = () => read({ requestPolicy: "network-only" });
+  if (error) return <p className="notice trouble" role="alert">{sentence(error)}</p>;
+  if (memories.length === 0) return null;
+  return (
+    <>
+      <h3 id="memories">What Claude remembers</h3>
+      <ul className="memories" aria-labelledby="memories">
+        {memories.map((memory) => <Memory key={memory.id + memory.updatedAt} memory={memory} onChanged={readAgain} />)}
+      </ul>
+    </>
+  );
+}
+
+function Memory({ memory, onChanged }: { memory: MemoryFragment; onChanged: () => void }) {
+  const [content, setContent] = useState(memory.content);
+  const [problem, setProblem] = useState<string | null>(null);
+  const [{ fetching: updating }, update] = useMutation(UpdateMemoryDocument);
+  const [{ fetching: deleting }, remove] = useMutation(DeleteMemoryDocument);
+  const name = memory.path.replace("/memories/", "");
+  function done(failure: string | null) {
+    setProblem(failure);
+    if (!failure) onChanged();
+  }
+  async function save() {
+    done(complaint(await update({ input: { id: memory.id, content, expectedUpdatedAt: memory.updatedAt } })));
+  }
+  return (
+    <li>
+      <details>
+        <summary>{name}{memory.assistant && <small> {memory.assistant.name}</small>}</summary>
+        <form className="fields" onSubmit={(event) => { event.preventDefault(); void save(); }}>
+          <textarea aria-label={`Content of ${name}`} rows={5} value={content} onChange={({ target }) => setContent(target.value)} />
+          <div className="actions">
+            <button type="button" className="plain" disabled={deleting} aria-label={`Delete ${name}`} onClick={() => void remove({ id: memory.id }).then(complaint).then(done)}>Delete</button>
+            <button type="submit" className="loud" disabled={updating || content === memory.content} aria-label={`Save ${name}`}>Save</button>
+          </div>
+          {problem && <p className="notice trouble" role="alert">{problem}</p>}
+        </form>
+      </details>
+    </li>
+  );
+}
