@@ -17,7 +17,14 @@ ISSUER = "guest"
 """The value of `issuer` for guests in the table of users."""
 PLAN = "guest"
 """The plan of guests."""
-_STAYS = ("sign_ins", "personal_tokens", "conversation_changes", "idempotency_keys")
+_STAYS = (
+    "sign_ins",
+    "personal_tokens",
+    "conversation_changes",
+    "idempotency_keys",
+    "tool_authorizations",
+    "tool_connections",
+)
 """The tables of which an account gets no rows, because they belong to the sign-ins and requests of the guest."""
 _USERS = METADATA.tables["users"]
 

@@ -277,7 +277,9 @@ async def _plan_send(
     settings = answer_settings(context, conversation, turn.question, input.options, field)
     model, contribution = context.models.known(settings.model), settings.contribution
     check_for_model(settings.options, model)
-    tools = select_tools(context.services.tool_registry, conversation, model, contribution, context.plan.allows_tool)
+    registry = context.services.tool_registry
+    user_tools = await registry.user_tools(session, owner)
+    tools = select_tools(registry, conversation, model, contribution, context.plan.allows_tool, user_tools)
     check_named_tool(input.options, tools)
     is_empty = conversation.active_leaf_id is None
     unfinished = {} if is_empty else await generations.unfinished(session, owner, [conversation.id])

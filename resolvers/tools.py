@@ -15,7 +15,6 @@ from tertulia.resolvers.context import Context, Info
 from tertulia.resolvers.errors import InvalidInput
 from tertulia.resolvers.inputs import ClientTool, ConversationTools, check_text
 from tertulia.tools.json_schema import SchemaKind, schema_problem
-from tertulia.tools.mcp.servers import McpServer
 from tertulia.tools.registry import Offer
 
 MAX_TOOLS = 100
@@ -44,14 +43,13 @@ class StoredTools:
 async def tools(info: Info) -> Sequence[Offer]:
     """The tools that this server offers to Claude, by name.
 
-    Tools of disconnected MCP servers, and tools that the viewer's plan does not have, are omitted.
+    Tools of disconnected MCP servers, and tools that the viewer's plan does not have, are omitted. So are those of MCP
+    servers that the viewer has not connected to.
     """
-    return info.context.services.tool_registry.offers(info.context.plan.allows_tool)
-
-
-async def tool_servers(info: Info) -> Sequence[McpServer]:
-    """The MCP servers whose tools this server offers, by name."""
-    return info.context.services.mcp.servers
+    context, registry = info.context, info.context.services.tool_registry
+    async with context.read() as session:
+        user_tools = await registry.user_tools(session, context.viewer.user_id)
+    return registry.offers(context.plan.allows_tool, user_tools)
 
 
 def of_conversation(root: Conversation) -> StoredTools:

@@ -21,6 +21,7 @@ from tertulia.resolvers import (
 )
 from tertulia.resolvers import assistants as assistant_resolvers
 from tertulia.resolvers import shares as share_resolvers
+from tertulia.resolvers import tool_connections as tool_server_resolvers
 from tertulia.resolvers import tools as tool_resolvers
 from tertulia.resolvers import viewer as viewing
 from tertulia.schema import enums, inputs
@@ -53,7 +54,7 @@ from tertulia.schema.models import Model
 from tertulia.schema.relay import Node
 from tertulia.schema.scalars import SCALARS
 from tertulia.schema.shares import RevokedShare, ShareConnection, ShareConversationPayload, SharedConversation
-from tertulia.schema.tools import Tool, ToolServer
+from tertulia.schema.tools import Tool, ToolServer, ToolServerPayload
 from tertulia.schema.types import (
     Conversation,
     ConversationChange,
@@ -186,6 +187,14 @@ RevokeShareResult = Annotated[
     RevokedShare | NotFound,
     strawberry.union("RevokeShareResult", description="The revoked link, or the error."),
 ]
+ConnectToolServerResult = Annotated[
+    ToolServerPayload | InvalidInput,
+    strawberry.union("ConnectToolServerResult", description="The connected MCP server, or the error."),
+]
+DisconnectToolServerResult = Annotated[
+    ToolServerPayload | InvalidInput,
+    strawberry.union("DisconnectToolServerResult", description="The disconnected MCP server, or the error."),
+]
 
 UpdateMemoryResult = Annotated[
     MemoryPayload | InvalidInput | NotFound,
@@ -212,7 +221,7 @@ class Query:
     assistants: list[Assistant] = field(assistant_resolvers.assistants)
     assistant: Assistant | None = field(assistant_resolvers.assistant)
     tools: list[Tool] = field(tool_resolvers.tools)
-    tool_servers: list[ToolServer] = field(tool_resolvers.tool_servers)
+    tool_servers: list[ToolServer] = field(tool_server_resolvers.tool_servers)
     shares: ShareConnection = field(share_resolvers.shares_of_viewer)
     shared_conversation: SharedConversation | None = field(share_resolvers.shared_conversation)
 
@@ -242,6 +251,8 @@ class Mutation:
     revoke_share: RevokeShareResult = field(share_resolvers.revoke_share)
     update_memory: UpdateMemoryResult = field(memories.update_memory)
     delete_memory: DeleteMemoryResult = field(memories.delete_memory)
+    connect_tool_server: ConnectToolServerResult = field(tool_server_resolvers.connect_tool_server)
+    disconnect_tool_server: DisconnectToolServerResult = field(tool_server_resolvers.disconnect_tool_server)
 
 
 @described

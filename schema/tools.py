@@ -3,7 +3,7 @@
 from strawberry.scalars import JSON
 
 from tertulia.db import tool_calls
-from tertulia.resolvers import tools
+from tertulia.resolvers import tool_connections, tools
 from tertulia.schema.declare import field, graphql_type
 from tertulia.tools import registry
 from tertulia.tools.mcp import servers
@@ -50,18 +50,32 @@ class SkippedTool:
 class ToolServer:
     """An MCP server.
 
-    After a lost connection, Tertulia reconnects automatically. Claude cannot call the server's tools until then.
+    After a lost connection, Tertulia reconnects automatically. Claude cannot call the server's tools until then. To
+    servers with OAuth, each viewer connects: all fields then describe the viewer's own connection.
     """
 
     name: str
     """The server's name in the MCP configuration."""
     connected: bool
-    """Whether the server's tools can be called now."""
+    """Whether the server's tools can be called now. With OAuth, whether the viewer has authorized the connection."""
     problem: str | None
-    """Why the server is not connected, for people. Null while it is connected."""
+    """Why the server is not connected, or what the viewer must authorize, for people. Null if nothing is wrong."""
     tools: list[str] = field(_tool_names)
     skipped: list[SkippedTool]
     """The listed tools that cannot be offered to Claude. The other tools are not affected."""
+    needs_authorization: bool
+    """Whether the viewer must open `authorizeUrl`: to connect, to connect again, or because a tool requires further
+    permissions.
+    """
+    authorize_url: str | None = field(tool_connections.authorize_url)
+
+
+@graphql_type(tool_connections.ToolServerPayload)
+class ToolServerPayload:
+    """An MCP server whose connection has changed."""
+
+    tool_server: ToolServer
+    """The MCP server in its current state."""
 
 
 @graphql_type(tools.StoredClientTool)

@@ -25,6 +25,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 from uvicorn import Config
 
 from tertulia.json import Json
@@ -625,7 +626,7 @@ def bound(port: int = 0) -> socket.socket:
 
 
 @contextmanager
-def served(app: Starlette, listening: socket.socket) -> Generator[None]:
+def served(app: ASGIApp, listening: socket.socket) -> Generator[None]:
     """Serve on that port; at the end, close all connections without waiting."""
     server = ThreadedServer(Config(app, log_config=None, timeout_graceful_shutdown=0))
     thread = threading.Thread(target=asyncio.run, args=(server.serve([listening]),), daemon=True)

@@ -72,6 +72,9 @@ LISTS = {
     "Query.assistant": '{ assistant(id: "default") { name } }',
     "Query.tools": "{ tools { name } }",
     "Query.toolServers": "{ toolServers { name } }",
+    # tests/test_tool_crossings.py tries to reach the connections of another user.
+    "Mutation.connectToolServer": 'mutation { connectToolServer(confirmation: "unknown") { __typename } }',
+    "Mutation.disconnectToolServer": 'mutation { disconnectToolServer(name: "unknown") { __typename } }',
     "Query.shares": "{ shares { edges { node { id title conversation { title } } } } }",
     "Query.sharedConversation": '{ sharedConversation(token: "unknown") { messages { edges { node { text } } } } }',
     "Mutation.createConversation": "mutation { createConversation(input: {}) { ... on ConversationPayload { conversation { title } } } }",

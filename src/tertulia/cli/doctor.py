@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from fnmatch import fnmatchcase
 from uuid import uuid4
 
@@ -31,7 +31,7 @@ from tertulia.server.model_settings import find_wrong_models
 from tertulia.server.outbox.opening import endpoints_of
 from tertulia.server.plan_file import check_plans
 from tertulia.server.settings import Settings, known_names, load_settings
-from tertulia.server.tooling import open_tool_registry
+from tertulia.server.tooling import open_tool_registry, servers_with_oauth
 
 Finding = tuple[bool, str]
 
@@ -238,7 +238,14 @@ async def _tools(settings: Settings) -> list[Finding]:
         for server in servers
         for tool in server.skipped
     ]
-    unmatched = [pattern for pattern in settings.ask_first if not any(fnmatchcase(name, pattern) for name in names)]
+    own = servers_with_oauth(settings)
+    # The tools of a server with OAuth are known only to the users who have connected.
+    names += [f"{name}__*" for name in own]
+    unmatched = [
+        pattern
+        for pattern in settings.ask_first
+        if not any(fnmatchcase(name, pattern) for name in names) and not pattern.startswith(_prefixes(own))
+    ]
     if unmatched and all(server.connected for server in servers):
         findings.append((False, f"TERTULIA_ASK_FIRST: no tool is called {', '.join(unmatched)}"))
     if cost.warning is not None:
@@ -249,6 +256,10 @@ async def _tools(settings: Settings) -> list[Finding]:
         f"; about {cost.loaded_tokens:,} of {cost.tokens:,} tokens are in every request, Claude searches for the rest"
     )
     return [(True, f"tools: {', '.join(names) or 'none'}{size if cost.loaded_tokens < cost.tokens else ''}")]
+
+
+def _prefixes(servers: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{server}__" for server in servers)
 
 
 def _assistants(settings: Settings) -> list[Finding]:

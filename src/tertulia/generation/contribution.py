@@ -4,6 +4,7 @@ It is stored with the generation when the message is sent, so that a queued or r
 system prompt. See docs/decisions/0013-rendered-instructions.md.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -12,6 +13,7 @@ from tertulia.db import contributions
 from tertulia.db.database import AsyncSession
 from tertulia.db.tables import Conversation, Generation
 from tertulia.json import Json
+from tertulia.tools.base import Tool
 from tertulia.tools.memory import NAME as MEMORY
 from tertulia.tools.registry import Allows, Selection, ToolRegistry
 
@@ -75,6 +77,7 @@ def select_tools(
     model: Model,
     contribution: AssistantContribution | None,
     allows: Allows,
+    user_tools: Sequence[Tool] = (),
 ) -> Selection:
     """Return the tools that Claude may call. A temporary conversation has no memory.
 
@@ -84,9 +87,10 @@ def select_tools(
         model: The model of the answer.
         contribution: The contribution of the conversation's assistant, which offers some tools; None for none.
         allows: Returns whether the viewer's plan has a tool of the server, by its name.
+        user_tools: The tools of the MCP servers that the viewer has connected to.
     """
     if contribution is None:
-        return tool_registry.of(conversation.tools, model, allows)
+        return tool_registry.of(conversation.tools, model, allows, user_tools=user_tools)
     choice = conversation.tools if contribution.conversation_tools else {}
     has_memory = contribution.memory and not conversation.temporary and allows(MEMORY)
     return tool_registry.of(
@@ -94,4 +98,5 @@ def select_tools(
         model,
         lambda name: allows(name) and contribution.offers(name),
         conversation.assistant if has_memory else None,
+        user_tools,
     )

@@ -64,7 +64,8 @@ async def start_generation(
         branch = await messages.branch(session, answer.parent_id)
         contribution = await stored_contribution(session, generation)
         plan, model = budget.plans.of(generation.plan), models.known(generation.model)
-        tools = select_tools(tool_registry, conversation, model, contribution, plan.allows_tool)
+        user_tools = await tool_registry.user_tools(session, location.owner_id)
+        tools = select_tools(tool_registry, conversation, model, contribution, plan.allows_tool, user_tools)
         work = generation_input(generation, conversation, branch, tools, contribution)
         # Read before the update, which also changes the row in the session.
         was_queued = generation.status is Status.QUEUED

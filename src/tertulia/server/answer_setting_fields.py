@@ -110,6 +110,20 @@ class AnswerSettingFields(BaseSettings):
         description="The share of the model's context window from which Claude searches for tools instead of reading "
         "all their definitions, at least 10,000 tokens. 0: never. See [Many tools](tools.md#many-tools).",
     )
+    public_url: str | None = Field(
+        default=None,
+        description="The address under which browsers reach this server, with its path prefix. Required for [MCP "
+        "servers with OAuth](tools.md#oauth), except in the mode `local`.",
+        examples=["https://chat.example.com"],
+        json_schema_extra=documented("an address"),
+    )
+    encryption_key: SecretStr | None = Field(
+        default=None,
+        description="The key that encrypts the tokens of [MCP servers with OAuth](tools.md#oauth), the same for all "
+        "replicas. To rotate it, set the new key and then the old one, separated by a comma. Each has at least 32 "
+        "characters.",
+        json_schema_extra=documented("random text", default="derived from `TERTULIA_SECRET_KEY`"),
+    )
     hooks: str | None = Field(
         default=None,
         description="A Python module with functions that the server calls, such as `my_hooks`: `before_send` checks "

@@ -33,6 +33,7 @@ from tertulia.server.http.middleware import REQUEST_ID, LoopbackHosts, SecureHea
 from tertulia.server.http.pages import graphiql_page, health_router, mount_assets, pages_router
 from tertulia.server.http.rest import rest_router
 from tertulia.server.http.shares import shares_router
+from tertulia.server.http.tool_authorization import tool_authorization_router
 from tertulia.server.http.transfer import export_router, import_router
 from tertulia.server.running import Running
 from tertulia.server.runtime.shutdown import drained_on_sigterm
@@ -274,6 +275,8 @@ class Tertulia:
             app.include_router(import_router(self._context, settings.cors_origins))
         if settings.sharing:
             app.include_router(shares_router(self._reader_of_shares))
+        if settings.mcp_config is not None:
+            app.include_router(tool_authorization_router(lambda: self.running, settings.cors_origins))
         auth = settings.auth if self._authenticate is None else "host"
         if auth == "password":
             from tertulia.server.auth.routes import accounts_router

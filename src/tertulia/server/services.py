@@ -110,7 +110,7 @@ async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, hos
     many_users = bool(host.identities_of) or settings.auth != "local"
     limits = open_limits(settings, metrics, stack, many_users=many_users)
     config = _config(settings, metrics, open_plans(settings, limits), alone=alone)
-    engine, mcp = await _open_engine(settings, database, claude, config, hooks, stack)
+    engine, mcp = await _open_engine(settings, database, claude, config, hooks, stack, many_users=many_users)
     generation_manager = GenerationManager(database, log, signals, engine, process=process, config=config)
     services = Services(
         database=database,
@@ -153,6 +153,8 @@ async def _open_engine(
     config: EngineConfig,
     hooks: Hooks,
     stack: AsyncExitStack,
+    *,
+    many_users: bool,
 ) -> tuple[EngineServices, McpServers]:
     """Return the services of generations, and the MCP servers of their tools."""
     models = Models(claude, default=settings.default_model, allowed=settings.models, simulated=settings.simulated)
@@ -160,7 +162,7 @@ async def _open_engine(
     files = Files(database, blobs, claude, files_api=settings.files_api and not settings.simulated)
     titles = Titles(database, claude, models, config.prices, config.budget, model=settings.title_model or None)
     stack.push_async_callback(titles.close)
-    tool_registry, mcp = await start_tools(settings, database, stack)
+    tool_registry, mcp = await start_tools(settings, database, stack, many_users=many_users)
     return EngineServices(claude, models, files, titles, tool_registry, hooks), mcp
 
 

@@ -1,9 +1,10 @@
-"""Validation of two kinds of settings: the origins of pages, and the addresses of proxies."""
+"""Validation of three kinds of settings: the origins of pages, and the addresses of the server and of proxies."""
 
 import ipaddress
 from urllib.parse import urlsplit
 
 ORIGIN_RULE = "must be origins such as https://app.example.com, separated by commas, without a path"
+PUBLIC_URL_RULE = "must be an address such as https://chat.example.com or http://localhost:8000, without a query"
 PROXIES_RULE = "must be IP addresses and networks such as 10.0.0.0/8, separated by commas, or *"
 
 
@@ -22,6 +23,18 @@ def check_origin_form(origin: str) -> None:
         raise ValueError(f"{ORIGIN_RULE}, in lowercase")
     if (parts.scheme, port) in (("http", 80), ("https", 443)):
         raise ValueError(f"{ORIGIN_RULE}; leave out the default port {port}, as browsers do")
+
+
+def check_public_url(url: str) -> None:
+    """Raise ValueError if browsers cannot safely be sent to an address: it needs HTTPS, except on this machine."""
+    try:
+        parts = urlsplit(url)
+        is_local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    except ValueError:
+        raise ValueError(PUBLIC_URL_RULE) from None
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_local)
+    if not is_safe or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise ValueError(PUBLIC_URL_RULE)
 
 
 def check_proxies(addresses: str) -> None:

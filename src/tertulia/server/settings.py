@@ -22,7 +22,7 @@ from tertulia.server.environment import (
     pass_on,
 )
 from tertulia.server.setting_fields import SettingFields
-from tertulia.server.setting_values import check_origin_form, check_proxies
+from tertulia.server.setting_values import check_origin_form, check_proxies, check_public_url
 
 SHORTEST_SECRET = 32
 SECRET_RULE = "must have at least 32 random characters, and be the same for all replicas: `openssl rand -base64 48`"  # noqa: S105 - a sentence
@@ -69,6 +69,8 @@ class Settings(SettingFields):
         "oidc_audience",
         "attachments",
         "mcp_config",
+        "public_url",
+        "encryption_key",
         "hooks",
         "webhooks",
         "assistants",
@@ -104,6 +106,20 @@ class Settings(SettingFields):
     def _check_secret(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < SHORTEST_SECRET:
             raise ValueError(SECRET_RULE)
+        return value
+
+    @field_validator("encryption_key")
+    @classmethod
+    def _check_encryption(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and any(len(key) < SHORTEST_SECRET for key in keys_of(value)):
+            raise ValueError(f"each key {SECRET_RULE}")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_public_url(value)
         return value
 
     @field_validator(
@@ -303,6 +319,11 @@ def secret_of(settings: Settings) -> str:
     except FileExistsError:
         pass
     return secret_file.read_text(encoding="ascii")
+
+
+def keys_of(setting: SecretStr) -> list[str]:
+    """Return the keys of `TERTULIA_ENCRYPTION_KEY`, the one that encrypts first."""
+    return [key.strip() for key in setting.get_secret_value().split(",")]
 
 
 OF_CLIENTS = f"{PREFIX}TOKEN"

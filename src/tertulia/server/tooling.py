@@ -1,6 +1,6 @@
 """Open the tools that the operator configures: Python modules, MCP servers and Claude's own tools."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from fnmatch import fnmatchcase
 from functools import partial
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tertulia.db.database import Database
 from tertulia.server.environment import WrongSetting
 from tertulia.server.hooking import add_working_directory
-from tertulia.server.settings import Settings
+from tertulia.server.settings import Settings, database_file, keys_of, secret_of
 from tertulia.tools.execution import Bounds
 from tertulia.tools.functions import FunctionTool, load
 from tertulia.tools.mcp.servers import McpServers
@@ -19,14 +19,20 @@ from tertulia.tools.registry import CLAUDES_OWN, ToolRegistry
 
 if TYPE_CHECKING:
     from tertulia.tools.mcp.config import ServerConfig
+    from tertulia.tools.mcp.oauth.users import UserServers
+
+OAUTH_REQUIRES = "is required for MCP servers with OAuth"
 
 
-def open_tool_registry(settings: Settings, database: Database | None = None) -> tuple[ToolRegistry, McpServers]:
+def open_tool_registry(
+    settings: Settings, database: Database | None = None, *, many_users: bool | None = None
+) -> tuple[ToolRegistry, McpServers]:
     """Return the tool registry and its MCP servers, which are not started.
 
     Args:
         settings: The settings of the server.
-        database: The database with the memory of assistants; None if no tool will run.
+        database: The database with the memory of assistants and the connections of users; None if no tool will run.
+        many_users: Whether the server has several users; None if `TERTULIA_AUTH` decides.
 
     Raises:
         WrongSetting: A tool cannot be imported, two tools have the same name, or the file of MCP servers is invalid.
@@ -35,7 +41,15 @@ def open_tool_registry(settings: Settings, database: Database | None = None) -> 
     def changed() -> None:
         tool_registry.warn_of_cost()
 
-    servers = McpServers(_configs(settings), requires_approval=_requires_approval(settings.ask_first), changed=changed)
+    requires_approval = _requires_approval(settings.ask_first)
+    configs = _configs(settings)
+    shared = {name: config for name, config in configs.items() if getattr(config, "auth", None) is None}
+    users = None
+    if len(shared) < len(configs):
+        _check_oauth(settings, many_users=settings.auth != "local" if many_users is None else many_users)
+        if database is not None:
+            users = _user_servers(settings, database, configs, requires_approval)
+    servers = McpServers(shared, requires_approval=requires_approval, changed=changed, users=users)
     own = [tool for tool in settings.tools if isinstance(tool, str) and tool in CLAUDES_OWN]
     functions = _functions([tool for tool in settings.tools if tool not in own])
     try:
@@ -43,6 +57,7 @@ def open_tool_registry(settings: Settings, database: Database | None = None) -> 
             functions,
             server_tools=own,
             mcp_tools=lambda: servers.tools,
+            user_tools=None if users is None else users.tools,
             approval_patterns=settings.ask_first,
             search_percent=settings.tool_search_percent,
             memory_of=None if database is None else partial(MemoryTool, database),
@@ -52,9 +67,16 @@ def open_tool_registry(settings: Settings, database: Database | None = None) -> 
     return tool_registry, servers
 
 
-async def start_tools(settings: Settings, database: Database, stack: AsyncExitStack) -> tuple[ToolRegistry, McpServers]:
+def servers_with_oauth(settings: Settings) -> list[str]:
+    """Return the names of the MCP servers to which each user connects."""
+    return sorted(name for name, config in _configs(settings).items() if getattr(config, "auth", None) is not None)
+
+
+async def start_tools(
+    settings: Settings, database: Database, stack: AsyncExitStack, *, many_users: bool
+) -> tuple[ToolRegistry, McpServers]:
     """Open the tool registry, and connect its MCP servers until the stack is closed. Raise WrongSetting."""
-    tool_registry, servers = open_tool_registry(settings, database)
+    tool_registry, servers = open_tool_registry(settings, database, many_users=many_users)
     stack.push_async_callback(servers.close)
     await servers.start()
     tool_registry.warn_of_cost()
@@ -92,6 +114,35 @@ def _configs(settings: Settings) -> "dict[str, ServerConfig]":
         return read_config(Path(settings.mcp_config))
     except (OSError, ValueError) as error:
         raise WrongSetting(f"TERTULIA_MCP_CONFIG: {settings.mcp_config}: {error}") from None
+
+
+def _check_oauth(settings: Settings, *, many_users: bool) -> None:
+    """Raise WrongSetting if a setting that MCP servers with OAuth require is missing."""
+    if settings.public_url is None and many_users:
+        raise WrongSetting(f"TERTULIA_PUBLIC_URL: {OAUTH_REQUIRES}, such as https://chat.example.com.")
+    has_key = settings.encryption_key is not None or settings.secret_key is not None
+    if not has_key and database_file(settings.database_url) is None:
+        raise WrongSetting(f"TERTULIA_ENCRYPTION_KEY: {OAUTH_REQUIRES}, because TERTULIA_SECRET_KEY is not set.")
+
+
+def _user_servers(
+    settings: Settings,
+    database: Database,
+    configs: "Mapping[str, ServerConfig]",
+    requires_approval: Callable[[str], bool],
+) -> "UserServers":
+    from tertulia.tools.mcp.config import HttpServer
+    from tertulia.tools.mcp.oauth.encryption import Encryption
+    from tertulia.tools.mcp.oauth.users import UserServers
+
+    key = settings.encryption_key
+    encryption = Encryption([secret_of(settings)] if key is None else keys_of(key))
+    servers = {
+        name: config for name, config in configs.items() if isinstance(config, HttpServer) and config.auth is not None
+    }
+    return UserServers(
+        database, encryption, servers, public_url=settings.public_url, requires_approval=requires_approval
+    )
 
 
 def _requires_approval(patterns: Sequence[str]) -> Callable[[str], bool]:

@@ -1,13 +1,15 @@
 """The registry of all tools that this server offers, and the selection of tools for a conversation."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Literal
+from uuid import UUID
 
 from tertulia.claude.models import Model
+from tertulia.db.database import AsyncSession
 from tertulia.json import Json, encode, loads
 from tertulia.tools import memory
 from tertulia.tools.base import Tool
@@ -39,6 +41,7 @@ logger = logging.getLogger("tertulia.tools")
 
 Source = Literal["function", "mcp", "claude"]
 Allows = Callable[[str], bool]
+UserTools = Callable[[AsyncSession, UUID], Awaitable[Sequence[Tool]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ class ToolRegistry:
         *,
         server_tools: Sequence[str] = (),
         mcp_tools: Callable[[], Sequence[Tool]] = lambda: (),
+        user_tools: UserTools | None = None,
         approval_patterns: Sequence[str] = (),
         search_percent: float = 2.0,
         memory_of: Callable[[str], Tool] | None = None,
@@ -113,7 +117,8 @@ class ToolRegistry:
         Args:
             functions: The tools that are Python functions.
             server_tools: The names of Claude's server tools.
-            mcp_tools: Returns the tools of MCP servers.
+            mcp_tools: Returns the tools of MCP servers that all users share.
+            user_tools: Returns the tools of the MCP servers that a user has connected to; None if there are none.
             approval_patterns: Patterns of names, such as `github__*`, of tools that require the user's approval.
             search_percent: The percentage of the context window from which tools are deferred; 0 never defers any.
             memory_of: Returns the memory tool of an assistant, by its id; None for a registry that runs no tools.
@@ -121,6 +126,7 @@ class ToolRegistry:
         self._functions = functions
         self._server_tools = server_tools
         self._mcp_tools = mcp_tools
+        self._user_tools = user_tools
         self._approval_patterns = approval_patterns
         self._search_percent = search_percent
         self._memory_of = memory_of
@@ -129,9 +135,13 @@ class ToolRegistry:
         if duplicates := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two tools have the same name: {', '.join(duplicates)}")
 
-    def offers(self, allows: Allows = lambda _: True) -> list[Offer]:
-        """Return the tools whose names are allowed, sorted by name."""
-        offers = [self._offer(tool) for tool in self._local_tools()]
+    async def user_tools(self, session: AsyncSession, owner: UUID) -> Sequence[Tool]:
+        """Return the tools of the MCP servers that a user has connected to."""
+        return () if self._user_tools is None else await self._user_tools(session, owner)
+
+    def offers(self, allows: Allows = lambda _: True, user_tools: Sequence[Tool] = ()) -> list[Offer]:
+        """Return the tools whose names are allowed, with those of a user, sorted by name."""
+        offers = [self._offer(tool) for tool in self._local_tools(user_tools)]
         offers += [Offer(name, DESCRIBED[name], {}, asks_first=False, source="claude") for name in self._server_tools]
         return sorted((offer for offer in offers if allows(offer.name)), key=lambda offer: offer.name)
 
@@ -155,7 +165,12 @@ class ToolRegistry:
             logger.warning("%s", cost.warning)
 
     def of(
-        self, chosen: Json, model: Model, allows: Allows = lambda _: True, remembering: str | None = None
+        self,
+        chosen: Json,
+        model: Model,
+        allows: Allows = lambda _: True,
+        remembering: str | None = None,
+        user_tools: Sequence[Tool] = (),
     ) -> Selection:
         """Return the tools of a conversation.
 
@@ -164,6 +179,7 @@ class ToolRegistry:
             model: The model of the answer. Server tools that it cannot use are left out.
             allows: Returns whether a tool of this server may be used, by its name.
             remembering: The id of the assistant whose memory tool is one of the tools; None for none.
+            user_tools: The tools of the conversation's owner, from `user_tools`.
         """
         patterns: list[str] | None = chosen.get("server")
         declared: list[Json] = chosen.get("client") or []
@@ -173,7 +189,8 @@ class ToolRegistry:
 
         client = frozenset(tool["name"] for tool in declared)
         # A client tool hides a tool of the server with the same name, which was added later.
-        running = {tool.name: tool for tool in self._local_tools() if is_chosen(tool.name) and tool.name not in client}
+        local_tools = self._local_tools(user_tools)
+        running = {tool.name: tool for tool in local_tools if is_chosen(tool.name) and tool.name not in client}
         if remembering is not None and self._memory_of is not None and memory.NAME not in client:
             running[memory.NAME] = self._memory_of(remembering)
         # Sorted, because Claude's prompt cache and thinking are bound to the order.
@@ -211,9 +228,12 @@ class ToolRegistry:
                 deferred.update(names)
         return frozenset(deferred)
 
-    def _local_tools(self) -> list[Tool]:
-        function_names = {tool.name for tool in self._functions}
-        return [*self._functions, *(tool for tool in self._mcp_tools() if tool.name not in function_names)]
+    def _local_tools(self, user_tools: Sequence[Tool] = ()) -> list[Tool]:
+        """Return all tools. Of tools with the same name, the first is returned."""
+        tools: dict[str, Tool] = {}
+        for tool in (*self._functions, *self._mcp_tools(), *user_tools):
+            tools.setdefault(tool.name, tool)
+        return list(tools.values())
 
     def _requires_approval(self, tool: Tool) -> bool:
         return tool.requires_approval or any(fnmatchcase(tool.name, pattern) for pattern in self._approval_patterns)

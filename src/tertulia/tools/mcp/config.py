@@ -18,7 +18,7 @@ from mcp import types
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import SessionMessage
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from tertulia.json import Json, clean, loads
 from tertulia.tools.base import DEFAULT_OPTIONS, ToolError, ToolOptions
@@ -26,9 +26,10 @@ from tertulia.tools.mcp.results import Listing, repair
 
 SERVER_NAME = r"[a-zA-Z0-9_-]{1,50}"
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-EXPANDED = ("command", "args", "env", "url", "headers")
+EXPANDED = ("command", "args", "env", "url", "headers", "clientId", "clientSecret", "scopes")
 HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 HEADER_VALUE = r"[\t\x20-\x7e]*"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 KINDS = ("stdio", "http", "streamable-http")
 CONNECT_TIMEOUT, WRITE_TIMEOUT = 10.0, 30.0
 KEEPALIVE_SECONDS = 2.0
@@ -49,7 +50,7 @@ class DefinitionOptions(BaseModel):
 
 
 class _Server(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True)
+    model_config = ConfigDict(strict=True, frozen=True, validate_by_alias=True, validate_by_name=True)
 
     disabled: bool = False
     tool_options: dict[str, DefinitionOptions] = Field(default={}, alias="toolOptions")
@@ -74,11 +75,18 @@ class StdioServer(_Server):
 
 
 class HttpServer(_Server):
-    """A server with an address for streamable HTTP."""
+    """A server with an address for streamable HTTP.
+
+    With `auth`, each user connects to it with OAuth (see `tools.mcp.oauth`).
+    """
 
     type: Literal["http", "streamable-http"] = "http"
     url: str = Field(repr=False)
     headers: dict[str, str] = Field(default={}, repr=False)
+    auth: Literal["oauth"] | None = None
+    client_id: str | None = Field(default=None, alias="clientId", min_length=1)
+    client_secret: str | None = Field(default=None, alias="clientSecret", min_length=1, repr=False)
+    scopes: list[str] | None = None
 
     @field_validator("url")
     @classmethod
@@ -95,6 +103,21 @@ class HttpServer(_Server):
             if not re.fullmatch(HEADER_NAME, name) or not re.fullmatch(HEADER_VALUE, value):
                 raise ValueError(f"the header {name!r} has a name or value that HTTP does not allow")
         return headers
+
+    @model_validator(mode="after")
+    def _can_authorize(self) -> "HttpServer":
+        if self.auth is None:
+            if self.client_id or self.client_secret or self.scopes is not None:
+                raise ValueError('`clientId`, `clientSecret` and `scopes` require `auth: "oauth"`')
+            return self
+        parts = urlsplit(self.url)
+        if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+            raise ValueError("`url` must be an https address, because users send it their tokens")
+        if any(name.lower() == "authorization" for name in self.headers):
+            raise ValueError('`headers` must not contain Authorization together with `auth: "oauth"`')
+        if self.client_secret is not None and self.client_id is None:
+            raise ValueError("`clientSecret` requires `clientId`")
+        return self
 
 
 ServerConfig = StdioServer | HttpServer
@@ -218,9 +241,15 @@ class _MonitoredStream(ObjectReceiveStream[Item]):
 
 @asynccontextmanager
 async def open_streams(
-    config: ServerConfig, monitor: ConnectionMonitor
+    config: ServerConfig, monitor: ConnectionMonitor, auth: httpx2.Auth | None = None
 ) -> AsyncGenerator[tuple[_MonitoredStream, Any]]:
-    """Start a program or connect to a server. Yields the streams from and to it, as `mcp.Client` accepts them."""
+    """Start a program or connect to a server. Yields the streams from and to it, as `mcp.Client` accepts them.
+
+    Args:
+        config: The program or the server.
+        monitor: Is notified of the state of the connection.
+        auth: Authenticates the requests to a server; None for the headers of its configuration.
+    """
     if isinstance(config, StdioServer):
         program = StdioServerParameters(
             command=config.command,
@@ -238,6 +267,7 @@ async def open_streams(
         return
     client = httpx2.AsyncClient(
         headers=config.headers,
+        auth=auth,
         # The caller limits the duration of a call. A timeout here would end the session.
         timeout=httpx2.Timeout(WRITE_TIMEOUT, connect=CONNECT_TIMEOUT, read=None),
         limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=KEEPALIVE_SECONDS),

@@ -50,8 +50,17 @@ logger = logging.getLogger("tertulia.mcp")
 class Connection:
     """The connection to one server: its current session, if there is one, and the latest list of tools."""
 
-    def __init__(self, name: str, config: ServerConfig, changed: Callable[[], None]) -> None:
-        """Initialize without a connection. `changed` is called when the tools of the server change."""
+    def __init__(
+        self, name: str, config: ServerConfig, changed: Callable[[], None], auth: httpx2.Auth | None = None
+    ) -> None:
+        """Initialize without a connection.
+
+        Args:
+            name: The name of the server.
+            config: Its configuration.
+            changed: Called when the tools of the server change.
+            auth: Authenticates the requests of a user; None for the headers of the configuration.
+        """
         self.name = name
         self.offered: tuple[ListedTool, ...] = ()
         self.skipped: dict[str, str] = {}
@@ -60,6 +69,7 @@ class Connection:
         self.tried = asyncio.Event()
         self.config = config
         self._changed = changed
+        self._auth = auth
         self._client: Client | None = None
         self._calls = 0
         self._legacy = False
@@ -140,7 +150,7 @@ class Connection:
         """Connect, and stay connected as long as possible. Return why the connection ended."""
         monitor = ConnectionMonitor(self._lose)
         limit = anyio.CancelScope(deadline=anyio.current_time() + CONNECT_SECONDS)
-        streams = open_streams(self.config, monitor)
+        streams = open_streams(self.config, monitor, self._auth)
         mode = "legacy" if self._legacy else "auto"
         # Without a cache, the list is always current. Without callbacks, the server cannot send us requests.
         connecting_client = Client(streams, mode=mode, cache=None, message_handler=self._receive, client_info=TERTULIA)

@@ -5,7 +5,7 @@ import hashlib
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from tertulia.tools.base import DEFAULT_OPTIONS, Result, ToolContext, ToolOption
 if TYPE_CHECKING:
     from tertulia.tools.mcp.config import ServerConfig
     from tertulia.tools.mcp.connection import Connection
+    from tertulia.tools.mcp.oauth.users import UserServers
     from tertulia.tools.mcp.results import ListedTool
 
 START_SECONDS = 10.0
@@ -33,14 +34,14 @@ class McpTool:
     requires_approval: bool
     server: str
     original: str
-    _connection: "Connection" = field(repr=False)
+    run: Callable[[Json, ToolContext], Awaitable[Result]] = field(repr=False, compare=False)
     seconds: float | None = None
     idempotent: bool = False
     options: ToolOptions = DEFAULT_OPTIONS
 
     async def call(self, input: Json, context: ToolContext) -> Result:
         """Call the tool once. Raise ToolError if there is no result."""
-        return await self._connection.call(self.original, input)
+        return await self.run(input, context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,17 @@ class SkippedTool:
 
 @dataclass(frozen=True, slots=True)
 class McpServer:
-    """The status of a server. If it is not connected, `problem` is the reason, and `tools` is its latest list."""
+    """The status of a server. If it is not connected, `problem` is the reason, and `tools` is its latest list.
+
+    With OAuth, it is the status for one user, who must authorize the connection if `needs_authorization`.
+    """
 
     name: str
     connected: bool
     problem: str | None
     tools: tuple[McpTool, ...]
     skipped: tuple[SkippedTool, ...] = ()
+    needs_authorization: bool = False
 
 
 class McpServers:
@@ -71,14 +76,17 @@ class McpServers:
         *,
         requires_approval: Callable[[str], bool],
         changed: Callable[[], None] = lambda: None,
+        users: "UserServers | None" = None,
     ) -> None:
         """Initialize without connections.
 
         Args:
-            configs: The servers, by name.
+            configs: The servers that all users share, by name.
             requires_approval: Returns whether a tool, by its full name, requires the user's approval.
             changed: Called when the tools of a server change.
+            users: The servers to which each user connects; None if there are none.
         """
+        self.users = users
         self._connections = _open(configs, changed) if configs else []
         self._requires_approval = requires_approval
 
@@ -97,11 +105,15 @@ class McpServers:
     async def close(self) -> None:
         """Disconnect from all servers, and wait until their programs have ended."""
         await asyncio.gather(*(connection.end() for connection in self._connections))
+        if self.users is not None:
+            await self.users.close()
 
     @property
     def servers(self) -> list[McpServer]:
-        """The status of each server, sorted by name."""
-        names = _names((connection.name, tool.name) for connection in self._connections for tool in connection.offered)
+        """The status of each server that all users share, sorted by name."""
+        names = unique_names(
+            (connection.name, tool.name) for connection in self._connections for tool in connection.offered
+        )
         return [
             McpServer(
                 connection.name,
@@ -115,10 +127,13 @@ class McpServers:
 
     @property
     def tools(self) -> list[McpTool]:
-        """The tools that can be called now."""
+        """The tools that all users can call now."""
         return [tool for server in self.servers if server.connected for tool in server.tools]
 
     def _tool(self, connection: "Connection", tool: "ListedTool", name: str) -> McpTool:
+        async def run(input: Json, _context: ToolContext) -> Result:
+            return await connection.call(tool.name, input)
+
         return McpTool(
             name=name,
             description=tool.description,
@@ -126,12 +141,12 @@ class McpServers:
             requires_approval=self._requires_approval(name),
             server=connection.name,
             original=tool.name,
-            _connection=connection,
+            run=run,
             options=connection.config.options_of(tool.name),
         )
 
 
-def _names(offered: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+def unique_names(offered: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """Return unique names that the Messages API accepts, by pairs of a server and a tool."""
     plain = {key: re.sub(r"[^a-zA-Z0-9_-]", "_", "__".join(key)) for key in offered}
     uses = Counter(plain.values())

@@ -1,0 +1,230 @@
+"""Connections of users to MCP servers with OAuth, with a real authorization server and a real MCP server."""
+
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+import pytest
+from client import WAIT, Api, Json
+from oauth_servers import OAuthServers, oauth_servers
+from people import MODE, register, signed
+from running import tertulia
+
+SERVERS = "{ toolServers { name connected problem tools needsAuthorization authorizeUrl } }"
+CONNECT = """mutation ($confirmation: String!) { connectToolServer(confirmation: $confirmation) {
+  __typename ... on ToolServerPayload { toolServer { name connected needsAuthorization tools } }
+  ... on InvalidInput { field message } } }"""
+DISCONNECT = """mutation ($name: String!) { disconnectToolServer(name: $name) {
+  __typename ... on ToolServerPayload { toolServer { name connected needsAuthorization tools } }
+  ... on InvalidInput { field message } } }"""
+RESULTS = """query ($id: ID!) { generation(id: $id) { message { content {
+  ... on ToolResultBlock { output isError } } } } }"""
+
+
+@pytest.fixture(scope="module")
+def oauth() -> Generator[OAuthServers]:
+    with oauth_servers() as servers:
+        yield servers
+
+
+@pytest.fixture(autouse=True)
+def consenting(oauth: OAuthServers) -> None:
+    oauth.provider.denies = False
+    oauth.provider.fails_to_refresh = False
+    oauth.provider.lifetime = 3600
+
+
+def config(folder: Path, oauth: OAuthServers, **more: Any) -> str:
+    file = folder / "mcp.json"
+    file.write_text(json.dumps({"mcpServers": {"notes": {"url": oauth.url, "auth": "oauth", **more}}}))
+    return str(file)
+
+
+@contextmanager
+def serving(folder: Path, oauth: OAuthServers, **more: Any) -> Generator[str]:
+    values = {**MODE, "mcp_config": config(folder, oauth), "public_url": "http://localhost:1"} | more
+    with tertulia(folder, **values) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory, oauth: OAuthServers) -> Generator[str]:
+    with serving(tmp_path_factory.mktemp("connections"), oauth) as address:
+        yield address
+
+
+def server(api: Api) -> Json:
+    (found,) = api.ask(SERVERS)["toolServers"]
+    return dict(found)
+
+
+def redirect(url: str) -> str:
+    response = httpx2.get(url, timeout=WAIT, follow_redirects=False)
+    assert response.status_code in (302, 303), response.text
+    return str(response.headers["location"])
+
+
+def consent(address: str, path: str, return_to: str = "/?c=1") -> str:
+    """Follow a browser from `authorizeUrl` back to the address of the callback."""
+    location = redirect(f"{address}{path}&return_to={return_to.replace('?', '%3F')}")
+    return redirect(location)
+
+
+def callback(address: str, url: str) -> str:
+    """Open the callback on a replica. Return the address to which it redirects."""
+    parts = urlsplit(url)
+    assert (parts.netloc, parts.path) == ("localhost:1", "/tools/oauth/callback")
+    return redirect(f"{address}{parts.path}?{parts.query}")
+
+
+def confirm(api: Api, location: str) -> Json:
+    fragment = parse_qs(urlsplit(location).fragment)
+    return dict(api.ask(CONNECT, confirmation=fragment["tool-connection"][0])["connectToolServer"])
+
+
+def connect(api: Api, address: str, oauth: OAuthServers, person: str) -> Json:
+    """Connect a user to the MCP server as a person of the authorization server."""
+    oauth.provider.person = person
+    location = callback(address, consent(address, server(api)["authorizeUrl"]))
+    return confirm(api, location)
+
+
+def call(api: Api, tool: str = "whoami", conversation: str | None = None) -> Json:
+    """Have Claude call a tool. Return its result."""
+    more = {} if conversation is None else {"conversationId": conversation}
+    sent = api.send(f"/simulate call notes__{tool} {{}}", **more)
+    id = sent["generation"]["id"]
+    api.follow(id)
+    (result,) = [block for block in api.ask(RESULTS, id=id)["generation"]["message"]["content"] if block]
+    return dict(result)
+
+
+@pytest.mark.both
+def test_a_user_connects_and_claude_calls_tools_as_this_user(tmp_path: Path, place: Json, oauth: OAuthServers) -> None:
+    with serving(tmp_path, oauth, **place) as address, signed(address, register(address, "ada")) as ada:
+        before = server(ada)
+        assert (before["connected"], before["needsAuthorization"], before["tools"]) == (False, True, [])
+        assert ada.ask("{ tools { name } }")["tools"] == []
+        connected = connect(ada, address, oauth, "ada@notes")
+        assert connected["toolServer"] == {
+            "name": "notes",
+            "connected": True,
+            "needsAuthorization": False,
+            "tools": ["notes__admin", "notes__whoami"],
+        }
+        assert server(ada)["authorizeUrl"] is None
+        assert [tool["name"] for tool in ada.ask("{ tools { name } }")["tools"]] == ["notes__admin", "notes__whoami"]
+        assert call(ada) == {"output": "You are ada@notes.", "isError": False}
+    request = oauth.provider.requests[-1]
+    assert (request.resource, request.scopes) == (oauth.url, ["read"])
+
+
+def test_a_tool_that_needs_further_permissions_asks_the_user_to_connect_again(
+    address: str, oauth: OAuthServers
+) -> None:
+    with signed(address, register(address, "extends")) as api:
+        connect(api, address, oauth, "extends@notes")
+        refused = call(api, "admin")
+        assert refused["isError"]
+        assert "requires further permissions" in refused["output"]
+        assert call(api)["output"] == "You are extends@notes."
+        assert server(api) | {"authorizeUrl": None} == {
+            "name": "notes",
+            "connected": True,
+            "problem": "A tool requires further permissions. Connect again.",
+            "tools": ["notes__admin", "notes__whoami"],
+            "needsAuthorization": True,
+            "authorizeUrl": None,
+        }
+        connect(api, address, oauth, "extends@notes")
+        assert oauth.provider.requests[-1].scopes == ["read", "admin"]
+        assert call(api, "admin") == {"output": "extends@notes administrates.", "isError": False}
+        assert not server(api)["needsAuthorization"]
+
+
+def test_expired_tokens_are_refreshed_once_for_many_calls(address: str, oauth: OAuthServers) -> None:
+    with signed(address, register(address, "refreshes")) as api:
+        oauth.provider.lifetime = 0
+        connect(api, address, oauth, "refreshes@notes")
+        before = oauth.provider.refreshes["refreshes@notes"]
+        oauth.provider.lifetime = 3600
+        text = "\n".join(["/simulate call notes__whoami {}"] * 5)
+        sent = api.send(text)["generation"]["id"]
+        api.follow(sent)
+        content = api.ask(RESULTS, id=sent)["generation"]["message"]["content"]
+        assert [block["output"] for block in content if block] == ["You are refreshes@notes."] * 5
+        assert oauth.provider.refreshes["refreshes@notes"] == before + 1
+
+
+def test_a_token_that_the_server_refuses_is_refreshed(address: str, oauth: OAuthServers) -> None:
+    with signed(address, register(address, "refused")) as api:
+        connect(api, address, oauth, "refused@notes")
+        oauth.provider.expire("refused@notes")
+        assert call(api) == {"output": "You are refused@notes.", "isError": False}
+        assert oauth.provider.refreshes["refused@notes"] == 1
+
+
+def test_after_a_revocation_claude_is_told_that_the_user_must_connect_again(address: str, oauth: OAuthServers) -> None:
+    with signed(address, register(address, "revokes")) as api:
+        connect(api, address, oauth, "revokes@notes")
+        oauth.provider.revoke("revokes@notes")
+        for _ in range(2):
+            refused = call(api)
+            assert refused["isError"]
+            assert refused["output"].startswith("The user is not connected to the MCP server notes")
+        ended = server(api)
+        assert (ended["connected"], ended["needsAuthorization"]) == (False, True)
+        assert ended["problem"] == "Your connection to it has ended. Connect again."
+        connect(api, address, oauth, "revokes@notes")
+        assert call(api)["output"] == "You are revokes@notes."
+
+
+def test_a_refresh_that_fails_for_a_while_keeps_the_connection(
+    address: str, oauth: OAuthServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with signed(address, register(address, "waits")) as api:
+        oauth.provider.lifetime = 0
+        connect(api, address, oauth, "waits@notes")
+
+        async def fail(*_: object) -> None:
+            raise RuntimeError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(oauth.provider, "load_refresh_token", fail)
+            refused = call(api)
+        assert refused == {
+            "output": "The connection to the MCP server notes cannot be refreshed now. Try again later.",
+            "isError": True,
+        }
+        assert server(api)["connected"]
+        assert call(api)["output"] == "You are waits@notes."
+
+
+def test_a_user_who_denies_returns_to_the_application_without_a_connection(address: str, oauth: OAuthServers) -> None:
+    with signed(address, register(address, "denies")) as api:
+        oauth.provider.denies = True
+        location = callback(address, consent(address, server(api)["authorizeUrl"]))
+        assert location == "/?c=1#tool-connection-error=denied"
+        assert not server(api)["connected"]
+
+
+def test_a_disconnected_user_has_no_tools_and_no_valid_tokens(address: str, oauth: OAuthServers) -> None:
+    with signed(address, register(address, "leaves")) as api:
+        connect(api, address, oauth, "leaves@notes")
+        assert call(api)["output"] == "You are leaves@notes."
+        assert oauth.provider.secrets_of("leaves@notes")
+        ended = api.ask(DISCONNECT, name="notes")["disconnectToolServer"]
+        assert ended["toolServer"] == {"name": "notes", "connected": False, "needsAuthorization": True, "tools": []}
+        assert oauth.provider.revoked[-1:] == ["leaves@notes"]
+        assert oauth.provider.secrets_of("leaves@notes") == []
+        assert api.ask("{ tools { name } }")["tools"] == []
+        unknown = api.ask(DISCONNECT, name="other")["disconnectToolServer"]
+        assert unknown == {
+            "__typename": "InvalidInput",
+            "field": "name",
+            "message": "`name` must be the name of an MCP server to which users connect.",
+        }
