@@ -1,6 +1,6 @@
 """Queries that read complete conversations for exports."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -8,7 +8,8 @@ from sqlalchemy import Uuid, literal, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from tertulia.db import attachments, conversations
+from tertulia.db import attachments, conversations, generated_files
+from tertulia.db.generated_files import GeneratedFile
 from tertulia.db.tables import Attachment, Conversation, Generation, Message
 
 ROWS_AT_ONCE = 200
@@ -16,11 +17,12 @@ ROWS_AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True)
 class ConversationContents:
-    """A conversation with its attachments and the messages of all branches, oldest first."""
+    """A conversation with its attachments, the messages of all branches, oldest first, and the files of messages."""
 
     conversation: Conversation
     messages: Sequence[tuple[Message, Generation | None]]
     attachments: Sequence[Attachment]
+    files: Mapping[UUID, Sequence[GeneratedFile]]
 
 
 async def all_of(session: AsyncSession, owner: UUID) -> Sequence[UUID]:
@@ -35,7 +37,9 @@ async def contents_of(session: AsyncSession, owner: UUID, conversation_id: UUID)
     if conversation is None:
         return None
     attached = await attachments.of_conversation(session, owner, conversation_id)
-    return ConversationContents(conversation, [row async for row in _messages(session, conversation_id)], attached)
+    rows = [row async for row in _messages(session, conversation_id)]
+    files = await generated_files.of_conversation(session, conversation_id)
+    return ConversationContents(conversation, rows, attached, files)
 
 
 async def _messages(session: AsyncSession, conversation_id: UUID) -> AsyncGenerator[tuple[Message, Generation | None]]:

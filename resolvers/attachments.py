@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from tertulia.attachments.files import attachment_of, attachments_in, source_of
+from tertulia.attachments.files import attachment_of, attachments_in, display_name, source_of
 from tertulia.attachments.media import PDF, Media, UnfitMedia, UnknownMedia, check_together, inspect_async
 from tertulia.claude.models import Model
 from tertulia.db import attachments as rows
@@ -18,8 +18,6 @@ from tertulia.resolvers.content import AttachmentBlock
 from tertulia.resolvers.context import Context, Info, as_uuid
 from tertulia.resolvers.errors import InvalidInput, NotFound
 
-MAX_FILENAME = 200
-"""Characters. Longer names are cut."""
 MAX_ATTACHED = 100
 """The most attachments of one message."""
 
@@ -81,7 +79,7 @@ async def upload(context: Context, filename: str, file: Path) -> Attachment:
     size = (await asyncio.to_thread(file.stat)).st_size
     await context.limits.check_upload(context.viewer.user_id, size)
     attachment = await context.services.files.store(
-        file, media, size_bytes=size, filename=_display_name(filename, media), owner=context.viewer.user_id
+        file, media, size_bytes=size, filename=display_name(filename, media.media_type), owner=context.viewer.user_id
     )
     async with context.database.write() as session:
         await insert(session, [attachment])
@@ -131,6 +129,10 @@ async def attach(
     if len(requested_ids) > MAX_ATTACHED:
         raise InvalidInput("attachmentIds", f"must have at most {MAX_ATTACHED} items, not {len(requested_ids)}.")
     requested = [_for_conversation(rows_by_id[id], conversation) for id in requested_ids if id]
+    unreadable = next((file for file in requested if file.width is None and file.pages is None), None)
+    if unreadable is not None:
+        # Claude made it, so it can be of any type.
+        raise InvalidInput("attachmentIds", f"must not contain {unreadable.filename!r}: Claude reads images and PDFs.")
     _check_model_accepts(requested, model)
     earlier_ids = attachments_in(message.content for message in branch)
     earlier = await rows.get_many(session, conversation.owner_id, earlier_ids) if earlier_ids else {}
@@ -175,10 +177,3 @@ def _content_block(attachment: Attachment) -> Json:
     if attachment.media_type != PDF:
         return {"type": "image", "source": source}
     return {"type": "document", "source": source, "title": attachment.filename, "citations": {"enabled": True}}
-
-
-def _display_name(filename: str, media: Media) -> str:
-    """Return a name without folders and control characters. It is for display, and never used as a path."""
-    base = filename.replace("\\", "/").rpartition("/")[2]
-    name = "".join(char for char in base if char.isprintable() and not "\ud800" <= char <= "\udfff").strip()
-    return name[:MAX_FILENAME] or f"file.{media.media_type.partition('/')[2]}"

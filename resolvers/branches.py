@@ -5,9 +5,10 @@ from typing import Annotated
 from uuid import UUID
 
 from tertulia.attachments.files import attachment_of, attachments_in
-from tertulia.db import attachments, changes, generations, leases, messages, search
+from tertulia.db import attachments, changes, generated_files, generations, leases, messages, search
 from tertulia.db import metadata as metadata_rows
 from tertulia.db.database import AsyncSession
+from tertulia.db.generated_files import GeneratedFile
 from tertulia.db.inserting import insert
 from tertulia.db.tables import UNFINISHED, ChangeKind, Conversation, Generation, Message, new_id
 from tertulia.json import Json
@@ -103,7 +104,9 @@ async def _copy(
     )
     await insert(session, [fork])
     await metadata_rows.add(session, fork.owner_id, fork.id, fork.app_metadata)
-    new_attachment_ids = await _copy_attachments(session, source, fork.id, branch)
+    files_by_message = await generated_files.of_messages(session, source.owner_id, [*ids])
+    files = [file for files in files_by_message.values() for file in files]
+    new_attachment_ids = await _copy_attachments(session, source, fork.id, branch, files)
     copies = [
         Message(
             id=ids[message.id],
@@ -115,6 +118,10 @@ async def _copy(
         for message in branch
     ]
     await insert(session, copies)
+    if files:
+        await insert(
+            session, [generated_files.copy_for(file, ids[file.message_id], new_attachment_ids) for file in files]
+        )
     if not fork.temporary:
         await search.add(session, *((source.owner_id, message.id, message.content) for message in copies))
     if generations_by_message:
@@ -128,10 +135,15 @@ async def _copy(
 
 
 async def _copy_attachments(
-    session: AsyncSession, source: Conversation, fork_id: UUID, branch: Sequence[Message]
+    session: AsyncSession,
+    source: Conversation,
+    fork_id: UUID,
+    branch: Sequence[Message],
+    files: Sequence[GeneratedFile],
 ) -> dict[UUID, UUID]:
-    """Copy the rows of a branch's attachments into the fork; return the new ids by the old ones."""
+    """Copy the rows of the attachments of a branch and its files into the fork; return the new ids by the old ones."""
     attachment_ids = attachments_in(message.content for message in branch)
+    attachment_ids += [file.attachment_id for file in files if file.attachment_id is not None]
     rows = await attachments.get_many(session, source.owner_id, attachment_ids) if attachment_ids else {}
     copies = {id: attachments.copy_for(row, fork_id) for id, row in rows.items()}
     if copies:

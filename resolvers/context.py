@@ -17,8 +17,9 @@ from tertulia.assistants.catalog import AssistantCatalog, OfferedAssistants
 from tertulia.attachments.files import Files
 from tertulia.billing.budget import Budget
 from tertulia.claude.models import AllowedModels, Models
-from tertulia.db import attachments, conversations, generations, messages
+from tertulia.db import attachments, conversations, generated_files, generations, messages
 from tertulia.db.database import AsyncSession, Database, ReadSnapshot
+from tertulia.db.generated_files import GeneratedFile
 from tertulia.db.tables import Attachment, Conversation, Generation, Message
 from tertulia.generation.finalizer import CHANGED
 from tertulia.generation.manager import GenerationManager
@@ -146,6 +147,11 @@ class Loaders:
     def attachments(self) -> DataLoader[UUID, Attachment | None]:
         """Attachments by id."""
         return self._loader(attachments.get_many)
+
+    @cached_property
+    def generated_files(self) -> DataLoader[UUID, list[GeneratedFile] | None]:
+        """The files that Claude made for a message, by the message's id."""
+        return self._loader(generated_files.of_messages)
 
     @cached_property
     def context_tokens(self) -> DataLoader[UUID, int | None]:

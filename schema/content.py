@@ -6,7 +6,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from tertulia.db import tables
-from tertulia.resolvers import attachments, content
+from tertulia.resolvers import attachments, content, generated_files
 from tertulia.schema.declare import field, graphql_type, interface
 from tertulia.schema.relay import Node
 
@@ -120,26 +120,42 @@ class ToolResultBlock(ContentBlock):
 
 @graphql_type(tables.Attachment)
 class Attachment(Node):
-    """A file that the viewer uploaded to `/attachments`. It belongs to the conversation that first uses it.
+    """A file that the viewer uploaded to `/attachments`, or that a tool or Claude made.
 
-    PNG, JPEG, GIF or WebP of at most 3.75 MB and 8000 x 8000 pixels, or PDF of at most 22 MB and 600 pages.
+    It belongs to the conversation that first uses it. Uploads are PNG, JPEG, GIF or WebP of at most 3.75 MB and 8000 x
+    8000 pixels, or PDF of at most 22 MB and 600 pages. Files that Claude made can be of any type.
     """
 
     filename: str
-    """The name of the uploaded file without its folders, at most 200 characters."""
+    """The name of the file without its folders, at most 200 characters."""
     media_type: str
-    """The media type, detected from the content: for example `image/png` or `application/pdf`."""
+    """The media type, such as `image/png` or `application/pdf`. It is detected from the content, except for files of
+    other types that Claude made.
+    """
     size_bytes: int
     """The size of the file in bytes."""
     url: str = field(attachments.url)
     width: int | None
-    """The width in pixels. Null for a document."""
+    """The width in pixels. Null for other files than images."""
     height: int | None
-    """The height in pixels. Null for a document."""
+    """The height in pixels. Null for other files than images."""
     pages: int | None
-    """The number of pages. Null for an image."""
+    """The number of pages. Null for other files than documents."""
     created_at: datetime
-    """When the file was uploaded, in UTC."""
+    """When the file was stored, in UTC."""
+
+
+@graphql_type(generated_files.GeneratedFile)
+class GeneratedFile:
+    """A file that Claude made with code that it ran."""
+
+    tool_use_id: strawberry.ID
+    """The id of the call whose result names the file, as in its `ToolResultBlock`."""
+    filename: str | None
+    """The name of the file. Null while it is being fetched, and if there is a `problem`."""
+    attachment: Attachment | None = field(generated_files.attachment)
+    problem: str | None
+    """Why the file is not stored, for people. Null if it is, or if it is still being fetched."""
 
 
 @graphql_type(content.ImageBlock)

@@ -16,6 +16,7 @@ from tertulia.resolvers import (
     conversations,
     feedback,
     follow,
+    generated_files,
     inputs,
     messages,
     options,
@@ -24,7 +25,7 @@ from tertulia.resolvers import (
 )
 from tertulia.resolvers import tools as tool_resolvers
 from tertulia.schema.assistants import Assistant
-from tertulia.schema.content import ContentBlock
+from tertulia.schema.content import ContentBlock, GeneratedFile
 from tertulia.schema.declare import field, graphql_type
 from tertulia.schema.enums import StopReason
 from tertulia.schema.models import ContextWindow, GenerationError, GenerationOptions, Model, Usage
@@ -73,6 +74,7 @@ class Message(Node):
     """The author of the message."""
     content: list[ContentBlock] = field(messages.content)
     text: str = field(messages.text)
+    files: list[GeneratedFile] = field(generated_files.files)
     left_out: list[LeftOut] = field(messages.left_out)
     context: JSON | None = field(app_data.message_context)
     metadata: JSON = field(app_data.metadata_of)

@@ -54,6 +54,9 @@ class ScriptedClaude:
         self.when_asked: Callable[[], None] | None = None
         """Called for each request, before any part of the reply is sent."""
         self.address = ""
+        self.files: dict[str, list[Reply]] = {}
+        """The replies of the Files API by path, such as `file_1/content`. All others are 404."""
+        self.file_requests: list[str] = []
         self.models: Any = [model("claude-opus-5-5"), model("claude-haiku-5-5")]
 
     def app(self) -> Starlette:
@@ -61,6 +64,7 @@ class ScriptedClaude:
             routes=[
                 Route("/v1/messages", self._messages, methods=["POST"]),
                 Route("/v1/models", self._models, methods=["GET"]),
+                Route("/v1/files/{path:path}", self._file, methods=["GET"]),
             ]
         )
 
@@ -72,6 +76,18 @@ class ScriptedClaude:
         if isinstance(self.models, int):
             return JSONResponse({"type": "error", "error": {"type": "api_error", "message": "no"}}, self.models)
         return JSONResponse({"data": self.models, "has_more": False, "first_id": None, "last_id": None})
+
+    async def _file(self, request: Request) -> Response:
+        path = request.path_params["path"]
+        self.file_requests.append(path)
+        replies = self.files.get(path) or [
+            Reply(status=404, body={"type": "error", "error": {"type": "not_found_error"}})
+        ]
+        reply = replies.pop(0) if len(replies) > 1 else replies[0]
+        if reply.pieces:
+            return StreamingResponse(self._stream(reply.pieces))
+        body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+        return Response(body, reply.status, {"content-type": "application/json"})
 
     async def _messages(self, request: Request) -> Response:
         self.requests.append(await request.json())

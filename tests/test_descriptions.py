@@ -19,7 +19,7 @@ from graphql import (
 )
 from strawberry.types.base import get_object_definition
 
-from tertulia.attachments import media
+from tertulia.attachments import files, media
 from tertulia.claude import prompt
 from tertulia.db import paging
 from tertulia.resolvers import attachments, inputs, search, tools
@@ -179,7 +179,7 @@ LIMITS = [
     ("MessageSearchEdge.excerpt", f"about {search.PASSAGE} characters"),
     ("Attachment", f"{media.MAX_IMAGE_BYTES / 2**20} MB and {media.MAX_SIDE} x {media.MAX_SIDE} pixels"),
     ("Attachment", f"{media.MAX_DOCUMENT_BYTES >> 20} MB and {media.MAX_PAGES} pages"),
-    ("Attachment.filename", f"at most {attachments.MAX_FILENAME} characters"),
+    ("Attachment.filename", f"at most {files.MAX_FILENAME} characters"),
 ]
 
 

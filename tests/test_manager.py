@@ -19,6 +19,7 @@ from sqlalchemy import delete
 from sqlmodel import col, select
 
 from tertulia import failpoints
+from tertulia.attachments.generated import GeneratedFiles
 from tertulia.attachments.media import PictureRoom
 from tertulia.billing.budget import EXCEEDED, Budget
 from tertulia.billing.prices import Prices
@@ -151,7 +152,12 @@ class Engine:
         models._fresh_until = float("inf")
         named: Any = Titles()
         services = EngineServices(
-            cast("Any", self.claude), models, cast("Any", Files()), named, ToolRegistry(cast("Any", tools))
+            cast("Any", self.claude),
+            models,
+            cast("Any", Files()),
+            named,
+            ToolRegistry(cast("Any", tools)),
+            GeneratedFiles(database, cast("Any", Files()), cast("Any", self.claude), enabled=False),
         )
         values: Json = {"budget": Budget(None, PRICES), "observer": self.observer, "caching": False} | config
         self.manager = GenerationManager(

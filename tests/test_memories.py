@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 from client import Api, Json
+from conftest import EMBEDDED
 from people import MODE, PASSWORD, register, signed
 from rows import Rows, with_database
 from running import tertulia
@@ -45,7 +46,7 @@ def assistants(folder: Path) -> str:
 def shared(setup: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     """A server with accounts, whose assistants have a memory. Each test has its own account."""
     folder = tmp_path_factory.mktemp("memories")
-    more = {} if setup == "embedded" else request.getfixturevalue("servers").settings()
+    more = {} if setup == EMBEDDED else request.getfixturevalue("servers").settings()
     plans = folder / "plans.toml"
     plans.write_text('[guest]\nmessages = "100/day"\n')
     with tertulia(folder, **more, **MODE, assistants=assistants(folder), plans=str(plans), guests=True) as address:

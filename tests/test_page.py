@@ -65,7 +65,7 @@ clients_may_set: [instructions, model, options, tools]
 name: Strict
 description: Lets you change nothing.
 starters: ["What may I ask?"]
-tools: [pay]
+tools: [pay, code_execution]
 ---
 """,
 }
@@ -116,7 +116,10 @@ def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict
             ),
             "ASSISTED": stack.enter_context(
                 tertulia(
-                    places["ASSISTED"], **named, assistants=str(folder), tools=("some_tools:pay", "some_tools:who")
+                    places["ASSISTED"],
+                    **named,
+                    assistants=str(folder),
+                    tools=("some_tools:pay", "some_tools:who", "code_execution"),
                 )
             ),
             "PASSWORD": stack.enter_context(

@@ -44,6 +44,7 @@ _SETTINGS = "The settings of the server or of a conversation determine the lengt
 _SUMS = "One row for each day and model, or for each tool: `since` and `until` limit it."
 PLAIN_LISTS = {
     "Message.content": _BLOCKS,
+    "Message.files": "The files of one answer. Only the first 20 are stored.",
     "Message.leftOut": _BLOCKS,
     "MessageSearchEdge.highlights": _BLOCKS,
     "SharedMessage.content": _BLOCKS,

@@ -614,6 +614,20 @@ export const ASSISTED = {
     check(JSON.stringify(conversation) === '{"assistant":{"id":"guide"},"clientInstructions":"Be brief.","model":{"id":"claude-haiku-5-5"}}', JSON.stringify(conversation));
   },
 
+  async "an answer shows the files that Claude made"({ page, address, picture }) {
+    await page.goto(address);
+    await page.getByRole("radio", { name: "Strict" }).check();
+    await sendAndWait(page, "/simulate file chart.png", 1);
+    await page.locator("img.attached[src^='blob:']").waitFor();
+    check(await page.locator("img.attached").getAttribute("alt") === "chart.png, 1 kB", "the picture has no name");
+    await sendAndWait(page, "/simulate file numbers.csv", 2);
+    await picture("generated-files");
+    await audit(page, "generated files");
+    const downloading = page.waitForEvent("download");
+    await page.getByRole("button", { name: "numbers.csv" }).press("Enter");
+    check((await downloading).suggestedFilename() === "numbers.csv", "the file has another name");
+  },
+
   async "a user reads, changes and deletes what Claude remembers"({ page, address, picture }) {
     const remembered = async () => (await ask(address, "{ viewer { memories { edges { node { content } } } } }")).viewer.memories.edges;
     await startConversation(page, address, "/simulate remember I like tea");

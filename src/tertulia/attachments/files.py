@@ -24,6 +24,8 @@ ATTACHMENT = "attachment"
 """The type of a stored source that refers to an attachment. It is never sent to Claude."""
 RETRY_SECONDS = 3600.0
 """The time in seconds until the Files API is tried again after a failure. Many gateways do not have it."""
+MAX_FILENAME = 200
+"""Characters. Longer names are cut."""
 REMOVALS = ItemLoop("removal.files")
 MISSING = "[This attachment no longer exists: {}]"
 """The text that replaces an attachment whose bytes or row are missing, with its name."""
@@ -35,6 +37,13 @@ def source_of(attachment_id: UUID, media_type: str, pages: int | None) -> Json:
     """Return the stored form of a content block's source that refers to an attachment."""
     source = {"type": ATTACHMENT, "attachment_id": str(attachment_id), "media_type": media_type}
     return source if pages is None else {**source, "pages": pages}
+
+
+def display_name(filename: str, media_type: str) -> str:
+    """Return a name without folders and control characters. It is for display, and never used as a path."""
+    base = filename.replace("\\", "/").rpartition("/")[2]
+    name = "".join(char for char in base if char.isprintable() and not "\ud800" <= char <= "\udfff").strip()
+    return name[:MAX_FILENAME] or f"file.{media_type.partition('/')[2]}"
 
 
 def attachment_of(block: Json) -> UUID | None:
@@ -123,14 +132,21 @@ class Files:
         return {"type": "image", "source": source_of(attachment.id, attachment.media_type, None)}
 
     async def store(
-        self, content: bytes | Path, media: Media, *, size_bytes: int, filename: str, owner: UUID
+        self,
+        content: bytes | Path,
+        media: Media,
+        *,
+        size_bytes: int,
+        filename: str,
+        owner: UUID,
+        file_id: str | None = None,
     ) -> Attachment:
-        """Store the bytes of a file.
+        """Store the bytes of a file. `file_id` is its id in Claude's Files API, if Claude has it already.
 
         Returns:
             The row of the attachment, which the caller inserts.
         """
-        blob = Blob()
+        blob = Blob(file_id=file_id)
         # The row is inserted first. If storing the bytes fails, `sweep` finds the row and deletes both.
         async with self._database.write() as session:
             await insert(session, [blob])

@@ -247,6 +247,11 @@ def _read(
     return events, None
 
 
+def forget_attempts() -> None:
+    """Stop recording the failed attempts of this task, for requests that are not part of an answer."""
+    _attempts.set(None)
+
+
 async def _watch_attempts(request: "anthropic.APIRequest", call_next: Any) -> Any:
     """Record each failed attempt, and prevent retries if the API requires a wait longer than MAX_RETRY_AFTER."""
     failed = _attempts.get()

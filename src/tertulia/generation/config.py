@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tertulia.attachments.files import Files
+from tertulia.attachments.generated import GeneratedFiles
 from tertulia.billing.budget import Budget
 from tertulia.billing.prices import Prices
 from tertulia.claude.client import Claude
@@ -30,6 +31,7 @@ class EngineServices:
     files: Files
     titles: Titles
     tool_registry: ToolRegistry
+    generated_files: GeneratedFiles
     hooks: Hooks = field(default_factory=Hooks)
 
 

@@ -11,6 +11,7 @@ from enum import Enum, auto
 from functools import partial
 from uuid import UUID
 
+from tertulia.attachments.generated import Answer
 from tertulia.billing.budget import EXCEEDED
 from tertulia.claude.errors import BrokenStream, GenerationError, StreamError, interruption_by, request_errors
 from tertulia.claude.models import Model
@@ -128,6 +129,7 @@ class GenerationLoop:
                         except request_errors() as failure:
                             step = await self._continue_after(active, prompt, failure)
                             continue
+                        await self._store_files(active)
                         requests += 1
                         if not _continues(answer, prompt.work):
                             return
@@ -183,6 +185,12 @@ class GenerationLoop:
                 HEARD.hit(active.generation_id)
                 self._append_events(active, batch)
             self._check_cost(active)
+
+    async def _store_files(self, active: ActiveGeneration) -> None:
+        """Store the files that Claude has made, so that clients find them as soon as the answer has ended."""
+        if active.owner is not None and active.message_id is not None:
+            answer = Answer(active.owner.id, active.owner.conversation_id, active.message_id)
+            await self._services.generated_files.store(answer, active.answer.content)
 
     def _check_cost(self, active: ActiveGeneration) -> None:
         """Raise StreamError if the answer costs more than was reserved for it."""

@@ -13,6 +13,7 @@ from tertulia.db import (
     changes,
     contributions,
     conversations,
+    generated_files,
     generations,
     guests,
     leases,
@@ -164,8 +165,11 @@ async def detach(session: AsyncSession, conversation: Conversation, message: Mes
     if await attachments.of_conversation(session, owner, conversation.id):
         kept_contents = await messages.contents_with_attachments(session, conversation.id)
         moved_contents = await messages.contents_with_attachments(session, hidden.id)
+        moved_files = await generated_files.attachments_of(session, hidden.id)
+        kept_files = await generated_files.attachments_of(session, conversation.id)
         # The new version of an edited message shares the attachments of the old one.
-        unused = set(attachments_in(iter(moved_contents))) - set(attachments_in(iter(kept_contents)))
+        unused = {*attachments_in(iter(moved_contents)), *moved_files}
+        unused -= {*attachments_in(iter(kept_contents)), *kept_files}
         await attachments.claim(session, list(unused), hidden.id)
     # Instructions may contain the context of a deleted message.
     await contributions.remove_unused(session, conversation.id)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from tertulia.attachments.files import Files
+from tertulia.attachments.generated import GeneratedFiles
 from tertulia.billing.budget import Budget
 from tertulia.billing.prices import Prices
 from tertulia.billing.server_budget import ServerBudget
@@ -163,7 +164,8 @@ async def _open_engine(
     titles = Titles(database, claude, models, config.prices, config.budget, model=settings.title_model or None)
     stack.push_async_callback(titles.close)
     tool_registry, mcp = await start_tools(settings, database, stack, many_users=many_users)
-    return EngineServices(claude, models, files, titles, tool_registry, hooks), mcp
+    generated_files = GeneratedFiles(database, files, claude, enabled=settings.files_api)
+    return EngineServices(claude, models, files, titles, tool_registry, generated_files, hooks), mcp
 
 
 async def _open_sign_in(

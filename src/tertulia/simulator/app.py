@@ -61,11 +61,11 @@ def create_simulator(*, pace: float = 1.0) -> Starlette:
             planned = with_summary(planned, body)
             usage["iterations"] = summary_usage(body, dict(usage), planned.output_tokens)
         planned = signed(planned, body)
+        files.add_made(planned.files)
         await asyncio.sleep(planned.first_delay * pace)
         if body.get("stream"):
-            return StreamingResponse(
-                _stream(body, planned, usage, pace), media_type="text/event-stream", headers=_headers()
-            )
+            events = _stream(body, planned, usage, pace)
+            return StreamingResponse(events, media_type="text/event-stream", headers=_headers())
         await asyncio.sleep(sum(step.delay for step in planned.steps) * pace)
         return JSONResponse(_message(body, planned, usage), headers=_headers())
 
@@ -108,6 +108,13 @@ def _file_routes(files: FileStore) -> list[Route]:
     async def metadata(request: Request) -> Response:
         return JSONResponse(_file_metadata(request, files), headers=_headers())
 
+    async def content(request: Request) -> Response:
+        file_metadata = _file_metadata(request, files)
+        file = files.get(file_metadata["id"])
+        if file is None or not file_metadata["downloadable"]:
+            raise Refused(400, "invalid_request_error", f"File {file_metadata['id']} is not downloadable")
+        return Response(file[1], headers=_headers(), media_type=file_metadata["mime_type"])
+
     async def delete(request: Request) -> Response:
         file_metadata = _file_metadata(request, files)
         files.remove(file_metadata["id"])
@@ -117,6 +124,7 @@ def _file_routes(files: FileStore) -> list[Route]:
         Route("/v1/files", listed, methods=["GET"]),
         Route("/v1/files", upload, methods=["POST"]),
         Route("/v1/files/{file_id}", metadata, methods=["GET"]),
+        Route("/v1/files/{file_id}/content", content, methods=["GET"]),
         Route("/v1/files/{file_id}", delete, methods=["DELETE"]),
     ]
 

@@ -4,11 +4,14 @@ import base64
 import binascii
 import hashlib
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from mimetypes import guess_type
 
 from tertulia.attachments.media import FORMATS, PDF, Media, UnfitMedia, first_words, inspect
 from tertulia.json import Json
 from tertulia.simulator.request_rules import Refused, as_blocks, invalid
+from tertulia.simulator.script import MadeFile
 
 MAX_BASE64 = 5 * 1024 * 1024
 MAX_FILES = 1000
@@ -17,6 +20,10 @@ PIXELS_OF_TOKEN = 750
 MAX_TOKENS_OF_IMAGE = 1600
 """Larger images are scaled down to this size."""
 MEDIA_TYPES = {"image": tuple(FORMATS.values()), "document": (PDF,)}
+TABLE = b"number,square\n1,1\n2,4\n3,9\n"
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAABgAAAAQCAIAAACDRijCAAAAM0lEQVR42mP49fMrVRDDqEFY0aEQPQgaUIOQNQ+cQbg009cgYjTT3iBSNdPGIEo008QgACYsjXYlx4cHAAAAAElFTkSuQmCC"
+)
 _INSPECTED: dict[str, Media] = {}
 """Inspected media by digest, cached because a file is sent again with every message of its conversation."""
 
@@ -29,18 +36,26 @@ class FileStore:
 
     def add(self, filename: str, media_type: str, data: bytes) -> Json:
         """Store a file and return its metadata."""
+        return self._add(MadeFile(f"file_{uuid.uuid4().hex[:24]}", filename, media_type, data), downloadable=False)
+
+    def add_made(self, files: Sequence[MadeFile]) -> None:
+        """Store files that the code execution tool has made. Only these can be downloaded."""
+        for file in files:
+            self._add(file, downloadable=True)
+
+    def _add(self, file: MadeFile, *, downloadable: bool) -> Json:
         if len(self._files) >= MAX_FILES:
             del self._files[next(iter(self._files))]
         metadata: Json = {
             "type": "file",
-            "id": f"file_{uuid.uuid4().hex[:24]}",
-            "filename": filename,
-            "mime_type": media_type,
-            "size_bytes": len(data),
+            "id": file.file_id,
+            "filename": file.filename,
+            "mime_type": file.media_type,
+            "size_bytes": len(file.data),
             "created_at": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-            "downloadable": False,
+            "downloadable": downloadable,
         }
-        self._files[metadata["id"]] = (metadata, data)
+        self._files[file.file_id] = (metadata, file.data)
         return metadata
 
     def list_metadata(self) -> list[Json]:
@@ -54,6 +69,14 @@ class FileStore:
     def remove(self, file_id: str) -> bool:
         """Delete a file. Return whether it existed."""
         return self._files.pop(file_id, None) is not None
+
+
+def make_file(name: str) -> MadeFile:
+    """Return the file that the simulated Claude makes: a picture, or else a table or text, by its name."""
+    filename = name or "numbers.csv"
+    media_type = guess_type(filename)[0] or "application/octet-stream"
+    data = PICTURE if media_type == "image/png" else TABLE
+    return MadeFile(f"file_{uuid.uuid4().hex[:24]}", filename, media_type, data)
 
 
 def inspect_media(body: Json, files: FileStore) -> Json:

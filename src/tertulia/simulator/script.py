@@ -44,6 +44,16 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class MadeFile:
+    """A file that the code execution tool makes, with its id in the Files API."""
+
+    file_id: str
+    filename: str
+    media_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The complete response to a request.
 
@@ -53,6 +63,7 @@ class Plan:
         breaks: The number of identical requests whose streams break before one succeeds, or None if all break.
         server_tool_use: The numbers of calls of server tools, as in the usage of the Messages API.
         container: The container in which the code execution tool ran.
+        files: The files that the code execution tool made.
     """
 
     blocks: list[Json] = field(default_factory=list[Json])
@@ -68,6 +79,7 @@ class Plan:
     breaks: int | None = None
     server_tool_use: Json | None = None
     container: Json | None = None
+    files: list[MadeFile] = field(default_factory=list[MadeFile])
 
 
 def speak(body: Json, text: str) -> Plan:

@@ -13,6 +13,7 @@ from typing import Any
 
 from tertulia.json import Json
 from tertulia.simulator.breaks import broken_text
+from tertulia.simulator.files import make_file
 from tertulia.simulator.json_schema import example, example_input, schema_in
 from tertulia.simulator.request_rules import SERVER_RESULTS, as_blocks
 from tertulia.simulator.script import Draft, Plan, speak
@@ -44,6 +45,7 @@ _COMMAND = re.compile(r"/simulate\s+([a-z-]+)(?:\s+(\d+))?")
 _CALL = re.compile(r"/simulate[^\S\n]+call[^\S\n]+([a-zA-Z0-9_-]{1,128})(?!\S)[^\S\n]*")
 _SEARCH = re.compile(r"/simulate\s+(?:web-search|pause)(?:[^\S\n]+(\S[^\n]*))?")
 _TOOL_SEARCH = re.compile(r"/simulate\s+tool-search(?:[^\S\n]+(\S[^\n]*))?")
+_FILE = re.compile(r"/simulate[^\S\n]+file[^\S\n]+(\S{1,100})")
 _REMEMBER = re.compile(r"/simulate[^\S\n]+remember[^\S\n]+(\S[^\n]*)")
 _RECALL = re.compile(r"/simulate\s+recall\b")
 _REMEMBERED_FILE = re.compile(r"^\S+\t(/memories/.*[^/\n])$", re.MULTILINE)
@@ -248,6 +250,22 @@ def _code(body: Json, _number: int | None) -> Plan:
     return _use_server_tool(body, "code_execution", CODE)
 
 
+def _file(body: Json, _number: int | None) -> Plan:
+    """Make a file, as code in Bash does."""
+    if not _offers(body, "code_execution"):
+        return _conclude(body, "This request has no code_execution tool, so I cannot make a file.")
+    match = _FILE.search(last_words(body))
+    made = make_file(match[1] if match else "")
+    draft = begin(body)
+    call = _call_server_tool(draft, "bash_code_execution", {"command": f"make {made.filename}"})
+    output = {"type": "bash_code_execution_output", "file_id": made.file_id}
+    result = {"type": "bash_code_execution_result", "stdout": "", "stderr": "", "return_code": 0, "content": [output]}
+    kind = SERVER_RESULTS["bash_code_execution"]
+    draft.add({"type": kind, "tool_use_id": call["id"], "content": result}, SERVER_TOOL_DELAY)
+    draft.say(f"I made the file {made.filename}.")
+    return draft.plan(container=_container(body), files=[made])
+
+
 def _pause(body: Json, _number: int | None) -> Plan:
     if not _offers(body, "web_search"):
         return _conclude(body, "This request has no web_search tool, so there is no reason to pause.")
@@ -361,5 +379,6 @@ TOOL_SCENARIOS: dict[str, Callable[[Json, int | None], Plan]] = {
     "recall": _recall,
     "web-search": _web_search,
     "code": _code,
+    "file": _file,
     "pause": _pause,
 }

@@ -16,6 +16,7 @@ from tertulia.db import transfer as rows
 from tertulia.db.blobs import Blobs
 from tertulia.db.database import Database
 from tertulia.db.errors import AWAY
+from tertulia.db.generated_files import GeneratedFile
 from tertulia.db.memories import Memory
 from tertulia.db.tables import TOKEN_COUNTS, Attachment, Conversation, Generation, Message, now
 from tertulia.db.transfer import ConversationContents
@@ -23,6 +24,7 @@ from tertulia.transfer import Format
 from tertulia.transfer.format import (
     AttachmentLine,
     ConversationLine,
+    FileLine,
     GenerationLine,
     HeaderLine,
     LeftOutLine,
@@ -102,7 +104,8 @@ def _markdown(contents: ConversationContents) -> list[bytes]:
 
 def _lines(contents: ConversationContents) -> list[bytes]:
     """Return the line of a conversation, followed by the lines of its messages."""
-    messages = (_message(message, generation).to_bytes() for message, generation in contents.messages)
+    files = contents.files
+    messages = (_message(row, generation, files.get(row.id, ())).to_bytes() for row, generation in contents.messages)
     return [_conversation(contents.conversation).to_bytes(), *messages]
 
 
@@ -146,12 +149,14 @@ def _memory(row: Memory, export_format: Format) -> bytes:
 
 def _attachment(row: Attachment, data: bytes) -> AttachmentLine:
     encoded = base64.b64encode(data).decode()
+    # The type of the others is detected again from their content.
+    media_type = row.media_type if row.width is None and row.pages is None else None
     return AttachmentLine.model_construct(
-        id=str(row.id), filename=row.filename, data=encoded, created_at=row.created_at
+        id=str(row.id), filename=row.filename, media_type=media_type, data=encoded, created_at=row.created_at
     )
 
 
-def _message(row: Message, generation: Generation | None) -> MessageLine:
+def _message(row: Message, generation: Generation | None, files: Sequence[GeneratedFile]) -> MessageLine:
     return MessageLine.model_construct(
         id=str(row.id),
         parent_id=_text(row.parent_id),
@@ -162,7 +167,12 @@ def _message(row: Message, generation: Generation | None) -> MessageLine:
         rating=row.rating,
         created_at=row.created_at,
         generation=None if generation is None else _generation(generation),
+        files=[_file(file) for file in files],
     )
+
+
+def _file(row: GeneratedFile) -> FileLine:
+    return FileLine.model_construct(file_id=row.file_id, attachment_id=_text(row.attachment_id), problem=row.problem)
 
 
 def _generation(row: Generation) -> GenerationLine:

@@ -156,11 +156,12 @@ class ConversationLine(Line):
 
 
 class AttachmentLine(Line):
-    """An attachment of the conversation. `data` is its content in base64."""
+    """An attachment of the conversation. `data` is its content in base64. Only Claude makes files of other types."""
 
     type: Literal["attachment"] = "attachment"
     id: Name
     filename: Name
+    media_type: Name | None = None
     data: str
     created_at: Moment
 
@@ -205,6 +206,14 @@ class RatingLine(Line):
     updated_at: Moment
 
 
+class FileLine(Line):
+    """A file that Claude made for an answer: the id of its attachment, or why there is none."""
+
+    file_id: Name
+    attachment_id: Name | None = None
+    problem: Name | None = None
+
+
 class MessageLine(Line):
     """A message of any branch. It comes after its parent. `content` contains blocks of the Messages API."""
 
@@ -218,6 +227,7 @@ class MessageLine(Line):
     rating: RatingLine | None = None
     created_at: Moment
     generation: GenerationLine | None = None
+    files: list[FileLine] = []
 
 
 class LeftOutLine(Line):

@@ -20,6 +20,7 @@ from tertulia.assistants.definition import ClientSetting
 from tertulia.attachments.files import source_of
 from tertulia.db import changes, conversations, leases, memories, metadata, search
 from tertulia.db.database import AsyncSession
+from tertulia.db.generated_files import GeneratedFile
 from tertulia.db.inserting import insert
 from tertulia.db.tables import (
     UNFINISHED,
@@ -45,6 +46,7 @@ from tertulia.transfer.format import (
     BlocksLeftOut,
     ConversationItem,
     ConversationLine,
+    FileLine,
     GenerationLine,
     Item,
     MemoryLine,
@@ -201,6 +203,7 @@ class _Importing:
         self._attachments: list[Attachment] = []
         self._messages: list[Message] = []
         self._generations: list[Generation] = []
+        self._files: list[GeneratedFile] = []
 
     async def add(self, item: Item) -> None:
         """Store an item, or buffer it for the next transaction."""
@@ -262,14 +265,14 @@ class _Importing:
                 await conversations.change(session, owner, final_row.id, values)
             if final_row is not None:
                 await metadata.add(session, owner, final_row.id, final_row.app_metadata)
-            for rows in (self._attachments, self._messages, self._generations):
+            for rows in (self._attachments, self._messages, self._generations, self._files):
                 if rows:
                     await insert(session, rows)
             await search.execute(session, words)
             if final_row is not None:
                 await changes.record(session, owner, (ChangeKind.CREATED, final_row.id, None))
         self._stored = True
-        self._attachments, self._messages, self._generations = [], [], []
+        self._attachments, self._messages, self._generations, self._files = [], [], [], []
 
     def _buffer(self, line: MessageLine) -> None:
         conversation = self._conversation
@@ -293,6 +296,7 @@ class _Importing:
         )
         if line.generation is not None:
             self._generations.append(_generation(line.generation, conversation.id, id))
+        self._files += [_file(file, id, self._attached) for file in line.files]
 
     async def _memory(self, line: MemoryLine) -> None:
         """Store a memory, unless the viewer has a file at the same path, or no room for another one."""
@@ -335,6 +339,17 @@ def _with_stored_source(block: Json, attached: dict[str, Attachment]) -> Json:
         return block
     attachment = attached[block["source"]["attachment_id"]]
     return {**block, "source": source_of(attachment.id, attachment.media_type, attachment.pages)}
+
+
+def _file(line: FileLine, message_id: UUID, attached: dict[str, Attachment]) -> GeneratedFile:
+    attachment = attached.get(line.attachment_id or "")
+    return GeneratedFile(
+        message_id=message_id,
+        file_id=line.file_id,
+        attachment_id=None if attachment is None else attachment.id,
+        filename=None if attachment is None else attachment.filename,
+        problem=line.problem,
+    )
 
 
 def _generation(line: GenerationLine, conversation_id: UUID, message_id: UUID) -> Generation:

@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from tertulia.attachments.files import MISSING
-from tertulia.attachments.media import UnfitMedia, inspect
+from tertulia.attachments.generated import MAX_FILES, stored_media_type
+from tertulia.attachments.media import Media, UnfitMedia, inspect
 from tertulia.db.tables import Role
 from tertulia.json import Json
 from tertulia.resolvers.app_data import check_context, check_external_id, merged, stored_context
@@ -28,6 +29,7 @@ from tertulia.transfer.format import (
     AttachmentLine,
     ConversationItem,
     ConversationLine,
+    FileLine,
     HeaderLine,
     Item,
     LeftOutLine,
@@ -44,6 +46,8 @@ MAX_MESSAGES = 100_000
 """The maximum number of messages in a conversation."""
 MAX_ATTACHMENTS = 2_000
 """The maximum number of attachments in a conversation."""
+REPEATED = "id: is used twice in this conversation."
+FILE_LEFT_OUT = "The file was missing when the conversation was exported."
 _IS_ATTACHMENT = re.compile(rb'\s*\{\s*"type"\s*:\s*"attachment"')
 _LINE: TypeAdapter[AnyLine] = TypeAdapter(AnyLine)
 
@@ -54,6 +58,8 @@ class _ConversationState:
 
     messages: set[str] = field(default_factory=set[str])
     attached: set[str] = field(default_factory=set[str])
+    unreadable: set[str] = field(default_factory=set[str])
+    """The attachments that Claude cannot read. Only Claude makes such files."""
     left_out: set[str] = field(default_factory=set[str])
     """The attachments that the export left out."""
 
@@ -170,15 +176,24 @@ def _check_conversation(line: ConversationLine, number: int) -> ConversationLine
 
 
 def _decode_attachment(state: _ConversationState, line: AttachmentLine, number: int, folder: Path) -> AttachedFile:
+    if line.id in state.unreadable:
+        raise line_error(number, REPEATED)
     _add(state.attached, line.id, number)
-    if len(state.attached) > MAX_ATTACHMENTS:
+    if len(state.attached) + len(state.unreadable) > MAX_ATTACHMENTS:
         raise line_error(number, f"a conversation must have at most {MAX_ATTACHMENTS:,} attachments.")
     file = folder / "attachment"
     try:
         size = file.write_bytes(base64.b64decode(line.data, validate=True))
-        media = inspect(file)
-    except (binascii.Error, UnfitMedia, ValueError) as error:
+    except (binascii.Error, ValueError) as error:
         raise line_error(number, f"data: attachment {line.id}: {error}") from error
+    try:
+        media = inspect(file)
+    except UnfitMedia as error:
+        if line.media_type is None:
+            raise line_error(number, f"data: attachment {line.id}: {error}") from error
+        media = Media(stored_media_type(line.media_type))
+        state.attached.discard(line.id)
+        state.unreadable.add(line.id)
     return AttachedFile(line.model_copy(update={"data": ""}), file, media, size)
 
 
@@ -196,6 +211,7 @@ def _message(state: _ConversationState, line: MessageLine, number: int) -> Messa
             line.generation.options.check()
         except ValueError as error:
             raise line_error(number, f"generation.{error}") from None
+    line = line.model_copy(update={"files": [_check_file(state, line, file, number) for file in line.files]})
     if state.left_out:
         content = [_replace_left_out(block, state.left_out) for block in line.content]
         line = line.model_copy(update={"content": content})
@@ -204,6 +220,18 @@ def _message(state: _ConversationState, line: MessageLine, number: int) -> Messa
     if problem is not None:
         raise line_error(number, problem)
     return line
+
+
+def _check_file(state: _ConversationState, line: MessageLine, file: FileLine, number: int) -> FileLine:
+    if line.role != Role.ASSISTANT or len(line.files) > MAX_FILES:
+        raise line_error(number, f"files: at most {MAX_FILES} are allowed, in messages with the role assistant.")
+    if [other.file_id for other in line.files].count(file.file_id) > 1:
+        raise line_error(number, "files: the same `file_id` is used twice.")
+    if file.attachment_id is None or file.attachment_id in state.attached | state.unreadable:
+        return file
+    if file.attachment_id in state.left_out:
+        return file.model_copy(update={"attachment_id": None, "problem": FILE_LEFT_OUT})
+    raise line_error(number, "files: `attachment_id` must be the id of an attachment of the conversation.")
 
 
 def _with_checked_data(line: MessageLine, number: int) -> MessageLine:
@@ -228,7 +256,7 @@ def _with_checked_data(line: MessageLine, number: int) -> MessageLine:
 
 def _add(ids: set[str], id: str, number: int) -> None:
     if id in ids:
-        raise line_error(number, "id: is used twice in this conversation.")
+        raise line_error(number, REPEATED)
     ids.add(id)
 
 

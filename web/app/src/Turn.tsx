@@ -137,6 +137,9 @@ function AnswerTurn({ turn, target, generation, onChanged, onProblem }: Props & 
     <li className="assistant" data-role="assistant" aria-busy={running} {...item}>
       <h2 className="hidden">{generation.model.displayName}</h2>
       <Blocks blocks={blocks} running={running} growing={answer?.growing ?? null} waits={state?.waits?.toolUses ?? []} />
+      {!running && turn.files.map((file, position) => file.attachment
+        ? <Attachment key={position} file={file.attachment} />
+        : file.problem && <p key={position} className="note">A file that Claude made is missing. {file.problem}</p>)}
       {(answer?.continuations ?? generation.continuations) > 0 && <p className="note">Interrupted and continued.</p>}
       {running && <p className="working" role="status">{STATUS[status] ?? "Claude is answering"}</p>}
       {state?.waits && <Approval generationId={generation.id} waits={state.waits} onProblem={onProblem} />}

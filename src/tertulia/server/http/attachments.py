@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from tertulia.attachments.media import MAX_BYTES
+from tertulia.attachments.media import FORMATS, MAX_BYTES
 from tertulia.db.tables import Attachment
 from tertulia.resolvers.attachments import FileRejected, download, path_of, upload
 from tertulia.resolvers.context import Context
@@ -78,7 +78,7 @@ def attachments_router(context: Callable[[Request], Awaitable[Context]], allowed
             attachment, pieces = await download(request_context, id)
         except NotFound as error:
             return Refused(404, "NOT_FOUND", error.message).response()
-        disposition = "inline" if attachment.media_type.startswith("image/") else "attachment"
+        disposition = "inline" if attachment.media_type in FORMATS.values() else "attachment"
         headers = {
             **HEADERS,
             "Content-Length": str(attachment.size_bytes),
