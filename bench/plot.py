@@ -22,7 +22,8 @@ def draw(report: "Report", path: Path) -> None:
     """Write the plot in the format of the file's suffix."""
     mpl.use("agg")
     compared = {figure: candidates for figure, candidates in report.samples.items() if len(candidates) > 1}
-    checks = [check for check in report.checks if check.value is not None and check.target > 0]
+    parts = dict.fromkeys(figure.part for figure in report.samples)
+    checks = [check for part in parts for check in report.checks(part) if check.value and check.target.limit]
     rows = math.ceil(len(compared) / COLUMNS)
     heights = [0.25 * len(checks) + 0.8, 2.0 * rows + 0.1]
     canvas = Canvas(figsize=(4.2 * COLUMNS, sum(heights)), layout="constrained")
@@ -36,11 +37,11 @@ def draw(report: "Report", path: Path) -> None:
 
 
 def _targets(axes: Axes, checks: "list[Check]") -> None:
-    names = [f"{check.part}: {check.name} ({check.relation} {check.target:g})" for check in checks]
+    names = [f"{check.target.part}: {check.target.name} ({check.target.wanted})" for check in checks]
     values = [check.value or 0.0 for check in checks]
     # Values below 1 are within the target, for both directions of targets.
     shares = [
-        value / check.target if check.relation == "<=" else check.target / max(value, 1e-9)
+        value / check.target.limit if check.target.relation == "<=" else check.target.limit / value
         for value, check in zip(values, checks, strict=True)
     ]
     colours = [OURS if check.verdict == "ok" else MISSED for check in checks]

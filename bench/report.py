@@ -1,12 +1,13 @@
-"""Collect measurements, and show them as a table, JSON and a plot, with the target of each check."""
+"""Collect measurements, compare them with the targets, and show both as tables and as JSON."""
 
 import json
 import platform
 import statistics
 import sys
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
+
+from bench.targets import TARGETS, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,29 +21,23 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A value or ratio, and its target. The value is None if it was not measured."""
+    """A target and the measured value, which is None if it was not measured."""
 
-    part: str
-    name: str
+    target: Target
     value: float | None
-    relation: str
-    target: float
+    verdict: str
+    """`ok`, `MISSED` or `not measured`."""
 
-    @property
-    def verdict(self) -> str:
-        """Return `ok`, `MISSED` or `not measured`."""
-        if self.value is None:
-            return "not measured"
-        met = self.value <= self.target if self.relation == "<=" else self.value >= self.target
-        return "ok" if met else "MISSED"
+    def __str__(self) -> str:
+        """Return the line of the check."""
+        return f"{self.target.name}: {shown(self.value)}  (target {self.target.wanted})  {self.verdict}"
 
 
 @dataclass(slots=True)
 class Report:
-    """Samples by figure and candidate, checks and notes, in the order in which they were added."""
+    """Samples by figure and candidate, notes and failures, in the order in which they were added."""
 
     samples: dict[Figure, dict[str, list[float]]] = field(default_factory=dict[Figure, dict[str, list[float]]])
-    checks: list[Check] = field(default_factory=list[Check])
     notes: dict[str, None] = field(default_factory=dict[str, None])
     failures: dict[str, None] = field(default_factory=dict[str, None])
     crowded: dict[bool, dict[str, None]] = field(default_factory=lambda: {True: {}, False: {}})
@@ -76,44 +71,25 @@ class Report:
                 return statistics.median(candidates[candidate])
         return None
 
-    def at_most(self, part: str, name: str, candidate: str, target: float) -> None:
-        """Check that a median is at most `target`."""
-        self.checks.append(Check(part, f"{name}, {candidate}", self.median(part, name, candidate), "<=", target))
+    def checks(self, part: str) -> list[Check]:
+        """Compare the medians of a part with its targets."""
+        return [self._check(target) for target in TARGETS if target.part == part]
 
-    def at_least(self, part: str, name: str, candidate: str, target: float) -> None:
-        """Check that a median is at least `target`."""
-        self.checks.append(Check(part, f"{name}, {candidate}", self.median(part, name, candidate), ">=", target))
+    def _check(self, target: Target) -> Check:
+        median = self.median(target.part, target.figure, target.candidate)
+        base = self.median(target.part, target.figure, target.to) if target.to else 1.0
+        if median is None or not base:
+            return Check(target, None, "not measured")
+        value = median / base
+        return Check(target, value, "ok" if target.met(value, median) else "MISSED")
 
-    def ratio(self, part: str, name: str, candidates: tuple[str, str], relation: str, target: float) -> None:
-        """Check the ratio of the first candidate's median to the second's."""
-        of, to = (self.median(part, name, candidate) for candidate in candidates)
-        value = of / to if of is not None and to else None
-        self.checks.append(Check(part, f"{name}, {' / '.join(candidates)}", value, relation, target))
+    def show(self, part: str) -> str:
+        """Return the table and the checks of a part as text."""
+        checks = [f"  {check}" for check in self.checks(part)]
+        return "\n".join(["", part.upper(), *_table(part, self.samples), *checks])
 
-    def show(self) -> str:
-        """Return the report as text."""
-        lines: list[str] = []
-        for part in dict.fromkeys(figure.part for figure in self.samples):
-            lines += ["", part.upper(), *_table(part, self.samples)]
-            lines += [_line(check) for check in self.checks if check.part == part]
-        remarks = [*(f"Note: {text}" for text in self.remarks()), *(f"FAILED: {text}" for text in self.failures)]
-        return "\n".join([*lines, "", *remarks])
-
-    def write(self, folder: Path) -> Path:
-        """Write the JSON and the plot, and return the path of the JSON."""
-        folder.mkdir(exist_ok=True)
-        path = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
-        path.write_text(json.dumps(self._json(), indent=1))
-        if self.samples:
-            try:
-                from bench.plot import draw
-
-                draw(self, path.with_suffix(".svg"))
-            except Exception as error:  # noqa: BLE001 - the figures are already written
-                self.fail(f"the plot could not be drawn: {error}")
-        return path
-
-    def _json(self) -> dict[str, object]:
+    def write(self, path: Path, parts: list[str]) -> None:
+        """Write everything that was measured so far as JSON."""
         figures = [
             {
                 "part": figure.part,
@@ -128,22 +104,24 @@ class Report:
         ]
         checks = [
             {
-                "part": check.part,
-                "check": check.name,
+                "part": part,
+                "check": check.target.name,
                 "value": check.value,
-                "target": f"{check.relation} {check.target:g}",
+                "target": check.target.wanted,
                 "verdict": check.verdict,
             }
-            for check in self.checks
+            for part in parts
+            for check in self.checks(part)
         ]
-        machine = {"python": sys.version.split()[0], "system": platform.platform(), "argv": sys.argv[1:]}
-        return {
-            "machine": machine,
+        content = {
+            "machine": {"python": sys.version.split()[0], "system": platform.platform(), "argv": sys.argv[1:]},
             "figures": figures,
             "checks": checks,
             "notes": self.remarks(),
             "failures": [*self.failures],
         }
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(content, indent=1))
 
 
 def shown(value: float | None) -> str:
@@ -154,16 +132,20 @@ def shown(value: float | None) -> str:
     return f"{value:,.{digits}f}"
 
 
-def _line(check: Check) -> str:
-    return f"  {check.name}: {shown(check.value)}  (target {check.relation} {check.target:g})  {check.verdict}"
+def _cell(values: list[float] | None) -> str:
+    """Return the median, with the smallest and the largest value of the rounds."""
+    if not values:
+        return "-"
+    median = shown(statistics.median(values))
+    return f"{median} ({shown(min(values))}-{shown(max(values))})" if len(values) > 1 else median
 
 
 def _table(part: str, samples: dict[Figure, dict[str, list[float]]]) -> list[str]:
     figures = {figure: candidates for figure, candidates in samples.items() if figure.part == part}
     names = list(dict.fromkeys(name for candidates in figures.values() for name in candidates))
-    rows = [["median", *names]]
+    rows = [["median (lowest-highest)", *names]]
     for figure, candidates in figures.items():
-        medians = [statistics.median(candidates[name]) if name in candidates else None for name in names]
-        rows.append([f"{figure.name}, {figure.unit}".rstrip(", "), *map(shown, medians)])
+        cells = [_cell(candidates.get(name)) for name in names]
+        rows.append([f"{figure.name}, {figure.unit}".rstrip(", "), *cells])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  " + "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]

@@ -5,6 +5,8 @@ candidate uses, without garbage collection, and reports how busy it and its core
 the load was the limit, not the candidate.
 
     python -m bench.load steady   --kind tertulia --ports 8000 --pids 4711 --streams 200    CPU per token, latency
+    python -m bench.load second   ...                                                       the same, by another client
+    python -m bench.load followers ... --streams 1000                                       many clients of one answer
     python -m bench.load flat     ... --streams 100 --tokens 2000                           tokens per second, unpaced
     python -m bench.load first    ... --count 100                                           time to the first text
     python -m bench.load turns    ... --streams 50 --count 1000 --tokens 2                  one answer after another
@@ -20,11 +22,12 @@ import sys
 
 import uvloop
 
-from bench.load.paced import steady
+from bench.load.paced import followers, steady
 from bench.load.quiet import idle, requests
+from bench.load.second import second
 from bench.load.unpaced import first, flat, turns
 
-MODES = {mode.__name__: mode for mode in (steady, flat, first, turns, idle, requests)}
+MODES = {mode.__name__: mode for mode in (steady, second, followers, flat, first, turns, idle, requests)}
 
 
 def _numbers(text: str) -> list[int]:

@@ -35,6 +35,7 @@ class Tally:
     """The measurements of all clients that follow answers on one server."""
 
     tokens: int = 0
+    deltas: int = 0
     begun: int = 0
     ended: int = 0
     violations: int = 0
@@ -82,6 +83,7 @@ class Answer:
         tally.violations += offset != self._written
         self._written += len(text)
         tally.tokens += len(text) // WIDTH
+        tally.deltas += 1
         if not self.text_came.done():
             self.text_came.set_result(now)
             tally.begun += 1

@@ -7,7 +7,7 @@ import time
 from functools import partial
 from itertools import count
 
-from bench.load.answers import Answer, Asker, Tally
+from bench.load.answers import FOLLOW, Answer, Asker, Tally
 from bench.measuring import Window, percentile, rss_mb
 from bench.wire import OPENING, Json, Socket, gather_limited, open_sockets
 
@@ -83,11 +83,31 @@ async def steady(options: argparse.Namespace) -> Json:
     await asyncio.sleep(options.warm)
     result = await _measure(options, clients.tallies)
     clients.end()
-    return {**result, "offered": clients.rate * options.streams, "streams": options.streams}
+    return {**result, "offered": clients.rate * options.streams}
+
+
+async def followers(options: argparse.Namespace) -> Json:
+    """Let all clients follow one answer, and measure like `steady`. A token counts once for each follower."""
+    tally, rate = Tally(), 1000 / options.interval_ms
+    clients = await open_sockets(options.ports[:1], options.streams)
+    tokens = int(rate * (RAMP_SECONDS + options.warm + options.seconds))
+    generation = await Asker(options.kind, options.ports[0], 1).send(
+        f"bench tokens={tokens} interval_ms={options.interval_ms}"
+    )
+    answers = [Answer(tally) for _ in clients]
+    for [socket], answer in zip(clients, answers, strict=True):
+        socket.subscribe("1", FOLLOW, {"id": generation}, answer.take)
+    async with asyncio.timeout(RAMP_SECONDS):
+        await asyncio.gather(*(answer.text_came for answer in answers))
+    await asyncio.sleep(options.warm)
+    result = await _measure(options, [tally])
+    for [socket] in clients:
+        socket.close()
+    return {**result, "offered": rate * options.streams}
 
 
 async def _measure(options: argparse.Namespace, tallies: list[Tally]) -> Json:
-    before = [tally.tokens for tally in tallies]
+    before = [(tally.tokens, tally.deltas) for tally in tallies]
     for tally in tallies:
         tally.measuring = True
     window, begun = Window(options.pids, options.upstream_pid), time.monotonic_ns()
@@ -98,11 +118,14 @@ async def _measure(options: argparse.Namespace, tallies: list[Tally]) -> Json:
     cpu, load = window.cpu(), window.load(seconds)
     for tally in tallies:
         tally.measuring = False
-    counts = [tally.tokens - earlier for tally, earlier in zip(tallies, before, strict=True)]
+    counts = [tally.tokens - tokens for tally, (tokens, _) in zip(tallies, before, strict=True)]
+    deltas = tallies[0].deltas - before[0][1]
     return {
         "tokens": counts[0],
+        "deltas": deltas,
         "delivered": counts[0] / seconds,
         "cpu_us": 1e6 * sum(cpu) / max(counts[0], 1),
+        "frame_us": 1e6 * sum(cpu) / max(deltas, 1),
         "cpu_share": sum(cpu) / seconds,
         "rss_mb": [rss_mb(pid) for pid in options.pids],
         "window": [begun, ended],

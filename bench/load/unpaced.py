@@ -30,6 +30,7 @@ async def flat(options: argparse.Namespace) -> Json:
     seconds = (ended - (tally.first_text or begun)) / 1e9
     return {
         "tokens": tally.tokens,
+        "deltas": tally.deltas,
         "rate": tally.tokens / seconds,
         "cpu_us": 1e6 * sum(window.cpu()) / max(tally.tokens, 1),
         "ended": tally.ended,

@@ -1,6 +1,7 @@
 """The parts `shared` and `filter`: the cached input of an assistant's users, and the cost of `transform_text`."""
 
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -9,8 +10,8 @@ import httpx2
 
 from bench.options import Options
 from bench.parts.caching import SEND, ended
-from bench.parts.streams import cpu, steady
-from bench.peers.candidates import ASSISTANT, TERTULIA_ITSELF, Candidate, Stage
+from bench.parts.streams import steady
+from bench.peers.candidates import ASSISTANT, TERTULIA_ITSELF, Stage
 from bench.processes import folder
 from bench.report import Report
 from tertulia.generation.accumulator import AnswerAccumulator
@@ -26,7 +27,7 @@ INSTRUCTIONS = "You are the support agent of Acme. You answer with care, and say
 OF_USER = "The user is {{ viewer.name }}, with the plan {{ viewer.claims.plan }}. Today is {{ date }}."
 FIRST, LAST = "variables first", "variables last"
 TEXT = "Where is my order?"
-SHARE = "share of the input that is read from the cache"
+SHARE = "share of the input from the cache"
 
 STREAMS = 20
 DELTAS = 20_000
@@ -57,12 +58,10 @@ def shared(stage: Stage, report: Report, options: Options) -> None:
     The simulator reads a prefix from its cache only at breakpoints of earlier requests, as Claude does.
     """
     users = options.count(USERS)
-    name = f"{users} users with {MESSAGES} messages each: {SHARE}"
     for candidate, body in ((LAST, f"{INSTRUCTIONS}\n\n{OF_USER}"), (FIRST, f"{OF_USER}\n\n{INSTRUCTIONS}")):
         first, later = _tokens(stage, body, users)
-        report.add("shared", "first messages: " + SHARE, candidate, _share(first), "%")
-        report.add("shared", name, candidate, _share(first + later), "%")
-    report.at_least("shared", name, LAST, 90)
+        report.add("shared", f"first messages: {SHARE}", candidate, _share(first), "%")
+        report.add("shared", f"all messages: {SHARE}", candidate, _share(first + later), "%")
 
 
 def _share(usages: list[Json]) -> float:
@@ -128,16 +127,11 @@ def _cpu_of_delta(result: str | None) -> float:
 
 def filtered(stage: Stage, report: Report, options: Options) -> None:
     """Measure the CPU per token without a filter and with each of the filters: of the whole server, and of a delta."""
-    for _ in range(options.rounds):
-        for name in (PLAIN, *FILTERS):
-            report.add("filter", "a delta in the accumulator: CPU", name, _cpu_of_delta(FILTERS.get(name)), "µs")
-    hooks = {"TERTULIA_HOOKS": "filtering"}
-    for _ in range(options.rounds):
-        steady(stage, report, TERTULIA_ITSELF, "filter", options, STREAMS)
-        for name, result in FILTERS.items():
-            with folder() as place:
-                (place / "filtering.py").write_text(HOOKS.replace("{result}", result))
-                candidate = Candidate(name, TERTULIA_ITSELF.kind, TERTULIA_ITSELF.program, TERTULIA_ITSELF.ready)
-                steady(stage, report, candidate, "filter", options, STREAMS, variables=hooks, place=place)
-    for name in FILTERS:
-        report.ratio("filter", cpu(STREAMS), (name, PLAIN), "<=", 1.25)
+    for name in options.turns(PLAIN, *FILTERS):
+        result = FILTERS.get(name)
+        report.add("filter", "a delta in the accumulator: CPU", name, _cpu_of_delta(result), "µs")
+        candidate = replace(TERTULIA_ITSELF, name=name)
+        with folder() as place:
+            (place / "filtering.py").write_text(HOOKS.replace("{result}", result or "None"))
+            hooks = {"TERTULIA_HOOKS": "filtering"} if result else {}
+            steady(stage, report, candidate, "filter", options, STREAMS, variables=hooks, place=place)

@@ -4,14 +4,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 from io import BytesIO
-from pathlib import Path
 
 import httpx2
 from PIL import Image
 
 from bench.options import Options
 from bench.peers.candidates import TERTULIA_ITSELF, Stage
-from bench.processes import HERE, Json
+from bench.processes import Json
 from bench.report import Report
 from bench.wire import fetch
 
@@ -44,11 +43,9 @@ def _compare(stage: Stage, report: Report, turns: int, what: str, pages: int) ->
         for turn in SHOWN:
             if turn <= turns:
                 report.add("caching", f"{what}, turn {turn}: billed input", name, costs[turn - 1], "uncached tokens")
-        report.add("caching", f"{what}, {turns} turns: billed input", name, sum(costs), "uncached tokens")
+        report.add("caching", f"{what}: billed input", name, sum(costs), "uncached tokens")
         # The new text costs the same in each turn, so only the tokens that are read from the cache may grow.
         report.add("caching", f"{what}: last turn / second turn", name, costs[-1] / costs[1])
-    report.ratio("caching", f"{what}, {turns} turns: billed input", ("cached", "uncached"), "<=", 0.20)
-    _draw(billed, what, HERE / "results" / f"caching-{'pdf' if pages else 'system'}.svg")
 
 
 def _billed(stage: Stage, turns: int, pages: int, *, caching: bool) -> list[float]:
@@ -86,19 +83,3 @@ def _ask(port: int, query: str, variables: Json) -> Json:
     answer = fetch(port, "/graphql", {"query": query, "variables": variables})
     data: Json = answer["data"]
     return data
-
-
-def _draw(billed: dict[str, list[float]], what: str, path: Path) -> None:
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    mpl.use("agg")
-    canvas = Figure(figsize=(7, 4), layout="constrained")
-    axes = canvas.add_subplot()
-    for name, costs in billed.items():
-        axes.plot(range(1, len(costs) + 1), costs, label=name)
-    axes.set_title(f"With {what}: billed input of each turn, in tokens at the uncached price", fontsize=9)
-    axes.set_xlabel("turn")
-    axes.legend()
-    path.parent.mkdir(exist_ok=True)
-    canvas.savefig(path)

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import asyncpg
 import redis
 
 from bench.options import Options
-from bench.parts.streams import cpu, steady, take_steady, watch
+from bench.parts.streams import steady, take_steady, watch
 from bench.peers.candidates import TERTULIA_ITSELF, Stage
 from bench.processes import Json, Server, databases
 from bench.report import Report
@@ -29,47 +30,40 @@ _numbers = count(1)
 def joined(stage: Stage, report: Report, options: Options) -> None:
     """Measure SQLite, then PostgreSQL with Redis, then two replicas, in turns."""
     with databases() as (postgres, listening):
-        for _ in range(options.rounds):
-            for answers in (20, 200):
-                steady(stage, report, TERTULIA_ITSELF, PART, options, answers)
-                _one(stage, report, options, postgres, listening, answers)
-            _two(stage, report, options, postgres, listening)
-    for answers in (200, 20):
-        report.ratio(PART, cpu(answers), ("joined", "tertulia"), "<=", 1.5)
-        report.at_most(PART, sent(answers), "joined", 25)
-        report.at_most(PART, done(answers), "joined", 25)
-    report.ratio(PART, "two replicas: p99", ("other replica", "same replica"), "<=", 3)
-
-
-def sent(answers: int) -> str:
-    return f"{answers} answers: Redis commands sent per answer"
-
-
-def done(answers: int) -> str:
-    return f"{answers} answers: Redis commands processed per answer"
+        for setup in options.turns("embedded", "joined", "two replicas"):
+            for answers in (20, 200) if setup != "two replicas" else ():
+                if setup == "embedded":
+                    steady(stage, report, replace(TERTULIA_ITSELF, name=setup), PART, options, answers)
+                else:
+                    _one(stage, report, options, postgres, listening, answers)
+            if setup == "two replicas":
+                _two(stage, report, options, postgres, listening)
 
 
 def _one(stage: Stage, report: Report, options: Options, postgres: str, listening: Path, answers: int) -> None:
     settings = _settings(postgres, listening)
     with stage.server(TERTULIA_ITSELF, settings) as server:
-        load = stage.load("steady", TERTULIA_ITSELF, server, streams=answers, **options.steady())
+        load = stage.load("steady", TERTULIA_ITSELF, server, streams=options.count(answers), **options.steady())
         try:
             load.wait("window")
             before, begun = _processed(listening), time.monotonic()
-            listened = _listen(listening, LISTENING)
+            listened = _listen(listening, min(LISTENING, options.steady()["seconds"] / 2))
             result = load.result()
             processed, seconds = _processed(listening) - before, time.monotonic() - begun
         finally:
             load.kill()
-    take_steady(report, PART, "joined", answers, result)
-    report.add(PART, sent(answers), "joined", listened / answers, "1/s")
-    report.add(PART, done(answers), "joined", processed / seconds / answers, "1/s")
+    what, streams = f"{answers} answers", options.count(answers)
+    take_steady(report, PART, "joined", what, result)
+    report.add(PART, f"{what}: Redis commands sent per answer", "joined", listened / streams, "1/s")
+    report.add(PART, f"{what}: Redis commands processed per answer", "joined", processed / seconds / streams, "1/s")
 
 
 def _two(stage: Stage, report: Report, options: Options, postgres: str, listening: Path) -> None:
     settings = _settings(postgres, listening)
     with _pair(stage, settings) as servers:
-        result = stage.measure("steady", TERTULIA_ITSELF, *servers, streams=REPLICAS_ANSWERS, **options.steady())
+        result = stage.measure(
+            "steady", TERTULIA_ITSELF, *servers, streams=options.count(REPLICAS_ANSWERS), **options.steady()
+        )
     for name, reader in zip(("same replica", "other replica"), result["readers"], strict=True):
         report.add(PART, "two replicas: p50", name, reader["p50_ms"], "ms")
         report.add(PART, "two replicas: p99", name, reader["p99_ms"], "ms")

@@ -5,8 +5,8 @@ import time
 
 from bench.measuring import rss_mb
 from bench.options import Options
-from bench.parts.streams import take_steady
-from bench.peers.candidates import NAIVE, TERTULIA_ITSELF, Stage
+from bench.parts.streams import steady
+from bench.peers.candidates import NAIVE, TERTULIA_ITSELF, Candidate, Stage
 from bench.processes import Json, Server
 from bench.report import Report
 
@@ -21,32 +21,24 @@ SPARE_FILES = 1_000
 
 def memory(stage: Stage, report: Report, options: Options) -> None:
     """Measure all three. The growth is measured once, because it is a long run with many samples."""
-    for _ in range(options.rounds):
-        for candidate in (TERTULIA_ITSELF, NAIVE):
-            with stage.server(candidate) as server:
-                result = stage.measure("steady", candidate, server, streams=200, **options.steady())
-            take_steady(report, PART, candidate.name, 200, result)
-        _idle(stage, report, options)
+    for candidate in options.turns(*options.present(TERTULIA_ITSELF, NAIVE)):
+        steady(stage, report, candidate, PART, options, 200)
+        _idle(stage, report, options, candidate)
     _growth(stage, report, options)
-    report.ratio(PART, "200 answers: resident", ("tertulia", "naive"), "<=", 1.2)
-    report.at_most(PART, "per idle subscription", "tertulia", 40)
-    for what in ("tokens", "conversations"):
-        report.at_most(PART, f"{what}: end / middle", "tertulia", 1.1)
 
 
-def _idle(stage: Stage, report: Report, options: Options) -> None:
+def _idle(stage: Stage, report: Report, options: Options, candidate: Candidate) -> None:
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     count = min(options.count(IDLE), limit - SPARE_FILES)
     if count < options.count(IDLE):
         report.note(f"memory: only {count} idle subscriptions, because a process may open {limit} files")
-    for candidate in (TERTULIA_ITSELF, NAIVE):
-        with stage.server(candidate) as server:
-            stage.measure("idle", candidate, server, streams=10, warm=1)  # Imports and pools do not count.
-            result = stage.measure("idle", candidate, server, streams=count, warm=3)
-        if result["errors"] or result["begun"] < count:
-            report.note(f"memory, {candidate.name}: {result['begun']} of {count} subscribed, {result['errors']}")
-        kilobytes = 1024 * (result["after_mb"][0] - result["before_mb"][0]) / max(result["begun"], 1)
-        report.add(PART, "per idle subscription", candidate.name, kilobytes, "KB")
+    with stage.server(candidate) as server:
+        stage.measure("idle", candidate, server, streams=10, warm=1)  # Imports and pools do not count.
+        result = stage.measure("idle", candidate, server, streams=count, warm=1 if options.quick else 3)
+    if result["errors"] or result["begun"] < count:
+        report.note(f"memory, {candidate.name}: {result['begun']} of {count} subscribed, {result['errors']}")
+    kilobytes = 1024 * (result["after_mb"][0] - result["before_mb"][0]) / max(result["begun"], 1)
+    report.add(PART, "per idle subscription", candidate.name, kilobytes, "KB")
 
 
 def _growth(stage: Stage, report: Report, options: Options) -> None:

@@ -1,13 +1,17 @@
-"""The parts `streams`, `capacity`, `flat` and `first`: cost and latency of tokens, and the capacity of a core."""
+"""The parts `streams`, `client`, `capacity`, `flat`, `first` and `followers`: cost, latency and capacity of streams."""
 
 from pathlib import Path
 
 from bench.options import Options
-from bench.peers.candidates import FIXED, NAIVE, NODE, RELAY, TERTULIA_ITSELF, Candidate, Stage, present
+from bench.peers.candidates import NAIVE, NODE, RELAY, TERTULIA_ITSELF, UNMERGED, Candidate, Stage, merging_relay
 from bench.processes import Json
 from bench.report import Report
 
-ALL = (TERTULIA_ITSELF, NAIVE, FIXED, NODE, RELAY)
+TOKEN_MS = 20
+"""The milliseconds between two tokens of an answer."""
+MERGING = merging_relay(0)
+"""The pause is set for each measurement, so that it has as many deltas per token as Tertulia."""
+ALL = (TERTULIA_ITSELF, UNMERGED, NAIVE, NODE, RELAY, MERGING)
 OFFERED = 0.97
 """The share of the offered tokens that a candidate must deliver for a step to count."""
 TOO_LATE_MS = 100.0
@@ -18,14 +22,9 @@ LIMITING = 0.85
 STEP = 1.25
 STEPS = 8
 FIRST_GUESS = {"tertulia": 250, "node": 120, "relay": 450}
-
-
-def cpu(streams: int) -> str:
-    return f"{streams} answers: CPU per token"
-
-
-def p99(streams: int) -> str:
-    return f"{streams} answers: p99"
+FOLLOWERS = 1000
+FOLLOWED_TOKEN_MS = 100
+"""The milliseconds between two tokens of the answer that all follow. The load can read 10,000 frames per second."""
 
 
 def steady(
@@ -38,24 +37,30 @@ def steady(
     *,
     variables: Json | None = None,
     place: Path | None = None,
-) -> Json:
+) -> None:
     """Measure one candidate with answers of 50 tokens per second each, and add the result to the report."""
     with stage.server(candidate, variables, place) as server:
-        result = stage.measure("steady", candidate, server, streams=streams, **options.steady())
-    take_steady(report, part, candidate.name, streams, result)
-    return result
+        load = {"streams": options.count(streams), "interval_ms": TOKEN_MS, **options.steady()}
+        result = stage.measure("steady", candidate, server, **load)
+    take_steady(report, part, candidate.name, f"{streams} answers", result)
 
 
-def take_steady(report: Report, part: str, name: str, streams: int, result: Json) -> None:
+def take_steady(report: Report, part: str, name: str, what: str, result: Json) -> None:
     """Add the result of a steady load to the report."""
     reader = result["readers"][0]
-    report.add(part, cpu(streams), name, result["cpu_us"], "µs")
-    report.add(part, f"{streams} answers: p50", name, reader["p50_ms"], "ms")
-    report.add(part, p99(streams), name, reader["p99_ms"], "ms")
-    report.add(part, f"{streams} answers: delivered", name, 100 * result["delivered"] / result["offered"], "%")
-    report.add(part, f"{streams} answers: resident", name, sum(result["rss_mb"]), "MB")
-    report.add(part, f"{streams} answers: load and upstream", name, 100 * result["load_share"], "% of a core")
-    watch(report, f"{part}, {name}, {streams} answers", result, reader)
+    figures = (
+        ("CPU per token", result["cpu_us"], "µs"),
+        ("CPU per frame", result["frame_us"], "µs"),
+        ("deltas per token", result["deltas"] / max(result["tokens"], 1), ""),
+        ("p50", reader["p50_ms"], "ms"),
+        ("p99", reader["p99_ms"], "ms"),
+        ("delivered", 100 * result["delivered"] / result["offered"], "%"),
+        ("resident", sum(result["rss_mb"]), "MB"),
+        ("load and upstream", 100 * result["load_share"], "% of a core"),
+    )
+    for figure, value, unit in figures:
+        report.add(part, f"{what}: {figure}", name, value, unit)
+    watch(report, f"{part}, {name}, {what}", result, reader)
 
 
 def watch(report: Report, where: str, result: Json, reader: Json) -> None:
@@ -68,32 +73,50 @@ def watch(report: Report, where: str, result: Json, reader: Json) -> None:
 
 def streams(stage: Stage, report: Report, options: Options) -> None:
     """Measure 20 and 200 answers at the same time. 200 overload some candidates."""
-    for _ in range(options.rounds):
+    for candidate in options.turns(*options.present(*ALL)):
         for count in (20, 200):
-            for candidate in present(*ALL):
-                steady(stage, report, candidate, "streams", options, count)
-    for count in (200, 20):
-        report.ratio("streams", cpu(count), ("tertulia", "naive"), "<=", 0.20)
-        report.ratio("streams", cpu(count), ("tertulia", "naive-fixed"), "<=", 0.20)
-        report.ratio("streams", cpu(count), ("tertulia", "node"), "<=", 0.65)
-        report.ratio("streams", cpu(count), ("tertulia", "relay"), "<=", 2.2)
-        report.at_most("streams", p99(count), "tertulia", 10)
+            chosen = candidate
+            if candidate is MERGING:
+                # Tertulia is the first candidate of the first round.
+                merged = report.median("streams", f"{count} answers: deltas per token", TERTULIA_ITSELF.name)
+                chosen = merging_relay(pause_ms(merged or 1.0))
+            steady(stage, report, chosen, "streams", options, count)
+
+
+def pause_ms(deltas: float) -> float:
+    """Return the pause after each read with which a relay sends this many deltas per token; 0 for about one."""
+    return TOKEN_MS / deltas if deltas < OFFERED else 0.0
+
+
+def client(stage: Stage, report: Report, options: Options) -> None:
+    """Measure the relay with both implementations of the load, to verify the load."""
+    for mode in options.turns("load", "second client"):
+        with stage.server(RELAY) as server:
+            load = {"streams": options.count(20), "interval_ms": TOKEN_MS, **options.steady()}
+            result = stage.measure("steady" if mode == "load" else "second", RELAY, server, **load)
+        reader = result["readers"][0] if mode == "load" else result
+        what = "20 answers"
+        report.add("client", f"{what}: CPU per token", mode, result["cpu_us"], "µs")
+        report.add("client", f"{what}: deltas per token", mode, result["deltas"] / max(result["tokens"], 1))
+        report.add("client", f"{what}: p50", mode, reader["p50_ms"], "ms")
+        report.add("client", f"{what}: p99", mode, reader["p99_ms"], "ms")
+        report.add("client", f"{what}: delivered", mode, 100 * result["delivered"] / result["offered"], "%")
+        for problem in result.get("problems", []):
+            report.note(f"client, {mode}: {problem}")
 
 
 def capacity(stage: Stage, report: Report, options: Options) -> None:
     """Search how many answers of 50 tokens per second one core serves, in steps of a quarter."""
-    guesses = dict(FIRST_GUESS)
-    for _ in range(options.rounds):
-        for candidate in present(TERTULIA_ITSELF, NODE, RELAY):
-            held = _search(stage, report, candidate, options, guesses[candidate.name])
-            report.add("capacity", "answers served", candidate.name, held, "p99 < 100 ms")
-            guesses[candidate.name] = max(int(held / STEP), 10)
-    report.ratio("capacity", "answers served", ("tertulia", "node"), ">=", 2)
+    guesses = {name: options.count(guess) for name, guess in FIRST_GUESS.items()}
+    for candidate in options.turns(*options.present(TERTULIA_ITSELF, NODE, RELAY)):
+        held = _search(stage, report, candidate, options, guesses[candidate.name])
+        report.add("capacity", "answers served", candidate.name, held, "p99 < 100 ms")
+        guesses[candidate.name] = max(int(held / STEP), 10)
 
 
 def _search(stage: Stage, report: Report, candidate: Candidate, options: Options, guess: int) -> int:
     held, count, up = 0, guess, True
-    for _ in range(STEPS):
+    for _ in range(2 if options.quick else STEPS):
         with stage.server(candidate) as server:
             result = stage.measure("steady", candidate, server, streams=count, **options.step())
         reader = result["readers"][0]
@@ -111,24 +134,29 @@ def _search(stage: Stage, report: Report, candidate: Candidate, options: Options
 
 def flat(stage: Stage, report: Report, options: Options) -> None:
     """Measure the tokens per second of 100 answers that are written as fast as they are read."""
-    for _ in range(options.rounds):
-        for candidate in present(*ALL):
-            with stage.server(candidate) as server:
-                result = stage.measure("flat", candidate, server, streams=100, **options.flat())
-            report.add("flat", "100 answers without a pace", candidate.name, result["rate"], "tokens/s")
-            report.add("flat", "100 answers without a pace: CPU per token", candidate.name, result["cpu_us"], "µs")
-            watch(report, f"flat, {candidate.name}", result, result)
-    report.ratio("flat", "100 answers without a pace", ("tertulia", "naive"), ">=", 25)
-    report.ratio("flat", "100 answers without a pace", ("tertulia", "naive-fixed"), ">=", 25)
-    report.ratio("flat", "100 answers without a pace", ("tertulia", "node"), ">=", 4)
+    name = "100 answers without a pace"
+    for candidate in options.turns(*options.present(TERTULIA_ITSELF, NAIVE, NODE, RELAY)):
+        with stage.server(candidate) as server:
+            result = stage.measure("flat", candidate, server, streams=options.count(100), **options.flat())
+        report.add("flat", name, candidate.name, result["rate"], "tokens/s")
+        report.add("flat", f"{name}: CPU per token", candidate.name, result["cpu_us"], "µs")
+        report.add("flat", f"{name}: deltas per token", candidate.name, result["deltas"] / max(result["tokens"], 1))
+        watch(report, f"flat, {candidate.name}", result, result)
 
 
 def first(stage: Stage, report: Report, options: Options) -> None:
     """Measure the time from a request to the first text, with one client at a time."""
-    for _ in range(options.rounds):
-        for candidate in present(TERTULIA_ITSELF, NAIVE, NODE, RELAY):
-            with stage.server(candidate) as server:
-                result = stage.measure("first", candidate, server, count=options.count(100))
-            report.add("first", "first text: median", candidate.name, result["p50_ms"], "ms")
-            report.add("first", "first text: p99", candidate.name, result["p99_ms"], "ms")
-    report.ratio("first", "first text: median", ("tertulia", "naive"), "<=", 0.6)
+    for candidate in options.turns(*options.present(TERTULIA_ITSELF, NAIVE, NODE, RELAY)):
+        with stage.server(candidate) as server:
+            result = stage.measure("first", candidate, server, count=options.count(100))
+        report.add("first", "first text: median", candidate.name, result["p50_ms"], "ms")
+        report.add("first", "first text: p99", candidate.name, result["p99_ms"], "ms")
+
+
+def followers(stage: Stage, report: Report, options: Options) -> None:
+    """Measure one answer that 1,000 clients follow."""
+    for candidate in options.turns(TERTULIA_ITSELF):
+        with stage.server(candidate) as server:
+            load = {"streams": options.count(FOLLOWERS), "interval_ms": FOLLOWED_TOKEN_MS, **options.steady()}
+            result = stage.measure("followers", candidate, server, **load)
+        take_steady(report, "followers", candidate.name, "1,000 followers", result)

@@ -19,17 +19,20 @@ class Candidate:
 
 
 TERTULIA_ITSELF = Candidate("tertulia", "tertulia", (TERTULIA, "serve", "--port"), "/readyz")
+UNMERGED = Candidate("tertulia-unmerged", "tertulia", (PYTHON, "-m", "bench.peers.unmerged", "--port"), "/readyz")
 NAIVE = Candidate("naive", "direct", (PYTHON, "-m", "bench.peers.naive", "--port"))
-FIXED = Candidate("naive-fixed", "direct", (PYTHON, "-m", "bench.peers.naive", "--fixed", "--port"))
 RELAY = Candidate("relay", "direct", (PYTHON, "-m", "bench.peers.relay", "--port"))
 HANDWRITTEN = Candidate("handwritten", "direct", (PYTHON, "-m", "bench.peers.handwritten", "--port"))
 ASSISTANT = Candidate("assistant", "tertulia", (PYTHON, "-m", "bench.peers.assistant", "--port"), "/readyz")
 NODE = Candidate("node", "direct", (node() or "node", str(HERE / "peers" / "node" / "server.mjs")))
 
 
-def present(*candidates: Candidate) -> list[Candidate]:
-    """Return the candidates without the Node peer if Node.js is not installed."""
-    return [candidate for candidate in candidates if candidate is not NODE or node()]
+PEERS = (UNMERGED, NAIVE, RELAY, HANDWRITTEN, NODE)
+
+
+def merging_relay(pause_ms: float) -> Candidate:
+    """Return the relay that pauses after each read, and sends what has arrived as one delta."""
+    return Candidate("relay-merging", RELAY.kind, (*RELAY.program[:-1], "--pause-ms", f"{pause_ms:.1f}", "--port"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 The subscription's resolver iterates `messages.stream()`, as both documentations show, and yields one event per token.
 Nothing is stored. The list has a resolver for each field of a row, and each opens a query. For a fair comparison it is
 served as its documentation advises (uvicorn with uvloop, httptools and websockets, no access log, one SDK client),
-sends the same events, and uses SQLite in WAL mode like Tertulia. `--fixed` removes a fault of graphql-core 3.3.2, which
-lets the executors of single events share a cache that grows with every event.
+sends the same events, and uses SQLite in WAL mode like Tertulia. It does without a cache of graphql-core 3.3.2 that the
+executors of single events share, and that grows with every event.
 """
 
 import argparse
@@ -183,7 +183,7 @@ class FixedExecutor(StrawberryGraphQLCoreExecutionContext):
         return executor
 
 
-def create_app(*, fixed: bool) -> FastAPI:
+def create_app() -> FastAPI:
     """Create the application."""
     schema = strawberry.Schema(
         query=Query,
@@ -196,7 +196,7 @@ def create_app(*, fixed: bool) -> FastAPI:
             GenerationCompleted,
             GenerationFailed,
         ],
-        execution_context_class=FixedExecutor if fixed else None,
+        execution_context_class=FixedExecutor,
     )
     app = FastAPI()
     app.include_router(GraphQLRouter(schema), prefix="/graphql")
@@ -206,12 +206,10 @@ def create_app(*, fixed: bool) -> FastAPI:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--fixed", action="store_true")
-    arguments = parser.parse_args()
     uvicorn.run(
-        create_app(fixed=arguments.fixed),
+        create_app(),
         host="127.0.0.1",
-        port=arguments.port,
+        port=parser.parse_args().port,
         log_level="warning",
         access_log=False,
         backlog=2048,

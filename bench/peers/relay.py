@@ -1,7 +1,8 @@
 """The relay peer: passes Claude's tokens to a WebSocket with nothing in between, as the limit of what Python can do.
 
 It uses asyncio on uvloop, picows for the socket, ten lines that read server-sent events from a plain connection, and
-orjson, with one message per token. It has no GraphQL (only as much of graphql-transport-ws as the load needs), no SDK,
+orjson, with one message per token. With `--pause-ms`, it pauses after each read like Tertulia under load, and sends the
+tokens of a read as one message. It has no GraphQL (only as much of graphql-transport-ws as the load needs), no SDK,
 no storage and no connection pool. It is a limit, not a product: it ignores HTTP chunk sizes, and knows one kind of
 event.
 """
@@ -34,8 +35,9 @@ HOST, PORT = ADDRESS.hostname or "127.0.0.1", ADDRESS.port or 80
 class Upstream(asyncio.Protocol):
     """One request to Claude, and its response."""
 
-    def __init__(self, client: "Client", id: str, text: str) -> None:
+    def __init__(self, client: "Client", id: str, text: str, pause: float) -> None:
         self._client = client
+        self._pause = pause
         self._id = id
         self._body = orjson.dumps(
             {"model": MODEL, "max_tokens": 32_000, "stream": True, "messages": [{"role": "user", "content": text}]}
@@ -52,31 +54,43 @@ class Upstream(asyncio.Protocol):
         self.transport.write(head + b"content-length: %d\r\n\r\n%s" % (len(self._body), self._body))
 
     def data_received(self, data: bytes) -> None:
-        """Pass on each event."""
+        """Pass on each event, or the text of all events together."""
         *events, self._buffer = (self._buffer + data).split(b"\n\n")
+        texts: list[str] = []
+        stopped = False
         for event in events:
             start = event.find(b"data: ")
             if start >= 0:
-                self._take(orjson.loads(event[start + 6 :]))
-
-    def _take(self, event: "dict[str, object]") -> None:
-        kind, delta = event["type"], event.get("delta")
-        if kind == "content_block_delta" and isinstance(delta, dict):
-            self._sequence += 1
-            text = delta["text"]
-            shown = {"__typename": "TextDelta", "sequence": self._sequence, "index": 0, "offset": self._offset}
-            self._client.say({"id": self._id, "type": "next", "payload": {"data": {"events": {**shown, "text": text}}}})
-            self._offset += len(text)
-        elif kind == "message_stop":
+                content = orjson.loads(event[start + 6 :])
+                stopped = stopped or content["type"] == "message_stop"
+                if content["type"] == "content_block_delta":
+                    texts.append(content["delta"]["text"])
+        for text in ["".join(texts)] if self._pause and texts else texts:
+            self._send(text)
+        if stopped:
             self._client.say({"id": self._id, "type": "complete"})
             if self.transport is not None:
                 self.transport.close()
+        elif self._pause and self.transport is not None:
+            self.transport.pause_reading()
+            asyncio.get_running_loop().call_later(self._pause, self._resume)
+
+    def _send(self, text: str) -> None:
+        self._sequence += 1
+        shown = {"__typename": "TextDelta", "sequence": self._sequence, "index": 0, "offset": self._offset}
+        self._client.say({"id": self._id, "type": "next", "payload": {"data": {"events": {**shown, "text": text}}}})
+        self._offset += len(text)
+
+    def _resume(self) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
 
 
 class Client(WSListener):
     """One socket. Reading from Claude pauses while the socket's buffer is full."""
 
-    def __init__(self) -> None:
+    def __init__(self, pause: float) -> None:
+        self._pause = pause
         self._transport: WSTransport | None = None
         self._answers: list[Upstream] = []
 
@@ -91,7 +105,7 @@ class Client(WSListener):
             if message["type"] == "connection_init":
                 self.say({"type": "connection_ack"})
             elif message["type"] == "subscribe":
-                answer = Upstream(self, message["id"], message["payload"]["variables"]["text"])
+                answer = Upstream(self, message["id"], message["payload"]["variables"]["text"], self._pause)
                 self._answers.append(answer)
                 opening = asyncio.get_running_loop().create_connection(lambda: answer, HOST, PORT)
                 asyncio.ensure_future(opening)  # noqa: RUF006 - it lives as long as its connection
@@ -121,14 +135,13 @@ class Client(WSListener):
             self._transport.send(WSMsgType.TEXT, orjson.dumps(message))
 
 
-def accept(_request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-    """Accept every socket."""
-    response = WSUpgradeResponse.create_101_response({"Sec-WebSocket-Protocol": "graphql-transport-ws"})
-    return WSUpgradeResponseWithListener(response, Client())
+async def serve(port: int, pause: float) -> None:
+    """Accept every socket until killed."""
 
+    def accept(_request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+        response = WSUpgradeResponse.create_101_response({"Sec-WebSocket-Protocol": "graphql-transport-ws"})
+        return WSUpgradeResponseWithListener(response, Client(pause))
 
-async def serve(port: int) -> None:
-    """Serve until killed."""
     server = await ws_create_server(accept, "127.0.0.1", port, backlog=2048)
     await server.serve_forever()
 
@@ -136,4 +149,6 @@ async def serve(port: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    uvloop.run(serve(parser.parse_args().port))
+    parser.add_argument("--pause-ms", type=float, default=0.0)
+    arguments = parser.parse_args()
+    uvloop.run(serve(arguments.port, arguments.pause_ms / 1000))
