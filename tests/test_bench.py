@@ -138,7 +138,7 @@ def test_a_ratio_above_its_limit_is_met_when_the_value_itself_is_small_enough(be
 
 def test_both_clients_measure_the_same_with_a_real_relay(tmp_path: Path) -> None:
     output = tmp_path / "results.json"
-    command = [sys.executable, "-m", "bench", "--quick", "--only", "client", "--output", output]
+    command: list[str | Path] = [sys.executable, "-m", "bench", "--quick", "--only", "client", "--output", output]
     done = subprocess.run(
         command, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
     )
