@@ -1,4 +1,4 @@
-"""What a run measures and for how long: in full, or shortly to test that the parts work."""
+"""The options of a run: parts, rounds, peers, and the durations and counts of its measurements."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -87,7 +87,7 @@ async def steady(options: argparse.Namespace) -> Json:
 
 
 async def followers(options: argparse.Namespace) -> Json:
-    """Let all clients follow one answer, and measure like `steady`. A token counts once for each follower."""
+    """Follow one answer with all clients, and measure like `steady`. A token counts once for each follower."""
     tally, rate = Tally(), 1000 / options.interval_ms
     clients = await open_sockets(options.ports[:1], options.streams)
     tokens = int(rate * (RAMP_SECONDS + options.warm + options.seconds))
