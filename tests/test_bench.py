@@ -25,7 +25,11 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Return a function that imports a module of bench/."""
     monkeypatch.syspath_prepend(str(ROOT))
     cores = os.sched_getaffinity(0)
-    yield lambda name: importlib.import_module(f"bench.{name}")
+
+    def module(name: str) -> Any:
+        return importlib.import_module(f"bench.{name}")
+
+    yield module
     os.sched_setaffinity(0, cores)
 
 
@@ -96,7 +100,7 @@ def test_a_missed_target_fails_a_run_that_checks(
         if milliseconds is not None:
             report.add("first", "first text: median", "tertulia", milliseconds, "ms")
 
-    monkeypatch.setattr(bench("__main__"), "staged", lambda _cores: nullcontext())
+    monkeypatch.setattr(bench("__main__"), "staged", nullcontext)
     output = ("--output", str(tmp_path / "results.json"))
     assert run(bench, monkeypatch, {"first": first}, *output, *arguments) == status
 
