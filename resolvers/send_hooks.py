@@ -7,8 +7,8 @@ from uuid import UUID
 
 from strawberry.scalars import JSON
 
-from tertulia.hooks import Document, HookFailed, Refusal, Send
-from tertulia.json import Json, clean_text
+from tertulia.hooks import HookFailed, Refusal, Send
+from tertulia.json import Json
 from tertulia.resolvers.app_data import check_context, stored_context
 from tertulia.resolvers.attachments import attachment_ids
 from tertulia.resolvers.context import Context
@@ -25,6 +25,7 @@ from tertulia.resolvers.inputs import (
 )
 from tertulia.resolvers.options import check_for_model, check_options, options_to_json
 from tertulia.resolvers.turns import Turn
+from tertulia.tools.documents import search_result
 
 HOOK_FAILED = "HOOK_FAILED"
 NOT_RETRIEVED = "The message was not sent, because its sources could not be searched. Try again later."
@@ -54,18 +55,7 @@ async def run_hooks(context: Context, input: SendMessage | EditMessage, turn: Tu
         documents = await context.services.hooks.retrieve(_send_of(context, allowed, turn))
     except HookFailed as error:
         raise SendRefused(NOT_RETRIEVED, HOOK_FAILED) from error
-    return HookedInput(allowed, [_search_result(document) for document in documents])
-
-
-def _search_result(document: Document) -> Json:
-    passages = [clean_text(passage) for passage in document.passages if passage.strip()]
-    return {
-        "type": "search_result",
-        "source": clean_text(document.source),
-        "title": clean_text(document.title),
-        "content": [{"type": "text", "text": passage} for passage in passages],
-        "citations": {"enabled": True},
-    }
+    return HookedInput(allowed, [search_result(document) for document in documents])
 
 
 async def _run_before_send(context: Context, input: SendMessage | EditMessage, turn: Turn) -> SendMessage | EditMessage:

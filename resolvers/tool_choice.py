@@ -54,4 +54,8 @@ def check_named_tool(options: "GenerationOptions | None", tools: Selection) -> N
 
 def stored_tool_choice(stored: Json | None) -> ToolChoice | None:
     """Return the choice that was stored; None for none."""
-    return ToolChoice(ToolChoiceMode(stored["mode"]), stored["name"], stored["parallel"]) if stored else None
+    return (
+        ToolChoice(ToolChoiceMode(stored["mode"]), stored.get("name"), stored.get("parallel") is not False)
+        if stored
+        else None
+    )

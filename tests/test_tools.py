@@ -162,21 +162,22 @@ FAULTS = {
     "crash": "The tool failed (trace id ",
     "hang": "The tool did not finish within 0.2 seconds",
     "hang_in_thread": "The tool did not finish within 0.2 seconds",
-    "flood": "The result has 10,000,000 bytes, but at most 200,000 are accepted",
     "no_such_tool": "There is no tool with the name 'no_such_tool'.",
 }
 
 
 def test_a_failing_tool_affects_only_its_own_call(api: Api) -> None:
-    generation, done = answer(api, call(*FAULTS, ("weather", {"place": 3}), "no_picture", "who"))
+    generation, done = answer(api, call(*FAULTS, ("weather", {"place": 3}), "no_picture", "who", "flood"))
     outputs = results(done)
     for block, error in zip(outputs, FAULTS.values(), strict=False):
         assert (block["isError"], block["output"].startswith(error)) == (True, True), (block, error)
     assert "parsnip" not in json.dumps(done)
-    assert "place" in outputs[6]["output"]
-    assert outputs[6]["isError"] is True
-    assert "A picture was left out" in outputs[7]["output"]
-    assert outputs[8]["output"] == "Hello, local"
+    assert "place" in outputs[5]["output"]
+    assert outputs[5]["isError"] is True
+    assert "A picture was left out" in outputs[6]["output"]
+    assert outputs[7]["output"] == "Hello, local"
+    assert outputs[8]["isError"] is False
+    assert outputs[8]["output"].startswith("x" * 200_000 + "\n[The result was cut: it has 10,000,000 bytes")
     assert (
         answer(api, "And now?", conversationId=conversation_of(api, generation))[1]["__typename"]
         == "GenerationCompleted"

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tertulia.hooks import Answer, Document, Refusal, Send, hook
+    from tertulia.hooks import Answer, Refusal, Send, hook
     from tertulia.ratelimit.errors import RateLimited
     from tertulia.resolvers.context import FieldContext
     from tertulia.resolvers.errors import BudgetExceeded, ConversationBusy, InvalidInput, NotFound, SendRefused
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tertulia.server.settings import Settings
     from tertulia.text_filters import Redactor, TextFilter, TextStream
     from tertulia.tools.base import Image, ToolContext, ToolError
+    from tertulia.tools.documents import Document
     from tertulia.tools.functions import tool
     from tertulia.viewer import Viewer
 
@@ -54,7 +55,7 @@ _MODULES = {
     "Answer": "tertulia.hooks",
     "BudgetExceeded": "tertulia.resolvers.errors",
     "ConversationBusy": "tertulia.resolvers.errors",
-    "Document": "tertulia.hooks",
+    "Document": "tertulia.tools.documents",
     "FieldContext": "tertulia.resolvers.context",
     "Image": "tertulia.tools.base",
     "InvalidInput": "tertulia.resolvers.errors",

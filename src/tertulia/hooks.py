@@ -20,6 +20,7 @@ from tertulia.claude.tracing import QUIET, fail, tracer
 from tertulia.json import encode, loads
 from tertulia.text_filters import BlockFilter, TextKind, TextStream
 from tertulia.threads import WorkerThreads
+from tertulia.tools.documents import Document, check_document
 from tertulia.viewer import Viewer
 
 OnError = Literal["refuse", "allow"]
@@ -31,8 +32,6 @@ MARK = "__tertulia_hook__"
 MAX_DOCUMENTS = 100
 MAX_DOCUMENT_CHARACTERS = 500_000
 """The most characters of all passages for one message."""
-MAX_TITLE, MAX_SOURCE = 1_000, 2_000
-"""Characters."""
 LONGEST_TIMEOUT = 60.0
 """Seconds."""
 THREADS = 64
@@ -86,21 +85,6 @@ class Refusal:
 
     message: str
     code: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A document that `retrieve` found for an answer. Claude can cite its passages.
-
-    Attributes:
-        title: The title, at most 1,000 characters. Citations have it.
-        source: The address of the document, or another name of it, at most 2,000 characters. Citations have it.
-        passages: The texts, in order. A citation quotes one or more of them.
-    """
-
-    title: str
-    source: str
-    passages: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,16 +350,8 @@ def _checked_documents(result: object) -> Sequence[Document]:
     if len(found) > MAX_DOCUMENTS:
         raise ValueError(f"retrieve must return at most {MAX_DOCUMENTS} documents, not {len(found):,}.")
     for document in found:
-        _check_document(document)
+        check_document(document)
     characters = sum(len(passage) for document in found for passage in document.passages)
     if characters > MAX_DOCUMENT_CHARACTERS:
         raise ValueError(f"the passages must have at most {MAX_DOCUMENT_CHARACTERS:,} characters, not {characters:,}.")
     return found
-
-
-def _check_document(document: Document) -> None:
-    for name, text, limit in (("title", document.title, MAX_TITLE), ("source", document.source, MAX_SOURCE)):
-        if not text.strip() or len(text) > limit:
-            raise ValueError(f"the {name} of a document must have 1 to {limit:,} characters, and must not be blank.")
-    if isinstance(document.passages, str) or not any(passage.strip() for passage in document.passages):
-        raise ValueError("`passages` of a document must be a list of texts, and at least one must not be blank.")

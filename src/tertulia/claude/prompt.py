@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
+from typing import cast
 from uuid import UUID
 
 from tertulia.claude.compaction import Compaction
@@ -193,8 +194,9 @@ def _with_pictures(message: Json) -> Json:
     for block in (block for block in content if OF_CALL not in block):
         own_pictures = [picture for picture in pictures if picture[OF_CALL] == block.get("tool_use_id")]
         sent_pictures = [{key: value for key, value in picture.items() if key != OF_CALL} for picture in own_pictures]
-        replaced = {"content": [{"type": "text", "text": block["content"]}, *sent_pictures]} if sent_pictures else {}
-        blocks.append({**block, **replaced})
+        output: str | list[Json] = block.get("content", "")
+        parts = [{"type": "text", "text": output}] if isinstance(output, str) else output
+        blocks.append({**block, "content": [*parts, *sent_pictures]} if sent_pictures else block)
     return {**message, "content": blocks}
 
 
@@ -211,6 +213,8 @@ def with_answer_so_far(
     """
     is_searching = searches(request.get("tools", ()))
     content = content if is_searching else without_searches(content)
+    if "format" in request.get("output_config", {}):
+        content = [_without_key(block, "citations") if block["type"] == "tool_result" else block for block in content]
     replayable = _replayable(list(content), Counter(), same_prefix=True, writer=writer)
     messages = [*request["messages"], *rounds(Role.ASSISTANT, replayable, is_interrupted=is_interrupted)]
     continued = {**request, "messages": messages}
@@ -258,7 +262,15 @@ def _without_citations(blocks: list[Json], options: Json) -> list[Json]:
     # The API refuses citations together with structured output.
     if options.get("output_schema") is None:
         return blocks
-    return [{key: value for key, value in block.items() if key != "citations"} for block in blocks]
+    return [_without_key(block, "citations") for block in blocks]
+
+
+def _without_key(block: Json, key: str) -> Json:
+    """Return a block without a key, also inside of a tool's result."""
+    remaining = {name: value for name, value in block.items() if name != key}
+    if block.get("type") == "tool_result" and isinstance(content := block.get("content"), list):
+        remaining["content"] = [_without_key(part, key) for part in cast("list[Json]", content)]
+    return remaining
 
 
 def _as_text(block: Json) -> Json:

@@ -1,7 +1,7 @@
 """Validation of requests to the simulated Claude, with the error messages of the Messages API."""
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -110,6 +110,9 @@ def _check(body: Json) -> None:
     for index, block in enumerate(as_blocks(body.get("system") or [])):
         check_cache_control(f"system.{index}.cache_control", block)
     _check_messages(body)
+    enabled = {cites(block) for block in _all_blocks(body) if block["type"] == "search_result"}
+    if len(enabled) > 1:
+        raise invalid("messages: citations must be enabled for all `search_result` blocks, or for none")
     if json.dumps(body).count('"cache_control"') > MAX_BREAKPOINTS:
         raise invalid(f"A maximum of {MAX_BREAKPOINTS} blocks with cache_control may be provided")
 
@@ -189,7 +192,7 @@ def _check_options(body: Json) -> None:
     output_config: Json = body.get("output_config") or {}
     if "format" in output_config:
         check_schema(output_config["format"].get("schema"))
-        if any(block.get("citations") for message in body["messages"] for block in as_blocks(message["content"])):
+        if any(block.get("citations") for block in _all_blocks(body)):
             raise invalid("output_config.format: citations cannot be enabled together with structured outputs")
     effort = output_config.get("effort")
     if effort is not None and effort not in EFFORTS:
@@ -227,6 +230,21 @@ def _check_messages(body: Json) -> None:
 def as_blocks(content: str | Sequence[Json]) -> list[Json]:
     """Return content as a list of blocks. A string is one text block."""
     return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+
+
+def cites(block: Json) -> bool:
+    """Return whether citations are enabled for a document or a search result."""
+    citations: Json = block.get("citations") or {}
+    return bool(citations.get("enabled"))
+
+
+def _all_blocks(body: Json) -> Iterator[Json]:
+    """Yield the blocks of all messages, also those in results of tools."""
+    for message in body["messages"]:
+        for block in as_blocks(message["content"]):
+            yield block
+            if block["type"] == "tool_result":
+                yield from as_blocks(block.get("content") or [])
 
 
 def _check_message(path: str, message: Json) -> None:

@@ -14,8 +14,9 @@ from tertulia.json import Json
 from tertulia.simulator.breaks import BREAKS, broken_text
 from tertulia.simulator.json_schema import example, schema_in
 from tertulia.simulator.phrases import HELP, NOTE, OPENINGS, THOUGHT_ABOUT_BREAK, THOUGHTS
-from tertulia.simulator.request_rules import as_blocks
+from tertulia.simulator.request_rules import as_blocks, cites
 from tertulia.simulator.script import Draft, Failure, Plan, Step, delta, speak, text_steps
+from tertulia.simulator.search_results import cited, new_results
 from tertulia.simulator.tools import TOOL_SCENARIOS, act, begin, describe_results
 from tertulia.simulator.turns import app_context, last_words, user_texts
 
@@ -74,7 +75,8 @@ def _answer_results(body: Json, text: str) -> Plan | None:
     description = describe_results(body)
     if not description:
         return None
-    return speak(body, f"{description}\n\n{_answer(body, text)}" if text.strip() else description)
+    answer = speak(body, f"{description}\n\n{_answer(body, text)}" if text.strip() else description)
+    return cited(answer, new_results(body))
 
 
 def _answer(body: Json, text: str) -> str:
@@ -107,7 +109,7 @@ def _describe_media(body: Json) -> Plan | None:
     if not media:
         return None
     answer = speak(body, "I see " + " and ".join(_describe(block) for block in media) + ". " + NOTE)
-    quoted = [block for block in media if block["source"]["words"] and _cites(block)]
+    quoted = [block for block in media if block["source"]["words"] and cites(block)]
     for number, block in enumerate(quoted):
         index = len(answer.blocks)
         excerpt = block["source"]["words"]
@@ -128,33 +130,9 @@ def _describe_media(body: Json) -> Plan | None:
 
 def _cite_results(body: Json) -> Plan | None:
     """Quote the search results of the last message, and cite them. Return None if it has none."""
-    results = [block for block in as_blocks(body["messages"][-1]["content"]) if block["type"] == "search_result"]
-    cited = [(number, block) for number, block in enumerate(results) if _cites(block)]
-    if not cited:
-        return None
-    answer = speak(body, f"I found {len(results)} sources. {NOTE}")
-    for number, block in cited:
-        index, excerpt = len(answer.blocks), block["content"][0]["text"]
-        citation = {
-            "type": "search_result_location",
-            "cited_text": excerpt,
-            "source": block["source"],
-            "title": block["title"],
-            "search_result_index": number,
-            "start_block_index": 0,
-            "end_block_index": 1,
-        }
-        words = f" {block['title']} says: “{excerpt}”"
-        start_step, *delta_steps, stop_step = text_steps(index, words)
-        steps = [*answer.steps, start_step, Step(delta(index, {"type": "citations_delta", "citation": citation}))]
-        text = {"type": "text", "text": words, "citations": [citation]}
-        answer = replace(answer, blocks=[*answer.blocks, text], steps=[*steps, *delta_steps, stop_step])
-    return answer
-
-
-def _cites(block: Json) -> bool:
-    citations: Json = block.get("citations") or {}
-    return bool(citations.get("enabled"))
+    results = new_results(body)
+    answer = cited(speak(body, f"I found {len(results)} sources. {NOTE}"), results)
+    return answer if len(answer.blocks) > 1 else None
 
 
 def _describe(block: Json) -> str:

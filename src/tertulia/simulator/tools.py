@@ -91,6 +91,8 @@ def _describe_result(result: Json) -> str:
 def _quote(block: Json) -> str:
     if block["type"] == "text":
         return f'"{block["text"][:MAX_QUOTE]}"'
+    if block["type"] == "search_result":
+        return f"the source “{block['title']}”"
     return "a picture" if block["type"] == "image" else "a document"
 
 

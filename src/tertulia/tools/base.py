@@ -7,6 +7,7 @@ from typing import Any, Protocol, cast
 from uuid import UUID
 
 from tertulia.json import Json
+from tertulia.tools.documents import Document
 
 UNSUPPORTED_KEYWORDS = ("oneOf", "allOf", "anyOf")
 """Keywords that the Messages API does not accept at the top level of a tool's schema."""
@@ -71,11 +72,15 @@ class Image:
     media_type: str = "image/png"
 
 
+Part = str | Image | Document
+"""A part of a result."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result of a call: texts and pictures in order. If `is_json`, it is a single text, which is JSON."""
+    """The result of a call: texts, pictures and documents in order. If `is_json`, it is one text, which is JSON."""
 
-    parts: Sequence[str | Image]
+    parts: Sequence[Part]
     is_error: bool = False
     is_json: bool = False
 

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -13,7 +13,9 @@ from tertulia.attachments.media import PictureRoom, UnfitMedia
 from tertulia.claude.prompt import OF_CALL
 from tertulia.claude.tracing import QUIET, fail, trace_id, tracer
 from tertulia.json import Json, clean, clean_text, dumps_spaced
-from tertulia.tools.base import Image, Result, Tool, ToolContext, ToolError
+from tertulia.tools.base import Result, Tool, ToolContext, ToolError
+from tertulia.tools.documents import Document, search_result
+from tertulia.tools.result_size import cut_text, limited
 
 JSON_RESULT = "is_json"
 """The key that Tertulia adds to stored results whose text is JSON."""
@@ -61,7 +63,7 @@ async def run_tool(tool: Tool, input: Json, context: ToolContext, bounds: Bounds
         try:
             async with limit:
                 result = await tool.call(input, context)
-            result = _limited(result, bounds.result_bytes)
+            result = limited(result, bounds.result_bytes)
         except ToolError as failure:
             result = _reported_failure(tool.name, failure, bounds.result_bytes)
         except TimeoutError as error:
@@ -94,43 +96,38 @@ async def blocks_of(
 
     A picture that Claude would refuse, or that exceeds the `room` for pictures, is replaced with text.
     """
-    texts, pictures = list[str](), list[Json]()
+    content, pictures = list[Json](), list[Json]()
     for part in result.parts:
-        if isinstance(part, str):
-            texts.append(part)
+        if isinstance(part, Document):
+            content.append(search_result(part))
             continue
-        try:
-            pictures.append({**await files.keep(part.data, room, owner_id, conversation_id), OF_CALL: tool_use_id})
-            texts.append(f"[Picture {len(pictures)} is below.]")
-        except UnfitMedia as unfit:
-            texts.append(f"[A picture was left out: {unfit}]")
-        except Exception:
-            logger.exception("A picture that a tool returned could not be stored")
-            texts.append("[A picture was left out, because it could not be stored.]")
-    block: Json = {"type": "tool_result", "tool_use_id": tool_use_id, "content": "\n".join(texts).strip() or NO_OUTPUT}
+        text = part
+        if not isinstance(text, str):
+            try:
+                pictures.append({**await files.keep(text.data, room, owner_id, conversation_id), OF_CALL: tool_use_id})
+                text = f"[Picture {len(pictures)} is below.]"
+            except UnfitMedia as unfit:
+                text = f"[A picture was left out: {unfit}]"
+            except Exception:
+                logger.exception("A picture that a tool returned could not be stored")
+                text = "[A picture was left out, because it could not be stored.]"
+        content.append({"type": "text", "text": text})
+    block: Json = {"type": "tool_result", "tool_use_id": tool_use_id, "content": _shown(content)}
     if result.is_error:
         block["is_error"] = True
     return [{**block, JSON_RESULT: True} if result.is_json else block, *pictures]
 
 
-def _limited(result: Result, max_bytes: int) -> Result:
-    size = sum(len(part.encode("utf-8", "replace")) for part in result.parts if isinstance(part, str))
-    if size > max_bytes:
-        return failed(f"The result has {size:,} bytes, but at most {max_bytes:,} are accepted. Request less.")
-    return Result([_clean(part) for part in result.parts], result.is_error, result.is_json)
-
-
-def _clean(part: str | Image) -> str | Image:
-    return clean_text(part) if isinstance(part, str) else part
-
-
-def _truncated(text: str, max_bytes: int) -> str:
-    return clean_text(text).encode()[:max_bytes].decode("utf-8", "ignore") or "The tool failed."
+def _shown(content: Sequence[Json]) -> str | list[Json]:
+    """Return the content of a result: a text, or blocks if it has documents. The API refuses blank texts."""
+    if any(block["type"] != "text" for block in content):
+        return [block for block in content if block["type"] != "text" or block["text"].strip()]
+    return "\n".join(block["text"] for block in content).strip() or NO_OUTPUT
 
 
 def _reported_failure(name: str, error: ToolError, max_bytes: int) -> Result:
     try:
-        return failed(_truncated(str(error), max_bytes))
+        return failed(cut_text(clean_text(str(error)), max_bytes) or "The tool failed.")
     except Exception as fault:  # noqa: BLE001 - the `__str__` of an operator's exception may raise
         return _internal_failure(name, fault)
 

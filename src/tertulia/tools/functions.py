@@ -15,7 +15,8 @@ from pydantic import BaseModel, ValidationError
 from tertulia.claude.parser import TOOL_NAME
 from tertulia.json import Json, dumps
 from tertulia.threads import WorkerThreads
-from tertulia.tools.base import DEFAULT_OPTIONS, Image, Result, ToolContext, ToolError, ToolOptions, shape_problem
+from tertulia.tools.base import DEFAULT_OPTIONS, Image, Part, Result, ToolContext, ToolError, ToolOptions, shape_problem
+from tertulia.tools.documents import Document, check_document
 from tertulia.tools.schemas import schema_for_claude
 from tertulia.tools.strict import options_problem
 
@@ -138,12 +139,17 @@ def load(source: str) -> list[FunctionTool]:
 
 
 def result_of(value: object) -> Result:
-    """Convert a function's return value to a result. Strings and images are unchanged, and other values become JSON."""
+    """Convert a function's return value to a result.
+
+    Strings, images and documents are unchanged, and other values become JSON. Raise ValueError for an invalid document.
+    """
     match value:
         case Result():
             return value
         case str() | Image():
             return Result([value])
+        case Document():
+            return result_of([value])
         case list() | tuple() if (parts := _parts(cast("Sequence[object]", value))) is not None:
             return Result(parts)
         case None:
@@ -152,10 +158,18 @@ def result_of(value: object) -> Result:
             return Result([dumps(value, default=_plain)], is_json=True)
 
 
-def _parts(values: Sequence[object]) -> list[str | Image] | None:
-    """Return the parts of a list of strings and images; None if it has other items or no image, so that it is data."""
-    parts = [part for part in values if isinstance(part, str | Image)]
-    return parts if len(parts) == len(values) and any(isinstance(part, Image) for part in parts) else None
+def _parts(values: Sequence[object]) -> list[Part] | None:
+    """Return the parts of a list of strings, images and documents.
+
+    Return None if it has other items or only strings, so that it is data. Raise ValueError for an invalid document.
+    """
+    parts: list[Part] = [part for part in values if isinstance(part, str | Image | Document)]
+    if len(parts) < len(values) or all(isinstance(part, str) for part in parts):
+        return None
+    for part in parts:
+        if isinstance(part, Document):
+            check_document(part)
+    return parts
 
 
 def _plain(value: object) -> object:

@@ -127,15 +127,32 @@ class _Result(_Block):
     tool_use_id: ToolUseId
 
 
+class _Enabled(_Strict):
+    enabled: bool
+
+
+class _Passage(_Strict):
+    type: Literal["text"]
+    text: Annotated[str, Checked(pattern=r"\S")]
+
+
+class _SearchResult(_Strict):
+    type: Literal["search_result"]
+    source: Annotated[str, Checked(min_length=1, max_length=MAX_SOURCE)]
+    title: Annotated[str, Checked(min_length=1, max_length=MAX_DOCUMENT_TITLE)]
+    content: Annotated[list[_Passage], Checked(min_length=1)]
+    citations: _Enabled | None = None
+
+
 class _ToolResult(_Result):
-    content: str | None = None
+    content: str | list[_Passage | _SearchResult] | None = None
     is_error: bool = False
     is_json: bool = False
 
     @model_validator(mode="after")
     def _check_content(self) -> Self:
         if not self.partial and self.content is None:
-            raise ValueError("content: must be a string, unless the block is `partial`")
+            raise ValueError("content: must be a string or blocks, unless the block is `partial`")
         return self
 
 
@@ -148,10 +165,6 @@ class _Source(_Strict):
     attachment_id: Short
     media_type: Short | None = None
     pages: Index | None = None
-
-
-class _Enabled(_Strict):
-    enabled: bool
 
 
 class _Media(_Strict):
@@ -172,19 +185,6 @@ class _Document(_Media):
 class _UserText(_Strict):
     type: str
     text: str
-
-
-class _Passage(_Strict):
-    type: Literal["text"]
-    text: Annotated[str, Checked(min_length=1)]
-
-
-class _SearchResult(_Strict):
-    type: str
-    source: Annotated[str, Checked(min_length=1, max_length=MAX_SOURCE)]
-    title: Annotated[str, Checked(min_length=1, max_length=MAX_DOCUMENT_TITLE)]
-    content: Annotated[list[_Passage], Checked(min_length=1)]
-    citations: _Enabled | None = None
 
 
 class _Unknown(_Block):

@@ -84,7 +84,7 @@ def _blocks(content: list[Json], names: dict[str, str]) -> Iterator[str]:
         kind = str(block.get("type"))
         if kind == "text":
             yield text_of(block.get("text")).strip()
-            yield from (f"> {_line(text_of(citation.get('cited_text')))}" for citation in citations_of(block))
+            yield from map(_quotation, citations_of(block))
         elif kind == "thinking" and block.get("thinking"):
             yield f"<details><summary>Thinking</summary>\n\n{text_of(block['thinking']).strip()}\n\n</details>"
         elif kind == "compaction" and block.get("content"):
@@ -95,6 +95,13 @@ def _blocks(content: list[Json], names: dict[str, str]) -> Iterator[str]:
             yield f"Called `{_line(text_of(block.get('name')))}`:\n\n{_code_block(block.get('input'))}"
         elif kind.endswith("tool_result"):
             yield f"Result:\n\n{_code_block(block.get('content'))}"
+
+
+def _quotation(citation: Json) -> str:
+    """Return what Claude quotes, with the title and the address or name of its source."""
+    names = [text_of(citation.get(name)) for name in ("title", "document_title", "url", "source")]
+    source = ", ".join(dict.fromkeys(_line(name) for name in names if name))
+    return f"> {_line(text_of(citation.get('cited_text')))}{f' ({source})' if source else ''}"
 
 
 def _attachment(block: Json) -> str:

@@ -71,8 +71,15 @@ function OneBlock({ block, growing, running, blocks, waits }: Props) {
   }
 }
 
+interface Citation {
+  readonly citedText: string;
+  readonly source: string;
+  readonly title: string | null;
+  readonly url: string | null;
+}
+
 function Text({ block, growing }: { block: Block; growing: boolean }) {
-  const sources = (block.citations ?? []) as readonly { citedText: string; source: string }[];
+  const sources = (block.citations ?? []) as readonly Citation[];
   return (
     <div className="text">
       <Suspense fallback={<p className="raw">{block.text}</p>}>
@@ -82,8 +89,8 @@ function Text({ block, growing }: { block: Block; growing: boolean }) {
         <details className="aside sources">
           <summary>{sources.length === 1 ? "One source" : `${sources.length} sources`}</summary>
           <ol>
-            {sources.map(({ citedText, source }, position) => (
-              <li key={position}><q>{citedText}</q> <cite>{/^https?:/.test(source) ? <a href={source} target="_blank" rel="noreferrer">{source}</a> : source}</cite></li>
+            {sources.map(({ citedText, source, title, url }, position) => (
+              <li key={position}><q>{citedText}</q> <cite>{url ? <a href={url} target="_blank" rel="noreferrer">{title ?? url}</a> : title ?? source}</cite></li>
             ))}
           </ol>
         </details>

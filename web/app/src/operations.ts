@@ -215,7 +215,7 @@ type Block_ImageBlock_Fragment = { readonly __typename: 'ImageBlock', readonly i
 
 type Block_JsonBlock_Fragment = { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number };
 
-type Block_TextBlock_Fragment = { readonly __typename: 'TextBlock', readonly text: string, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string }> };
+type Block_TextBlock_Fragment = { readonly __typename: 'TextBlock', readonly text: string, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string, readonly title: string | null, readonly url: string | null }> };
 
 type Block_ThinkingBlock_Fragment = { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number };
 
@@ -245,7 +245,7 @@ export type TurnFragment = { readonly id: string, readonly role: MessageRole, re
     | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
     | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
     | { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number }
-    | { readonly __typename: 'TextBlock', readonly text: string, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string }> }
+    | { readonly __typename: 'TextBlock', readonly text: string, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string, readonly title: string | null, readonly url: string | null }> }
     | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
     | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
     | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
@@ -288,7 +288,7 @@ export type ConversationQuery = { readonly conversation: { readonly clientInstru
             | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
             | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
             | { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number }
-            | { readonly __typename: 'TextBlock', readonly text: string, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string }> }
+            | { readonly __typename: 'TextBlock', readonly text: string, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string, readonly title: string | null, readonly url: string | null }> }
             | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
             | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
             | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
@@ -305,7 +305,7 @@ export type EarlierQuery = { readonly conversation: { readonly id: string, reado
             | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
             | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
             | { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number }
-            | { readonly __typename: 'TextBlock', readonly text: string, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string }> }
+            | { readonly __typename: 'TextBlock', readonly text: string, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string, readonly title: string | null, readonly url: string | null }> }
             | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
             | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
             | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
@@ -533,7 +533,7 @@ export type EventsSubscription = { readonly generationEvents:
         | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
         | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
         | { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number }
-        | { readonly __typename: 'TextBlock', readonly text: string, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string }> }
+        | { readonly __typename: 'TextBlock', readonly text: string, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string, readonly title: string | null, readonly url: string | null }> }
         | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
         | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
         | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
@@ -543,7 +543,7 @@ export type EventsSubscription = { readonly generationEvents:
         | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
         | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
         | { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number }
-        | { readonly __typename: 'TextBlock', readonly text: string, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string }> }
+        | { readonly __typename: 'TextBlock', readonly text: string, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string, readonly title: string | null, readonly url: string | null }> }
         | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
         | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
         | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
@@ -559,7 +559,7 @@ export type EventsSubscription = { readonly generationEvents:
           | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
           | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
           | { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number }
-          | { readonly __typename: 'TextBlock', readonly text: string, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string }> }
+          | { readonly __typename: 'TextBlock', readonly text: string, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string, readonly title: string | null, readonly url: string | null }> }
           | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
           | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
           | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
@@ -598,6 +598,8 @@ export const BlockFragmentDoc = gql`
     citations {
       citedText
       source
+      title
+      url
     }
   }
   ... on ThinkingBlock {
