@@ -87,8 +87,16 @@ def _branch_end() -> Any:
 
 
 _END = _branch_end()
-_BRANCH_END = (
-    select(Message, Generation.prefix, Generation.context_tokens, Generation.stop_reason)
+_BRANCH_END: Any = (
+    sqlalchemy.select(
+        Message,
+        col(Generation.prefix),
+        col(Generation.context_tokens),
+        col(Generation.stop_reason),
+        col(Generation.model),
+        col(Generation.refusal),
+        col(Generation.repairs),
+    )
     .join(_END, _END.c.id == Message.id)
     .outerjoin(Generation, col(Generation.message_id) == col(Message.id))
     .order_by(_END.c.step)
@@ -103,6 +111,9 @@ class BranchMessage(NamedTuple):
     prefix: str | None = None
     context_tokens: int | None = None
     stop_reason: str | None = None
+    model: str | None = None
+    refusal: Json | None = None
+    repairs: Json | None = None
 
 
 async def branch(session: AsyncSession, leaf_id: UUID | None) -> list[BranchMessage]:
@@ -111,11 +122,17 @@ async def branch(session: AsyncSession, leaf_id: UUID | None) -> list[BranchMess
     # A conversation must accept messages even if it has more text than one response may contain.
     with without_read_limit():
         while leaf_id is not None:
-            result = await session.exec(_BRANCH_END, params={"leaf": leaf_id})
-            rows = [BranchMessage(*row) for row in result.all()]
+            result = await _execute(session, {"leaf": leaf_id})
+            rows = [BranchMessage(*row) for row in result]
             newest_first += rows
             leaf_id = rows[-1].message.parent_id if len(rows) == BRANCH_ROWS else None
     return newest_first[::-1]
+
+
+async def _execute(session: Any, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    # The session's types do not support a query of so many columns.
+    result: Any = await session.exec(_BRANCH_END, params=parameters)
+    return [tuple(row) for row in result.all()]
 
 
 _PARENT, _BEFORE = aliased(Message), aliased(Message)

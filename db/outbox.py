@@ -191,6 +191,7 @@ async def add_generation(session: AsyncSession, generation_id: UUID) -> None:
         "temporary": temporary,
         "model": generation.model,
         "stop_reason": generation.stop_reason,
+        "refusal_category": (generation.refusal or {}).get("category"),
         "steered": bool(generation.steered),
         "error_code": (generation.error or {}).get("code"),
         "input_tokens": generation.input_tokens,

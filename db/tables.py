@@ -236,6 +236,10 @@ class Generation(SQLModel, table=True):
     contribution: str | None = None
     # The tokens of the model's context window that are in use after it, or the last known number if it failed.
     context_tokens: int | None = None
+    # Why Claude refused: `category` and `explanation`; null if it has not refused, or did not say why.
+    refusal: Json | None = Field(default=None, sa_type=_JSON_OR_NULL, nullable=True)
+    # The parts that later requests of the branch leave out, because Claude's API refused them (see claude.repairs).
+    repairs: Json | None = Field(default=None, sa_type=_JSON_OR_NULL, nullable=True)
     # The number of blocks of earlier messages that were not sent to Claude, by reason (see claude.prompt).
     left_out: Json = _object()
     # When the generation stops waiting for tool results.

@@ -27,6 +27,8 @@ COPIED_FIELDS = (
     "steered",
     "continuations",
     "stop_reason",
+    "refusal",
+    "repairs",
     "error",
     "prefix",
     "left_out",

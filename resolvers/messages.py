@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tertulia.claude.errors import GenerationError
-from tertulia.claude.prompt import LeftOut as Reason
+from tertulia.claude.parser import REFUSAL
+from tertulia.claude.repairs import LeftOut as Reason
 from tertulia.db.ledger import UsageSum
 from tertulia.db.tables import Conversation, Generation, Message
 from tertulia.resolvers.content import ContentBlock, joined_text, show
@@ -14,10 +15,18 @@ from tertulia.resolvers.context import Info
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """The number of blocks of earlier messages that were not sent to Claude, for one reason."""
+    """The number of parts of the conversation that were not sent to Claude, for one reason."""
 
     reason: Reason
     blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRefusal:
+    """Why Claude refused an answer."""
+
+    category: str | None
+    explanation: str | None
 
 
 def content(root: Message) -> list[ContentBlock]:
@@ -31,7 +40,7 @@ def text(root: Message) -> str:
 
 
 async def left_out(info: Info, root: Message) -> Sequence[LeftOut]:
-    """The blocks of earlier messages that were not sent to Claude for this answer. Empty until the answer has ended."""
+    """The parts of the conversation that were not sent to Claude for this answer. Empty until the answer has ended."""
     generation = await info.context.loaders.generation_of.load(root.id)
     return (
         [] if generation is None else [LeftOut(Reason(reason), count) for reason, count in generation.left_out.items()]
@@ -74,6 +83,14 @@ def usage(root: Generation) -> UsageSum | None:
         root.cache_write_tokens or 0,
         root.amount,
     )
+
+
+def refusal(root: Generation) -> GenerationRefusal | None:
+    """Why Claude refused to answer or to continue. Null unless `stopReason` is REFUSAL."""
+    if root.stop_reason != REFUSAL:
+        return None
+    details = root.refusal or {}
+    return GenerationRefusal(details.get("category"), details.get("explanation"))
 
 
 def error(root: Any) -> GenerationError | None:

@@ -3,7 +3,7 @@
 from enum import Enum
 
 from tertulia.assistants import definition
-from tertulia.claude import errors, prompt
+from tertulia.claude import errors, repairs
 from tertulia.db import conversations, tables
 from tertulia.resolvers import inputs, replay, tool_choice
 from tertulia.schema.declare import graphql_enum
@@ -68,23 +68,26 @@ graphql_enum(
     "time.",
     CONNECTION="The connection to Claude's API was lost.",
     INTERRUPTED="The server process that wrote the answer was stopped or lost.",
+    REFUSED="Claude declined to answer. Only in `GenerationContinued`, when a fallback model answers instead.",
     BUDGET_EXCEEDED="The budget of the viewer or of the server was used up while Claude wrote.",
 )
 graphql_enum(
-    prompt.LeftOut,
+    repairs.LeftOut,
     "LeftOutReason",
-    "Why blocks of earlier messages were not sent to Claude.",
+    "Why a part of the conversation was not sent to Claude.",
     THINKING_OF_ANOTHER_PREFIX="Thinking that was written with another model, system prompt or set of tools. It is "
     "only valid with the same ones.",
-    THINKING_REFUSED="Claude's API refused the thinking of earlier messages, and the request was retried without it.",
+    THINKING_REFUSED="Thinking that Claude's API refused or left out, because it is bound to another conversation.",
     THINKING_FILTERED="Thinking that the application has changed with a filter. Claude accepts its thinking only "
     "unchanged.",
     UNFINISHED="Thinking or a tool call that was cut off because its answer ended early.",
     REFUSED="A message that Claude refused to answer, and the part of the answer that it wrote. If they were sent, "
     "Claude would refuse all later messages too.",
-    ATTACHMENT_REFUSED="Claude's API refused an attachment of an earlier message, and the request was retried without "
-    "it.",
+    ATTACHMENT_REFUSED="An attachment of an earlier message, or a picture from a tool, that Claude's API refused.",
+    TOOL_REFUSED="The definition of a tool that Claude's API refused. Claude cannot call the tool.",
     SUMMARY_OF_ANOTHER_MODEL="A `CompactionBlock`, which this model does not support. The summarized messages were "
+    "sent instead.",
+    SUMMARY_FILTERED="A `CompactionBlock` that the application has changed with a filter. The summarized messages were "
     "sent instead.",
 )
 graphql_enum(

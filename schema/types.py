@@ -7,7 +7,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from tertulia.assistants.definition import ClientSetting
-from tertulia.claude import prompt
+from tertulia.claude import repairs
 from tertulia.db import paging, tables
 from tertulia.resolvers import (
     app_data,
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 
 @graphql_type(messages.LeftOut)
 class LeftOut:
-    """The number of blocks of earlier messages that were not sent to Claude, for one reason."""
+    """The number of parts of the conversation that were not sent to Claude, for one reason."""
 
-    reason: prompt.LeftOut
-    """Why the blocks were not sent."""
+    reason: repairs.LeftOut
+    """Why they were not sent."""
     blocks: int
-    """The number of blocks."""
+    """The number of content blocks of messages or, with the reason TOOL_REFUSED, of tools."""
 
 
 @graphql_type(feedback.MessageRating)
@@ -150,6 +150,16 @@ def _stop_reason(root: tables.Generation) -> StopReason | None:
     return next((reason for reason in StopReason if reason.value == root.stop_reason), None)
 
 
+@graphql_type(messages.GenerationRefusal)
+class GenerationRefusal:
+    """Why Claude refused to answer, or to continue an answer. Anthropic's safety classifiers decide this."""
+
+    category: str | None
+    """The policy area, such as `cyber`, `bio` or `general_harms`. New ones may be added. Null if Claude named none."""
+    explanation: str | None
+    """Claude's explanation for people, at most 2,000 characters. Null if there is none."""
+
+
 @graphql_type(tables.Generation)
 class Generation(Node):
     """Claude's work on one answer, from the user's message to the end, including tool rounds.
@@ -164,6 +174,7 @@ class Generation(Node):
     model: Model = field(conversations.model)
     """The Claude model that writes the answer."""
     stop_reason: StopReason | None = field(_stop_reason)
+    refusal: GenerationRefusal | None = field(messages.refusal)
     steered: bool
     """Whether a message with `whenBusy: STEER` ended the generation after a round of tools. Its status is STOPPED, and
     the next message of the branch continues its work.

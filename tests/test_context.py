@@ -81,7 +81,7 @@ def test_a_nearly_full_conversation_is_compacted_and_the_summary_is_sent_back_un
     assert "context_management" not in second
     trigger = {"type": "input_tokens", "value": 80_000}
     assert third["context_management"] == {"edits": [{"type": "compact_20260112", "trigger": trigger}]}
-    assert stage.claude.headers[2]["anthropic-beta"] == "compact-2026-01-12"
+    assert stage.claude.headers[2]["anthropic-beta"] == "compact-2026-01-12,thinking-binding-controls-2026-08-01"
     conversation = context(stage.api, id)
     assert conversation["context"] == {"usedTokens": 607, "limit": 100_000, "compacts": True}
     blocks = conversation["messages"]["edges"][-1]["node"]["content"]
@@ -103,7 +103,7 @@ def test_a_model_without_compaction_gets_the_whole_history(staged: Staged) -> No
     stage.api.answer("Bye", conversationId=id, options={"model": "claude-haiku-5-5"})
     last = stage.claude.requests[2]
     assert "context_management" not in last
-    assert "anthropic-beta" not in stage.claude.headers[2]
+    assert "compact" not in stage.claude.headers[2]["anthropic-beta"]
     assert [block["type"] for message in last["messages"] for block in message["content"]] == ["text"] * 5
     left_out = context(stage.api, id)["messages"]["edges"][-1]["node"]["leftOut"]
     assert left_out == [{"reason": "SUMMARY_OF_ANOTHER_MODEL", "blocks": 1}]

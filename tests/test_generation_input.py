@@ -11,7 +11,7 @@ from client import Json
 from rows import MODEL, NOON, seconds
 
 from tertulia.claude.models import Model
-from tertulia.claude.prompt import LeftOut
+from tertulia.claude.repairs import LeftOut
 from tertulia.db.messages import BranchMessage
 from tertulia.db.tables import Conversation, Generation, Message, Role
 from tertulia.generation.input import GenerationInput, generation_input
@@ -121,12 +121,20 @@ def test_another_round_follows_the_answer_so_far() -> None:
 
 def request(*messages: Json, **more: Any) -> tuple[MessagesRequest, Files]:
     files = Files()
-    body: Json = {"model": MODEL, "messages": list(messages), **more}
+    body: Json = {"model": MODEL, "messages": placed(*messages), **more}
     return MessagesRequest(body, Counter(), cast("Any", files), slow=None, context_tokens=0), files
 
 
 def message(role: str, *blocks: Json) -> Json:
     return {"role": role, "content": list(blocks)}
+
+
+def placed(*messages: Json) -> list[Json]:
+    """Return messages whose blocks have places, as `claude.prompt` builds them."""
+    return [
+        {**part, "content": [{**block, "at": f"{depth}.{n}"} for n, block in enumerate(part["content"])]}
+        for depth, part in enumerate(messages)
+    ]
 
 
 TEXT: Json = {"type": "text", "text": "Hi."}

@@ -6,14 +6,13 @@ from typing import Any
 import pytest
 
 from tertulia.claude.prompt import (
-    LeftOut,
     Turn,
     build_request,
     prefix_fingerprint,
     with_answer_so_far,
-    without_earlier_attachments,
-    without_thinking,
 )
+from tertulia.claude.repairs import LeftOut
+from tertulia.claude.request_fixes import with_allowed_thinking, with_unique_ids
 
 Json = dict[str, Any]
 MODEL = "claude-opus-5-5"
@@ -102,19 +101,6 @@ def test_a_turn_of_only_thinking_is_not_sent() -> None:
     ]
 
 
-def test_without_thinking_removes_and_counts_all_thinking() -> None:
-    redacted = {"type": "redacted_thinking", "data": "aGlkZGVu"}
-    request, _ = built(ASK, ("assistant", [THOUGHT, redacted, text("Hi.")]), ASK)
-    reduced, count = without_thinking(with_answer_so_far(request, [THOUGHT, text("One moment.")]))
-    assert [message["content"] for message in reduced["messages"]] == [
-        [text("Hello")],
-        [text("Hi.")],
-        [text("Hello")],
-        [text("One moment.")],
-    ]
-    assert count == 3
-
-
 FILTERED_THOUGHT: Json = {"type": "thinking", "thinking": "H.", "filtered": True}
 
 
@@ -128,13 +114,35 @@ def test_no_thinking_of_an_answer_is_sent_if_a_filter_has_changed_some_of_it() -
     assert "thinking" not in continued
 
 
-def test_a_round_without_the_thinking_that_a_budget_requires_disables_thinking() -> None:
-    request, _ = built(
-        ASK, options={"thinking": {"enabled": True, "budget_tokens": 2000}}, forms=frozenset({"enabled"})
-    )
-    assert request["thinking"]["type"] == "enabled"
-    assert with_answer_so_far(request, [FILTERED_THOUGHT, text("Hm")])["thinking"] == {"type": "disabled"}
-    assert with_answer_so_far(request, [THOUGHT, text("Hm")])["thinking"]["type"] == "enabled"
+CALL: Json = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}
+RESULT: Json = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "It is there."}
+
+
+def test_tool_results_without_the_thinking_that_a_budget_requires_disable_thinking() -> None:
+    options = {"thinking": {"enabled": True, "budget_tokens": 2000}}
+    request, _ = built(ASK, options=options, forms=frozenset({"enabled"}))
+
+    def thinking(*content: Json) -> str:
+        kind: str = with_allowed_thinking(with_answer_so_far(request, list(content)))["thinking"]["type"]
+        return kind
+
+    assert thinking(FILTERED_THOUGHT, CALL, RESULT) == "disabled"
+    assert thinking(THOUGHT, CALL, RESULT) == thinking(THOUGHT, CALL, RESULT, text("So."), CALL, RESULT) == "enabled"
+    assert thinking(text("Hm")) == "enabled"
+    steered, _ = built(ASK, ("assistant", [FILTERED_THOUGHT, CALL, RESULT]), ASK, options=options, forms={"enabled"})
+    assert with_allowed_thinking(steered)["thinking"] == {"type": "disabled"}
+
+
+def test_calls_with_equal_ids_in_two_turns_get_different_ones() -> None:
+    turn = ("assistant", [CALL, RESULT])
+    request, _ = built(ASK, turn, ASK, turn, ASK)
+    ids = [
+        block.get("id") or block.get("tool_use_id")
+        for message in with_unique_ids(request)["messages"]
+        for block in message["content"]
+        if block["type"] != "text"
+    ]
+    assert ids == ["toolu_1", "toolu_1", "toolu_1_2", "toolu_1_2"]
 
 
 def test_only_the_text_of_cut_off_blocks_is_sent() -> None:
@@ -206,20 +214,6 @@ def test_the_thinking_budget_is_at_least_the_minimum_of_the_api() -> None:
     options = {"thinking": {"enabled": True}, "max_tokens": 1500}
     request, _ = built(ASK, options=options, forms=frozenset({"enabled"}))
     assert request["thinking"] == {"type": "enabled", "budget_tokens": 1024}
-
-
-def test_only_attachments_of_earlier_messages_are_left_out() -> None:
-    picture = {"type": "image", "source": {"type": "base64"}}
-    paper = {"type": "document", "title": "report.pdf", "source": {"type": "base64"}}
-    request, _ = built(("user", [picture, paper, text("See")]), ("assistant", [text("Yes.")]), ("user", [picture]))
-    reduced, count = without_earlier_attachments(request)
-    spoken = [
-        text("[An attachment that could not be read was left out: an image]"),
-        text("[An attachment that could not be read was left out: report.pdf]"),
-        text("See"),
-    ]
-    assert [message["content"] for message in reduced["messages"]] == [spoken, [text("Yes.")], [picture]]
-    assert count == 2
 
 
 def test_what_was_interrupted_is_not_missing_if_the_answer_was_continued() -> None:

@@ -26,7 +26,7 @@ def stream(api: Api, **body: Any) -> list[tuple[str, Json]]:
 
 def test_a_message_is_answered(api: Api) -> None:
     answer = api.http.post("/chat", json={"message": "Hello, my name is Ada"}).json()
-    assert set(answer) == {"response", "model_used", "conversation_id", "stop_reason"}
+    assert set(answer) == {"response", "model_used", "conversation_id", "stop_reason", "refusal"}
     assert "simulated" in answer["model_used"]
     assert "Ada" in answer["response"]
 

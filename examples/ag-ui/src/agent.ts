@@ -281,7 +281,8 @@ function end(input: RunAgentInput, { __typename, error, generation }: Event, usa
     };
   }
   const outcome: Outcome = { type: __typename === "GenerationStopped" ? "cancelled" : "success" };
-  const metadata = { stopReason: generation?.stopReason ?? null, costUsd: generation?.usage?.costUsd ?? null };
+  const { stopReason = null, refusal = null } = generation ?? {};
+  const metadata = { stopReason, refusal, costUsd: generation?.usage?.costUsd ?? null };
   return { ...finished(input, outcome, usage), metadata };
 }
 

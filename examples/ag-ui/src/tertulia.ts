@@ -15,7 +15,7 @@ const BLOCKS = `
 const SENT = "... on SendMessagePayload { generation { id message { id } } } ... on Error { message }";
 const CONVERSATION = "... on ConversationPayload { conversation { id } } ... on Error { message }";
 const USAGE = "usage { inputTokens outputTokens cacheReadTokens cacheWriteTokens costUsd }";
-const GENERATION = `status stopReason model { id } ${USAGE}`;
+const GENERATION = `status stopReason refusal { category explanation } model { id } ${USAGE}`;
 
 export const documents = {
   create: `mutation ($input: CreateConversationInput!) {
@@ -56,6 +56,7 @@ export interface Usage {
 export interface Generation {
   status: Status;
   stopReason: string | null;
+  refusal: { category: string | null; explanation: string | null } | null;
   model: { id: string };
   usage: Usage | null;
 }

@@ -13,7 +13,7 @@ const BLOCKS = `
   ... on ToolResultBlock { toolUseId output isError }
   ... on ImageBlock { attachment { url mediaType filename } }
   ... on DocumentBlock { attachment { url mediaType filename } }`;
-const GENERATION = `id status stopReason error { message }
+const GENERATION = `id status stopReason refusal { category explanation } error { message }
   usage { inputTokens outputTokens cacheReadTokens cacheWriteTokens costUsd }`;
 const SENT = `
   ... on SendMessagePayload { conversation { id } userMessage { id } generation { id message { id } } }
@@ -56,6 +56,7 @@ export interface Generation {
   id: string;
   status: Status;
   stopReason: string | null;
+  refusal: { category: string | null; explanation: string | null } | null;
   error: { message: string } | null;
   usage: Usage | null;
 }

@@ -14,7 +14,8 @@ from tertulia.billing.server_budget import BudgetSpent, ServerBudget
 from tertulia.claude.compaction import is_near
 from tertulia.claude.errors import ErrorCode, GenerationError
 from tertulia.claude.models import Model
-from tertulia.claude.prompt import ATTACHED, Turn, max_tokens
+from tertulia.claude.prompt import Turn, max_tokens
+from tertulia.claude.repairs import ATTACHED
 from tertulia.db import ledger, spending
 from tertulia.db.database import AsyncSession
 from tertulia.db.ledger import UNIT, Period

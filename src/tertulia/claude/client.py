@@ -43,7 +43,7 @@ PRELOAD_AFTER = 0.5
 """The seconds between the start and the import of the SDK, which slows down everything else."""
 MAX_RETRIES = 2
 """The number of retries of a request that fails before Claude's first event."""
-BETA_PARTS = ("betas", "context_management")
+BETA_PARTS = ("betas", "context_management", "fallbacks", "fallback_credit_token")
 FAILURES = 400
 """The lowest HTTP status that is a failure."""
 MAX_RETRY_AFTER = 10.0
@@ -52,10 +52,11 @@ MAX_RETRY_AFTER = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A failed request to the Messages API."""
+    """A failed request to the Messages API, or a part of a response in which `model` has refused."""
 
     request_id: str | None = None
     usage: Mapping[str, int] = field(default_factory=dict[str, int])
+    model: str | None = None
 
 
 class RequestSource(Protocol):
@@ -190,6 +191,12 @@ class Claude:
             try:
                 create = streaming.messages.with_streaming_response.create
                 response = await stack.enter_async_context(create(**_arguments(body, chat), stream=True))
+            except UnicodeEncodeError:
+                # Earlier versions could store halves of surrogate pairs, which are not text.
+                cleaned_body = clean(body)
+                if cleaned_body == body:
+                    raise
+                body = cleaned_body
             except (anthropic.BadRequestError, anthropic.NotFoundError, anthropic.ContentTooLargeError) as error:
                 reduced_body = await source.body_without_refused(error)
                 if reduced_body is None:

@@ -41,6 +41,7 @@ class ErrorCode(StrEnum):
     TIMEOUT = "timeout_error"
     CONNECTION = "connection_error"
     INTERRUPTED = "interrupted"
+    REFUSED = "refused"
     BUDGET_EXCEEDED = "budget_exceeded"
 
 
@@ -93,6 +94,8 @@ class GenerationError:
 
 
 INTERRUPTED = GenerationError(ErrorCode.INTERRUPTED, "The server that wrote this answer was stopped or lost.")
+REFUSED = GenerationError(ErrorCode.REFUSED, "Claude refused to answer, or to continue.")
+"""Only the reason of a continuation: an answer that ends with a refusal has not failed."""
 UNSAVED = GenerationError(ErrorCode.API_ERROR, "The answer could not be saved completely.")
 NOT_RESUMED = GenerationError(ErrorCode.API_ERROR, "The answer could not be continued.")
 UNREADABLE = "Claude's API sent a response that could not be read."

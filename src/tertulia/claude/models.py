@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from tertulia.claude.client import Claude
 from tertulia.claude.parser import LONGEST_ID, MOST_TOKENS
 from tertulia.isolation import ItemLoop
+from tertulia.json import is_list
 
 LIFETIME = 3600.0
 """The seconds for which the Models API's list is cached."""
@@ -24,6 +25,7 @@ REPORTED_TOOLS = ("web_search", "code_execution")
 PATIENCE = 10.0
 """The time limit of requests to the Models API in seconds. `sendMessage` waits for them."""
 
+FALLBACK_BETA = "server-side-fallback-2026-07-01"
 MOST_LISTED = 1000
 """The number of models that are read from the list: a broken server may report more pages forever."""
 LISTED = ItemLoop("models.list")
@@ -53,6 +55,9 @@ class Model:
     """Whether the model supports structured output; None if that is not known."""
     server_tools: frozenset[str] | None = None
     """The supported server tools, as far as the Models API reports them; None if they are not known."""
+
+    fallbacks: frozenset[str] | None = None
+    """The models that the API itself can ask when this one refuses; None if the API does not report it."""
 
     def has_tool(self, name: str) -> bool:
         """Return whether the model can use one of Claude's server tools. True if that is not known."""
@@ -121,7 +126,8 @@ class Models:
     async def _ask(self) -> AsyncIterator[Any]:
         client = (await self._claude.sdk()).with_options(timeout=PATIENCE, max_retries=1)
         count = 0
-        async for info in client.models.list(limit=100):
+        # The header makes the API report `allowed_fallback_models`.
+        async for info in client.models.list(limit=100, extra_headers={"anthropic-beta": FALLBACK_BETA}):
             yield info
             count += 1
             if count >= MOST_LISTED:
@@ -147,6 +153,7 @@ class Models:
             compacts=bool(_flag(getattr(capabilities, "context_management", None), "compact_20260112")),
             structured=_flag(capabilities, "structured_outputs"),
             server_tools=_supported(capabilities, "server_tools"),
+            fallbacks=_ids(getattr(info, "allowed_fallback_models", None)),
         )
 
     def _unlisted(self, model_id: str) -> Model:
@@ -203,6 +210,10 @@ def _supported(group: object, *path: str) -> frozenset[str] | None:
     return frozenset(
         name for name, value in group if isinstance(value, anthropic.types.CapabilitySupport) and value.supported
     )
+
+
+def _ids(value: object) -> frozenset[str] | None:
+    return frozenset(id for id in value if isinstance(id, str)) if is_list(value) else None
 
 
 def _count(info: object, name: str) -> int | None:

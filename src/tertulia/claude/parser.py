@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tertulia.claude.deltas import DELTAS
-from tertulia.json import Json, is_list, is_object
+from tertulia.json import Json, clean_text, is_list, is_object
 
 Check = Callable[[Any], Any]
 
@@ -24,6 +24,10 @@ LONGEST_ID = 256
 """The maximum length of an id in characters: PostgreSQL indexes at most 2,700 bytes."""
 LARGEST_INDEX = 2**31 - 1
 """The largest index in a citation: GraphQL's `Int` has 32 bits."""
+REFUSAL = "refusal"
+"""The stop reason of an answer that Claude refused to write, or to complete."""
+LONGEST_EXPLANATION = 2000
+"""The length in characters to which Claude's explanation of a refusal is truncated."""
 UNKNOWN_REASON = "unknown"
 """The stop reason that replaces one which is not a word of up to 64 characters."""
 
@@ -50,10 +54,12 @@ def event_of(event: Any) -> Json:
         case "message_start":
             message = _object(event.get("message"))
             metadata = {name: value for name in ("id", "model") if isinstance(value := message.get(name), str)}
-            return {"type": kind, "message": {**metadata, "usage": usage_in(message)}}
+            changes = [item for item in _list(message.get("input_transformations")) if is_object(item)]
+            return {"type": kind, "message": {**metadata, "usage": usage_in(message), "input_transformations": changes}}
         case "message_delta":
             delta = _object(event.get("delta"))
             end = {"stop_reason": reason_in(delta), "container": _container(delta.get("container"))}
+            end |= {"stop_details": refusal_in(delta)}
             return {"type": kind, "delta": end, "usage": usage_in(event)}
         case _:
             return event
@@ -92,6 +98,15 @@ def reason_in(message: Json) -> str | None:
     return reason if isinstance(reason, str) and re.fullmatch(r"[\w-]{1,64}", reason) else UNKNOWN_REASON
 
 
+def refusal_in(message: Json) -> Json | None:
+    """Return why Claude refused, as `stop_details` of a message or event reports it; None if it reports nothing."""
+    details = message.get("stop_details")
+    if not is_object(details):
+        return None
+    texts = {name: text for name in _REFUSAL if isinstance(text := details.get(name), str) and text}
+    return {name: clean_text(text)[:LONGEST_EXPLANATION] for name, text in texts.items()} or None
+
+
 def usage_in(message: Json) -> Json:
     """Return the valid token counts of a message or event, by the API's names."""
     usage = message.get("usage")
@@ -103,7 +118,7 @@ def _counts(usage: Json) -> Json:
     for name, value in usage.items():
         if name == "iterations":
             counts[name] = [
-                {**_counts(iteration), "type": str(iteration.get("type"))}
+                {**_counts(iteration), "type": str(iteration.get("type")), "model": _model(iteration)}
                 for iteration in _list(value)
                 if is_object(iteration)
             ]
@@ -112,6 +127,11 @@ def _counts(usage: Json) -> Json:
         elif _is_count(value):
             counts[name] = value
     return counts
+
+
+def _model(iteration: Json) -> str | None:
+    model = iteration.get("model")
+    return model if isinstance(model, str) and 0 < len(model) <= LONGEST_ID else None
 
 
 def _is_count(value: object) -> bool:
@@ -214,6 +234,14 @@ def _is_checked(name: str, block: Json) -> bool:
 _CITATION_INDEXES = tuple(
     f"{end}_{unit}" for end in ("start", "end") for unit in ("char_index", "page_number", "block_index")
 )
+
+
+def _fallback(value: Any) -> Json:
+    model = _id(_object(value).get("model"))
+    return {"model": model}
+
+
+_REFUSAL = ("category", "explanation", "fallback_credit_token")
 _CALL: dict[str, Check] = {"id": _id, "name": _name, "input": _object}
 _RESULT: dict[str, Check] = {"tool_use_id": _id}
 _OPTIONAL = ("citations", "signature", "content")
@@ -222,6 +250,7 @@ _BLOCKS: dict[str, dict[str, Check]] = {
     "thinking": {"thinking": _text, "signature": _text},
     "redacted_thinking": {"data": _text},
     "compaction": {"content": _text_or_none},
+    "fallback": {"from": _fallback, "to": _fallback, "trigger": _object},
     "tool_use": _CALL,
     "server_tool_use": _CALL,
     "mcp_tool_use": _CALL,

@@ -9,7 +9,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import groupby
 from typing import cast
 from uuid import UUID
@@ -17,6 +16,7 @@ from uuid import UUID
 from tertulia.claude.compaction import Compaction
 from tertulia.claude.continuation import ATTEMPT, THINKING, WRITTEN_BY, exchange, last_attempt
 from tertulia.claude.output_schema import output_format
+from tertulia.claude.repairs import ATTACHED, PLACE, LeftOut, place_of
 from tertulia.claude.tool_choice import is_forced, tool_choice
 from tertulia.claude.tool_search import REMOVED_TOOL, searches, with_found_tools, without_searches
 from tertulia.db.tables import Role
@@ -27,32 +27,21 @@ DEFAULT_MAX_TOKENS = 32_000
 MIN_BUDGET_TOKENS = 1024
 """The smallest thinking budget that the API accepts."""
 SUMMARY = "compaction"
-ATTACHED = ("image", "document")
+FALLBACK = "fallback"
+"""The type of the block that marks where a fallback model of the API has continued an answer."""
 ALL_FORMS = frozenset({"adaptive", "between_tools", "disabled", "enabled"})
 TOOL_OUTPUT = ("tool_result", *ATTACHED)
 """The types of blocks in an answer that are output of tools."""
 OF_CALL = "of"
 """The key that Tertulia adds to a picture from a tool. Its value is the id of the call."""
 FILTERED = "filtered"
-"""The key of thinking that the application has changed. It has no signature, so that Claude's API would refuse it."""
+"""The key of thinking, or of a summary, that the application has changed. Claude's API accepts only the original."""
 OWN_KEYS = ("partial", "json", "is_json", FILTERED)
 """The keys that Tertulia adds to stored blocks, and that the Messages API does not know."""
 SHOWN: Json = {"type": "adaptive", "display": "summarized"}
 
 SystemPrompt = str | list[Json] | None
 """The system prompt of a request: a text, or text blocks."""
-
-
-class LeftOut(StrEnum):
-    """Why blocks of earlier messages were not sent to Claude."""
-
-    THINKING_OF_ANOTHER_PREFIX = "thinking_of_another_prefix"
-    THINKING_REFUSED = "thinking_refused"
-    THINKING_FILTERED = "thinking_filtered"
-    UNFINISHED = "unfinished"
-    REFUSED = "refused"
-    ATTACHMENT_REFUSED = "attachment_refused"
-    SUMMARY_OF_ANOTHER_MODEL = "summary_of_another_model"
 
 
 def system_prompt_of(blocks: Sequence[str]) -> SystemPrompt:
@@ -85,11 +74,13 @@ class Turn:
         role: `user` or `assistant`.
         blocks: Its content, in the Messages API's format.
         written_with: The `prefix_fingerprint` of the generation that wrote it; None for a user's message.
+        depth: Its depth in the conversation's tree; None if requests need not name the places of its blocks.
     """
 
     role: str
     blocks: list[Json]
     written_with: str | None = None
+    depth: int | None = None
 
 
 def build_request(
@@ -125,13 +116,10 @@ def build_request(
     if output_config := _output_config(options):
         request["output_config"] = output_config
     left_out: Counter[LeftOut] = Counter()
-    messages = [
-        (
-            turn.role,
-            _replayable(_without_citations(turn.blocks, options), left_out, same_prefix=turn.written_with == prefix),
-        )
-        for turn in turns
-    ]
+    messages: list[tuple[str, list[Json]]] = []
+    for turn in turns:
+        blocks, same_prefix = _without_citations(turn.blocks, options), turn.written_with == prefix
+        messages.append((turn.role, _replayable(blocks, left_out, same_prefix=same_prefix, depth=turn.depth)))
     if not searches(tools):
         messages = [(role, without_searches(blocks)) for role, blocks in messages]
     if compaction is None:
@@ -139,23 +127,25 @@ def build_request(
     elif compaction.is_near or any(block.get("type") == SUMMARY for _, blocks in messages for block in blocks):
         request |= compaction.fields
     request["messages"] = _answered([part for role, content in messages for part in rounds(role, content)])
-    return request | _tool_fields(tools, request["messages"], options), +left_out
+    return with_removed_tools(request | _tool_fields(tools, request["messages"], options)), +left_out
 
 
 def _tool_fields(tools: Sequence[Json], messages: Sequence[Json], options: Json) -> Json:
     if tools:
         definitions = with_found_tools(tools, messages) if searches(tools) else list(tools)
         return {"tools": definitions, **tool_choice(options, tools)}
-    removed = _removed_tools(messages)
-    return {"tools": removed, "tool_choice": {"type": "none"}} if removed else {}
+    return {}
 
 
-def _removed_tools(messages: Sequence[Json]) -> list[Json]:
-    """Return definitions of the tools that were called, because the API refuses calls in a request without tools."""
+def with_removed_tools(request: Json) -> Json:
+    """Return the request with the tools that were called, because the API refuses calls in a request without tools."""
     called_names = {
-        block["name"] for message in messages for block in message["content"] if block["type"] == "tool_use"
+        block["name"] for message in request["messages"] for block in message["content"] if block["type"] == "tool_use"
     }
-    return [{"name": name, **REMOVED_TOOL} for name in sorted(called_names)]
+    if request.get("tools") or not called_names:
+        return request
+    definitions = [{"name": name, **REMOVED_TOOL} for name in sorted(called_names)]
+    return {**request, "tools": definitions, "tool_choice": {"type": "none"}}
 
 
 def rounds(role: str, content: Sequence[Json], *, is_interrupted: bool = False) -> list[Json]:
@@ -201,7 +191,12 @@ def _with_pictures(message: Json) -> Json:
 
 
 def with_answer_so_far(
-    request: Json, content: Sequence[Json], *, is_interrupted: bool = False, writer: str | None = None
+    request: Json,
+    content: Sequence[Json],
+    *,
+    is_interrupted: bool = False,
+    writer: str | None = None,
+    depth: int | None = None,
 ) -> Json:
     """Return the request with the content of the answer so far, including tool results, for the next round.
 
@@ -210,39 +205,18 @@ def with_answer_so_far(
         content: The answer so far.
         is_interrupted: Whether it was interrupted in the middle of a round, so that an instruction to continue follows.
         writer: The fallback model to which the request is sent; None for the model of the generation.
+        depth: The depth of the answer in the conversation's tree (see `Turn`).
     """
     is_searching = searches(request.get("tools", ()))
-    content = content if is_searching else without_searches(content)
     if "format" in request.get("output_config", {}):
         content = [_without_key(block, "citations") if block["type"] == "tool_result" else block for block in content]
-    replayable = _replayable(list(content), Counter(), same_prefix=True, writer=writer)
+    replayable = _replayable(list(content), Counter(), same_prefix=True, writer=writer, depth=depth)
+    replayable = replayable if is_searching else without_searches(replayable)
     messages = [*request["messages"], *rounds(Role.ASSISTANT, replayable, is_interrupted=is_interrupted)]
     continued = {**request, "messages": messages}
     if is_searching:
         continued["tools"] = with_found_tools(request["tools"], messages[len(request["messages"]) :])
-    if _is_filtered(content) and request.get("thinking", {}).get("type") == "enabled":
-        # With a budget, the API requires that an answer with tool results begins with thinking.
-        continued["thinking"] = {"type": "disabled"}
     return continued
-
-
-def without_thinking(request: Json) -> tuple[Json, int]:
-    """Return the request without thinking blocks, and their number. The API does not allow omitting only some."""
-    messages: list[Json] = []
-    for message in request["messages"]:
-        content = [block for block in message["content"] if block["type"] not in THINKING]
-        if content:
-            messages.append({**message, "content": content})
-    count = sum(len(message["content"]) for message in request["messages"])
-    return {**request, "messages": messages}, count - sum(len(message["content"]) for message in messages)
-
-
-def without_earlier_attachments(request: Json) -> tuple[Json, int]:
-    """Return the request with text instead of the attachments before the last message, and their number."""
-    *earlier, last_message = request["messages"]
-    count = sum(block["type"] in ATTACHED for message in earlier for block in message["content"])
-    replaced = [{**message, "content": [_as_text(block) for block in message["content"]]} for message in earlier]
-    return {**request, "messages": [*replaced, last_message]}, count
 
 
 def _without_summaries(blocks: list[Json], left_out: Counter[LeftOut]) -> list[Json]:
@@ -271,15 +245,6 @@ def _without_key(block: Json, key: str) -> Json:
     if block.get("type") == "tool_result" and isinstance(content := block.get("content"), list):
         remaining["content"] = [_without_key(part, key) for part in cast("list[Json]", content)]
     return remaining
-
-
-def _as_text(block: Json) -> Json:
-    if block["type"] not in ATTACHED:
-        return block
-    return {
-        "type": "text",
-        "text": f"[An attachment that could not be read was left out: {block.get('title', 'an image')}]",
-    }
 
 
 def _answered(messages: Sequence[Json]) -> list[Json]:
@@ -344,31 +309,44 @@ def _thinking(options: Json, forms: frozenset[str] | None, max_tokens: int) -> J
     return SHOWN if "adaptive" in supported else None
 
 
-def _is_filtered(blocks: Sequence[Json]) -> bool:
-    return any(block.get(FILTERED) for block in blocks)
-
-
 def _replayable(
-    blocks: list[Json], left_out: Counter[LeftOut], *, same_prefix: bool, writer: str | None = None
+    blocks: list[Json],
+    left_out: Counter[LeftOut],
+    *,
+    same_prefix: bool,
+    writer: str | None = None,
+    depth: int | None = None,
 ) -> list[Json]:
     # The API does not allow omitting only some thinking of a turn.
     is_filtered, latest = _is_filtered(blocks), last_attempt(blocks)
     replayable: list[Json] = []
-    for block in blocks:
+    for index, block in enumerate(blocks):
         kind = block.get("type")
         if kind == "text":
-            if (block.get("text") or "").strip():
-                replayable.append(_without_own_keys(block))
+            if not (block.get("text") or "").strip():
+                continue
         elif block.get("partial"):
             # Nothing is missing if a later attempt has continued the answer.
             left_out[LeftOut.UNFINISHED] += block.get(ATTEMPT, 0) == latest
+            continue
         elif kind in THINKING and (not same_prefix or block.get(WRITTEN_BY) != writer):
             left_out[LeftOut.THINKING_OF_ANOTHER_PREFIX] += 1
+            continue
         elif kind in THINKING and is_filtered:
             left_out[LeftOut.THINKING_FILTERED] += 1
-        else:
-            replayable.append(_without_own_keys(block))
+            continue
+        elif kind == SUMMARY and block.get(FILTERED):
+            left_out[LeftOut.SUMMARY_FILTERED] += 1
+            continue
+        elif kind == FALLBACK:
+            continue
+        place = {} if depth is None else {PLACE: place_of(depth, index)}
+        replayable.append(_without_own_keys(block) | place)
     return replayable if any(block.get("type") not in THINKING for block in replayable) else []
+
+
+def _is_filtered(blocks: Sequence[Json]) -> bool:
+    return any(block.get(FILTERED) and block.get("type") in THINKING for block in blocks)
 
 
 def _without_own_keys(block: Json) -> Json:

@@ -12,11 +12,12 @@ from uuid import UUID
 from tertulia.claude.continuation import ATTEMPT, THINKING, WRITTEN_BY, TextJoin, attempts_of
 from tertulia.claude.deltas import DELTAS, join_text, merge_deltas, utf16_length
 from tertulia.claude.errors import UNREADABLE, BrokenStream, ErrorCode, GenerationError, StreamError
+from tertulia.claude.prompt import FALLBACK
+from tertulia.claude.request_fixes import unique_id
 from tertulia.generation.answer_block import (
     AnswerBlock,
     characters_of,
     completed_block,
-    unique_id,
     without,
 )
 from tertulia.generation.answer_content import AnswerContent
@@ -47,8 +48,6 @@ class AnswerAccumulator(AnswerContent):
         """The JSON schema that the text must match, if the request has one."""
         self.new_filter: Callable[[TextKind], BlockFilter] | None = None
         """Creates the filter of a block of text or thinking; None if the application has no hook for it."""
-        self.container: str | None = None
-        """The container in which Claude's server tools run, for the next request."""
         self.attempt = 0
         """How often the answer was continued after an interruption."""
         self.writer: str | None = None
@@ -91,6 +90,8 @@ class AnswerAccumulator(AnswerContent):
     def begin_attempt(self, reason: ErrorCode) -> GenerationEvent:
         """Continue the interrupted answer with another request. Return the event that says so."""
         self.attempt += 1
+        if reason is ErrorCode.REFUSED:
+            self.declined = self.refusal or {}
         self._round_start, self._joined = max(self._blocks, default=-1) + 1, None
         if self._open_text is not None:
             entry = self._blocks[self._open_text]
@@ -156,14 +157,13 @@ class AnswerAccumulator(AnswerContent):
             case "content_block_stop":
                 return self._finish(self._index_of(event["index"]), output)
             case "message_start":
-                self.request_id, self.stop_reason = event.get("request_id"), None
+                self.request_id, self.stop_reason, self.refusal = event.get("request_id"), None, None
                 self._add_usage(event["message"].get("usage"))
+                if event["message"].get("model") in self.fallbacks:
+                    self.writer = event["message"]["model"]
             case "message_delta":
-                self.stop_reason = event["delta"].get("stop_reason") or self.stop_reason
-                container: Json = event["delta"].get("container") or {}
-                self.container = container.get("id") or self.container
+                self._add_end(event["delta"])
                 self._add_usage(event.get("usage"))
-                self.counted = self.stop_reason is not None
             case "message_stop":
                 self._close_text(output)
             case _:  # The documentation says that new event types may be added at any time.
@@ -184,8 +184,11 @@ class AnswerAccumulator(AnswerContent):
         index = self._index_of(index)
         if block.get("type") not in THINKING:
             self._close_text(output)
-        if self.attempt:
-            block = {**block, ATTEMPT: self.attempt, **({WRITTEN_BY: self.writer} if self.writer else {})}
+        if block.get("type") == FALLBACK:
+            output += self.decline()
+            self.declined, self.writer = {"category": block["trigger"].get("category")}, block["to"]["model"]
+        origin = {ATTEMPT: self.attempt} if self.attempt else {}
+        block = {**block, **origin, **({WRITTEN_BY: self.writer} if self.writer else {})}
         text_filter, written = None, list[str]()
         if self.new_filter is not None and (kind := block.get("type")) in ("text", "thinking"):
             text_filter, text = self.new_filter(kind), block.get(kind) or ""

@@ -1,8 +1,6 @@
 """One content block of an answer while it is being received."""
 
-from collections.abc import Container
 from dataclasses import dataclass, field
-from itertools import count
 
 from tertulia.claude.continuation import JOINS, TextJoin
 from tertulia.claude.deltas import join_text
@@ -107,10 +105,3 @@ def is_running_call(block: Json) -> bool:
 def has_valid_input(block: Json) -> bool:
     """Return whether the input of a tool call is complete and a JSON object."""
     return not block.get("partial") and isinstance(block.get("input"), dict)
-
-
-def unique_id(id: str, existing_ids: Container[object]) -> str:
-    """Return the id, with a number if it exists."""
-    if id not in existing_ids:
-        return id
-    return next(candidate for n in count(2) if (candidate := f"{id}_{n}") not in existing_ids)

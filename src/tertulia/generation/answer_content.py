@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from uuid import UUID
 
+from tertulia.claude.continuation import THINKING
 from tertulia.generation.answer_block import AnswerBlock, has_valid_input, is_running_call, without
 from tertulia.generation.usage import UsageAccumulator
 from tertulia.json import Json
@@ -25,6 +26,8 @@ class AnswerContent(UsageAccumulator):
             for index, block in enumerate(content)
         }
         self._round_start = len(self._blocks)
+        self.fallbacks: frozenset[str] = frozenset()
+        """The models that the API may ask instead of the model of the request."""
 
     @property
     def content(self) -> list[Json]:
@@ -49,6 +52,11 @@ class AnswerContent(UsageAccumulator):
         return sum(block.get("type") == "tool_use" for block in self.content)
 
     @property
+    def has_text(self) -> bool:
+        """Whether Claude has written any text."""
+        return any(entry.to_json().get("text") for entry in self._blocks.values())
+
+    @property
     def has_calls(self) -> bool:
         """Whether Claude has called tools in this round."""
         return any(
@@ -67,6 +75,22 @@ class AnswerContent(UsageAccumulator):
         outputs = (n for n, entry in self._blocks.items() if entry.block.get("type") in ("tool_result", "image"))
         last_output = max(outputs, default=-1)
         return [(index, entry) for index, entry in sorted(self._blocks.items()) if index > last_output]
+
+    def decline(self) -> list[GenerationEvent]:
+        """Mark thinking and open calls of a response after which its model has refused. Return the events.
+
+        They stay visible, but are neither run nor sent back. Text is kept, because another model continues it.
+        """
+        blocks = [(index, entry.to_json()) for index, entry in self._blocks.items() if index >= self._round_start]
+        answered_ids = {block.get("tool_use_id") for _, block in blocks}
+        events: list[GenerationEvent] = []
+        for index, block in blocks:
+            is_open_call = str(block.get("type")).endswith("tool_use") and block.get("id") not in answered_ids
+            if (block.get("type") in THINKING or is_open_call) and not block.get("partial"):
+                self._blocks[index] = AnswerBlock({**block, "partial": True}, 0, finished=True, broken_off=True)
+                event = ContentBlockFinished(self.generation_id, self.next_sequence(), index, self._blocks[index].block)
+                events.append(event)
+        return events
 
     def fix_invalid_inputs(self, events: list[GenerationEvent]) -> set[str]:
         """Replace each tool input that is not a JSON object with an empty object, and return the ids of these calls.

@@ -43,7 +43,7 @@ class ContinuationPolicy:
         enabled: Whether any are.
         attempts: The number of continuations of one answer.
         seconds: The age of an answer, since its first token, from which on it is not continued.
-        fallbacks: The models that continue what an overloaded one has begun, in order.
+        fallbacks: The models that answer or continue when the model before them is overloaded or refuses, in order.
     """
 
     enabled: bool = True
@@ -55,10 +55,10 @@ class ContinuationPolicy:
         """Return whether an answer with these options may be continued."""
         return self.enabled and options.get("continue_interrupted") is not False
 
-    def fallback_of(self, model: str, options: Json) -> str | None:
-        """Return the model that continues when `model` is overloaded; None if there is none."""
+    def fallbacks_of(self, model: str, options: Json) -> Sequence[str]:
+        """Return the models that continue when `model` is overloaded or refuses, in order."""
         models: Sequence[str] = options.get("fallbacks") or self.fallbacks
-        return next(iter(models[models.index(model) + 1 :] if model in models else models), None)
+        return models[models.index(model) + 1 :] if model in models else models
 
     def allows_another(self, attempts: int, begun_at: datetime) -> bool:
         """Return whether an answer that has been continued `attempts` times may be continued again."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tertulia.backoff import Backoff
 from tertulia.billing.budget import estimate_input_tokens
+from tertulia.claude.client import Attempt
 from tertulia.claude.continuation import writer_of_attempt
 from tertulia.claude.errors import ErrorCode, GenerationError, StreamError
 from tertulia.db import leases, ledger, spending
@@ -17,6 +18,7 @@ from tertulia.generation.input import GenerationInput
 from tertulia.generation.retry import retry_while_unavailable
 from tertulia.generation.state import ActiveGeneration
 from tertulia.generation.tool_rounds import Rounds
+from tertulia.json import Json
 from tertulia.streams.log import EventLog
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
@@ -41,11 +43,11 @@ class Continuations:
         policy = self._config.continuation
         return active.may_continue and policy.allows_another(active.answer.attempt, active.begun_at)
 
-    def fallback_of(self, work: GenerationInput, error: GenerationError) -> str | None:
-        """Return the model that continues what an overloaded model has begun; None if it is the same one."""
-        if error.code is not ErrorCode.OVERLOADED:
+    def fallback_of(self, model: str | None, options: Json, error: GenerationError) -> str | None:
+        """Return the model that continues after an overload or a refusal of `model`; None if it is the same one."""
+        if error.code not in (ErrorCode.OVERLOADED, ErrorCode.REFUSED):
             return None
-        return self._config.continuation.fallback_of(work.model, work.options)
+        return next(iter(self._config.continuation.fallbacks_of(model or "", options)), None)
 
     async def begin(self, active: ActiveGeneration, work: GenerationInput, error: GenerationError) -> bool:
         """Close what was interrupted, record its cost, and reserve that of another request.
@@ -65,6 +67,8 @@ class Continuations:
         await BEGIN.reach(active.generation_id)
         await active.may_write()
         answer = active.answer
+        if error.code is ErrorCode.REFUSED:
+            self._log.append(active.generation_id, answer.decline())
         self._log.append(active.generation_id, answer.break_off())
         events = answer.end_with_calls()
         if events is not None:
@@ -76,12 +80,18 @@ class Continuations:
         if answer.billed() and not answer.usage:
             # A process that was killed within a second had not saved the tokens that Claude had reported.
             answer.usage = {"input_tokens": estimate_input_tokens(work)}
-        bill = self._bill(active)
+        bill = self._bill(active, Status.COMPLETED if error.code is ErrorCode.REFUSED else Status.FAILED)
         # If the row were ahead of the log that other processes can read, they could not continue the log.
         await self._log.flush(active.generation_id)
         await retry_while_unavailable(self._database, lambda: self._record(active, work, bill, answer.attempt + 1))
         await RECORDED.reach(active.generation_id)
         return True
+
+    def bill_declined(self, active: ActiveGeneration) -> None:
+        """Add the cost of the models that have refused, before the API has asked another one in the same response."""
+        for model, usage in active.answer.take_declined():
+            active.failed.append(Attempt(active.answer.request_id, usage, model))
+            active.answer.add_amount(self._config.prices.amount(model, usage))
 
     async def bill_lost_request(self, active: ActiveGeneration, work: GenerationInput) -> None:
         """Record the cost of a request that a lost process has sent, before Claude is asked the same again."""
@@ -94,17 +104,17 @@ class Continuations:
 
     async def wait(self, active: ActiveGeneration, error: GenerationError) -> None:
         """Wait before Claude is asked again after a fault of its API: longer each time, as long as the API requires."""
-        if error.code is ErrorCode.INTERRUPTED:
+        if error.code in (ErrorCode.INTERRUPTED, ErrorCode.REFUSED):
             return
         if active.backoff is None:
             active.backoff = Backoff(FIRST_DELAY, LONGEST_DELAY)
         await asyncio.sleep(max(active.backoff.next(), min(error.retry_after_seconds or 0.0, LONGEST_DELAY)))
 
-    def _bill(self, active: ActiveGeneration) -> list[ApiCall]:
-        """Return the ledger rows of the interrupted request, and move its usage to the earlier one."""
+    def _bill(self, active: ActiveGeneration, outcome: Status = Status.FAILED) -> list[ApiCall]:
+        """Return the ledger rows of the request that has ended, and move its usage to the earlier one."""
         answer = active.answer
         active.model = writer_of_attempt(answer.content, answer.attempt) or active.model
-        bill = self._rounds.bill_of(active, Status.FAILED)
+        bill = self._rounds.bill_of(active, outcome)
         answer.end_attempt(self._rounds.amount_of(active))
         active.failed.clear()
         return bill

@@ -1,26 +1,27 @@
 """The input of one generation, which is read from its rows: the part of a request that is independent of the model."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from tertulia.attachments.files import Files
 from tertulia.claude.app_context import with_context
 from tertulia.claude.cache_control import is_slow
 from tertulia.claude.compaction import compaction_of
+from tertulia.claude.continuation import writers_of
+from tertulia.claude.fallbacks import with_fallbacks
 from tertulia.claude.models import Model
-from tertulia.claude.prompt import LeftOut, Turn, build_request, metadata_of, prefix_fingerprint, system_prompt_of
+from tertulia.claude.parser import REFUSAL
+from tertulia.claude.prompt import Turn, build_request, metadata_of, prefix_fingerprint, system_prompt_of
+from tertulia.claude.repairs import LeftOut, Repairs
 from tertulia.claude.tool_choice import forced_name, is_forced, supports_forced_calls
 from tertulia.claude.tool_search import with_search
 from tertulia.db.messages import BranchMessage
 from tertulia.db.tables import Conversation, Generation, Role
 from tertulia.generation.contribution import AssistantContribution
-from tertulia.generation.request import MessagesRequest
+from tertulia.generation.request import Features, Healing, MessagesRequest
 from tertulia.json import Json
 from tertulia.tools.registry import Selection
-
-REFUSAL = "refusal"
-"""The stop reason of an answer that Claude refused to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,12 @@ class GenerationInput:
     """Whether `model` finishes what the model of the generation has begun."""
     refused_blocks: int = 0
     """The number of blocks of the branch that are not in `turns`, because Claude refused to answer them."""
+    depth: int = 0
+    """The depth of the answer in the conversation's tree."""
+    pinned: str | None = None
+    """The fallback model that has answered after `model` had refused a message of the branch."""
+    repairs: Repairs = field(default_factory=Repairs)
+    """The parts that earlier requests of the branch have left out, because Claude's API had refused them."""
 
     @property
     def system_prompt(self) -> str | None:
@@ -60,8 +67,24 @@ class GenerationInput:
         """The fingerprint of what Claude's thinking blocks are bound to."""
         return prefix_fingerprint(self.model, system_prompt_of(self.system), self.tool_definitions)
 
-    def messages_request(self, model: Model, files: Files, *, caching: bool) -> MessagesRequest:
-        """Return the request to Claude. `model` must be the one that this input names."""
+    def messages_request(
+        self,
+        model: Model,
+        files: Files,
+        *,
+        caching: bool,
+        features: Features | None = None,
+        fallbacks: Sequence[Model] = (),
+    ) -> MessagesRequest:
+        """Return the request to Claude.
+
+        Args:
+            model: The model that this input names.
+            files: The store of attachments.
+            caching: Whether the request uses Claude's prompt cache.
+            features: The beta features of the API; None if none may be used.
+            fallbacks: The models that the API may ask if the model refuses, in order.
+        """
         request, left_out = build_request(
             model=self.model,
             max_output_tokens=model.max_output_tokens,
@@ -72,7 +95,7 @@ class GenerationInput:
             tools=self.tool_definitions,
             compaction=compaction_of(model, self.context_tokens),
         )
-        request["metadata"] = metadata_of(self.owner)
+        request = with_fallbacks(request | {"metadata": metadata_of(self.owner)}, model, fallbacks)
         if self.refused_blocks:
             left_out[LeftOut.REFUSED] += self.refused_blocks
         return MessagesRequest(
@@ -82,6 +105,7 @@ class GenerationInput:
             slow=self.slow if caching else None,
             context_tokens=self.context_tokens,
             writer=self.model if self.is_fallback else None,
+            healing=Healing(self.depth, self.repairs, features, binds_thinking=bool(model.thinking)),
         )
 
     def for_fallback(self, model: Model) -> "GenerationInput":
@@ -113,7 +137,12 @@ def generation_input(
     own_prompt = (conversation.system_prompt,) if conversation.system_prompt else ()
     replayed, refused_blocks = _without_refused(branch)
     turns = [
-        Turn(item.message.role.value, with_context(item.message.content, item.message.context), item.prefix)
+        Turn(
+            item.message.role.value,
+            with_context(item.message.content, item.message.context),
+            item.prefix,
+            item.message.depth,
+        )
         for item in replayed
     ]
     user_times = [item.message.created_at for item in replayed if item.message.role is Role.USER]
@@ -131,7 +160,19 @@ def generation_input(
         context_tokens=context_counts[-1] if context_counts else 0,
         owner=conversation.owner_id,
         refused_blocks=refused_blocks,
+        depth=branch[-1].message.depth + 1 if branch else 0,
+        pinned=_pinned(generation.model, replayed),
+        repairs=Repairs.from_json(*(item.repairs for item in branch), generation.repairs),
     )
+
+
+def _pinned(model: str, branch: Sequence[BranchMessage]) -> str | None:
+    """Return the model that has answered after `model` had refused a message, which it would refuse again."""
+    for item in reversed(branch):
+        if item.refusal is not None and item.model == model:
+            writers = [writer for block in item.message.content for writer in writers_of(block)]
+            return writers[-1] if writers else None
+    return None
 
 
 def _without_refused(branch: Sequence[BranchMessage]) -> tuple[Sequence[BranchMessage], int]:

@@ -4,18 +4,20 @@ A round is a request to Claude, its response, and the calls of tools in that res
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import partial
 from uuid import UUID
 
 from tertulia.attachments.generated import Answer
 from tertulia.billing.budget import EXCEEDED
-from tertulia.claude.errors import BrokenStream, GenerationError, StreamError, interruption_by, request_errors
+from tertulia.claude.errors import REFUSED, BrokenStream, GenerationError, StreamError, interruption_by, request_errors
 from tertulia.claude.models import Model
 from tertulia.claude.output_schema import split_before_stops
+from tertulia.claude.parser import REFUSAL
 from tertulia.claude.tracing import AGENT, QUIET, fail, kind_of, traceparent, tracer, usage_attributes, written_here
 from tertulia.db.database import Database
 from tertulia.db.tables import now
@@ -25,7 +27,7 @@ from tertulia.generation.config import EngineConfig, EngineServices
 from tertulia.generation.continuation import Continuations
 from tertulia.generation.input import GenerationInput
 from tertulia.generation.recovery import StartedGeneration, start_generation
-from tertulia.generation.request import MessagesRequest
+from tertulia.generation.request import Features, MessagesRequest
 from tertulia.generation.retry import retry_while_unavailable
 from tertulia.generation.state import ActiveGeneration, Suspended
 from tertulia.generation.tool_rounds import Rounds
@@ -43,6 +45,8 @@ JOIN_SECONDS = 2.0
 """The longest time for which the beginning of a continuation is held back, to find out what it repeats."""
 ASKING, HEARD = Failpoint("round.asking"), Failpoint("round.heard")
 TAKE_UP, TAKE = Failpoint("writer.take_up"), Failpoint("writer.take")
+
+logger = logging.getLogger("tertulia.generator")
 
 
 class Step(Enum):
@@ -95,6 +99,7 @@ class GenerationLoop:
         self._config = config
         self._changed = changed
         self._rounds = Rounds(database, log, services.files, services.models, process=process, config=config)
+        self._features = Features()
         self._continuations = Continuations(database, log, self._rounds, config)
 
     async def write(self, active: ActiveGeneration) -> None:
@@ -124,16 +129,10 @@ class GenerationLoop:
             while True:
                 match step:
                     case Step.ASK_CLAUDE:
-                        try:
-                            await self._receive_round(active, prompt.request)
-                        except request_errors() as failure:
-                            step = await self._continue_after(active, prompt, failure)
-                            continue
-                        await self._store_files(active)
-                        requests += 1
-                        if not _continues(answer, prompt.work):
+                        next_step = await self._ask(active, prompt)
+                        if next_step is None:
                             return
-                        step = Step.END_ROUND
+                        step, requests = next_step, requests + 1
                     case Step.END_ROUND:
                         await self._rounds.end(active, prompt.work)
                         if is_last_round or active.steered_by is not None:
@@ -145,12 +144,37 @@ class GenerationLoop:
                         )
                         step = Step.ASK_CLAUDE
 
+    async def _ask(self, active: ActiveGeneration, prompt: Prompt) -> Step | None:
+        """Ask Claude, and process the response. Return the next step; None if the answer is complete."""
+        answer = active.answer
+        try:
+            await self._receive_round(active, prompt.request)
+        except request_errors() as failure:
+            if answer.stop_reason == REFUSAL:
+                logger.warning("Generation %s was refused, and its fallback fails: %s", active.generation_id, failure)
+                return None
+            return await self._continue_after(active, prompt, failure)
+        await self._store_files(active)
+        self._continuations.bill_declined(active)
+        # If the API has asked a fallback model, it writes the next rounds too.
+        active.model = answer.writer or active.model
+        if answer.stop_reason == REFUSAL and self._continuations.may_continue(active):
+            fallback = self._continuations.fallback_of(active.model, prompt.work.options, REFUSED)
+            if fallback is not None:
+                prompt.fallback = await self._services.models.get(fallback)
+                return await self._continue(active, prompt, REFUSED)
+        if not _continues(answer, prompt.work):
+            return None
+        if active.model is not None and active.model != prompt.work.model:
+            await self._switch(active, prompt, await self._services.models.get(active.model))
+        return Step.END_ROUND
+
     async def _continue_after(self, active: ActiveGeneration, prompt: Prompt, failure: Exception) -> Step:
         """Continue the answer after a request has failed. If that is not possible, raise the failure again."""
         error = interruption_by(failure, active.answer.request_id)
         if error is None or not self._continuations.may_continue(active):
             raise failure
-        fallback = self._continuations.fallback_of(prompt.work, error)
+        fallback = self._continuations.fallback_of(prompt.work.model, prompt.work.options, error)
         has_begun = isinstance(failure, BrokenStream) or active.answer.request_id or active.answer.content
         if not has_begun and fallback is None:
             raise failure
@@ -159,12 +183,15 @@ class GenerationLoop:
         return await self._continue(active, prompt, error)
 
     async def _continue(self, active: ActiveGeneration, prompt: Prompt, error: GenerationError) -> Step:
+        token = (active.answer.refusal or {}).get("fallback_credit_token")
         if not await self._continuations.begin(active, prompt.work, error):
             return Step.END_ROUND
         if prompt.fallback is not None:
-            prompt.work = prompt.work.for_fallback(prompt.fallback)
-            prompt.request = active.request = await self._build_request(prompt.work, prompt.fallback)
-            active.answer.writer, prompt.fallback = prompt.fallback.id, None
+            messages = None if active.answer.has_text else prompt.request.first_messages
+            await self._switch(active, prompt, prompt.fallback)
+            prompt.fallback = None
+            if error is REFUSED and token is not None and messages is not None:
+                prompt.request.redeem(token, messages)
         active.model = prompt.work.model
         self._log.append(active.generation_id, [active.answer.begin_attempt(error.code)])
         self._config.observer.on_continue(error.code.value)
@@ -178,7 +205,10 @@ class GenerationLoop:
         # Check the lease first: a process that has taken over the generation sends the same request, and the round
         # would be paid for twice.
         await active.may_write()
+        active.answer.fallbacks = request.fallbacks
         async for events in self._services.claude.stream(request, active.failed):
+            if events[0]["type"] == "message_start":
+                request.note_dropped(events[0]["message"]["input_transformations"])
             for batch in [events] if active.answer.schema is None else split_before_stops(events):
                 await active.answer.check_json(batch[0], answer_problem)
                 await active.may_write()
@@ -231,12 +261,31 @@ class GenerationLoop:
         if (owner := active.owner) is not None:
             stream = TextStream(owner.id, owner.name, owner.conversation_id, active.generation_id, owner.subject)
             active.answer.new_filter = self._services.hooks.text_filters(stream)
-        active.model, active.answer.schema = work.model, work.options.get("output_schema")
-        active.request = await self._build_request(work, model)
-        return Prompt(work, active.request)
+        active.answer.schema = work.options.get("output_schema")
+        prompt = Prompt(work, await self._build_request(work, model))
+        fallbacks = self._config.continuation.fallbacks_of(work.model, work.options)
+        if work.pinned is not None and work.pinned in fallbacks:
+            await self._switch(active, prompt, await self._services.models.get(work.pinned))
+        active.model, active.request = prompt.work.model, prompt.request
+        return prompt
+
+    async def _switch(self, active: ActiveGeneration, prompt: Prompt, model: Model) -> None:
+        """Replace the model of the next requests by a fallback model."""
+        prompt.work = replace(prompt.work.for_fallback(model), repairs=prompt.request.repairs)
+        prompt.request = active.request = await self._build_request(prompt.work, model)
+        active.answer.writer = active.model = model.id
 
     async def _build_request(self, work: GenerationInput, model: Model) -> MessagesRequest:
-        build = partial(work.messages_request, model, self._services.files, caching=self._config.caching)
+        policy = self._config.continuation
+        ids = policy.fallbacks_of(work.model, work.options) if policy.allows(work.options) else ()
+        build = partial(
+            work.messages_request,
+            model,
+            self._services.files,
+            caching=self._config.caching,
+            features=self._features,
+            fallbacks=[await self._services.models.get(id) for id in ids],
+        )
         return build() if len(work.turns) <= MANY_TURNS else await asyncio.to_thread(build)
 
     def _starting(self, active: ActiveGeneration) -> Callable[[], Awaitable[StartedGeneration]]:

@@ -22,6 +22,7 @@ from tertulia.failpoints import Failpoint
 from tertulia.generation.accumulator import AnswerAccumulator
 from tertulia.generation.state import ActiveGeneration, Suspended
 from tertulia.isolation import ItemLoop
+from tertulia.json import Json
 
 ENDS_AT_ONCE = 8
 """The ends that a process saves concurrently. Requests need connections too when a thousand answers end at once."""
@@ -208,7 +209,8 @@ def calls_of(active: ActiveGeneration, payer: Payer, status: Status, prices: Pri
         return []
     answer, rows = active.answer, list[ApiCall]()
     for attempt in active.failed:
-        row = call(payer, prices, active.model, Status.FAILED, attempt.usage)
+        outcome = Status.FAILED if attempt.model is None else Status.COMPLETED
+        row = call(payer, prices, attempt.model or active.model, outcome, attempt.usage)
         row.request_id = attempt.request_id
         rows.append(row)
     if answer.billed() or answer.request_id or not (rows or answer.earlier):
@@ -218,15 +220,26 @@ def calls_of(active: ActiveGeneration, payer: Payer, status: Status, prices: Pri
     return rows
 
 
+def repairs_of(active: ActiveGeneration) -> Json:
+    """Return the column with the repairs of a generation's requests; empty if there are none."""
+    repairs = None if active.request is None else active.request.repairs.to_json()
+    return {} if repairs is None else {"repairs": repairs}
+
+
 def _columns(active: ActiveGeneration, status: Status, error: GenerationError | None) -> dict[str, Any]:
     answer = active.answer
     first_token = {"first_token_at": active.first_token_at} if active.first_token_at else {}
     steered = {"steered": True} if active.ended_by_message is not None else {}
     left_out = {"left_out": dict(active.request.left_out)} if active.request and active.request.left_out else {}
+    left_out |= repairs_of(active)
+    # The token is a secret of a few minutes.
+    details = answer.refusal if answer.declined is None else answer.declined
+    refusal = {name: text for name, text in (details or {}).items() if name != "fallback_credit_token"}
     return {
         "status": status,
         "sequence": answer.sequence,
         "stop_reason": answer.stop_reason,
+        "refusal": refusal if details is not None else None,
         "error": error.to_json() if error else None,
         "request_id": answer.request_id or (error.request_id if error else None),
         "finished_at": now(),

@@ -14,6 +14,7 @@ from tertulia.billing.records import Payer, call
 from tertulia.claude.client import Attempt, Claude
 from tertulia.claude.errors import request_errors
 from tertulia.claude.models import Model, Models
+from tertulia.claude.parser import REFUSAL
 from tertulia.claude.prompt import metadata_of, thinking_off
 from tertulia.claude.usage import usage_of
 from tertulia.db import changes, conversations, generations, leases, messages, spending
@@ -158,7 +159,7 @@ def title_in(answer: Json) -> str | None:
     """Return the title in Claude's response: one line of limited length, without quotation marks or Markdown."""
     blocks: list[Json] = answer.get("content") or []
     text = "".join(block["text"] for block in blocks if isinstance(block.get("text"), str))
-    if answer.get("stop_reason") == "refusal" or not text.strip():
+    if answer.get("stop_reason") == REFUSAL or not text.strip():
         return None
     line = re.sub(r"^(#+|title:)\s*", "", text.strip().splitlines()[0].strip(), flags=re.IGNORECASE)
     bare = " ".join("".join(char if char.isprintable() else " " for char in line).split()).strip("\"'“”„«»*_`.").strip()

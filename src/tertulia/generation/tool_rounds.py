@@ -27,7 +27,7 @@ from tertulia.generation.accumulator import AnswerAccumulator
 from tertulia.generation.call_plan import Answered, CallPlan, PlannedCall, RunTool, Wait, plan_calls
 from tertulia.generation.config import EngineConfig
 from tertulia.generation.input import GenerationInput
-from tertulia.generation.persistence import calls_of, round_amount, total_amount
+from tertulia.generation.persistence import calls_of, repairs_of, round_amount, total_amount
 from tertulia.generation.retry import retry_while_unavailable
 from tertulia.generation.state import ActiveGeneration, Ending, Suspended
 from tertulia.json import Json
@@ -176,6 +176,7 @@ class Rounds:
             "stop_reason": answer.stop_reason,
             "amount": total_amount(active, self._config.prices),
             **answer.total(),
+            **repairs_of(active),
             **columns,
         }
         if await leases.renew(session, active.generation_id, self._process, values) is None:

@@ -1,8 +1,8 @@
-"""Count the tokens of an answer while it is being received."""
+"""The end of an answer, and the tokens that it has used, while it is being received."""
 
 from collections.abc import Mapping
 
-from tertulia.claude.usage import context_of, usage_of
+from tertulia.claude.usage import context_of, declined_in, usage_of
 from tertulia.json import Json
 
 LARGEST_COUNT = 2**31 - 1
@@ -18,6 +18,12 @@ class UsageAccumulator:
         """Start without usage."""
         self.request_id: str | None = None
         self.stop_reason: str | None = None
+        self.refusal: Json | None = None
+        """Why Claude refused (see `claude.parser.refusal_in`); None if it did not say, or has not refused."""
+        self.container: str | None = None
+        """The container in which Claude's server tools run, for the next request."""
+        self.declined: Json | None = None
+        """Why a model has refused, after whose refusal another one has answered; None if none has."""
         self.context_tokens: int | None = None
         self.usage: dict[str, int] = {}
         """The token counts of this round, by column."""
@@ -51,9 +57,25 @@ class UsageAccumulator:
     def end_attempt(self, amount: int | None) -> None:
         """Add the usage of a response to that of earlier ones. `amount` is its cost in units; None if it is unknown."""
         self.earlier = self.total()
-        self.earlier_amount = None if amount is None or self.earlier_amount is None else self.earlier_amount + amount
+        self.add_amount(amount)
         self.usage, self._reported_usage, self._written_characters = {}, {}, 0
         self.counted, self.request_id, self.cache_write_1h_tokens, self.web_searches = False, None, 0, 0
+
+    def take_declined(self) -> list[tuple[str, dict[str, int]]]:
+        """Return the models that have refused in this response, before the API asked another one, with their usage.
+
+        The usage is part of the answer's total from now on, and is returned only once.
+        """
+        hops = declined_in(self._reported_usage)
+        self._reported_usage.pop("iterations", None)
+        for _, usage in hops:
+            names = self.earlier | usage
+            self.earlier = {name: self.earlier.get(name, 0) + usage.get(name, 0) for name in names}
+        return hops
+
+    def add_amount(self, amount: int | None) -> None:
+        """Add a cost to that of earlier responses, in units; None if it is not known."""
+        self.earlier_amount = None if amount is None or self.earlier_amount is None else self.earlier_amount + amount
 
     def total(self) -> dict[str, int]:
         """Return the token counts of all rounds, by column."""
@@ -67,6 +89,14 @@ class UsageAccumulator:
             return self.usage
         guessed = -(-self._written_characters // CHARACTERS_OF_TOKEN)
         return self.usage | {"output_tokens": max(self.usage.get("output_tokens", 0), guessed)}
+
+    def _add_end(self, delta: Json) -> None:
+        """Add the end of a response, as `message_delta` reports it."""
+        self.stop_reason = delta.get("stop_reason") or self.stop_reason
+        self.refusal = delta.get("stop_details") or self.refusal
+        container: Json = delta.get("container") or {}
+        self.container = container.get("id") or self.container
+        self.counted = self.stop_reason is not None
 
     def _add_usage(self, usage: Json | None) -> None:
         # Claude's counts are cumulative, so a later count replaces an earlier one.

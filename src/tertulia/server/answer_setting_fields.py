@@ -169,7 +169,7 @@ class AnswerSettingFields(BaseSettings):
     )
     fallback_models: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="The models that answer, or continue an answer, when the model before them is overloaded.",
+        description="The models that answer, or finish an answer, when the one before them is overloaded or declines.",
         json_schema_extra=documented("models, separated by commas", default="none"),
     )
     tool_rounds: int = Field(default=25, ge=1, le=1000, description="The number of rounds of tool calls in one answer.")

@@ -14,7 +14,7 @@ from tertulia.simulator.breaks import Break, break_in, with_break
 from tertulia.simulator.compaction import after_summary
 from tertulia.simulator.phrases import THOUGHT_ABOUT_REST
 from tertulia.simulator.request_rules import MODELS, PAUSED, as_blocks
-from tertulia.simulator.scenarios import asks_for_title, uninterrupted
+from tertulia.simulator.scenarios import asks_for_title, refuse, uninterrupted
 from tertulia.simulator.script import Draft, Failure, Plan
 from tertulia.simulator.turns import APP_CONTEXT
 
@@ -41,8 +41,7 @@ def plan(body: Json) -> Plan:
         return whole if requested is None else with_break(whole, requested, 0)
     requested = requested or Break(times=0)
     if requested.reaction == "refuse":
-        details = {"type": "refusal", "category": "general_harms", "explanation": "The continuation was declined."}
-        return Plan(stop_reason="refusal", stop_details=details)
+        return refuse("The continuation was declined.")
     if requested.reaction == "reject":
         return Plan(failure=Failure(400, "invalid_request_error", "messages: this answer cannot be continued"))
     position = _position(_text(whole.blocks), exchange.parts, requested) or 0

@@ -25,6 +25,7 @@ from tertulia.json import Json
 from tertulia.simulator.answers import plan
 from tertulia.simulator.cache import PromptCache, count_tokens
 from tertulia.simulator.compaction import after_summary, check_compaction, is_due, summary_usage, with_summary
+from tertulia.simulator.fallbacks import Credits, check_fallbacks, with_fallback
 from tertulia.simulator.files import FileStore, inspect_media
 from tertulia.simulator.request_rules import MODELS, Refused, check, model_info
 from tertulia.simulator.script import Failure, Plan
@@ -45,22 +46,22 @@ def create_simulator(*, pace: float = 1.0) -> Starlette:
     counts: dict[str, int] = {}
     cache = PromptCache()
     files = FileStore()
+    credit = Credits()
 
     async def messages(request: Request) -> Response:
         body = await _read_body(request)
         check(body)
         check_tools(body)
-        check_compaction(body, request.headers.get("anthropic-beta", ""))
+        betas = request.headers.get("anthropic-beta", "")
+        check_compaction(body, betas)
+        check_fallbacks(body, betas)
         full_body = await asyncio.to_thread(inspect_media, body, files)
-        check_signatures(full_body)
-        planned, body = _next_attempt(counts, plan(full_body), full_body), after_summary(full_body)
+        dropped = check_signatures(full_body, betas)
+        planned = _next_attempt(counts, plan(full_body), full_body)
         if planned.failure is not None:
             return _failure(planned.failure)
-        usage = cache.use(body).usage()
-        if is_due(body):
-            planned = with_summary(planned, body)
-            usage["iterations"] = summary_usage(body, dict(usage), planned.output_tokens)
-        planned = signed(planned, body)
+        planned, usage = _answer(full_body, planned, betas, cache, credit)
+        body = {**after_summary(full_body), "input_transformations": dropped}
         files.add_made(planned.files)
         await asyncio.sleep(planned.first_delay * pace)
         if body.get("stream"):
@@ -74,7 +75,7 @@ def create_simulator(*, pace: float = 1.0) -> Starlette:
         check(body)
         check_tools(body)
         body = await asyncio.to_thread(inspect_media, body, files)
-        check_signatures(body)
+        check_signatures(body, request.headers.get("anthropic-beta", ""))
         return JSONResponse({"input_tokens": count_tokens(body)}, headers=_headers())
 
     routes = [
@@ -86,6 +87,20 @@ def create_simulator(*, pace: float = 1.0) -> Starlette:
     ]
     handlers: Any = {Refused: _refused, HTTPException: _http_error}
     return Starlette(routes=routes, exception_handlers=handlers)
+
+
+def _answer(full_body: Json, planned: Plan, betas: str, cache: PromptCache, credit: Credits) -> tuple[Plan, Json]:
+    """Return the complete answer to a request, with summaries, signatures and fallbacks, and its usage."""
+    body = after_summary(full_body)
+    usage = cache.use(body).usage()
+    if is_due(body):
+        planned = with_summary(planned, body)
+        usage["iterations"] = summary_usage(body, dict(usage), planned.output_tokens)
+    planned = signed(planned, body)
+    usage |= credit.redeem(full_body, usage)
+    if planned.stop_reason == "refusal":
+        planned, usage = with_fallback(full_body, planned, usage, cache)
+    return credit.with_token(full_body, planned, betas), usage
 
 
 def _file_routes(files: FileStore) -> list[Route]:
@@ -189,7 +204,10 @@ async def _read_body(request: Request) -> Json:
         raise Refused(413, "request_too_large", "Request exceeds the maximum size")
     try:
         decoded: object = json.loads(body)
+        if b"\\ud" in body.lower():
+            json.dumps(decoded, ensure_ascii=False).encode()
     except ValueError:
+        # Half a surrogate pair is no text, so it cannot be encoded.
         raise Refused(400, "invalid_request_error", "The request body is not valid JSON") from None
     if not isinstance(decoded, dict):
         raise Refused(400, "invalid_request_error", "Input should be a valid dictionary")
@@ -282,6 +300,7 @@ def _message(body: Json, planned: Plan, usage: Json) -> Json:
         "stop_sequence": planned.stop_sequence,
         "stop_details": planned.stop_details,
         "usage": {**usage, **_output_usage(planned), "service_tier": "standard"},
+        **({} if body["input_transformations"] is None else {"input_transformations": body["input_transformations"]}),
         **_container(planned),
     }
 

@@ -124,7 +124,8 @@ def _blocks(body: Json) -> Iterator[_Block]:
         control: Json | None = block.get("cache_control") or (automatic if index == len(flat) - 1 else None)
         bare = {key: value for key, value in block.items() if key != "cache_control"}
         # Another `thinking` or `tool_choice` invalidates the messages, but neither the tools nor the system prompt.
-        settings = [body.get("thinking"), body.get("tool_choice")] if index == first_of_messages else []
+        thinking: Json = {**(body.get("thinking") or {}), "block_binding": None}
+        settings = [thinking, body.get("tool_choice")] if index == first_of_messages else []
         text = json.dumps([role, bare, *settings], ensure_ascii=False)
         name = hashlib.sha256(f"{name}{text}".encode()).hexdigest()
         tokens = _tokens_of_source(bare) or max(len(text) // 4, 1) + _tokens_inside(bare)

@@ -24,6 +24,11 @@ THINKING = {
     "claude-haiku-4-5": ("enabled", "disabled"),
 }
 """The types of thinking that a model supports. Other models support only `adaptive`."""
+FALLBACKS = {
+    "claude-opus-5-5": ("claude-opus-5", "claude-sonnet-5"),
+    "claude-fable-5-2": ("claude-opus-5-5", "claude-opus-5"),
+}
+"""The models that may continue an answer of a model after a refusal, inside the API."""
 FORMS = ("adaptive", "between_tools", "disabled", "enabled")
 WITHOUT_SERVER_TOOLS = ("claude-haiku-4-5",)
 MIN_BUDGET = 1024
@@ -32,7 +37,7 @@ EFFORTS = ("low", "medium", "high", "xhigh", "max")
 TOP_LEVEL = {
     *("model", "max_tokens", "messages", "system", "stream", "stop_sequences", "metadata", "thinking", "tools"),
     *("tool_choice", "cache_control", "output_config", "service_tier", "container", "diagnostics", "inference_geo"),
-    *("speed", "user_profile_id", "workspace_id", "context_management"),
+    *("speed", "user_profile_id", "workspace_id", "context_management", "fallbacks", "fallback_credit_token"),
 }
 SERVER_RESULTS = {
     "web_search": "web_search_tool_result",
@@ -60,6 +65,7 @@ BLOCK_KEYS = {
     "image": {"type", "source", "cache_control"},
     "document": {"type", "source", "title", "context", "citations", "cache_control"},
     "search_result": {"type", "source", "title", "content", "citations", "cache_control"},
+    "fallback": {"type", "from", "to", "trigger"},
     "compaction": {"type", "content", "encrypted_content", "signature", "tool_changes", "cache_control"},
     "tool_result": {"type", "tool_use_id", "content", "is_error", "cache_control", "toolset_name"},
 }
@@ -128,6 +134,7 @@ def model_info(model_id: str) -> Json:
         "lifecycle": "active",
         "max_input_tokens": max_input,
         "max_tokens": max_output,
+        "allowed_fallback_models": list(FALLBACKS.get(model_id, ())),
         "capabilities": _capabilities(model_id),
     }
 
@@ -220,11 +227,32 @@ def _check_messages(body: Json) -> None:
         raise invalid('messages: first message must use the "user" role')
     for index, message in enumerate(messages):
         _check_message(f"messages.{index}", message)
+    _check_open_turn(body)
     paused = as_blocks(messages[-1]["content"])[-1]["type"] in PAUSED
     if messages[-1]["role"] != "user" and not paused:
         raise invalid(
             "This model does not support assistant message prefill. The conversation must end with a user message."
         )
+
+
+def _check_open_turn(body: Json) -> None:
+    """Check that with a budget, a turn of Claude whose tool results are sent begins with thinking."""
+    messages: list[Json] = body["messages"]
+    thinking: Json = body.get("thinking") or {}
+    if thinking.get("type") != "enabled" or messages[-1]["role"] != "user":
+        return
+    first = None
+    for index in range(len(messages) - 1, -1, -1):
+        if messages[index]["role"] == "assistant":
+            first = index
+        elif as_blocks(messages[index]["content"])[0]["type"] != "tool_result":
+            break
+    if first is not None:
+        kind = as_blocks(messages[first]["content"])[0]["type"]
+        if kind not in ("thinking", "redacted_thinking"):
+            rule = "When `thinking` is enabled, a final `assistant` message must start with a thinking block"
+            problem = f"Expected `thinking` or `redacted_thinking`, but found `{kind}`. {rule}."
+            raise invalid(f"messages.{first}.content.0.type: {problem}")
 
 
 def as_blocks(content: str | Sequence[Json]) -> list[Json]:

@@ -20,6 +20,7 @@ from tertulia.simulator.search_results import cited, new_results
 from tertulia.simulator.tools import TOOL_SCENARIOS, act, begin, describe_results
 from tertulia.simulator.turns import app_context, last_words, user_texts
 
+_REFUSAL = re.compile(r"/simulate\s+refusal\b(?:\s+\d+)?(?:\s+(?P<model>claude-[a-z0-9-]+))?")
 MAX_CONTEXT = 500
 """The number of characters of the application's context that the answer quotes."""
 
@@ -29,6 +30,9 @@ def uninterrupted(body: Json) -> Plan:
     text = last_words(body)
     if asks_for_title(body):
         return speak(body, _title(text))
+    if any(_refuses(body, earlier) for earlier in user_texts(body)[:-1]):
+        # As the real API, until the refused message is removed.
+        return refuse("The conversation contains a message that was declined.")
     return (
         act(body)
         or _structured(body)
@@ -176,9 +180,27 @@ def _server_error(body: Json, times: int | None) -> Plan:
     return replace(speak(body, "It worked in the end."), failure=failure)
 
 
-def _refusal(body: Json, _number: int | None) -> Plan:
-    details = {"type": "refusal", "category": "general_harms", "explanation": "The request was declined."}
-    return replace(speak(body, "I would rather not."), stop_reason="refusal", stop_details=details)
+def refuse(explanation: str) -> Plan:
+    """Return an empty answer that ends with a refusal."""
+    details = {"type": "refusal", "category": "general_harms", "explanation": explanation}
+    return Plan(stop_reason="refusal", stop_details=details)
+
+
+def _refuses(body: Json, text: str) -> bool:
+    """Return whether the model refuses a message, which can name the only model that does."""
+    command = _REFUSAL.search(text)
+    return command is not None and command["model"] in (None, body["model"])
+
+
+def _refusal(body: Json, words: int | None) -> Plan:
+    text = last_words(body)
+    if not _refuses(body, text):
+        return speak(body, "I am glad to help.")
+    refusal = refuse("The request was declined.")
+    spoken = " ".join(["I", "would", "rather", "not."][:words])
+    if not spoken:
+        return refusal
+    return replace(speak(body, spoken), stop_reason="refusal", stop_details=refusal.stop_details)
 
 
 def _max_tokens(body: Json, tokens: int | None) -> Plan:

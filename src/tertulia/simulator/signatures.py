@@ -15,20 +15,61 @@ from tertulia.json import Json
 from tertulia.simulator.request_rules import as_blocks, invalid
 from tertulia.simulator.script import Plan, Step
 
+BETA = "thinking-binding-controls-2026-08-01"
 
-def check_signatures(body: Json) -> None:
-    """Raise Refused for thinking that is not preceded by what it was signed with.
+
+def check_signatures(body: Json, betas: str = "") -> list[Json] | None:
+    """Check that thinking is preceded by what it was signed with.
+
+    Thinking of another model is left out silently. With `drop_block`, other thinking that does not match is left out
+    too, with the thinking that follows it directly.
 
     Args:
         body: A request whose images and documents were inspected, so that a file may be sent in several ways.
+        betas: The value of its header `anthropic-beta`.
+
+    Returns:
+        What is left out, for `input_transformations`; None without the beta.
+
+    Raises:
+        Refused: Thinking does not match, and must not be left out.
     """
+    thinking: Json = body.get("thinking") or {}
+    binding: Json | None = thinking.get("block_binding")
+    if binding is not None and BETA not in betas:
+        raise invalid(f"thinking.{thinking['type']}.block_binding: Extra inputs are not permitted")
+    drops = binding is not None and binding.get("prefix_mismatch_behavior") == "drop_block"
+    dropped: list[Json] = []
     prefix = _Prefix(body)
     for index, message in enumerate(body["messages"]):
+        follows_dropped = False
         for block_index, block in enumerate(as_blocks(message["content"])):
-            if block["type"] == "thinking" and block.get("signature") != prefix.sign(block["thinking"]):
-                problem = "Invalid `signature` in `thinking` block. The block is bound to a different conversation."
-                raise invalid(f"messages.{index}.content.{block_index}: {problem}")
+            path = f"messages.{index}.content.{block_index}"
+            problem = _mismatch(prefix, block)
+            if block["type"] == "thinking" and (follows_dropped or problem is not None):
+                if problem == _OF_PREFIX and not (drops or follows_dropped):
+                    reason = "Invalid `signature` in `thinking` block. The block is bound to a different conversation."
+                    raise invalid(f"{path}: {reason}")
+                follows_dropped = True
+                dropped.append({"type": "thinking_dropped", "path": path, "reason": problem or _OF_PREFIX})
+                continue
+            follows_dropped = False
             prefix.add(message["role"], block)
+    return dropped if BETA in betas else None
+
+
+_OF_MODEL, _OF_PREFIX = "model_binding_mismatch", "prefix_binding_mismatch"
+
+
+def _mismatch(prefix: "_Prefix", block: Json) -> str | None:
+    """Return the check that a thinking block fails, or None if it fails none."""
+    if block["type"] != "thinking":
+        return None
+    signature = str(block.get("signature") or "")
+    model, _, digest = signature.partition(".")
+    if digest and model != prefix.model:
+        return _OF_MODEL
+    return None if signature == prefix.sign(block["thinking"]) else _OF_PREFIX
 
 
 def signed(plan: Plan, body: Json) -> Plan:
@@ -38,7 +79,9 @@ def signed(plan: Plan, body: Json) -> Plan:
     prefix = _Prefix(body)
     for message in body["messages"]:
         for block in as_blocks(message["content"]):
-            prefix.add(message["role"], block)
+            # Thinking that does not match was left out.
+            if _mismatch(prefix, block) is None:
+                prefix.add(message["role"], block)
     blocks: list[Json] = []
     for block in plan.blocks:
         is_thinking = block["type"] == "thinking"
@@ -65,6 +108,7 @@ class _Prefix:
     def __init__(self, body: Json) -> None:
         system = [block["text"] for block in as_blocks(body.get("system") or [])]
         offered: list[Json] = body.get("tools") or []
+        self.model = hashlib.sha256(body["model"].encode()).hexdigest()[:8]
         loaded = [_bare(tool) for tool in offered if not tool.get("defer_loading")]
         self._start = self._digest = _hash("", [body["model"], system, loaded])
 
@@ -77,7 +121,7 @@ class _Prefix:
 
     def sign(self, thinking: str) -> str:
         """Return the signature of a thinking block after this prefix."""
-        return _hash(self._digest, thinking)
+        return f"{self.model}.{_hash(self._digest, thinking)}"
 
 
 def _bare(values: Json) -> Json:

@@ -177,7 +177,7 @@ def _file(row: GeneratedFile) -> FileLine:
 
 def _generation(row: Generation) -> GenerationLine:
     same = (
-        *("status", "model", "sequence", "steered", "continuations", "stop_reason", "request_id"),
+        *("status", "model", "sequence", "steered", "continuations", "stop_reason", "refusal", "request_id"),
         *("prefix", "left_out", "context_tokens", "created_at", "started_at", "first_token_at", "finished_at"),
     )
     return GenerationLine.model_construct(

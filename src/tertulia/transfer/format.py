@@ -10,8 +10,8 @@ from pydantic import Field as Checked
 
 from tertulia.attachments.media import Media
 from tertulia.claude.errors import ErrorCode
-from tertulia.claude.parser import TOOL_NAME
-from tertulia.claude.prompt import LeftOut
+from tertulia.claude.parser import LONGEST_EXPLANATION, TOOL_NAME
+from tertulia.claude.repairs import LeftOut
 from tertulia.db.tables import Role, Status
 from tertulia.json import Json, dumps_spaced
 from tertulia.resolvers.inputs import MAX_SYSTEM_PROMPT, MAX_TITLE, Rating
@@ -175,6 +175,16 @@ class ErrorLine(Line):
     retry_after_seconds: float | None = None
 
 
+Explanation = Annotated[str, Checked(max_length=LONGEST_EXPLANATION)]
+
+
+class RefusalLine(Line):
+    """Why Claude refused an answer."""
+
+    category: Explanation | None = None
+    explanation: Explanation | None = None
+
+
 class GenerationLine(Line):
     """The generation that wrote an answer."""
 
@@ -185,6 +195,7 @@ class GenerationLine(Line):
     steered: Annotated[bool, Checked(strict=True)] = False
     continuations: Count = 0
     stop_reason: Name | None = None
+    refusal: RefusalLine | None = None
     error: ErrorLine | None = None
     request_id: Name | None = None
     prefix: Name | None = None

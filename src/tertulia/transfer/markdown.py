@@ -75,8 +75,9 @@ def _ending(generation: Generation) -> str | None:
         return "This answer was stopped before it was complete."
     if generation.status is Status.FAILED:
         return "This answer failed before it was complete."
-    reason = generation.stop_reason
-    return UNFINISHED_ANSWERS.get(reason or "")
+    sentence = UNFINISHED_ANSWERS.get(generation.stop_reason or "")
+    explanation = _line(text_of((generation.refusal or {}).get("explanation")))
+    return f"{sentence} {explanation}" if sentence and explanation else sentence
 
 
 def _blocks(content: list[Json], names: dict[str, str]) -> Iterator[str]:

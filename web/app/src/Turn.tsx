@@ -157,7 +157,6 @@ const STATUS: Partial<Record<string, string>> = {
 
 const REASONS: Partial<Record<string, string>> = {
   MAX_TOKENS: "The answer reached its maximum length.",
-  REFUSAL: "Claude declined to continue.",
   MODEL_CONTEXT_WINDOW_EXCEEDED: "The conversation fills the model's context window. Start a new conversation.",
 };
 
@@ -168,6 +167,17 @@ interface EndProps {
   readonly message: string | undefined;
 }
 
+/** Return why Claude declined, and what to do now. */
+function refusal({ category, explanation }: NonNullable<WorkFragment["refusal"]>): string {
+  const area = category ? ` (${category.replaceAll("_", " ")})` : "";
+  return `Claude declined to answer${area}. ${explanation ?? ""} Edit your message, or ask something else: later messages are sent without this one.`;
+}
+
+/** Return the fallback models that wrote parts of an answer. */
+function fallbacks({ content }: TurnFragment): string[] {
+  return [...new Set(content.flatMap((block) => (block.__typename === "TextBlock" ? block.models : [])))];
+}
+
 /** Notes on how an answer ended, unless it simply completed. */
 function End({ turn, generation, status, message }: EndProps) {
   const leftOut = turn.leftOut.reduce((sum, { blocks }) => sum + blocks, 0);
@@ -176,9 +186,10 @@ function End({ turn, generation, status, message }: EndProps) {
       {status === "STOPPED" && <p className="note">Stopped.</p>}
       {status === "FAILED" && <p className="notice trouble" role="alert">{message ?? "The answer failed."}</p>}
       {generation.stopReason && REASONS[generation.stopReason] && <p className="note">{REASONS[generation.stopReason]}</p>}
+      {generation.refusal && <p className="note">{refusal(generation.refusal)}</p>}
       {leftOut > 0 && (
         <p className="note">
-          {leftOut === 1 ? "One block" : `${leftOut} blocks`} of earlier messages could not be sent to Claude:{" "}
+          {leftOut === 1 ? "One block" : `${leftOut} blocks`} of the conversation could not be sent to Claude:{" "}
           {turn.leftOut.map(({ reason }) => reason.toLowerCase().replaceAll("_", " ")).join(", ")}.
         </p>
       )}
@@ -210,7 +221,7 @@ function AnswerActions({ turn, generation, onChanged, onProblem }: Omit<Props, "
         <Icon name="branch" />
       </button>
       <RatingButtons turn={turn} onProblem={onProblem} />
-      <small>{generation.model.displayName}{generation.usage && `, ${spent(generation.usage)}`}</small>
+      <small>{[generation.model.displayName, ...fallbacks(turn)].join(" and ")}{generation.usage && `, ${spent(generation.usage)}`}</small>
     </div>
   );
 }

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from strawberry import ID
 
+from tertulia.claude.continuation import writers_of
 from tertulia.claude.errors import ErrorCode, GenerationError
 from tertulia.db.tables import Generation, Status
 from tertulia.json import encode
@@ -27,6 +28,7 @@ from tertulia.resolvers.errors import (
 )
 from tertulia.resolvers.follow import MessageSnapshot, follow
 from tertulia.resolvers.inputs import MAX_TEXT, GenerationOptions, SendMessage
+from tertulia.resolvers.messages import refusal
 from tertulia.resolvers.send import SendMessagePayload, send
 from tertulia.server.auth.authenticator import Authenticated
 from tertulia.server.http.problems import envelope, problem, too_many_requests
@@ -102,16 +104,24 @@ class ChatRequest(BaseModel):
     )
 
 
+class ChatRefusal(BaseModel):
+    """Why Claude declined."""
+
+    category: str | None = Field(description="The policy area, such as `cyber`. Null if Claude named none.")
+    explanation: str | None = Field(description="Claude's explanation for people. Null if there is none.")
+
+
 class ChatResponse(BaseModel):
     """Claude's answer."""
 
     response: str
-    model_used: str
+    model_used: str = Field(description="The model that wrote the answer: a fallback model if one wrote its end.")
     conversation_id: str
     stop_reason: str | None = Field(
         description="Why the answer ended, as in the Messages API: `end_turn` if it is complete, `max_tokens` if it "
         "was cut off, `refusal` if Claude declined to answer or to continue; and `stopped` if a user stopped it."
     )
+    refusal: ChatRefusal | None = Field(default=None, description="Why Claude declined. Null if it has not declined.")
 
 
 def rest_router(admit: Callable[[Request], Awaitable[Authenticated]]) -> APIRouter:
@@ -184,14 +194,18 @@ async def _send(context: Context, body: ChatRequest, key: str | None) -> SendMes
 
 
 async def _answer(context: Context, payload: SendMessagePayload, text: str) -> ChatResponse:
-    model = await context.models.get(payload.generation.model)
-    name = f"{model.id} (simulated)" if model.simulated else model.id
     generation = await context.loaders.generations.load(payload.generation.id)
+    message = await context.loaders.messages.load(payload.generation.message_id)
+    writers = [writer for block in (message.content if message else ()) for writer in writers_of(block)]
+    model = await context.models.get(writers[-1] if writers else payload.generation.model)
+    name = f"{model.id} (simulated)" if model.simulated else model.id
+    refused = refusal(generation) if generation is not None else None
     return ChatResponse(
         response=text,
         model_used=name,
         conversation_id=str(payload.conversation.id),
         stop_reason=stop_reason_of(generation) if generation is not None else None,
+        refusal=ChatRefusal(category=refused.category, explanation=refused.explanation) if refused else None,
     )
 
 
