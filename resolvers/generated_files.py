@@ -10,6 +10,7 @@ from tertulia.resolvers.context import Info
 
 TOO_MANY = f"Only the first {MAX_FILES} files of an answer are stored."
 NOT_FETCHED = "The answer ended before the file was fetched."
+"""The problem of a file of an answer that was stopped or has failed. It has none once it is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ async def files(info: Info, root: Message) -> Sequence[GeneratedFile]:
     """The files that Claude made with code that it ran for the answer, in order. Empty if there are none.
 
     They are fetched from Claude's Files API after each response, before the answer ends: at most 20, of at most 32 MB.
+    The files of an answer that is stopped or fails are fetched a little after its end.
     """
     references = files_in(root.content)
     if not references:

@@ -4,11 +4,11 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from client import Api, Json
+from client import STOP, Api, Json, wait_until
 from conftest import EMBEDDED, Staged
 from people import MODE, register, signed
 from running import tertulia
-from scripted import START, Cut, Reply, begin, end, finish, text
+from scripted import START, Cut, Gate, Reply, begin, end, finish, text
 
 from tertulia.attachments.generated import MAX_BYTES, MAX_FILES, files_in
 
@@ -136,6 +136,8 @@ def test_files_are_exported_and_imported(api: Api) -> None:
         "url": "",
     }
     assert api.http.get(copied["attachment"]["url"]).content == TABLE
+    text = api.http.get(f"/export/{conversation}?format=markdown").text
+    assert "_Claude made the file numbers.csv_" in text
     unknown = export.replace(b'"attachment_id": "', b'"attachment_id": "x')
     refused = api.http.post("/import", files={"file": ("export", unknown)}).json()
     assert "files: `attachment_id` must be the id of an attachment of the conversation." in str(refused)
@@ -183,6 +185,21 @@ def test_files_of_several_rounds_are_fetched_once(staged: Staged) -> None:
     assert files_of(stage.api, answer)[0]["filename"] == "a.txt"
     assert stage.claude.file_requests == ["file_1", "file_1/content"]
     assert "attachment" not in str(stage.claude.requests[1])
+
+
+@pytest.mark.embedded
+def test_the_files_of_a_stopped_answer_are_stored_after_its_end(staged: Staged) -> None:
+    gate = Gate()
+    stage = staged(Reply([START, *made("file_1"), *text("Do", gate, "ne.", index=2), *end()]))
+    stage.claude.files = {"file_1": [metadata("file_1")], "file_1/content": [Reply(body=b"abc")]}
+    sent = stage.api.send("Hi")
+    stage.api.wait_for_text(sent["generation"]["id"], "Do")
+    answer = sent["generation"]["message"]["id"]
+    unfetched = {"toolUseId": "srvtoolu_1", "filename": None, "problem": None, "attachment": None}
+    wait_until(lambda: files_of(stage.api, answer) == [unfetched], "the checkpoint of the answer")
+    stage.api.ask(STOP, id=sent["generation"]["id"])
+    wait_until(lambda: files_of(stage.api, answer)[0]["filename"] == "a.txt", "the file")
+    assert files_of(stage.api, answer)[0]["problem"] is None
 
 
 @pytest.mark.embedded

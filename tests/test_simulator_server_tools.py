@@ -3,6 +3,7 @@
 from typing import Any
 
 import anthropic
+import pytest
 from test_simulator_tools import (
     WHO,
     ask,
@@ -132,3 +133,36 @@ def test_models_list_the_server_tools_that_they_support(claude: anthropic.Anthro
         supported[model.id] = (tools.supported, tools.web_search.supported, tools.code_execution.supported)
     assert supported.pop("claude-haiku-4-5") == (False, False, False)
     assert set(supported.values()) == {(True, True, True)}
+
+
+def test_code_makes_a_file_that_can_be_downloaded_unlike_an_uploaded_one(claude: anthropic.Anthropic) -> None:
+    message = ask(claude, user_message("/simulate file chart.png"))
+    call, result, answer = message.content
+    assert (call.type, result.type, answer.type) == ("server_tool_use", "bash_code_execution_tool_result", "text")
+    assert result.type == "bash_code_execution_tool_result"
+    assert result.content.type == "bash_code_execution_result"
+    file_id = result.content.content[0].file_id
+    metadata = claude.files.retrieve_metadata(file_id)
+    assert (metadata.filename, metadata.mime_type, metadata.downloadable) == ("chart.png", "image/png", True)
+    data = claude.files.download(file_id).read()
+    assert (data[:4], len(data)) == (b"\x89PNG", metadata.size_bytes)
+    uploaded = claude.files.upload(file=("a.txt", b"text", "text/plain"))
+    with pytest.raises(anthropic.BadRequestError, match="is not downloadable"):
+        claude.files.download(uploaded.id)
+    earlier = assistant_message(*message.content)
+    assert (
+        ask(claude, user_message("/simulate file chart.png"), earlier, user_message("Thanks")).stop_reason == "end_turn"
+    )
+
+
+def test_the_memory_scenarios_call_the_memory_tool(claude: anthropic.Anthropic) -> None:
+    memory: Any = {"tools": [{"type": "memory_20250818", "name": "memory"}]}
+    (call,) = ask(claude, user_message("/simulate remember I like tea"), **memory).content
+    assert call.type == "tool_use"
+    assert (call.name, call.input) == (
+        "memory",
+        {"command": "create", "path": "/memories/i-like-tea.md", "file_text": "I like tea\n"},
+    )
+    (call,) = ask(claude, user_message("/simulate recall"), **memory).content
+    assert call.type == "tool_use"
+    assert call.input == {"command": "view", "path": "/memories"}

@@ -112,6 +112,12 @@ class GenerationLoop:
         with _span_of_answer(active):
             await self._write(active)
 
+    async def store_files(self, active: ActiveGeneration) -> None:
+        """Store the files that Claude has made so far and that are not stored yet. Nothing is raised."""
+        if active.owner is not None and active.message_id is not None:
+            answer = Answer(active.owner.id, active.owner.conversation_id, active.message_id)
+            await self._services.generated_files.store(answer, active.answer.content)
+
     async def _write(self, active: ActiveGeneration) -> None:
         await TAKE_UP.reach(active.generation_id)
         prompt = await self._prepare(active)
@@ -154,7 +160,7 @@ class GenerationLoop:
                 logger.warning("Generation %s was refused, and its fallback fails: %s", active.generation_id, failure)
                 return None
             return await self._continue_after(active, prompt, failure)
-        await self._store_files(active)
+        await self.store_files(active)
         self._continuations.bill_declined(active)
         # If the API has asked a fallback model, it writes the next rounds too.
         active.model = answer.writer or active.model
@@ -215,12 +221,6 @@ class GenerationLoop:
                 HEARD.hit(active.generation_id)
                 self._append_events(active, batch)
             self._check_cost(active)
-
-    async def _store_files(self, active: ActiveGeneration) -> None:
-        """Store the files that Claude has made, so that clients find them as soon as the answer has ended."""
-        if active.owner is not None and active.message_id is not None:
-            answer = Answer(active.owner.id, active.owner.conversation_id, active.message_id)
-            await self._services.generated_files.store(answer, active.answer.content)
 
     def _check_cost(self, active: ActiveGeneration) -> None:
         """Raise StreamError if the answer costs more than was reserved for it."""

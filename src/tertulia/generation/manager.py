@@ -99,7 +99,7 @@ class GenerationManager:
             config=config,
             changed=lambda owner: signals.send(CHANGED, owner),
         )
-        self._claims = set[asyncio.Task[None]]()
+        self._claims, self._fetches = set[asyncio.Task[None]](), set[asyncio.Task[None]]()
         signals.on(STOP, self._stop_local)
         signals.on(RELEASED, self._claim_released)
         signals.on(ENDED, self._endings.notify)
@@ -212,9 +212,9 @@ class GenerationManager:
             active.end(Ending.RELEASED if active.may_continue else Ending.INTERRUPTED)
         if self._active:
             await asyncio.wait([active.finalizing for active in self._active.values()])
-        for task in self._background:
+        for task in (*self._background, *self._fetches):
             task.cancel()
-        await asyncio.gather(*self._background, *self._claims, return_exceptions=True)
+        await asyncio.gather(*self._background, *self._fetches, *self._claims, return_exceptions=True)
 
     def _run(self, active: ActiveGeneration) -> None:
         active.saved = active.answer.sequence
@@ -251,6 +251,11 @@ class GenerationManager:
         if self._active.get(active.generation_id) is active:
             # A suspended generation may have been resumed meanwhile, and have another task.
             del self._active[active.generation_id]
+        if not (active.lost or active.suspended):
+            # The end does not wait for the files of an answer that was stopped or has failed.
+            fetch = asyncio.create_task(self._writer.store_files(active), name="files")
+            self._fetches.add(fetch)
+            fetch.add_done_callback(self._fetches.discard)
         for generation_id in following:
             await self._take_over(generation_id)
 

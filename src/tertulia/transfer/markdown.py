@@ -1,9 +1,10 @@
 """Conversations as Markdown, the active branch only, and memories."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tertulia.attachments.files import attachment_of
+from tertulia.db.generated_files import GeneratedFile
 from tertulia.db.memories import Memory
 from tertulia.db.tables import Generation, Message, Role, Status
 from tertulia.db.transfer import ConversationContents
@@ -27,7 +28,10 @@ def as_markdown(contents: ConversationContents) -> str:
     """Return the active branch of a conversation, under a heading."""
     conversation = contents.conversation
     names = {str(attachment.id): attachment.filename for attachment in contents.attachments}
-    body = "\n\n".join(_message(message, generation, names) for message, generation in _active(contents))
+    body = "\n\n".join(
+        _message(message, generation, names, contents.files.get(message.id, ()))
+        for message, generation in _active(contents)
+    )
     subtitle = f"{conversation.created_at:%Y-%m-%d %H:%M} UTC, {conversation.model}"
     return f"# {_line(conversation.title or 'Untitled')}\n\n_{subtitle}_\n\n{body}\n\n"
 
@@ -54,9 +58,12 @@ def _active(contents: ConversationContents) -> list[tuple[Message, Generation | 
     return branch[::-1]
 
 
-def _message(message: Message, generation: Generation | None, names: dict[str, str]) -> str:
+def _message(
+    message: Message, generation: Generation | None, names: dict[str, str], files: Sequence[GeneratedFile]
+) -> str:
     heading = f"## {SPEAKERS[message.role]}, {message.created_at:%Y-%m-%d %H:%M}"
-    notes = [_ending(generation) if generation is not None else None, _rating(message.rating)]
+    notes = [f"Claude made the file {_line(file.filename)}" if file.filename else None for file in files]
+    notes += [_ending(generation) if generation is not None else None, _rating(message.rating)]
     return "\n\n".join([heading, *_blocks(message.content, names), *(f"_{note}_" for note in notes if note)])
 
 
