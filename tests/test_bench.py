@@ -177,6 +177,7 @@ def test_the_merging_relay_sends_what_arrived_in_its_pause_as_one_delta(bench: A
 def test_the_database_steps_of_a_request_can_be_counted(bench: Any, dataset: Path, comparison: str, name: str) -> None:
     counting, sizes = bench("parts.statements"), bench("parts.sizes")
     executed = asyncio.run(counting.statements(str(dataset), sizes.body(getattr(sizes, comparison), name)))
+    assert {statement.split()[0] for statement, _ in executed} <= {"SELECT", "WITH"}
     assert counting.steps(str(dataset), executed) > 0
 
 

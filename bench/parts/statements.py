@@ -12,31 +12,36 @@ import sqlite3
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
-from sqlalchemy import Connection, event
+from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from tertulia.db.sqlite import add_functions
 from tertulia.server.app import create_app
 from tertulia.server.settings import Settings
 
+_in_request: ContextVar[bool] = ContextVar("_in_request", default=False)
+"""Whether a statement belongs to the request. The application's own tasks, which read and write too, have no value."""
+
 
 @contextmanager
-def recording(file: str) -> Generator[list[tuple[str, Any]]]:
-    """Record the statements on a SQLite file, with their parameters."""
+def recording() -> Generator[list[tuple[str, Any]]]:
+    """Record the statements of this request, with their parameters."""
     seen: list[tuple[str, Any]] = []
 
-    def note(connection: Connection, _cursor: object, statement: str, parameters: object, *_more: object) -> None:
-        # All engines of the process call this, also those of other servers in the process.
-        if connection.engine.url.database == file and not statement.startswith("BEGIN"):
+    def note(_connection: object, _cursor: object, statement: str, parameters: object, *_more: object) -> None:
+        if _in_request.get() and not statement.startswith("BEGIN"):
             seen.append((statement, parameters))
 
+    token = _in_request.set(True)
     event.listen(Engine, "before_cursor_execute", note)
     try:
         yield seen
     finally:
         event.remove(Engine, "before_cursor_execute", note)
+        _in_request.reset(token)
 
 
 async def ask(app: Any, body: bytes) -> bytes:
@@ -69,12 +74,10 @@ async def ask(app: Any, body: bytes) -> bytes:
 async def statements(file: str, body: bytes) -> list[tuple[str, Any]]:
     """Send the request twice, and return the statements of the second one with their parameters."""
     app = create_app(Settings(database_url=f"sqlite+aiosqlite:///{file}", simulator_pace=0))
-    with recording(file) as seen:
-        async with app.router.lifespan_context(app):
-            await ask(app, body)
-            seen.clear()
+    async with app.router.lifespan_context(app):
+        await ask(app, body)
+        with recording() as executed:
             answer = await ask(app, body)
-            executed = list(seen)
     assert b'"errors"' not in answer, answer[:500]
     print("\n\n".join(statement for statement, _ in executed), file=sys.stderr)
     return executed
