@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 PYTHON = sys.executable
 TERTULIA = str(Path(PYTHON).parent / "tertulia")
 OURS = ("TERTULIA_", "ANTHROPIC_", "DATABASE_URL", "REDIS_URL", "PYTHONPATH")
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 LOAD_SECONDS = 300.0
 """A load is killed after this time plus the time for which it measures."""
 
