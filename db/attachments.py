@@ -16,6 +16,8 @@ UNSENT = timedelta(hours=24)
 BEING_STORED = timedelta(hours=1)
 """How long a blob without an attachment is kept, because its upload may still be in progress."""
 SWEPT_AT_ONCE = 100
+SIZES = ("width", "height", "pages", "characters", "sent_bytes")
+"""The columns that describe what Claude is sent."""
 
 _BLOBS = METADATA.tables["blobs"]
 _BY_IDS = select(Attachment).where(some_of(Attachment.id), col(Attachment.owner_id) == bindparam("owner"))
@@ -43,7 +45,7 @@ async def claim(session: AsyncSession, ids: Sequence[UUID], conversation_id: UUI
 
 def copy_for(old: Attachment, conversation_id: UUID) -> Attachment:
     """Return a new attachment with the same bytes for another conversation, without storing it."""
-    same = ("owner_id", "blob_id", "filename", "media_type", "size_bytes", "width", "height", "pages")
+    same = ("owner_id", "blob_id", "filename", "media_type", "size_bytes", *SIZES)
     return Attachment(conversation_id=conversation_id, **{name: getattr(old, name) for name in same})
 
 
@@ -51,6 +53,11 @@ async def sources(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, tupl
     """Return the blob and the filename of each attachment, by the attachment's id. Not limited to an owner."""
     rows = await session.exec(_SOURCES, params={"ids": ids})
     return {attachment_id: (blob, filename) for attachment_id, blob, filename in rows.all()}
+
+
+async def blob(session: AsyncSession, blob_id: UUID) -> Blob | None:
+    """Return a blob by its id. Not limited to an owner."""
+    return await session.get(Blob, blob_id)
 
 
 async def remember_file(session: AsyncSession, blob_id: UUID, file_id: str | None) -> None:

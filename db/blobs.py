@@ -10,6 +10,8 @@ from uuid import UUID, uuid4
 
 from tertulia.storage import is_storage_full
 
+CONVERTED = ".converted"
+"""The ending of the name of what a blob was converted to. It is deleted with the blob, and can be made again."""
 CHUNK = 256 * 1024
 """The number of bytes that are read at once."""
 
@@ -165,28 +167,34 @@ class Blobs:
             await self.put(probe, bytes(CHUNK))
             await self.delete([probe])
 
-    async def put(self, blob_id: UUID, file: Path | bytes) -> None:
-        """Store bytes, or the content of a file, atomically."""
+    async def put(self, blob_id: UUID, file: Path | bytes, *, converted: bool = False) -> None:
+        """Store bytes, or the content of a file, atomically.
+
+        Args:
+            blob_id: The blob.
+            file: Its bytes, or the file with them.
+            converted: Whether they are what Claude is sent instead of the blob.
+        """
         try:
-            await self._store.put(_name(blob_id), file)
+            await self._store.put(_name(blob_id, converted=converted), file)
         except OSError as error:
             self._is_full = self._is_full or is_storage_full(error)
             raise
         self._is_full = False
 
-    async def get(self, blob_id: UUID) -> bytes:
-        """Return all bytes of a blob. Raise FileNotFoundError if it does not exist."""
-        return await self._store.get(_name(blob_id))
+    async def get(self, blob_id: UUID, *, converted: bool = False) -> bytes:
+        """Return all bytes of a blob, or of what it was converted to. Raise FileNotFoundError if they do not exist."""
+        return await self._store.get(_name(blob_id, converted=converted))
 
     async def read(self, blob_id: UUID) -> AsyncIterator[bytes]:
         """Return an iterator over the bytes. Raise FileNotFoundError at once if the blob does not exist."""
         return await self._store.read(_name(blob_id))
 
-    async def delete(self, blob_ids: Iterable[UUID]) -> None:
-        """Delete blobs. Those that do not exist are ignored."""
+    async def delete(self, blob_ids: Iterable[UUID], *, converted: bool = False) -> None:
+        """Delete blobs, or what they were converted to. Those that do not exist are ignored."""
         for blob_id in blob_ids:
             with suppress(FileNotFoundError):
-                await self._store.delete(_name(blob_id))
+                await self._store.delete(_name(blob_id, converted=converted))
 
 
 @contextmanager
@@ -201,6 +209,6 @@ def _as_store_error() -> Generator[None]:
         raise StoreError(str(error)) from error
 
 
-def _name(blob_id: UUID) -> str:
+def _name(blob_id: UUID, *, converted: bool = False) -> str:
     # The folder is named after the end of the id. The beginning is a time, so one folder would contain all files.
-    return f"{blob_id.hex[-2:]}/{blob_id.hex}"
+    return f"{blob_id.hex[-2:]}/{blob_id.hex}{CONVERTED if converted else ''}"

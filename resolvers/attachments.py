@@ -6,8 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from tertulia.attachments.files import attachment_of, attachments_in, display_name, source_of
-from tertulia.attachments.media import PDF, Media, UnfitMedia, UnknownMedia, check_together, inspect_async
+from tertulia.attachments.documents.errors import UnfitMedia, UnknownMedia
+from tertulia.attachments.files import (
+    attachment_of,
+    attachments_in,
+    display_name,
+    media_of,
+    readable,
+    sent_size,
+    source_of,
+)
+from tertulia.attachments.media import CONTENT, Prepared, check_together, inspect_async
 from tertulia.claude.models import Model
 from tertulia.db import attachments as rows
 from tertulia.db.database import AsyncSession
@@ -60,6 +69,11 @@ def url(info: Info, root: Attachment) -> str:
     return path_of(info.context, root)
 
 
+def converted_url(info: Info, root: Attachment) -> str | None:
+    """The path of what Claude receives instead of the file: its text, or an image. Null if it receives the file."""
+    return None if root.sent_bytes is None else f"{path_of(info.context, root)}/converted"
+
+
 def path_of(context: Context, attachment: Attachment) -> str:
     """Return the path at which clients of this context download an attachment."""
     return context.path(f"/attachments/{attachment.id}")
@@ -73,13 +87,17 @@ async def attachment(info: Info, root: AttachmentBlock) -> Attachment | None:
 async def upload(context: Context, filename: str, file: Path) -> Attachment:
     """Store a file that the viewer uploads; raise FileRejected if Claude would not accept it."""
     try:
-        media = await inspect_async(file)
+        inspected = await inspect_async(file, filename)
     except UnfitMedia as unfit:
         raise FileRejected(unfit) from unfit
     size = (await asyncio.to_thread(file.stat)).st_size
     await context.limits.check_upload(context.viewer.user_id, size)
     attachment = await context.services.files.store(
-        file, media, size_bytes=size, filename=display_name(filename, media.media_type), owner=context.viewer.user_id
+        file,
+        inspected,
+        size_bytes=size,
+        filename=display_name(filename, inspected.media.media_type),
+        owner=context.viewer.user_id,
     )
     async with context.database.write() as session:
         await insert(session, [attachment])
@@ -88,14 +106,33 @@ async def upload(context: Context, filename: str, file: Path) -> Attachment:
 
 async def download(context: Context, id: str) -> tuple[Attachment, AsyncIterator[bytes]]:
     """Return the viewer's attachment with this id, and its bytes; raise NotFound."""
-    attachment_id = as_uuid(id)
-    attachment = await context.loaders.attachments.load(attachment_id) if attachment_id else None
-    if attachment is None:
-        raise NotFound(id, "attachment")
+    attachment = await _of_viewer(context, id)
     try:
         return attachment, await context.services.files.blobs.read(attachment.blob_id)
     except FileNotFoundError:
         raise NotFound(id, "attachment") from None
+
+
+async def download_converted(context: Context, id: str) -> Prepared:
+    """Return what Claude is sent instead of the viewer's attachment with this id; raise NotFound."""
+    attachment = await _of_viewer(context, id)
+    if attachment.sent_bytes is None:
+        raise NotFound(id, "attachment")
+    try:
+        converted = await context.services.files.converted(attachment.blob_id)
+    except FileNotFoundError:
+        raise NotFound(id, "attachment") from None
+    if converted.media_type == CONTENT:
+        return Prepared("text/plain; charset=utf-8", await asyncio.to_thread(readable, converted.data))
+    return converted
+
+
+async def _of_viewer(context: Context, id: str) -> Attachment:
+    attachment_id = as_uuid(id)
+    attachment = await context.loaders.attachments.load(attachment_id) if attachment_id else None
+    if attachment is None:
+        raise NotFound(id, "attachment")
+    return attachment
 
 
 async def attach(
@@ -129,10 +166,10 @@ async def attach(
     if len(requested_ids) > MAX_ATTACHED:
         raise InvalidInput("attachmentIds", f"must have at most {MAX_ATTACHED} items, not {len(requested_ids)}.")
     requested = [_for_conversation(rows_by_id[id], conversation) for id in requested_ids if id]
-    unreadable = next((file for file in requested if file.width is None and file.pages is None), None)
+    unreadable = next((file for file in requested if not media_of(file).is_readable), None)
     if unreadable is not None:
         # Claude made it, so it can be of any type.
-        raise InvalidInput("attachmentIds", f"must not contain {unreadable.filename!r}: Claude reads images and PDFs.")
+        raise InvalidInput("attachmentIds", f"must not contain {unreadable.filename!r}: Claude cannot read it.")
     _check_model_accepts(requested, model)
     earlier_ids = attachments_in(message.content for message in branch)
     earlier = await rows.get_many(session, conversation.owner_id, earlier_ids) if earlier_ids else {}
@@ -143,19 +180,16 @@ async def attach(
 
 
 def _check_model_accepts(requested: Sequence[Attachment], model: Model) -> None:
-    for kind, accepted in (("images", model.takes_images), ("documents", model.takes_documents)):
-        if accepted is False and any(
-            (attachment.media_type == PDF) == (kind == "documents") for attachment in requested
-        ):
-            raise InvalidInput("attachmentIds", f"must not contain {kind}: {model.id} does not accept them.")
+    media = [media_of(attachment) for attachment in requested]
+    if model.takes_images is False and any(item.is_image for item in media):
+        raise InvalidInput("attachmentIds", f"must not contain images: {model.id} does not accept them.")
+    if model.takes_documents is False and any(item.pages is not None for item in media):
+        raise InvalidInput("attachmentIds", f"must not contain PDFs: {model.id} does not accept them.")
 
 
 def _check_together(attached: Sequence[Attachment], model: Model, *, inline: bool) -> None:
-    media = [
-        Media(attachment.media_type, attachment.width, attachment.height, attachment.pages) for attachment in attached
-    ]
-    size = sum(attachment.size_bytes for attachment in attached) if inline else 0
-    problem = check_together(media, size, model.max_input_tokens)
+    media = [media_of(attachment) for attachment in attached]
+    problem = check_together(media, sent_size(attached, inline=inline), model.max_input_tokens)
     if problem is not None:
         raise InvalidInput("attachmentIds", f"cannot be sent in this conversation: {problem}")
 
@@ -173,7 +207,7 @@ def _for_conversation(attachment: Attachment, conversation: Conversation) -> Att
 
 
 def _content_block(attachment: Attachment) -> Json:
-    source = source_of(attachment.id, attachment.media_type, attachment.pages)
-    if attachment.media_type != PDF:
+    source = source_of(attachment)
+    if media_of(attachment).is_image:
         return {"type": "image", "source": source}
     return {"type": "document", "source": source, "title": attachment.filename, "citations": {"enabled": True}}

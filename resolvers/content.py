@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from tertulia.attachments.documents.passages import places_in, without_places
 from tertulia.attachments.files import attachment_of
 from tertulia.claude.continuation import writers_of
 from tertulia.generation.accumulator import JSON_MARK
@@ -17,6 +18,7 @@ class Citation:
     """The source of a passage."""
 
     cited_text: str
+    place: str | None
     source: str
     start_index: int | None
     end_index: int | None
@@ -205,6 +207,21 @@ def citations_of(block: Json) -> list[Json]:
     return [citation for citation in citations if is_object(citation)] if is_list(citations) else []
 
 
+def cited_text_of(citation: Json) -> str:
+    """Return the cited text, without the lines that name the places of converted documents."""
+    return without_places(text_of(citation.get("cited_text")))
+
+
+def place_of(citation: Json) -> str | None:
+    """Return where the cited text is in its document, or None."""
+    first, last = _index(citation.get("start_page_number")), _index(citation.get("end_page_number"))
+    if first is not None:
+        # The end is exclusive.
+        return f"page {first}" if last is None or last <= first + 1 else f"pages {first}-{last - 1}"
+    places = places_in(text_of(citation.get("cited_text")))
+    return (places[0] if places[0] == places[-1] else f"{places[0]} to {places[-1]}") if places else None
+
+
 def text_of(value: object) -> str:
     """Return a value as text: empty for null, JSON for other types, which earlier versions imported."""
     if value is None:
@@ -218,7 +235,8 @@ def _citation(citation: Json) -> Citation:
     source = citation.get("document_title") or citation.get("url") or citation.get("source") or ""
     title = citation.get("title") or citation.get("document_title")
     return Citation(
-        text_of(citation.get("cited_text")),
+        cited_text_of(citation),
+        place_of(citation),
         text_of(source),
         _index(start),
         _index(end),

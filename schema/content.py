@@ -25,12 +25,18 @@ class Citation:
 
     cited_text: str
     """The cited text, exactly as in the source."""
+    place: str | None
+    """Where the cited text is in the document, for people: for example `page 3`, `slide 2` or `sheet “Prices”, B3:D20`.
+    Null if the source has no such places.
+    """
     source: str
     """The title of the document, the URL of the web page, or the source of a document that the application retrieved.
     Empty if Claude returned none of them.
     """
     start_index: int | None
-    """The first character, page or block of the cited text. Null if the source has no such positions."""
+    """The first character, page or block of the cited text. Null if the source has no such positions. Characters and
+    blocks count in the text at `Attachment.convertedUrl`.
+    """
     end_index: int | None
     """The first character, page or block after the cited text. Null if the source has no such positions."""
     title: str | None
@@ -122,8 +128,10 @@ class ToolResultBlock(ContentBlock):
 class Attachment(Node):
     """A file that the viewer uploaded to `/attachments`, or that a tool or Claude made.
 
-    It belongs to the conversation that first uses it. Uploads are PNG, JPEG, GIF or WebP of at most 3.75 MB and 8000 x
-    8000 pixels, or PDF of at most 22 MB and 600 pages. Files that Claude made can be of any type.
+    It belongs to the conversation that first uses it. An upload is an image (PNG, JPEG, GIF, WebP, HEIC, AVIF, TIFF or
+    BMP), a PDF of at most 22 MB and 600 pages, or another document with at most 2,000,000 characters of text, for
+    example DOCX, XLSX, PPTX, EPUB, HTML, e-mail or source code. It has at most 32 MB. Images of more than 3.75 MB or
+    8000 x 8000 pixels are scaled down for Claude. Files that Claude made can be of any type.
     """
 
     filename: str
@@ -135,12 +143,15 @@ class Attachment(Node):
     size_bytes: int
     """The size of the file in bytes."""
     url: str = field(attachments.url)
+    converted_url: str | None = field(attachments.converted_url)
     width: int | None
-    """The width in pixels. Null for other files than images."""
+    """The width in pixels of the image that Claude receives. Null for other files than images."""
     height: int | None
-    """The height in pixels. Null for other files than images."""
+    """The height in pixels of the image that Claude receives. Null for other files than images."""
     pages: int | None
-    """The number of pages. Null for other files than documents."""
+    """The number of pages of a PDF. Null for other files."""
+    characters: int | None
+    """The number of characters of a document that Claude receives as text. Null for other files."""
     created_at: datetime
     """When the file was stored, in UTC."""
 

@@ -106,16 +106,13 @@ BROKEN = image()[:40]
 @pytest.mark.parametrize(
     ("content", "filename", "status", "words"),
     [
-        (b"just words", "photo.png", 415, "PNG, JPEG, GIF or WebP"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "a.svg", 415, "PNG"),
-        (b"", "empty.png", 415, "PNG"),
+        (b"\0\1\2just bytes", "photo.png", 415, "PNG, JPEG, GIF, WebP"),
+        (b"", "empty.png", 415, "must not be empty"),
+        (b" \n\t ", "blank.txt", 415, "must not be empty"),
         (BROKEN, "cut.png", 415, "damaged"),
-        (image("BMP"), "a.png", 415, "PNG"),
         (b"%PDF-1.7 and nothing else", "a.pdf", 422, "damaged"),
-        (image("PNG", 8001, 1), "wide.png", 422, "8000 x 8000"),
-        (image() + b"\0" * 4_000_000, "big.png", 422, "3.75 MB"),
         (b"%PDF-1.7" + b"\0" * (22 << 20), "big.pdf", 422, "22 MB"),
-        (b"\0" * (23 << 20), "huge.png", 413, "22 MB"),
+        (b"\0" * (33 << 20), "huge.png", 413, "32 MB"),
     ],
 )
 def test_files_that_claude_does_not_accept_are_refused_with_a_reason(
@@ -144,7 +141,7 @@ def test_requests_that_are_not_valid_uploads_are_refused(api: Api, request_: Jso
 
 def test_an_upload_without_a_length_is_refused_as_soon_as_it_is_too_large(api: Api) -> None:
     head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.pdf"\r\n\r\n%PDF-1.7'
-    pieces = chain([head], repeat(b"\0" * 65536, 23 * 16), [b"\r\n--x--\r\n"])
+    pieces = chain([head], repeat(b"\0" * 65536, 33 * 16), [b"\r\n--x--\r\n"])
     form = {"content-type": "multipart/form-data; boundary=x"}
     assert api.http.post("/attachments", content=pieces, headers=form).status_code == 413
 

@@ -20,6 +20,7 @@ from graphql import (
 from strawberry.types.base import get_object_definition
 
 from tertulia.attachments import files, media
+from tertulia.attachments.documents import passages
 from tertulia.claude import prompt
 from tertulia.db import paging
 from tertulia.resolvers import attachments, inputs, search, tools
@@ -177,9 +178,11 @@ LIMITS = [
         f"1 to {search.MAX_TERMS} words and phrases, in at most {search.MAX_QUERY:,} characters",
     ),
     ("MessageSearchEdge.excerpt", f"about {search.PASSAGE} characters"),
-    ("Attachment", f"{media.MAX_IMAGE_BYTES / 2**20} MB and {media.MAX_SIDE} x {media.MAX_SIDE} pixels"),
+    ("Attachment", f"{media.MAX_IMAGE_BYTES / 2**20} MB or {media.MAX_SIDE} x {media.MAX_SIDE} pixels"),
     ("Attachment", f"{media.MAX_DOCUMENT_BYTES >> 20} MB and {media.MAX_PAGES} pages"),
     ("Attachment.filename", f"at most {files.MAX_FILENAME} characters"),
+    ("Attachment", f"{passages.MAX_CHARACTERS:,} characters"),
+    ("Attachment", f"at most {media.MAX_BYTES >> 20} MB"),
 ]
 
 

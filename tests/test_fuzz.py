@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from client import Api, Json, raw_socket
+from documents import RTF, docx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from media import image, pdf
@@ -81,7 +82,9 @@ def test_random_messages_over_a_socket_are_answered_or_close_it(api: Api, messag
 
 @given(
     st.binary(max_size=200),
-    st.sampled_from([b"", image()[:40], image("GIF")[:20], pdf("x")[:200]]),
+    st.sampled_from(
+        [b"", image()[:40], image("GIF")[:20], pdf("x")[:200], docx(), RTF, b"From: a\nDate: b\n\n", b"{", b"<html>"]
+    ),
     st.text(max_size=20),
 )
 def test_random_bytes_in_an_upload_are_accepted_or_refused(

@@ -84,17 +84,21 @@ def test_a_file_is_stored_before_the_answer_ends_and_only_its_owner_can_download
     assert {"toolUseId": file["toolUseId"]} in called["node"]["content"]
 
 
-def test_a_picture_is_shown_and_can_be_sent_back_but_another_file_cannot(api: Api) -> None:
+def test_a_picture_and_a_table_can_be_sent_back_but_a_file_of_an_unknown_type_cannot(api: Api) -> None:
     conversation, answer = answered(api, "/simulate file chart.png")
     picture = files_of(api, answer)[0]["attachment"]
     assert (picture["mediaType"], picture["width"], picture["height"]) == ("image/png", 24, 16)
     assert api.http.get(picture["url"]).headers["content-disposition"].startswith("inline")
     seen = api.answer("What is this?", conversationId=conversation, attachmentIds=[picture["id"]])
     assert "an image of 24 x 16 pixels" in seen["generation"]["message"]["text"]
-    _, answer = answered(api, "/simulate file numbers.csv")
+    conversation, answer = answered(api, "/simulate file numbers.csv")
     table = files_of(api, answer)[0]["attachment"]["id"]
-    refused = api.try_send("Read this", attachmentIds=[table])
-    assert (refused["field"], "Claude reads images and PDFs" in refused["message"]) == ("attachmentIds", True)
+    seen = api.answer("What is this?", conversationId=conversation, attachmentIds=[table])
+    assert "a document of 44 characters, “numbers.csv”" in seen["generation"]["message"]["text"]
+    _, answer = answered(api, "/simulate file numbers.bin")
+    unknown = files_of(api, answer)[0]["attachment"]["id"]
+    refused = api.try_send("Read this", attachmentIds=[unknown])
+    assert (refused["field"], "Claude cannot read it" in refused["message"]) == ("attachmentIds", True)
 
 
 def test_the_conversation_continues_after_a_file(api: Api) -> None:

@@ -100,8 +100,9 @@ class Two:
 def create_objects(api: Api, word: str) -> dict[str, str]:
     """Create one object of each kind for a user; return their ids."""
     external_id = f"order {uuid4()}"
-    pictures = [api.http.post("/attachments", files={"file": (f"{word}.png", image())}).json()["id"] for _ in range(2)]
-    sent = api.send(word, attachmentIds=pictures[:1], externalId=external_id)
+    uploads = ((f"{word}.png", image()), (f"{word}.txt", word.encode()))
+    picture, text = (api.http.post("/attachments", files={"file": upload}).json()["id"] for upload in uploads)
+    sent = api.send(word, attachmentIds=[picture], externalId=external_id)
     api.follow(sent["generation"]["id"])
     tools = {"client": [{"name": "look", "description": "Looks.", "inputSchema": {"type": "object"}}]}
     waiting_generation = api.send(f"/simulate call look {{}}\n{word}", tools=tools)["generation"]["id"]
@@ -128,8 +129,8 @@ def create_objects(api: Api, word: str) -> dict[str, str]:
         "said": sent["userMessage"]["id"],
         "answer": sent["generation"]["message"]["id"],
         "generation": sent["generation"]["id"],
-        "shown": pictures[0],
-        "waiting": pictures[1],
+        "shown": picture,
+        "waiting": text,
     }
 
 
@@ -259,7 +260,7 @@ def test_rest_routes_return_nothing_of_another_user(two: Two) -> None:
             if "{id}" in path or path.startswith("/chat"):
                 assert response.status_code == 404, (method, path)
     assert tried == routes
-    assert len(routes) == 7
+    assert len(routes) == 8
 
 
 def _call(api: Api, method: str, path: str, id: str) -> Any:

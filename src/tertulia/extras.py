@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 MODULES = {  # a module that only this extra installs
     "chat": "gql",
+    "documents": "python_calamine",
     "mcp": "mcp",
     "otel": "opentelemetry.exporter.otlp.proto.http",
     "postgres": "asyncpg",
@@ -22,13 +23,14 @@ def require_extra(extra: str, feature: str) -> None:
     Raises:
         MissingExtraError: It is not installed. The message names the feature that needs it.
     """
-    if not _is_installed(MODULES[extra]):
+    if not is_installed(extra):
         raise MissingExtraError(f'{feature} needs the extra "{extra}": pip install "tertulia[{extra}]"')
 
 
-def _is_installed(module: str) -> bool:
+def is_installed(extra: str) -> bool:
+    """Return whether an extra is installed, without importing it."""
     try:
-        return find_spec(module) is not None
+        return find_spec(MODULES[extra]) is not None
     except ModuleNotFoundError:
         # A package that contains the module is not installed.
         return False

@@ -214,9 +214,29 @@ export const LOCAL = {
     check(await shown.first().evaluate((image) => image.decode().then(() => image.naturalWidth)) === 10, "not shown");
   },
 
-  async "a file that is not an image or PDF is refused with a message"({ page, address, noted }) {
+  async "a document can be attached, and a citation names the place in it and leads to it"({ page, address }) {
     await page.goto(address);
-    await page.locator('input[type="file"]').setInputFiles({ name: "notes.png", mimeType: "image/png", buffer: Buffer.from("plain") });
+    const bitmap = Buffer.alloc(58);
+    bitmap.write("BM", 0, "latin1");
+    for (const [at, value] of [[2, 58], [10, 54], [14, 40], [18, 1], [22, 1]]) bitmap.writeInt32LE(value, at);
+    bitmap.writeInt16LE(1, 26);
+    bitmap.writeInt16LE(24, 28);
+    await page.locator('input[type="file"]').setInputFiles([
+      { name: "tea.md", mimeType: "text/markdown", buffer: Buffer.from("# Tea\nBoil the water.") },
+      { name: "dot.bmp", mimeType: "image/bmp", buffer: bitmap },
+    ]);
+    await page.locator(".files li").nth(1).waitFor();
+    await sendAndWait(page, "What does it say?", 1);
+    check(await page.locator("img.attached").evaluate((image) => image.decode().then(() => image.naturalWidth)) === 1, "not shown");
+    await page.getByText("One source").click();
+    await page.getByRole("button", { name: "tea.md, “Tea”, lines 1-2" }).click();
+    const focused = await page.evaluate(() => document.activeElement.textContent);
+    check(focused.includes("tea.md"), `the citation led to ${focused}`);
+  },
+
+  async "a file of an unknown type is refused with a message"({ page, address, noted }) {
+    await page.goto(address);
+    await page.locator('input[type="file"]').setInputFiles({ name: "notes.png", mimeType: "image/png", buffer: Buffer.from([0, 1, 2, 3]) });
     await page.locator(".composer [role=alert]").filter({ hasText: "notes.png" }).waitFor();
     check(noted.splice(0).every((line) => line.includes("the server responded with a status of")), "another problem");
   },
@@ -722,45 +742,6 @@ export const PASSWORD = {
     await sendAndWait(second, "Hello again", 2);
     await finished(page, 2).waitFor();
     noted.length = 0;
-  },
-};
-
-export const CONNECTED = {
-  async "a user connects to a server of tools, returns to the conversation, and connects again where a tool needs it"({ page, address, noted }) {
-    const [place, forget] = address.split("#");
-    await startConversation(page, place);
-    const before = page.url();
-    const openAccount = () => page.getByRole("button", { name: "local" }).click();
-    await openAccount();
-    await page.getByRole("button", { name: "Connect to notes" }).click();
-    await page.getByText("You are connected to notes.").waitFor();
-    check(page.url() === before, `it returned to ${page.url()}`);
-    await sendAndWait(page, "/simulate call notes__whoami {}", 2);
-    const call = (count) => finished(page, count).locator("details.call");
-    await call(2).locator("summary").click();
-    check((await call(2).innerText()).includes("You are ada@notes."), "no result");
-    check(await page.getByRole("button", { name: "Connect to notes" }).count() === 0, "the result offers to connect");
-
-    await fetch(forget, { method: "POST" });
-    await sendAndWait(page, "/simulate call notes__whoami {}", 3);
-    await page.getByRole("button", { name: "Connect to notes" }).click();
-    await page.getByText("You are connected to notes.").waitFor();
-    check(page.url() === before, `it returned to ${page.url()}`);
-    await sendAndWait(page, "/simulate call notes__whoami {}", 4);
-    await call(4).locator("summary").click();
-    check((await call(4).innerText()).includes("You are ada@notes."), "no result after the second connection");
-
-    await openAccount();
-    await page.getByRole("button", { name: "Disconnect from notes" }).click();
-    await page.getByText("You have not connected to it yet.").waitFor();
-    await audit(page, "the account dialog");
-    await page.goto(`${place}/#tool-connection=forged`);
-    await page.getByRole("alert").filter({ hasText: "is not valid" }).waitFor();
-    check(!page.url().includes("forged"), "the secret stays in the address");
-    await page.goto(`${place}/?again#tool-connection-error=denied`);
-    await page.getByText("You have not allowed the connection.").waitFor();
-    // The page may be left while its socket connects.
-    noted.splice(0, noted.length, ...noted.filter((line) => !line.includes("WebSocket")));
   },
 };
 

@@ -1,14 +1,17 @@
-"""The transfer of attachments to Claude, through the Files API or as base64 in the request."""
+"""The transfer of attachments to Claude, through the Files API or in the request."""
 
+import asyncio
 import base64
 import logging
+import mimetypes
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from tertulia.attachments.media import Media, PictureRoom, UnfitMedia, inspect_async
+from tertulia.attachments.documents.errors import UnfitMedia
+from tertulia.attachments.media import CONTENT, Inspected, Media, PictureRoom, Prepared, inspect_async
 from tertulia.claude.client import Claude
 from tertulia.claude.errors import request_errors
 from tertulia.claude.parser import LONGEST_ID
@@ -18,7 +21,7 @@ from tertulia.db.database import Database
 from tertulia.db.inserting import insert
 from tertulia.db.tables import Attachment, Blob
 from tertulia.isolation import ItemLoop
-from tertulia.json import Json
+from tertulia.json import Json, loads
 
 ATTACHMENT = "attachment"
 """The type of a stored source that refers to an attachment. It is never sent to Claude."""
@@ -33,17 +36,35 @@ MISSING = "[This attachment no longer exists: {}]"
 logger = logging.getLogger("tertulia.claude")
 
 
-def source_of(attachment_id: UUID, media_type: str, pages: int | None) -> Json:
+def source_of(attachment: Attachment) -> Json:
     """Return the stored form of a content block's source that refers to an attachment."""
-    source = {"type": ATTACHMENT, "attachment_id": str(attachment_id), "media_type": media_type}
-    return source if pages is None else {**source, "pages": pages}
+    source: Json = {"type": ATTACHMENT, "attachment_id": str(attachment.id), "media_type": attachment.media_type}
+    sizes: Json = {"pages": attachment.pages, "characters": attachment.characters}
+    return source | {name: size for name, size in sizes.items() if size is not None}
+
+
+def media_of(attachment: Attachment) -> Media:
+    """Return the type and the size of an attachment."""
+    sizes = (attachment.width, attachment.height, attachment.pages, attachment.characters)
+    return Media(attachment.media_type, *sizes)
+
+
+def sent_size(rows: Iterable[Attachment], *, inline: bool) -> int:
+    """Return the number of bytes that a request contains of these attachments.
+
+    Args:
+        rows: The attachments.
+        inline: Whether it contains the bytes of images and PDFs. It always contains the texts of other documents.
+    """
+    sent = (row for row in rows if inline or row.characters is not None)
+    return sum(row.size_bytes if row.sent_bytes is None else row.sent_bytes for row in sent)
 
 
 def display_name(filename: str, media_type: str) -> str:
     """Return a name without folders and control characters. It is for display, and never used as a path."""
     base = filename.replace("\\", "/").rpartition("/")[2]
     name = "".join(char for char in base if char.isprintable() and not "\ud800" <= char <= "\udfff").strip()
-    return name[:MAX_FILENAME] or f"file.{media_type.partition('/')[2]}"
+    return name[:MAX_FILENAME] or f"file{mimetypes.guess_extension(media_type) or ''}"
 
 
 def attachment_of(block: Json) -> UUID | None:
@@ -108,8 +129,8 @@ class Files:
         if attachment_ids:
             async with self._database.read() as session:
                 rows = list((await attachments.get_many(session, owner, attachment_ids)).values())
-        media = [Media(row.media_type, row.width, row.height, row.pages) for row in rows]
-        return PictureRoom(media, sum(row.size_bytes for row in rows), window, inline=self.inline)
+        size = sent_size(rows, inline=self.inline)
+        return PictureRoom([media_of(row) for row in rows], size, window, inline=self.inline)
 
     async def keep(self, data: bytes, room: PictureRoom, owner: UUID, conversation_id: UUID) -> Json:
         """Store a picture that a tool returned.
@@ -120,37 +141,47 @@ class Files:
         Raises:
             UnfitMedia: Claude would not accept it, or the conversation has no room for it.
         """
-        media = await inspect_async(data)
-        if media.pages is not None:
-            raise UnfitMedia("it must be a PNG, JPEG, GIF or WebP image, not a PDF document.")
-        room.take(media, len(data))
+        inspected = await inspect_async(data)
+        media = inspected.media
+        if not media.is_image:
+            raise UnfitMedia(f"it must be an image, not {media.media_type}.")
+        room.take(media, len(data) if inspected.converted is None else len(inspected.converted.data))
         filename = f"picture.{media.media_type.partition('/')[2]}"
-        attachment = await self.store(data, media, size_bytes=len(data), filename=filename, owner=owner)
+        attachment = await self.store(data, inspected, size_bytes=len(data), filename=filename, owner=owner)
         attachment.conversation_id = conversation_id
         async with self._database.write() as session:
             await insert(session, [attachment])
-        return {"type": "image", "source": source_of(attachment.id, attachment.media_type, None)}
+        return {"type": "image", "source": source_of(attachment)}
 
     async def store(
         self,
         content: bytes | Path,
-        media: Media,
+        inspected: Inspected,
         *,
         size_bytes: int,
         filename: str,
         owner: UUID,
         file_id: str | None = None,
     ) -> Attachment:
-        """Store the bytes of a file. `file_id` is its id in Claude's Files API, if Claude has it already.
+        """Store the bytes of a file, and what Claude is sent instead.
+
+        `file_id` is its id in Claude's Files API, if Claude has it already.
 
         Returns:
             The row of the attachment, which the caller inserts.
         """
-        blob = Blob(file_id=file_id)
+        media, converted = inspected.media, inspected.converted
+        if file_id is not None and converted is not None and converted.media_type != CONTENT:
+            # The id of a blob would be taken for that of what Claude is sent.
+            await self._remove_file(Blob(file_id=file_id))
+            file_id = None
+        blob = Blob(file_id=file_id, converted_type=None if converted is None else converted.media_type)
         # The row is inserted first. If storing the bytes fails, `sweep` finds the row and deletes both.
         async with self._database.write() as session:
             await insert(session, [blob])
         await self.blobs.put(blob.id, content)
+        if converted is not None:
+            await self.blobs.put(blob.id, converted.data, converted=True)
         return Attachment(
             owner_id=owner,
             blob_id=blob.id,
@@ -160,6 +191,8 @@ class Files:
             width=media.width,
             height=media.height,
             pages=media.pages,
+            characters=media.characters,
+            sent_bytes=None if converted is None else len(converted.data),
         )
 
     async def forget(self, request: Json) -> None:
@@ -191,29 +224,57 @@ class Files:
         if attachment_id not in sources:
             return {"type": "text", "text": MISSING.format(block.get("title", "image"))}
         blob, filename = sources[attachment_id]
-        media_type: str = block["source"]["media_type"]
-        if blob.file_id is not None and self._files_api and not inline:
+        is_text = blob.converted_type == CONTENT
+        if blob.file_id is not None and self._files_api and not inline and not is_text:
             return {**block, "source": {"type": "file", "file_id": blob.file_id}}
+        sent = await self._sent(blob, filename, block["source"]["media_type"])
+        if sent is None:
+            return {"type": "text", "text": MISSING.format(filename)}
+        return await self._with_source(block, blob, filename, sent, inline=inline)
+
+    async def _with_source(self, block: Json, blob: Blob, filename: str, sent: Prepared, *, inline: bool) -> Json:
+        if sent.media_type == CONTENT:
+            return {**block, "source": await asyncio.to_thread(_text_source, sent.data)}
+        file_id = None if inline else await self._upload(blob, filename, sent)
+        if file_id is not None:
+            return {**block, "source": {"type": "file", "file_id": file_id}}
+        encoded = base64.b64encode(sent.data).decode()
+        return {**block, "source": {"type": "base64", "media_type": sent.media_type, "data": encoded}}
+
+    async def converted(self, blob_id: UUID) -> Prepared:
+        """Return what Claude is sent instead of a converted blob. Raise FileNotFoundError if it does not exist."""
+        async with self._database.read() as session:
+            found = await attachments.blob(session, blob_id)
+        if found is None or found.converted_type is None:
+            raise FileNotFoundError(str(blob_id))
+        return Prepared(found.converted_type, await self.blobs.get(blob_id, converted=True))
+
+    async def _sent(self, blob: Blob, filename: str, media_type: str) -> Prepared | None:
+        """Return what Claude is sent for a blob; None if its bytes are missing."""
         try:
-            data = await self.blobs.get(blob.id)
-        except FileNotFoundError:
+            if blob.converted_type is None:
+                return Prepared(media_type, await self.blobs.get(blob.id))
+            try:
+                return Prepared(blob.converted_type, await self.blobs.get(blob.id, converted=True))
+            except FileNotFoundError:
+                # Backups of earlier versions contain only the files themselves.
+                converted = (await inspect_async(await self.blobs.get(blob.id), filename)).converted
+        except (FileNotFoundError, UnfitMedia):
             logger.exception(
                 "The bytes of blob %s are missing; Claude is told that the attachment no longer exists", blob.id
             )
-            return {"type": "text", "text": MISSING.format(filename)}
-        file_id = None if inline else await self._upload(blob, filename, data, media_type)
-        if file_id is not None:
-            return {**block, "source": {"type": "file", "file_id": file_id}}
-        encoded = base64.b64encode(data).decode()
-        return {**block, "source": {"type": "base64", "media_type": media_type, "data": encoded}}
+            return None
+        if converted is not None:
+            await self.blobs.put(blob.id, converted.data, converted=True)
+        return converted
 
-    async def _upload(self, blob: Blob, filename: str, data: bytes, media_type: str) -> str | None:
+    async def _upload(self, blob: Blob, filename: str, sent: Prepared) -> str | None:
         """Upload a file to the Files API. Return its id, or None if the Files API is not available."""
         if self.inline:
             return None
         try:
             sdk = await self._claude.sdk()
-            uploaded = await sdk.with_options(max_retries=0).files.upload(file=(filename, data, media_type))
+            uploaded = await sdk.with_options(max_retries=0).files.upload(file=(filename, sent.data, sent.media_type))
         except request_errors() as error:
             logger.warning(
                 "The Files API is not available, so attachments are sent in each request for an hour: %s", error
@@ -233,6 +294,8 @@ class Files:
 
         async def remove(blob_id: UUID) -> None:
             await self.blobs.delete([blob_id])
+            if blobs[blob_id].converted_type is not None:
+                await self.blobs.delete([blob_id], converted=True)
             await self._remove_file(blobs[blob_id])
             # One transaction per blob, so that a blob that is in use again does not prevent the deletion of others.
             async with self._database.write() as session:
@@ -247,6 +310,20 @@ class Files:
             await (await self._claude.sdk()).files.delete(blob.file_id)
         except request_errors() as error:
             logger.warning("The file %s could not be deleted from the Files API: %s", blob.file_id, error)
+
+
+def _text_source(stored: bytes) -> Json:
+    """Return the source of a document whose text was stored by `Converted.to_json`. This call blocks."""
+    content: list[Json] | str = loads(stored)["content"]
+    if isinstance(content, str):
+        return {"type": "text", "media_type": "text/plain", "data": content}
+    return {"type": "content", "content": content}
+
+
+def readable(stored: bytes) -> bytes:
+    """Return the stored text of a document for people, with its places. This call blocks."""
+    content: list[Json] | str = loads(stored)["content"]
+    return (content if isinstance(content, str) else "\n\n".join(block["text"] for block in content)).encode()
 
 
 def attachments_in(contents: Iterator[Sequence[Json]]) -> list[UUID]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from tertulia.attachments.documents.errors import UnfitMedia
 from tertulia.attachments.files import Files, display_name
-from tertulia.attachments.media import Media, UnfitMedia, inspect_async
+from tertulia.attachments.media import Inspected, Media, inspect_async
 from tertulia.claude.client import Claude
 from tertulia.claude.downloads import DownloadError, download
 from tertulia.claude.parser import LONGEST_ID
@@ -147,15 +148,15 @@ class GeneratedFiles:
             path = Path(folder) / "file"
             downloaded = await download(self._claude, file_id, path, MAX_BYTES)
             try:
-                media = await inspect_async(path)
+                inspected = await inspect_async(path, downloaded.filename)
             except UnfitMedia:
                 # It is not for Claude, so it need not be a picture or a document that Claude reads.
-                media = Media(stored_media_type(downloaded.media_type))
+                inspected = Inspected(Media(stored_media_type(downloaded.media_type)))
             attachment = await self._files.store(
                 path,
-                media,
+                inspected,
                 size_bytes=downloaded.size_bytes,
-                filename=display_name(clean_text(downloaded.filename), media.media_type),
+                filename=display_name(clean_text(downloaded.filename), inspected.media.media_type),
                 owner=answer.owner_id,
                 file_id=file_id,
             )

@@ -1,23 +1,24 @@
-"""The inspection of files: whether Claude accepts them as images or documents, by their content and not by their names.
+"""The inspection of files: whether Claude accepts them as images or documents, and what it is sent instead.
 
 Source of the limits: "Vision" and "PDF support" in the Claude API documentation.
 """
 
-import threading
+import base64
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from io import BytesIO
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tertulia.sandbox.process import MEDIA, OutOfBoundsError, SandboxBusyError
+from tertulia.attachments.documents.errors import UnfitMedia, UnknownMedia
+from tertulia.sandbox.process import DOCUMENTS, MEDIA, OutOfBoundsError, Sandbox, SandboxBusyError
 
 MAX_IMAGE_BYTES = 5 * 1024 * 1024 * 3 // 4
-"""Claude accepts images of up to 5 MB in base64."""
+"""Claude accepts images of up to 5 MB in base64. Larger ones are converted."""
 MAX_DOCUMENT_BYTES = 22 * 1024 * 1024
 """A request may have 32 MB, including its attachments in base64."""
-MAX_BYTES = max(MAX_IMAGE_BYTES, MAX_DOCUMENT_BYTES)
+MAX_BYTES = 32 * 1024 * 1024
+"""The largest file that can be uploaded. Claude receives less of those that are converted."""
 MAX_SIDE = 8000
 MAX_SIDE_OF_MANY = 2000
 """The maximum width and height in pixels if a request contains more than `MANY_IMAGES` images."""
@@ -26,78 +27,139 @@ MAX_IMAGES, MAX_IMAGES_SMALL = 600, 100
 MAX_PAGES, MAX_PAGES_SMALL = 600, 100
 """The limits of a request. The lower ones apply to models with a context window of at most `SMALL_WINDOW` tokens."""
 SMALL_WINDOW = 200_000
+CHARACTERS_PER_TOKEN = 4
+"""The most characters of a token on average, in any language."""
 
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp"}
 PDF = "application/pdf"
 PDF_BEGINS = b"%PDF-"
-PDF_BEGINS_WITHIN = 1024
-FIRST_WORDS = 200
+BEGINNING = 1024
+"""The number of bytes in which a PDF must begin."""
+CONTENT = "application/vnd.tertulia.content+json"
+"""The type of the text of a converted document: the content of a `document` block of the Messages API."""
+IMAGES_BEGIN = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*")
+ARCHIVES_BEGIN = (b"PK", b"\xd0\xcf\x11\xe0")
 
-MULTI_PICTURE = "MPO"
-"""Pillow's name for JPEG files that contain more pictures after the first one. Many phones write them."""
-DECODE_SECONDS = 10.0
-"""The limit on the processor time for one file. The largest image takes about one second."""
-DECODE = f"{__name__}:decode"
-
-# Only one thread at a time may use PDFium.
-_ONE_AT_A_TIME = threading.Lock()
-
-
-class UnfitMedia(Exception):
-    """Claude would not accept a file. The message is a clause that describes what would be accepted."""
-
-
-class UnknownMedia(UnfitMedia):
-    """A file is neither an image nor a document of a type that Claude accepts."""
+DECODE_SECONDS = 20.0
+"""The limit on the processor time for one file. The largest image takes about two seconds."""
+DECODE = "tertulia.attachments.decoding:decode"
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """The media type of a file, with the size of an image in pixels or the number of pages of a document."""
+    """The media type of a file, and the size of what Claude is sent: of an image, a PDF or a text.
+
+    Attributes:
+        media_type: The type of the file.
+        width: The width of an image in pixels.
+        height: The height of an image in pixels.
+        pages: The number of pages of a PDF.
+        characters: The number of characters of a document that is sent as text.
+    """
 
     media_type: str
     width: int | None = None
     height: int | None = None
     pages: int | None = None
+    characters: int | None = None
+
+    @property
+    def is_image(self) -> bool:
+        """Whether Claude is sent an image."""
+        return self.width is not None
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether Claude can be sent the file. Files that Claude made can be of any type."""
+        return self.is_image or self.pages is not None or self.characters is not None
 
 
-async def inspect_async(content: Path | bytes) -> Media:
-    """Inspect a file in a sandbox process.
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What Claude is sent instead of a file."""
+
+    media_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """A file that Claude accepts.
+
+    Attributes:
+        media: Its type and size.
+        converted: What Claude is sent instead; None if it is sent the file itself.
+    """
+
+    media: Media
+    converted: Prepared | None = None
+
+
+async def inspect_async(content: Path | bytes, filename: str = "") -> Inspected:
+    """Inspect a file in a sandbox process, and convert it if Claude does not accept its type or size.
 
     Args:
         content: The path of the file, or its bytes.
+        filename: Its name, which tells kinds of texts apart.
 
     Raises:
         UnfitMedia: Claude would not accept the file, or it cannot be checked now.
     """
     job = _job(content)
     with _bounds_as_refusal():
-        return _media(await MEDIA.run(DECODE, seconds=DECODE_SECONDS, data=job.data, path=job.path))
+        return _inspected(
+            await job.sandbox.run(DECODE, seconds=DECODE_SECONDS, data=job.data, **job.arguments(filename))
+        )
 
 
-def inspect(content: Path | bytes) -> Media:
-    """Inspect a file like `inspect_async`, in a thread without an event loop."""
+def inspect(content: Path | bytes, filename: str = "", *, is_strict: bool = False) -> Inspected:
+    """Inspect a file like `inspect_async`, in a thread without an event loop.
+
+    Args:
+        content: The path of the file, or its bytes.
+        filename: Its name.
+        is_strict: Whether to refuse a file that would have to be converted.
+    """
     job = _job(content)
+    arguments = job.arguments(filename, is_strict=is_strict)
     with _bounds_as_refusal():
-        return _media(MEDIA.run_blocking(DECODE, seconds=DECODE_SECONDS, data=job.data, path=job.path))
+        return _inspected(job.sandbox.run_blocking(DECODE, seconds=DECODE_SECONDS, data=job.data, **arguments))
+
+
+def is_visual(beginning: bytes) -> bool:
+    """Return whether a file that begins with these bytes may be an image or a PDF, and not another document."""
+    is_bitmap = beginning.startswith(b"BM") and beginning[6:10] == b"\0\0\0\0"
+    is_webp = beginning.startswith(b"RIFF") and beginning[8:12] == b"WEBP"
+    is_heif = beginning[4:8] == b"ftyp"
+    if is_bitmap or is_webp or is_heif or beginning.startswith(IMAGES_BEGIN):
+        return True
+    return PDF_BEGINS in beginning[:BEGINNING] and not beginning.startswith(ARCHIVES_BEGIN)
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
+    sandbox: Sandbox
     data: bytes = b""
     path: str | None = None
+
+    def arguments(self, filename: str, *, is_strict: bool = False) -> dict[str, object]:
+        return {"path": self.path, "filename": filename, "is_strict": is_strict}
 
 
 def _job(content: object) -> _Job:
     if isinstance(content, Path):
         size = content.stat().st_size
+        with content.open("rb") as file:
+            beginning = file.read(BEGINNING)
     elif isinstance(content, bytes):
-        size = len(content)
+        size, beginning = len(content), content[:BEGINNING]
     else:
         raise UnknownMedia(f"its data must be bytes, not {type(content).__name__}.")
     if size > MAX_BYTES:
         raise UnfitMedia(f"a file must have at most {MAX_BYTES >> 20} MB, not {size / 2**20:.1f}.")
-    return _Job(path=str(content)) if isinstance(content, Path) else _Job(content)
+    # A document that takes long does not delay images.
+    sandbox = MEDIA if is_visual(beginning) else DOCUMENTS
+    return _Job(sandbox, path=str(content)) if isinstance(content, Path) else _Job(sandbox, content)
 
 
 @contextmanager
@@ -112,49 +174,12 @@ def _bounds_as_refusal() -> Generator[None]:
         raise UnfitMedia("the file cannot be checked now, because the server is busy. Try again.") from None
 
 
-def _media(result: dict[str, Any]) -> Media:
+def _inspected(result: dict[str, Any]) -> Inspected:
     if "refused" in result:
         raise (UnknownMedia if result["unknown"] else UnfitMedia)(result["refused"])
-    return Media(**result)
-
-
-def decode(data: bytes, path: str | None) -> dict[str, Any]:
-    """Decode a file. This function is called in a sandbox process.
-
-    Args:
-        data: The bytes of the file, if there is no path.
-        path: The path of the file.
-
-    Returns:
-        The fields of its `Media`; or `refused`, the reason why Claude would not accept it, and `unknown`, whether its
-        type is the reason.
-    """
-    content = data if path is None else Path(path)
-    try:
-        if path is None:
-            beginning, size = data[:PDF_BEGINS_WITHIN], len(data)
-        else:
-            with Path(path).open("rb") as file:
-                beginning = file.read(PDF_BEGINS_WITHIN)
-            size = Path(path).stat().st_size
-        return asdict(_document(content, size) if PDF_BEGINS in beginning else _image(content, size))
-    except UnfitMedia as error:
-        return {"refused": str(error), "unknown": isinstance(error, UnknownMedia)}
-
-
-def first_words(document: bytes) -> str:
-    """Return the beginning of the text of a PDF's first page, or an empty string if it has none. This call blocks."""
-    pdfium = _pdfium()
-    with _ONE_AT_A_TIME:
-        try:
-            pdf = pdfium.PdfDocument(document)
-            try:
-                text = str(pdf[0].get_textpage().get_text_bounded())
-            finally:
-                pdf.close()
-        except pdfium.PdfiumError:
-            return ""
-    return " ".join(text.split())[:FIRST_WORDS]
+    media_type, encoded = result["converted"] or (None, "")
+    converted = None if media_type is None else Prepared(media_type, base64.b64decode(encoded))
+    return Inspected(Media(**result["media"]), converted)
 
 
 class PictureRoom:
@@ -193,7 +218,8 @@ def check_together(media: list[Media], size_bytes: int, window: int | None) -> s
         window: The model's context window in tokens, or None if it is unknown.
     """
     small = window is not None and window <= SMALL_WINDOW
-    images = [item for item in media if item.pages is None]
+    images = [item for item in media if item.is_image]
+    characters = sum(item.characters or 0 for item in media)
     pages = sum(item.pages or 0 for item in media)
     most_images, most_pages = (MAX_IMAGES_SMALL, MAX_PAGES_SMALL) if small else (MAX_IMAGES, MAX_PAGES)
     if len(images) > most_images:
@@ -205,60 +231,11 @@ def check_together(media: list[Media], size_bytes: int, window: int | None) -> s
         )
     if pages > most_pages:
         return f"documents in a conversation with this model must have at most {most_pages} pages, not {pages}."
+    if window is not None and characters > window * CHARACTERS_PER_TOKEN:
+        return (
+            f"documents in a conversation with this model must have at most {window * CHARACTERS_PER_TOKEN:,}"
+            f" characters of text, not {characters:,}."
+        )
     if size_bytes > MAX_DOCUMENT_BYTES:
         return f"the attachments of a conversation must have at most {MAX_DOCUMENT_BYTES >> 20} MB together."
     return None
-
-
-def _document(content: Path | bytes, size: int) -> Media:
-    if size > MAX_DOCUMENT_BYTES:
-        raise UnfitMedia(f"a document must have at most {MAX_DOCUMENT_BYTES >> 20} MB, not {size / 2**20:.1f}.")
-    try:
-        document = _pdfium().PdfDocument(content)
-        try:
-            pages = len(document)
-        finally:
-            document.close()
-    except Exception as error:
-        if "password" in str(error).lower():
-            raise UnfitMedia("the PDF is protected by a password. Remove the password.") from error
-        raise UnfitMedia("the PDF is damaged and cannot be opened.") from error
-    if not 1 <= pages <= MAX_PAGES:
-        raise UnfitMedia(f"a document must have 1 to {MAX_PAGES} pages, not {pages}.")
-    return Media(PDF, pages=pages)
-
-
-def _pdfium() -> Any:
-    """Return the module of PDFium, which is untyped and only imported if it is used."""
-    import pypdfium2
-
-    return pypdfium2
-
-
-def _image(content: Path | bytes, size: int) -> Media:
-    from PIL import Image
-
-    # `MAX_SIDE` limits the size instead.
-    Image.MAX_IMAGE_PIXELS = None
-    source = BytesIO(content) if isinstance(content, bytes) else content
-    try:
-        image = Image.open(source, formats=[*FORMATS, MULTI_PICTURE])
-    except Exception as error:
-        # Pillow's plugins raise many exceptions, such as `struct.error` and `ZeroDivisionError`.
-        raise UnknownMedia(
-            "the file must be a PNG, JPEG, GIF or WebP image, or a PDF document; this one is not, or is damaged."
-        ) from error
-    with image:
-        kind, (width, height) = str(image.format), image.size
-        if size > MAX_IMAGE_BYTES:
-            raise UnfitMedia(f"an image must have at most {MAX_IMAGE_BYTES / 2**20:.2f} MB, not {size / 2**20:.2f}.")
-        if max(width, height) > MAX_SIDE:
-            raise UnfitMedia(f"an image must have at most {MAX_SIDE} x {MAX_SIDE} pixels, not {width} x {height}.")
-        try:
-            # The headers do not show whether an image was cut off.
-            image.load()
-        except MemoryError:
-            raise UnfitMedia("decoding the image takes too much memory.") from None
-        except Exception as error:
-            raise UnfitMedia("the image is damaged and cannot be decoded.") from error
-    return Media(FORMATS.get(kind, FORMATS["JPEG"]), width, height)

@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
-from tertulia.attachments.media import PDF
 from tertulia.billing.prices import Price, Prices
 from tertulia.billing.server_budget import BudgetSpent, ServerBudget
 from tertulia.claude.compaction import is_near
@@ -248,6 +247,8 @@ def estimate_input_tokens(request: PricedRequest) -> int:
         size += len(json.dumps(turn.blocks, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     blocks = [block for turn in request.turns for block in turn.blocks if block.get("type") in ATTACHED]
     sources = [block["source"] for block in blocks if "source" in block]
-    pages: int = sum(source.get("pages") or 1 for source in sources if source["media_type"] == PDF)
-    images = sum(source["media_type"] != PDF for source in sources)
+    pages: int = sum(source.get("pages") or 0 for source in sources)
+    texts: int = sum(source.get("characters") or 0 for source in sources)
+    images = sum("pages" not in source and "characters" not in source for source in sources)
+    size += texts
     return int(size // BYTES_PER_TOKEN + pages * TOKENS_PER_PAGE + images * TOKENS_PER_IMAGE)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tertulia.cli.users import CommandError
+from tertulia.db.blobs import CONVERTED
 from tertulia.db.copies import BadCopy, copy, inspect_backup
 from tertulia.db.migrate import unsupported_reason
 from tertulia.server.settings import Settings, database_file
@@ -15,7 +16,8 @@ from tertulia.server.settings import Settings, database_file
 DATABASE, SECRET, FILES = "tertulia.db", "tertulia.db-secret", "tertulia-attachments"
 """The file names in a backup, which are those of a server that runs in the folder."""
 POSTGRESQL_REFUSED = "DATABASE_URL: this is a PostgreSQL database. Use pg_dump and pg_restore; see docs/backup.md."
-BLOB = re.compile(r"[0-9a-f]{32}")
+BLOB = re.compile(rf"([0-9a-f]{{32}})({re.escape(CONVERTED)})?")
+"""The name of a blob, and of what it was converted to."""
 
 
 async def back_up(settings: Settings, folder: Path) -> str:
@@ -126,10 +128,11 @@ def _copy_blobs(source: Path, target: Path, blob_ids: frozenset[str] | None = No
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     for file in source.glob("??/*"):
         copy_path = target / file.parent.name / file.name
-        if not BLOB.fullmatch(file.name) or copy_path.exists() or (blob_ids is not None and file.name not in blob_ids):
+        match = BLOB.fullmatch(file.name)
+        if match is None or copy_path.exists() or (blob_ids is not None and match[1] not in blob_ids):
             continue
         copy_path.parent.mkdir(exist_ok=True)
-        temporary = copy_path.with_suffix(".coming")
+        temporary = copy_path.with_name(f"{file.name}.coming")
         try:
             shutil.copyfile(file, temporary)
         except FileNotFoundError:
@@ -140,6 +143,7 @@ def _copy_blobs(source: Path, target: Path, blob_ids: frozenset[str] | None = No
 def _delete_other_blobs(folder: Path, blob_ids: frozenset[str]) -> frozenset[str]:
     """Delete the files that are not in `blob_ids`; return the ids of the remaining ones."""
     files = {file.name: file for file in folder.glob("??/*")}
-    for name in files.keys() - blob_ids:
-        files[name].unlink()
+    for name, file in files.items():
+        if name.removesuffix(CONVERTED) not in blob_ids:
+            file.unlink()
     return frozenset(files.keys() & blob_ids)

@@ -153,3 +153,4 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 SCHEMAS = Sandbox("schemas")
 MEDIA = Sandbox("media")
+DOCUMENTS = Sandbox("documents")

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from mimetypes import guess_type
 
-from tertulia.attachments.media import FORMATS, PDF, Media, UnfitMedia, first_words, inspect
+from tertulia.attachments.decoding import first_words
+from tertulia.attachments.documents.errors import UnfitMedia
+from tertulia.attachments.media import FORMATS, PDF, Media, inspect
 from tertulia.json import Json
 from tertulia.simulator.request_rules import Refused, as_blocks, invalid
 from tertulia.simulator.script import MadeFile
@@ -21,9 +23,14 @@ MAX_TOKENS_OF_IMAGE = 1600
 """Larger images are scaled down to this size."""
 MEDIA_TYPES = {"image": tuple(FORMATS.values()), "document": (PDF,)}
 TABLE = b"number,square\n1,1\n2,4\n3,9\n"
+BYTES = bytes(range(256))
 PICTURE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAABgAAAAQCAIAAACDRijCAAAAM0lEQVR42mP49fMrVRDDqEFY0aEQPQgaUIOQNQ+cQbg009cgYjTT3iBSNdPGIEo008QgACYsjXYlx4cHAAAAAElFTkSuQmCC"
 )
+PLAIN = "text/plain"
+WORDS = 200
+"""The number of characters of a text that an answer quotes."""
+CHARACTERS_OF_TOKEN = 4
 _INSPECTED: dict[str, Media] = {}
 """Inspected media by digest, cached because a file is sent again with every message of its conversation."""
 
@@ -72,10 +79,10 @@ class FileStore:
 
 
 def make_file(name: str) -> MadeFile:
-    """Return the file that the simulated Claude makes: a picture, or else a table or text, by its name."""
+    """Return the file that the simulated Claude makes: by its name a picture, bytes of no known type, or a table."""
     filename = name or "numbers.csv"
     media_type = guess_type(filename)[0] or "application/octet-stream"
-    data = PICTURE if media_type == "image/png" else TABLE
+    data = {"image/png": PICTURE, "application/octet-stream": BYTES}.get(media_type, TABLE)
     return MadeFile(f"file_{uuid.uuid4().hex[:24]}", filename, media_type, data)
 
 
@@ -113,10 +120,13 @@ def _inspect_block(path: str, block: Json, files: FileStore) -> Json:
     if block.get("type") not in MEDIA_TYPES:
         return block
     source_path = f"{path}.{block['type']}.source"
+    text = _inspect_text(source_path, block, files)
+    if text is not None:
+        return {**block, "source": text}
     media_type, data = _read_source(source_path, block, files)
     digest = hashlib.sha256(data).hexdigest()
     try:
-        media = _INSPECTED.get(digest) or inspect(data)
+        media = _INSPECTED.get(digest) or inspect(data, is_strict=True).media
     except UnfitMedia:
         problem = "Could not process image" if block["type"] == "image" else "The PDF specified was not valid."
         raise invalid(f"{source_path}: {problem}") from None
@@ -126,8 +136,59 @@ def _inspect_block(path: str, block: Json, files: FileStore) -> Json:
         _INSPECTED.clear()
     _INSPECTED[digest] = media
     excerpt = first_words(data) if media.media_type == PDF else ""
-    summary = {"type": "inspected", "sha256": digest, "tokens": _tokens(media), "words": excerpt}
+    location = {"type": "page_location", "start_page_number": 1, "end_page_number": 2}
+    summary = {"type": "inspected", "sha256": digest, "tokens": _tokens(media), "words": excerpt, "location": location}
     return {**block, "source": {**summary, "media_type": media_type, "size": [media.width, media.height, media.pages]}}
+
+
+def _inspect_text(path: str, block: Json, files: FileStore) -> Json | None:
+    """Return the summary of a document that is sent as text; None for another source."""
+    source: Json = block["source"]
+    file = files.get(source["file_id"]) if source["type"] == "file" and block["type"] == "document" else None
+    if block["type"] == "document" and source["type"] == "content":
+        passages = _passages(path, source)
+        text, words, media_type = "\n".join(passages), passages[0], "content"
+        location: Json = {"type": "content_block_location", "start_block_index": 0, "end_block_index": 1}
+    elif block["type"] == "document" and (source["type"] == "text" or (file and file[0]["mime_type"] == PLAIN)):
+        if source["type"] == "text" and source["media_type"] != PLAIN:
+            raise invalid(f"{path}.text.media_type: Input should be '{PLAIN}'")
+        text = source["data"] if file is None else file[1].decode("utf-8", "replace")
+        if not isinstance(text, str) or not text.strip():
+            raise invalid(f"{path}.text.data: text must contain non-whitespace text")
+        # The API splits a text into sentences.
+        words, media_type = text.partition("\n")[0][:WORDS] or text[:WORDS], PLAIN
+        location = {"type": "char_location", "start_char_index": 0, "end_char_index": len(words)}
+    else:
+        return None
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    tokens = max(1, len(text) // CHARACTERS_OF_TOKEN)
+    return {
+        "type": "inspected",
+        "sha256": digest,
+        "tokens": tokens,
+        "words": words,
+        "location": location,
+        "media_type": media_type,
+        "size": [len(text)],
+    }
+
+
+def _passages(path: str, source: Json) -> list[str]:
+    """Return the texts of custom content."""
+    texts: list[str] = []
+    for index, part in enumerate(as_blocks(source["content"])):
+        if part.get("type") not in ("text", "image"):
+            raise invalid(
+                f"{path}.content.content.{index}: Input tag '{part.get('type')}' does not match 'text', 'image'"
+            )
+        for name in part.keys() - {"type", "text", "source", "cache_control", "citations"}:
+            raise invalid(f"{path}.content.content.{index}.{part['type']}.{name}: Extra inputs are not permitted")
+        if part["type"] == "text" and not part["text"].strip():
+            raise invalid(f"{path}.content.content.{index}.text: text content blocks must contain non-whitespace text")
+        texts += [part["text"]] if part["type"] == "text" else []
+    if not texts:
+        raise invalid(f"{path}.content.content: at least one text block is required")
+    return texts
 
 
 def _read_source(path: str, block: Json, files: FileStore) -> tuple[str, bytes]:

@@ -116,11 +116,15 @@ def _check(body: Json) -> None:
     for index, block in enumerate(as_blocks(body.get("system") or [])):
         check_cache_control(f"system.{index}.cache_control", block)
     _check_messages(body)
-    enabled = {cites(block) for block in _all_blocks(body) if block["type"] == "search_result"}
-    if len(enabled) > 1:
-        raise invalid("messages: citations must be enabled for all `search_result` blocks, or for none")
+    _check_citations(body)
     if json.dumps(body).count('"cache_control"') > MAX_BREAKPOINTS:
         raise invalid(f"A maximum of {MAX_BREAKPOINTS} blocks with cache_control may be provided")
+
+
+def _check_citations(body: Json) -> None:
+    for kind in ("document", "search_result"):
+        if len({cites(block) for block in _all_blocks(body) if block["type"] == kind}) > 1:
+            raise invalid(f"messages: citations must be enabled for all `{kind}` blocks, or for none")
 
 
 def model_info(model_id: str) -> Json:

@@ -21,6 +21,8 @@ from tertulia.simulator.tools import TOOL_SCENARIOS, act, begin, describe_result
 from tertulia.simulator.turns import app_context, last_words, user_texts
 
 _REFUSAL = re.compile(r"/simulate\s+refusal\b(?:\s+\d+)?(?:\s+(?P<model>claude-[a-z0-9-]+))?")
+MAX_EXCERPT = 200
+"""The number of characters of a document that the answer quotes."""
 MAX_CONTEXT = 500
 """The number of characters of the application's context that the answer quotes."""
 
@@ -114,16 +116,17 @@ def _describe_media(body: Json) -> Plan | None:
         return None
     answer = speak(body, "I see " + " and ".join(_describe(block) for block in media) + ". " + NOTE)
     quoted = [block for block in media if block["source"]["words"] and cites(block)]
-    for number, block in enumerate(quoted):
+    documents = [block for message in body["messages"] for block in as_blocks(message["content"])]
+    numbers = [id(block) for block in documents if block["type"] == "document"]
+    for block in quoted:
         index = len(answer.blocks)
-        excerpt = block["source"]["words"]
+        cited = block["source"]["words"]
+        excerpt = textwrap.shorten(cited, MAX_EXCERPT, placeholder=" …")
         citation = {
-            "type": "page_location",
-            "cited_text": excerpt,
-            "document_index": number,
+            "cited_text": cited,
+            "document_index": numbers.index(id(block)),
             "document_title": block.get("title"),
-            "start_page_number": 1,
-            "end_page_number": 2,
+            **block["source"]["location"],
         }
         start_step, *delta_steps, stop_step = text_steps(index, f" It begins: “{excerpt}”")
         steps = [*answer.steps, start_step, Step(delta(index, {"type": "citations_delta", "citation": citation}))]
@@ -140,7 +143,10 @@ def _cite_results(body: Json) -> Plan | None:
 
 
 def _describe(block: Json) -> str:
-    width, height, pages = block["source"]["size"]
+    size = block["source"]["size"]
+    if len(size) == 1:
+        return f"a document of {size[0]:,} characters, “{block.get('title') or 'without a title'}”"
+    width, height, pages = size
     if block["type"] == "image":
         return f"an image of {width} x {height} pixels"
     return f"a document of {pages} {'page' if pages == 1 else 'pages'}, “{block.get('title') or 'without a title'}”"

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from tertulia.attachments.documents.errors import UnfitMedia
 from tertulia.attachments.files import Files
-from tertulia.attachments.media import PictureRoom, UnfitMedia
+from tertulia.attachments.media import PictureRoom
 from tertulia.claude.prompt import OF_CALL
 from tertulia.claude.tracing import QUIET, fail, trace_id, tracer
 from tertulia.json import Json, clean, clean_text, dumps_spaced

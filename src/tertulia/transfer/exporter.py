@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 from uuid import UUID
 
+from tertulia.attachments.files import media_of
 from tertulia.db import memories
 from tertulia.db import transfer as rows
 from tertulia.db.blobs import Blobs
@@ -150,7 +151,7 @@ def _memory(row: Memory, export_format: Format) -> bytes:
 def _attachment(row: Attachment, data: bytes) -> AttachmentLine:
     encoded = base64.b64encode(data).decode()
     # The type of the others is detected again from their content.
-    media_type = row.media_type if row.width is None and row.pages is None else None
+    media_type = None if media_of(row).is_readable else row.media_type
     return AttachmentLine.model_construct(
         id=str(row.id), filename=row.filename, media_type=media_type, data=encoded, created_at=row.created_at
     )

@@ -314,7 +314,7 @@ class _Importing:
     async def _attachment(self, attached: AttachedFile) -> Attachment:
         attachment = await self._context.services.files.store(
             attached.file,
-            attached.media,
+            attached.inspected,
             size_bytes=attached.size,
             filename=attached.line.filename,
             owner=self._context.viewer.user_id,
@@ -338,7 +338,7 @@ def _with_stored_source(block: Json, attached: dict[str, Attachment]) -> Json:
     if not has_source:
         return block
     attachment = attached[block["source"]["attachment_id"]]
-    return {**block, "source": source_of(attachment.id, attachment.media_type, attachment.pages)}
+    return {**block, "source": source_of(attachment)}
 
 
 def _file(line: FileLine, message_id: UUID, attached: dict[str, Attachment]) -> GeneratedFile:

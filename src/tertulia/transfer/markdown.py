@@ -9,7 +9,7 @@ from tertulia.db.memories import Memory
 from tertulia.db.tables import Generation, Message, Role, Status
 from tertulia.db.transfer import ConversationContents
 from tertulia.json import Json, dumps_spaced
-from tertulia.resolvers.content import citations_of, text_of
+from tertulia.resolvers.content import citations_of, cited_text_of, place_of, text_of
 
 SPEAKERS = {Role.USER: "You", Role.ASSISTANT: "Claude"}
 UNFINISHED_ANSWERS = {
@@ -108,8 +108,9 @@ def _blocks(content: list[Json], names: dict[str, str]) -> Iterator[str]:
 def _quotation(citation: Json) -> str:
     """Return what Claude quotes, with the title and the address or name of its source."""
     names = [text_of(citation.get(name)) for name in ("title", "document_title", "url", "source")]
+    names.append(place_of(citation) or "")
     source = ", ".join(dict.fromkeys(_line(name) for name in names if name))
-    return f"> {_line(text_of(citation.get('cited_text')))}{f' ({source})' if source else ''}"
+    return f"> {_line(cited_text_of(citation))}{f' ({source})' if source else ''}"
 
 
 def _attachment(block: Json) -> str:

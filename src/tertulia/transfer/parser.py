@@ -10,9 +10,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from tertulia.attachments.documents.errors import UnfitMedia
 from tertulia.attachments.files import MISSING
 from tertulia.attachments.generated import MAX_FILES, stored_media_type
-from tertulia.attachments.media import Media, UnfitMedia, inspect
+from tertulia.attachments.media import Inspected, Media, inspect
 from tertulia.db.tables import Role
 from tertulia.json import Json
 from tertulia.resolvers.app_data import check_context, check_external_id, merged, stored_context
@@ -187,14 +188,14 @@ def _decode_attachment(state: _ConversationState, line: AttachmentLine, number: 
     except (binascii.Error, ValueError) as error:
         raise line_error(number, f"data: attachment {line.id}: {error}") from error
     try:
-        media = inspect(file)
+        inspected = inspect(file, line.filename)
     except UnfitMedia as error:
         if line.media_type is None:
             raise line_error(number, f"data: attachment {line.id}: {error}") from error
-        media = Media(stored_media_type(line.media_type))
+        inspected = Inspected(Media(stored_media_type(line.media_type)))
         state.attached.discard(line.id)
         state.unreadable.add(line.id)
-    return AttachedFile(line.model_copy(update={"data": ""}), file, media, size)
+    return AttachedFile(line.model_copy(update={"data": ""}), file, inspected, size)
 
 
 def _message(state: _ConversationState, line: MessageLine, number: int) -> MessageLine:

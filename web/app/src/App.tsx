@@ -3,7 +3,6 @@ import { Provider, useQuery } from "urql";
 import { AccountDialog } from "./Account";
 import { announced } from "./announce";
 import { connect, lost } from "./client";
-import { useReturnedConnection } from "./toolConnection";
 import { Conversation } from "./Conversation";
 import { Icon } from "./Icon";
 import { StartDocument } from "./operations";
@@ -35,8 +34,7 @@ function Page() {
   const id = useConversationId();
   const [drawer, setDrawer] = useState(false);
   const [account, setAccount] = useState(false);
-  const [{ data, error }, readAgain] = useQuery({ query: StartDocument });
-  const connection = useReturnedConnection(() => readAgain({ requestPolicy: "network-only" }));
+  const [{ data, error }] = useQuery({ query: StartDocument });
   useEffect(() => setDrawer(false), [id]);
   useEffect(() => void loadServerInfo().catch(() => undefined), []);
   useShortcuts(() => setDrawer((open) => !open));
@@ -51,7 +49,6 @@ function Page() {
           <Icon name="menu" />
         </button>
         <Conversation id={id} start={data}>
-          {connection && <p className={connection.failed ? "notice trouble" : "notice"} role={connection.failed ? "alert" : "status"}>{connection.text}</p>}
           <Notices simulated={data?.models.some((model) => model.simulated) ?? false} problem={error ? sentence(error) : null} />
         </Conversation>
       </main>

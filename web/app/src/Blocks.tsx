@@ -2,7 +2,6 @@ import type { Block } from "@tertulia/stream";
 import { lazy, Suspense } from "react";
 import { Attachment } from "./Attachment";
 import type { BlockFragment, FileFragment } from "./operations";
-import { ConnectForTool } from "./ToolServers";
 import { written } from "./words";
 
 // The page is drawn before the Markdown renderer is loaded, and shows the plain text until then.
@@ -74,6 +73,7 @@ function OneBlock({ block, growing, running, blocks, waits }: Props) {
 
 interface Citation {
   readonly citedText: string;
+  readonly place: string | null;
   readonly source: string;
   readonly title: string | null;
   readonly url: string | null;
@@ -90,14 +90,22 @@ function Text({ block, growing }: { block: Block; growing: boolean }) {
         <details className="aside sources">
           <summary>{sources.length === 1 ? "One source" : `${sources.length} sources`}</summary>
           <ol>
-            {sources.map(({ citedText, source, title, url }, position) => (
-              <li key={position}><q>{citedText}</q> <cite>{url ? <a href={url} target="_blank" rel="noreferrer">{title ?? url}</a> : title ?? source}</cite></li>
+            {sources.map((citation, position) => (
+              <li key={position}><q>{citation.citedText}</q> <cite><Source {...citation} /></cite></li>
             ))}
           </ol>
         </details>
       )}
     </div>
   );
+}
+
+/** A link to a web page, or the name of an attached file, which leads to it, with the place in the file. */
+function Source({ source, title, url, place }: Citation) {
+  if (url) return <a href={url} target="_blank" rel="noreferrer">{title ?? url}</a>;
+  if (place === null) return title ?? source;
+  const show = () => document.querySelector<HTMLElement>(`[data-name="${CSS.escape(source)}"]`)?.focus();
+  return <button type="button" className="quiet" onClick={show}>{source}, {place}</button>;
 }
 
 function Thinking({ block, growing }: { block: Block; growing: boolean }) {
@@ -124,16 +132,13 @@ interface CallProps {
 function Call({ block, result, running, waiting }: CallProps) {
   const state = result ? (result.isError ? "failed" : "done") : waiting ? "waiting for you" : running ? "running" : block.partialJson === null ? "no result" : "incomplete";
   return (
-    <>
-      <details className="aside call" data-state={state}>
-        <summary><code>{block.name}</code> {state}</summary>
-        <h3>Input</h3>
-        <pre>{block.partialJson ?? written(block.input)}</pre>
-        {result && <h3>{result.isError ? "Error" : "Result"}</h3>}
-        {result && <pre>{written(result.output)}</pre>}
-      </details>
-      {result?.isError && block.name?.includes("__") && <ConnectForTool tool={block.name} />}
-    </>
+    <details className="aside call" data-state={state}>
+      <summary><code>{block.name}</code> {state}</summary>
+      <h3>Input</h3>
+      <pre>{block.partialJson ?? written(block.input)}</pre>
+      {result && <h3>{result.isError ? "Error" : "Result"}</h3>}
+      {result && <pre>{written(result.output)}</pre>}
+    </details>
   );
 }
 

@@ -67,9 +67,9 @@ export function Composer({ draftKey, busy, choices, onSend, onStop }: Props) {
         onPaste={files.paste}
       />
       <div className="bar">
-        <label className="quiet attach" title="Attach images or PDFs">
+        <label className="quiet attach" title="Attach images or documents">
           <Icon name="clip" />
-          <span className="hidden">Attach images or PDFs</span>
+          <span className="hidden">Attach images or documents</span>
           <input type="file" className="hidden" multiple accept={ACCEPTED_TYPES} onChange={files.pick} />
         </label>
         {choices && <NewOptions {...choices} />}
@@ -115,7 +115,7 @@ function Files({ files, running, onRemove }: FilesProps) {
     <ul className="files" aria-label="Attachments">
       {files.map((file) => (
         <li key={file.id}>
-          {file.filename}
+          <Icon name={file.width === null ? "file" : "image"} /> {file.filename}
           <button type="button" className="quiet" aria-label={`Remove ${file.filename}`} onClick={() => onRemove(file.id)}>
             <Icon name="close" />
           </button>

@@ -212,13 +212,13 @@ export type WhenBusy =
 
 type Block_CompactionBlock_Fragment = { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number };
 
-type Block_DocumentBlock_Fragment = { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } };
+type Block_DocumentBlock_Fragment = { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } };
 
-type Block_ImageBlock_Fragment = { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } };
+type Block_ImageBlock_Fragment = { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } };
 
 type Block_JsonBlock_Fragment = { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number };
 
-type Block_TextBlock_Fragment = { readonly __typename: 'TextBlock', readonly text: string, readonly models: ReadonlyArray<string>, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string, readonly title: string | null, readonly url: string | null }> };
+type Block_TextBlock_Fragment = { readonly __typename: 'TextBlock', readonly text: string, readonly models: ReadonlyArray<string>, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly place: string | null, readonly source: string, readonly title: string | null, readonly url: string | null }> };
 
 type Block_ThinkingBlock_Fragment = { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number };
 
@@ -237,7 +237,7 @@ export type BlockFragment =
   | Block_ToolUseBlock_Fragment
 ;
 
-export type FileFragment = { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null };
+export type FileFragment = { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null };
 
 export type CostFragment = { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null };
 
@@ -245,14 +245,14 @@ export type WorkFragment = { readonly id: string, readonly status: GenerationSta
 
 export type TurnFragment = { readonly id: string, readonly role: MessageRole, readonly createdAt: string, readonly content: ReadonlyArray<
     | { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number }
-    | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
-    | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+    | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+    | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
     | { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number }
-    | { readonly __typename: 'TextBlock', readonly text: string, readonly models: ReadonlyArray<string>, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string, readonly title: string | null, readonly url: string | null }> }
+    | { readonly __typename: 'TextBlock', readonly text: string, readonly models: ReadonlyArray<string>, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly place: string | null, readonly source: string, readonly title: string | null, readonly url: string | null }> }
     | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
     | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
     | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
-  >, readonly files: ReadonlyArray<{ readonly filename: string | null, readonly problem: string | null, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } | null }>, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly continuations: number, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly refusal: { readonly category: string | null, readonly explanation: string | null } | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null };
+  >, readonly files: ReadonlyArray<{ readonly filename: string | null, readonly problem: string | null, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } | null }>, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly continuations: number, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly refusal: { readonly category: string | null, readonly explanation: string | null } | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null };
 
 export type AssistantFragment = { readonly id: string, readonly name: string, readonly description: string | null, readonly starters: ReadonlyArray<string>, readonly isDefault: boolean, readonly tools: ReadonlyArray<string>, readonly clientsMaySet: ReadonlyArray<ClientSetting>, readonly model: { readonly id: string }, readonly models: ReadonlyArray<{ readonly id: string }> };
 
@@ -288,14 +288,14 @@ export type ConversationQueryVariables = Exact<{
 
 export type ConversationQuery = { readonly conversation: { readonly clientInstructions: string | null, readonly clientsMaySet: ReadonlyArray<ClientSetting>, readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null }, readonly context: { readonly usedTokens: number, readonly limit: number | null, readonly compacts: boolean }, readonly messages: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly role: MessageRole, readonly createdAt: string, readonly content: ReadonlyArray<
             | { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number }
-            | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
-            | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+            | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+            | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
             | { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number }
-            | { readonly __typename: 'TextBlock', readonly text: string, readonly models: ReadonlyArray<string>, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string, readonly title: string | null, readonly url: string | null }> }
+            | { readonly __typename: 'TextBlock', readonly text: string, readonly models: ReadonlyArray<string>, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly place: string | null, readonly source: string, readonly title: string | null, readonly url: string | null }> }
             | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
             | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
             | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
-          >, readonly files: ReadonlyArray<{ readonly filename: string | null, readonly problem: string | null, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } | null }>, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly continuations: number, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly refusal: { readonly category: string | null, readonly explanation: string | null } | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null } }>, readonly pageInfo: { readonly hasPreviousPage: boolean, readonly startCursor: string | null } }, readonly assistant: { readonly id: string, readonly name: string, readonly description: string | null, readonly starters: ReadonlyArray<string>, readonly isDefault: boolean, readonly tools: ReadonlyArray<string>, readonly clientsMaySet: ReadonlyArray<ClientSetting>, readonly model: { readonly id: string }, readonly models: ReadonlyArray<{ readonly id: string }> } | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }, readonly options: { readonly maxTokens: number | null, readonly effort: Effort | null, readonly thinking: { readonly enabled: boolean } | null }, readonly tools: { readonly server: ReadonlyArray<string> | null, readonly client: ReadonlyArray<{ readonly name: string, readonly description: string, readonly inputSchema: unknown }> }, readonly activeGeneration: { readonly id: string } | null } | null };
+          >, readonly files: ReadonlyArray<{ readonly filename: string | null, readonly problem: string | null, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } | null }>, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly continuations: number, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly refusal: { readonly category: string | null, readonly explanation: string | null } | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null } }>, readonly pageInfo: { readonly hasPreviousPage: boolean, readonly startCursor: string | null } }, readonly assistant: { readonly id: string, readonly name: string, readonly description: string | null, readonly starters: ReadonlyArray<string>, readonly isDefault: boolean, readonly tools: ReadonlyArray<string>, readonly clientsMaySet: ReadonlyArray<ClientSetting>, readonly model: { readonly id: string }, readonly models: ReadonlyArray<{ readonly id: string }> } | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean, readonly thinking: ReadonlyArray<string> | null, readonly efforts: ReadonlyArray<string> | null }, readonly options: { readonly maxTokens: number | null, readonly effort: Effort | null, readonly thinking: { readonly enabled: boolean } | null }, readonly tools: { readonly server: ReadonlyArray<string> | null, readonly client: ReadonlyArray<{ readonly name: string, readonly description: string, readonly inputSchema: unknown }> }, readonly activeGeneration: { readonly id: string } | null } | null };
 
 export type EarlierQueryVariables = Exact<{
   id: string | number;
@@ -305,14 +305,14 @@ export type EarlierQueryVariables = Exact<{
 
 export type EarlierQuery = { readonly conversation: { readonly id: string, readonly messages: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly role: MessageRole, readonly createdAt: string, readonly content: ReadonlyArray<
             | { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number }
-            | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
-            | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+            | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+            | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
             | { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number }
-            | { readonly __typename: 'TextBlock', readonly text: string, readonly models: ReadonlyArray<string>, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string, readonly title: string | null, readonly url: string | null }> }
+            | { readonly __typename: 'TextBlock', readonly text: string, readonly models: ReadonlyArray<string>, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly place: string | null, readonly source: string, readonly title: string | null, readonly url: string | null }> }
             | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
             | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
             | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
-          >, readonly files: ReadonlyArray<{ readonly filename: string | null, readonly problem: string | null, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } | null }>, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly continuations: number, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly refusal: { readonly category: string | null, readonly explanation: string | null } | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null } }>, readonly pageInfo: { readonly hasPreviousPage: boolean, readonly startCursor: string | null } } } | null };
+          >, readonly files: ReadonlyArray<{ readonly filename: string | null, readonly problem: string | null, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } | null }>, readonly leftOut: ReadonlyArray<{ readonly reason: LeftOutReason, readonly blocks: number }>, readonly rating: { readonly rating: Rating, readonly comment: string | null, readonly tags: ReadonlyArray<string> } | null, readonly siblings: ReadonlyArray<{ readonly id: string }>, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly continuations: number, readonly stopReason: StopReason | null, readonly startedAt: string | null, readonly firstTokenAt: string | null, readonly finishedAt: string | null, readonly refusal: { readonly category: string | null, readonly explanation: string | null } | null, readonly model: { readonly id: string, readonly displayName: string, readonly simulated: boolean }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean, readonly retryAfterSeconds: number | null } | null } | null } }>, readonly pageInfo: { readonly hasPreviousPage: boolean, readonly startCursor: string | null } } } | null };
 
 export type AccountQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -462,33 +462,6 @@ export type RevokeShareMutation = { readonly revokeShare:
     | { readonly __typename: 'RevokedShare', readonly revokedId: string }
    };
 
-export type ToolServerFragment = { readonly name: string, readonly problem: string | null, readonly ownAccount: boolean, readonly needsAuthorization: boolean, readonly authorizeUrl: string | null };
-
-export type ToolServersQueryVariables = Exact<{ [key: string]: never; }>;
-
-
-export type ToolServersQuery = { readonly toolServers: ReadonlyArray<{ readonly name: string, readonly problem: string | null, readonly ownAccount: boolean, readonly needsAuthorization: boolean, readonly authorizeUrl: string | null }> };
-
-export type ConnectToolServerMutationVariables = Exact<{
-  confirmation: string;
-}>;
-
-
-export type ConnectToolServerMutation = { readonly connectToolServer:
-    | { readonly __typename: 'InvalidInput', readonly message: string }
-    | { readonly __typename: 'ToolServerPayload', readonly toolServer: { readonly name: string, readonly problem: string | null, readonly ownAccount: boolean, readonly needsAuthorization: boolean, readonly authorizeUrl: string | null } }
-   };
-
-export type DisconnectToolServerMutationVariables = Exact<{
-  name: string;
-}>;
-
-
-export type DisconnectToolServerMutation = { readonly disconnectToolServer:
-    | { readonly __typename: 'InvalidInput', readonly message: string }
-    | { readonly __typename: 'ToolServerPayload', readonly toolServer: { readonly name: string, readonly problem: string | null, readonly ownAccount: boolean, readonly needsAuthorization: boolean, readonly authorizeUrl: string | null } }
-   };
-
 export type SelectBranchMutationVariables = Exact<{
   messageId: string | number;
 }>;
@@ -560,20 +533,20 @@ export type EventsSubscriptionVariables = Exact<{
 export type EventsSubscription = { readonly generationEvents:
     | { readonly __typename: 'ContentBlockFinished', readonly index: number, readonly sequence: number, readonly block:
         | { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number }
-        | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
-        | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+        | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+        | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
         | { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number }
-        | { readonly __typename: 'TextBlock', readonly text: string, readonly models: ReadonlyArray<string>, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string, readonly title: string | null, readonly url: string | null }> }
+        | { readonly __typename: 'TextBlock', readonly text: string, readonly models: ReadonlyArray<string>, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly place: string | null, readonly source: string, readonly title: string | null, readonly url: string | null }> }
         | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
         | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
         | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
        }
     | { readonly __typename: 'ContentBlockStarted', readonly index: number, readonly sequence: number, readonly block:
         | { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number }
-        | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
-        | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+        | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+        | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
         | { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number }
-        | { readonly __typename: 'TextBlock', readonly text: string, readonly models: ReadonlyArray<string>, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string, readonly title: string | null, readonly url: string | null }> }
+        | { readonly __typename: 'TextBlock', readonly text: string, readonly models: ReadonlyArray<string>, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly place: string | null, readonly source: string, readonly title: string | null, readonly url: string | null }> }
         | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
         | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
         | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
@@ -586,10 +559,10 @@ export type EventsSubscription = { readonly generationEvents:
     | { readonly __typename: 'GenerationStopped', readonly sequence: number }
     | { readonly __typename: 'MessageSnapshot', readonly sequence: number, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly continuations: number }, readonly message: { readonly id: string, readonly content: ReadonlyArray<
           | { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number }
-          | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
-          | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+          | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
+          | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
           | { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number }
-          | { readonly __typename: 'TextBlock', readonly text: string, readonly models: ReadonlyArray<string>, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly source: string, readonly title: string | null, readonly url: string | null }> }
+          | { readonly __typename: 'TextBlock', readonly text: string, readonly models: ReadonlyArray<string>, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly place: string | null, readonly source: string, readonly title: string | null, readonly url: string | null }> }
           | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
           | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
           | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
@@ -614,6 +587,7 @@ export const FileFragmentDoc = gql`
   mediaType
   sizeBytes
   url
+  convertedUrl
   width
   height
   pages
@@ -628,6 +602,7 @@ export const BlockFragmentDoc = gql`
     models
     citations {
       citedText
+      place
       source
       title
       url
@@ -852,15 +827,6 @@ export const ShareFragmentDoc = gql`
   includeContext
 }
     ` as unknown as DocumentNode<ShareFragment, unknown>;
-export const ToolServerFragmentDoc = gql`
-    fragment ToolServer on ToolServer {
-  name
-  problem
-  ownAccount
-  needsAuthorization
-  authorizeUrl
-}
-    ` as unknown as DocumentNode<ToolServerFragment, unknown>;
 export const CallFragmentDoc = gql`
     fragment Call on ToolUseBlock {
   __typename
@@ -1154,43 +1120,6 @@ export const RevokeShareDocument = gql`
   }
 }
     ` as unknown as DocumentNode<RevokeShareMutation, RevokeShareMutationVariables>;
-export const ToolServersDocument = gql`
-    query ToolServers {
-  toolServers {
-    ...ToolServer
-  }
-}
-    ${ToolServerFragmentDoc}` as unknown as DocumentNode<ToolServersQuery, ToolServersQueryVariables>;
-export const ConnectToolServerDocument = gql`
-    mutation ConnectToolServer($confirmation: String!) {
-  connectToolServer(confirmation: $confirmation) {
-    __typename
-    ... on ToolServerPayload {
-      toolServer {
-        ...ToolServer
-      }
-    }
-    ... on Error {
-      message
-    }
-  }
-}
-    ${ToolServerFragmentDoc}` as unknown as DocumentNode<ConnectToolServerMutation, ConnectToolServerMutationVariables>;
-export const DisconnectToolServerDocument = gql`
-    mutation DisconnectToolServer($name: String!) {
-  disconnectToolServer(name: $name) {
-    __typename
-    ... on ToolServerPayload {
-      toolServer {
-        ...ToolServer
-      }
-    }
-    ... on Error {
-      message
-    }
-  }
-}
-    ${ToolServerFragmentDoc}` as unknown as DocumentNode<DisconnectToolServerMutation, DisconnectToolServerMutationVariables>;
 export const SelectBranchDocument = gql`
     mutation SelectBranch($messageId: ID!) {
   selectBranch(messageId: $messageId) {

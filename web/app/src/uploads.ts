@@ -2,8 +2,14 @@ import { at } from "./base";
 import type { FileFragment } from "./operations";
 import { authorization } from "./session";
 
-/** The types that the server accepts (docs/messages-api.md): images and PDFs. */
-export const ACCEPTED_TYPES = "image/png,image/jpeg,image/gif,image/webp,application/pdf";
+/** What file pickers offer (docs/attachments.md). The server decides by content, and refuses other files with a reason. */
+export const ACCEPTED_TYPES = [
+  "image/png,image/jpeg,image/gif,image/webp,image/heic,image/heif,image/avif,image/tiff,image/bmp",
+  "application/pdf,text/*,application/json,application/xml,application/rtf,application/epub+zip,message/rfc822",
+  ".docx,.docm,.odt,.rtf,.epub,.pptx,.pptm,.odp,.xlsx,.xlsm,.xlsb,.xls,.ods,.csv,.tsv,.eml,.heic,.ipynb,.md,.txt",
+  ".c,.cc,.cpp,.cs,.css,.go,.graphql,.h,.hpp,.ini,.java,.js,.jsx,.json,.jsonl,.kt,.log,.lua,.php,.pl,.py,.r,.rb,.rs",
+  ".scala,.sh,.sql,.srt,.svg,.swift,.tex,.toml,.ts,.tsx,.vue,.xml,.yaml,.yml",
+].join(",");
 
 interface Uploaded {
   readonly id: string;
@@ -11,6 +17,7 @@ interface Uploaded {
   readonly media_type: string;
   readonly size_bytes: number;
   readonly url: string;
+  readonly converted_url: string | null;
   readonly width: number | null;
   readonly height: number | null;
   readonly pages: number | null;
@@ -27,7 +34,8 @@ export async function upload(file: File): Promise<FileFragment> {
   if (!response.ok) throw new Error(`${file.name}: ${reason(body)}`);
   const uploaded = body as Uploaded;
   const { id, filename, url, width, height, pages } = uploaded;
-  return { id, filename, url, width, height, pages, mediaType: uploaded.media_type, sizeBytes: uploaded.size_bytes };
+  const { media_type: mediaType, size_bytes: sizeBytes, converted_url: convertedUrl } = uploaded;
+  return { id, filename, url, convertedUrl, width, height, pages, mediaType, sizeBytes };
 }
 
 function reason(body: unknown): string {

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from tertulia.attachments.media import FORMATS, MAX_BYTES
 from tertulia.db.tables import Attachment
-from tertulia.resolvers.attachments import FileRejected, download, path_of, upload
+from tertulia.resolvers.attachments import FileRejected, download, download_converted, path_of, upload
 from tertulia.resolvers.context import Context
 from tertulia.resolvers.errors import NotFound
 from tertulia.server.http.uploads import FORM, Refused, check_origin, received
@@ -35,9 +35,15 @@ class Uploaded(BaseModel):
     media_type: str
     size_bytes: int
     url: str
-    width: int | None = Field(description="The width of an image in pixels; null for documents.")
-    height: int | None = Field(description="The height of an image in pixels; null for documents.")
-    pages: int | None = Field(description="The number of pages of a document; null for images.")
+    width: int | None = Field(description="The width in pixels of the image that Claude receives; null for documents.")
+    height: int | None = Field(
+        description="The height in pixels of the image that Claude receives; null for documents."
+    )
+    pages: int | None = Field(description="The number of pages of a PDF; null for other files.")
+    characters: int | None = Field(
+        description="The length of a document that Claude receives as text; null for others."
+    )
+    converted_url: str | None = Field(description="The path of what Claude receives; null if that is the file itself.")
     created_at: str
 
 
@@ -52,7 +58,7 @@ def attachments_router(context: Callable[[Request], Awaitable[Context]], allowed
 
     @router.post(
         "/attachments",
-        summary="Upload an image or a PDF file as the part `file` of a form",
+        summary="Upload an image or a document as the part `file` of a form",
         status_code=201,
         response_model=Uploaded,
         openapi_extra=FORM,
@@ -86,12 +92,34 @@ def attachments_router(context: Callable[[Request], Awaitable[Context]], allowed
         }
         return StreamingResponse(pieces, media_type=attachment.media_type, headers=headers)
 
+    _add_converted(router, context)
     return router
 
 
+def _add_converted(router: APIRouter, context: Callable[[Request], Awaitable[Context]]) -> None:
+    @router.get(
+        "/attachments/{id}/converted",
+        summary="Download what Claude receives instead of an attachment of the viewer: a text, an image or a PDF",
+        response_class=Response,
+    )
+    async def get_converted(id: str, request_context: Annotated[Context, Depends(context)]) -> Response:
+        try:
+            converted = await download_converted(request_context, id)
+        except NotFound as error:
+            return Refused(404, "NOT_FOUND", error.message).response()
+        disposition = "inline" if converted.media_type in FORMATS.values() else "attachment"
+        headers = {**HEADERS, "Content-Disposition": disposition}
+        return Response(converted.data, media_type=converted.media_type, headers=headers)
+
+
 def _uploaded(context: Context, attachment: Attachment) -> Uploaded:
-    copied_fields = ("filename", "media_type", "size_bytes", "width", "height", "pages")
+    copied_fields = ("filename", "media_type", "size_bytes", "width", "height", "pages", "characters")
     values = {name: getattr(attachment, name) for name in copied_fields}
+    url = path_of(context, attachment)
     return Uploaded(
-        id=str(attachment.id), url=path_of(context, attachment), created_at=attachment.created_at.isoformat(), **values
+        id=str(attachment.id),
+        url=url,
+        converted_url=None if attachment.sent_bytes is None else f"{url}/converted",
+        created_at=attachment.created_at.isoformat(),
+        **values,
     )
