@@ -330,4 +330,5 @@ def _contribution(
         tools=assistant.tools,
         conversation_tools=ClientSetting.TOOLS in assistant.clients_may_set,
         memory=assistant.memory,
+        web=assistant.web,
     )

@@ -56,6 +56,7 @@ class Assistant:
         starters: Suggestions for the first message.
         clients_may_set: What clients may set.
         memory: Whether Claude may keep files about each viewer between conversations.
+        web: The options of Claude's tools for the web; None for those of the server.
         instructions: Its instructions.
         model_references: The models that the file names.
         tool_places: The place of each item of `tools` in the file.
@@ -72,6 +73,7 @@ class Assistant:
     clients_may_set: frozenset[ClientSetting]
     instructions: "Instructions"
     memory: bool = False
+    web: Json | None = None
     model_references: tuple[ModelReference, ...] = ()
     tool_places: Mapping[str, str] = field(default_factory=dict[str, str])
 

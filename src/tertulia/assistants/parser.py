@@ -13,6 +13,7 @@ from tertulia.assistants.instructions import Instructions, TemplateError
 from tertulia.claude.parser import TOOL_NAME
 from tertulia.json import Json
 from tertulia.tools.json_schema import SchemaKind, schema_problem_blocking
+from tertulia.tools.web import WebOptions
 
 MAX_FILE = 1_000_000
 """Bytes."""
@@ -54,6 +55,7 @@ class _FrontMatter(BaseModel):
     starters: Annotated[list[Text], Field(max_length=20)] = []
     clients_may_set: list[Literal["instructions", "model", "options", "tools"]] = []
     memory: Annotated[bool, Field(strict=True)] = False
+    web: WebOptions | None = None
 
     def options(self) -> Json:
         """Return the options for answers, in the form in which conversations store them."""
@@ -208,6 +210,7 @@ def _assistant(path: Path, front_matter: _FrontMatter, where: _Lines, instructio
         clients_may_set=frozenset(map(ClientSetting, front_matter.clients_may_set)),
         instructions=instructions,
         memory=front_matter.memory,
+        web=None if front_matter.web is None else front_matter.web.to_json(),
         model_references=tuple(references),
         tool_places={tool: where.place("tools", index) for index, tool in enumerate(front_matter.tools)},
     )

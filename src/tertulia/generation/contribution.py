@@ -5,7 +5,7 @@ system prompt. See docs/decisions/0013-rendered-instructions.md.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from tertulia.claude.models import Model
@@ -16,6 +16,7 @@ from tertulia.json import Json
 from tertulia.tools.base import Tool
 from tertulia.tools.memory import NAME as MEMORY
 from tertulia.tools.registry import Allows, Selection, ToolRegistry
+from tertulia.tools.web import with_web_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class AssistantContribution:
         conversation_tools: Whether the conversation's own choice of tools applies: its client tools, and its selection
             from `tools`.
         memory: Whether Claude may use the assistant's memory.
+        web: The options of Claude's tools for the web; None for those of the server.
     """
 
     static: str
@@ -36,6 +38,7 @@ class AssistantContribution:
     tools: tuple[str, ...]
     conversation_tools: bool
     memory: bool = False
+    web: Json | None = None
 
     @property
     def system(self) -> tuple[str, ...]:
@@ -54,13 +57,15 @@ class AssistantContribution:
             "tools": list(self.tools),
             "conversation_tools": self.conversation_tools,
             **({"memory": True} if self.memory else {}),
+            **({} if self.web is None else {"web": self.web}),
         }
 
     @classmethod
     def from_json(cls, content: Json) -> "AssistantContribution":
         """Return the contribution that was stored."""
         tools, memory = tuple(content["tools"]), content.get("memory", False)
-        return cls(content["static"], content["variable"], tools, content["conversation_tools"], memory)
+        static, variable, web = content["static"], content["variable"], content.get("web")
+        return cls(static, variable, tools, content["conversation_tools"], memory, web)
 
 
 async def stored_contribution(session: AsyncSession, generation: Generation) -> AssistantContribution | None:
@@ -93,10 +98,13 @@ def select_tools(
         return tool_registry.of(conversation.tools, model, allows, user_tools=user_tools)
     choice = conversation.tools if contribution.conversation_tools else {}
     has_memory = contribution.memory and not conversation.temporary and allows(MEMORY)
-    return tool_registry.of(
+    selection = tool_registry.of(
         choice,
         model,
         lambda name: allows(name) and contribution.offers(name),
         conversation.assistant if has_memory else None,
         user_tools,
     )
+    if contribution.web is None:
+        return selection
+    return replace(selection, definitions=with_web_options(selection.definitions, contribution.web))

@@ -110,6 +110,13 @@ class AnswerSettingFields(BaseSettings):
         description="The share of the model's context window from which Claude searches for tools instead of reading "
         "all their definitions, at least 10,000 tokens. 0: never. See [Many tools](tools.md#many-tools).",
     )
+    web_tools: Annotated[dict[str, Any], NoDecode] = Field(
+        default={},
+        description="JSON with `allowed_domains` or `blocked_domains`, `max_uses` and `user_location` of Claude's "
+        "`web_search` and `web_fetch`. Assistants can set their own. See [Tools](tools.md#claudes-own-tools).",
+        examples=['{"allowed_domains": ["example.com"]}'],
+        json_schema_extra=documented("a JSON object", default="no limits"),
+    )
     public_url: str | None = Field(
         default=None,
         description="The address under which browsers reach this server, with its path prefix. Required for [MCP "

@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 
 from tertulia.db.address import read_address
 from tertulia.extras import MissingExtraError, require_extra
+from tertulia.json import InvalidJson, loads
 from tertulia.server.environment import (
     ENCODING,
     ENV_FILE,
@@ -174,6 +175,17 @@ class Settings(SettingFields):
                     "must be a number per minute, or a rate such as 60/minute, 5/second or 2000/day"
                 ) from None
         return value
+
+    @field_validator("web_tools", mode="before")
+    @classmethod
+    def _read_web_tools(cls, value: object) -> object:
+        from tertulia.tools.web import web_options
+
+        try:
+            values = loads(value or "{}") if isinstance(value, str) else value
+        except InvalidJson as error:
+            raise ValueError(f"must be a JSON object: {error}") from None
+        return web_options(values).to_json()
 
     @field_validator("prices", mode="before")
     @classmethod

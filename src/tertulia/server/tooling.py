@@ -60,6 +60,7 @@ def open_tool_registry(
             user_tools=None if users is None else users.tools,
             approval_patterns=settings.ask_first,
             search_percent=settings.tool_search_percent,
+            web=settings.web_tools,
             memory_of=None if database is None else partial(MemoryTool, database),
         )
     except ValueError as error:

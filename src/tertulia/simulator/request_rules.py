@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from tertulia.json import Json
+from tertulia.json import Json, is_list, is_object
 
 # The display name, the context window in tokens, and the maximum number of output tokens.
 MODELS = {
@@ -275,8 +275,9 @@ def _all_blocks(body: Json) -> Iterator[Json]:
     for message in body["messages"]:
         for block in as_blocks(message["content"]):
             yield block
-            if block["type"] == "tool_result":
-                yield from as_blocks(block.get("content") or [])
+            # `simulator.tool_rules` refuses results of other types.
+            if block["type"] == "tool_result" and is_list(block.get("content")):
+                yield from filter(is_object, block["content"])
 
 
 def _check_message(path: str, message: Json) -> None:

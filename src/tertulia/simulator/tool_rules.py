@@ -28,6 +28,7 @@ ID = "^[a-zA-Z0-9_-]+$"
 SERVER_ID = "^srvtoolu_[a-zA-Z0-9_]+$"
 PROPERTY = "^[a-zA-Z0-9_.-]{1,64}$"
 
+DOMAIN = r"[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+(/\S*)?"
 _KEYS_OF_ALL = {"type", "name", "cache_control", "allowed_callers", "defer_loading", "strict"}
 _CUSTOM_KEYS = {*_KEYS_OF_ALL, "input_schema", "description", "eager_input_streaming", "input_examples"}
 _FLAGS = ("strict", "defer_loading", "eager_input_streaming")
@@ -101,8 +102,27 @@ def _check_anthropic_tool(model: str, path: str, kind: str, tool: Json) -> None:
     _check_keys(f"{path}.{kind}", tool, keys, ("name",))
     if tool["name"] != name:
         raise invalid(f"{path}.{kind}.name: Input should be '{name}'")
+    if name in ("web_search", "web_fetch"):
+        _check_web(f"{path}.{kind}", tool)
     if model in WITHOUT_SERVER_TOOLS and name in ("web_search", "code_execution"):
         raise invalid(f"'{model}' does not support tool types: {kind}.")
+
+
+def _check_web(path: str, tool: Json) -> None:
+    for name in ("allowed_domains", "blocked_domains"):
+        domains: Any = tool.get(name) or []
+        if not is_list(domains) or not all(
+            isinstance(domain, str) and re.fullmatch(DOMAIN, domain) for domain in domains
+        ):
+            raise invalid(f"{path}.{name}: Input should be a valid list of domains without a scheme")
+    if tool.get("allowed_domains") and tool.get("blocked_domains"):
+        raise invalid(f"{path}: Cannot specify both allowed_domains and blocked_domains")
+    uses: Any = tool.get("max_uses")
+    if uses is not None and (not isinstance(uses, int) or uses < 1):
+        raise invalid(f"{path}.max_uses: Input should be greater than 0")
+    place: Any = tool.get("user_location")
+    if place is not None and (not is_object(place) or place.get("type") != "approximate"):
+        raise invalid(f"{path}.user_location.type: Input should be 'approximate'")
 
 
 def _check_custom(path: str, tool: Json) -> None:

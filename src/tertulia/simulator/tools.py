@@ -297,7 +297,7 @@ def _call_server_tool(draft: Draft, name: str, input: Json) -> Json:
 def _finish(body: Json, draft: Draft, calls: Sequence[Json]) -> Plan:
     """Add the results of server tools, and end the turn with text."""
     for call in calls:
-        result = {"type": SERVER_RESULTS[call["name"]], "tool_use_id": call["id"], "content": _content(call)}
+        result = {"type": SERVER_RESULTS[call["name"]], "tool_use_id": call["id"], "content": _content(body, call)}
         draft.add(result, SERVER_TOOL_DELAY)
     texts = [_server_tool_text(call) for call in calls] or ["I continue after a pause."]
     names = [call["name"] for call in calls]
@@ -305,7 +305,7 @@ def _finish(body: Json, draft: Draft, calls: Sequence[Json]) -> Plan:
     if schema is not None:
         draft.say(json.dumps(example(schema, schema), indent=2))
     else:
-        citations = [_citation(call) for call in calls if call["name"] == "web_search"]
+        citations = [_citation(body, call) for call in calls if call["name"] == "web_search"]
         draft.say(" ".join([*texts, describe_results(body)]).strip(), *citations)
     fields: Json = {}
     if "web_search" in names:
@@ -315,11 +315,11 @@ def _finish(body: Json, draft: Draft, calls: Sequence[Json]) -> Plan:
     return draft.plan(**fields)
 
 
-def _content(call: Json) -> Any:
+def _content(body: Json, call: Json) -> Any:
     """Return the result of a call of a server tool."""
     match call["name"]:
         case "web_search":
-            return [_page(call, number) for number in range(len(PAGES))]
+            return [_page(body, call, number) for number in range(len(PAGES))]
         case "code_execution":
             printed = {"stdout": "42\n", "stderr": "", "return_code": 0}
             return {"type": "code_execution_result", **printed, "content": []}
@@ -327,19 +327,29 @@ def _content(call: Json) -> Any:
             return {"type": f"{SERVER_RESULTS[name]}_error", "error_code": "unavailable"}
 
 
-def _page(call: Json, number: int) -> Json:
+def _page(body: Json, call: Json, number: int) -> Json:
     query = str(call["input"].get("query", QUERY))
     return {
         "type": "web_search_result",
-        "url": f"https://example.com/{'-'.join(re.findall(r'[a-z0-9]+', query.lower())) or 'page'}/{number + 1}",
+        "url": f"https://{_domain(body)}/{'-'.join(re.findall(r'[a-z0-9]+', query.lower())) or 'page'}/{number + 1}",
         "title": f"{PAGES[number]} {query}",
         "encrypted_content": hashlib.sha256(f"{number}{query}".encode()).hexdigest(),
         "page_age": None if number else "November 1, 2026",
     }
 
 
-def _citation(call: Json) -> Json:
-    page = _page(call, 0)
+def _domain(body: Json) -> str:
+    """Return the domain of the pages that a search finds: one that the request allows."""
+    tools: list[Json] = body.get("tools") or []
+    tool = next((tool for tool in tools if tool["name"] == "web_search"), dict[str, Any]())
+    allowed: list[str] = tool.get("allowed_domains") or []
+    blocked: list[str] = tool.get("blocked_domains") or []
+    domain = allowed[0] if allowed else "example.com" if "example.com" not in blocked else "example.org"
+    return domain.partition("/")[0]
+
+
+def _citation(body: Json, call: Json) -> Json:
+    page = _page(body, call, 0)
     return {
         "type": "web_search_result_location",
         "cited_text": f"Everything about {call['input'].get('query', QUERY)}.",

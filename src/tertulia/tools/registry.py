@@ -15,6 +15,7 @@ from tertulia.tools import memory
 from tertulia.tools.base import Tool
 from tertulia.tools.schemas import schema_for_claude
 from tertulia.tools.strict import strict_problem, strict_schema
+from tertulia.tools.web import with_web_options
 
 CLAUDES_OWN: dict[str, Json] = {
     # Claude calls these directly, and not from code that it runs.
@@ -110,6 +111,7 @@ class ToolRegistry:
         user_tools: UserTools | None = None,
         approval_patterns: Sequence[str] = (),
         search_percent: float = 2.0,
+        web: Json | None = None,
         memory_of: Callable[[str], Tool] | None = None,
     ) -> None:
         """Initialize. Raise ValueError if two tools have the same name.
@@ -120,6 +122,7 @@ class ToolRegistry:
             mcp_tools: Returns the tools of MCP servers that all users share.
             user_tools: Returns the tools of the MCP servers that a user has connected to; None if there are none.
             approval_patterns: Patterns of names, such as `github__*`, of tools that require the user's approval.
+            web: The options of Claude's tools for the web, as `WebOptions.to_json` returns them.
             search_percent: The percentage of the context window from which tools are deferred; 0 never defers any.
             memory_of: Returns the memory tool of an assistant, by its id; None for a registry that runs no tools.
         """
@@ -129,6 +132,7 @@ class ToolRegistry:
         self._user_tools = user_tools
         self._approval_patterns = approval_patterns
         self._search_percent = search_percent
+        self._web = {} if web is None else web
         self._memory_of = memory_of
         self._warned_of = 0
         names = [tool.name for tool in functions] + list(server_tools)
@@ -204,7 +208,7 @@ class ToolRegistry:
         server_tools = [
             name for name in self._server_tools if is_chosen(name) and model.has_tool(name) and name not in client
         ]
-        definitions += [CLAUDES_OWN[name] for name in server_tools]
+        definitions += with_web_options([CLAUDES_OWN[name] for name in server_tools], self._web)
         requires_approval = frozenset(name for name, tool in running.items() if self._requires_approval(tool))
         return Selection(definitions, running, requires_approval, client, deferred)
 
