@@ -1,30 +1,38 @@
 """The memory of assistants: what Claude stores and reads, and what its viewer can list, change, export and delete."""
 
+import asyncio
 import json
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from uuid import UUID
+from typing import Any, cast
+from uuid import UUID, uuid4
 
 import pytest
 from client import Api, Json
 from conftest import EMBEDDED
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from people import MODE, PASSWORD, register, signed
-from rows import Rows, with_database
+from rows import Rows, empty_file, with_database
 from running import tertulia
 from test_assistants import write
 from test_guests import enter, sign_in
 
 from tertulia.assistants.catalog import AssistantCatalog
 from tertulia.assistants.definition import AssistantError
+from tertulia.claude.models import Model
 from tertulia.db import memories, tool_calls
 from tertulia.db.database import Database
+from tertulia.db.tables import Conversation
 from tertulia.db.tool_calls import CallStatus, ToolCall
+from tertulia.generation.contribution import AssistantContribution, select_tools
 from tertulia.tools.base import ToolContext, ToolError
 from tertulia.tools.memory import MemoryTool
-from tertulia.tools.memory_files import MAX_FILE_BYTES, MAX_FILES
+from tertulia.tools.memory_files import MAX_FILE_BYTES, MAX_FILES, path_problem
+from tertulia.tools.registry import ToolRegistry
 
 pytestmark = pytest.mark.both
 
@@ -347,3 +355,73 @@ def test_an_assistant_with_a_memory_needs_the_name_of_its_tool(tmp_path: Path) -
         AssistantError, match=r"helper\.md: `memory` must be false, because the server has another tool"
     ):
         AssistantCatalog(folder, tool_names=lambda: ["memory"]).load()
+
+
+NAMES = st.sampled_from(["a", "b", "a/b", "a/b/c", "b/", "/a", "..", "a/../b", ".x", "é", "", "a\\b", "\0"])
+PATHS = st.builds("/memories/{}".format, NAMES) | st.sampled_from(["/memories", "/memory", "/", ""])
+TEXTS = st.sampled_from(["", "one", "two\n", "one\ntwo\none", "\ud800\0", "x" * 40_000])
+COMMANDS = st.one_of(
+    st.fixed_dictionaries({"command": st.just("view"), "path": PATHS}, optional={"view_range": st.lists(st.integers(-2, 9))}),
+    st.fixed_dictionaries({"command": st.just("create"), "path": PATHS, "file_text": TEXTS}),
+    st.fixed_dictionaries({"command": st.just("str_replace"), "path": PATHS, "old_str": TEXTS, "new_str": TEXTS}),
+    st.fixed_dictionaries({"command": st.just("insert"), "path": PATHS, "insert_line": st.integers(-1, 4), "insert_text": TEXTS}),
+    st.fixed_dictionaries({"command": st.just("delete"), "path": PATHS}),
+    st.fixed_dictionaries({"command": st.just("rename"), "old_path": PATHS, "new_path": PATHS}),
+    st.dictionaries(st.sampled_from(["command", "path", "file_text"]), st.none() | st.integers() | TEXTS),
+)  # fmt: skip
+
+
+@pytest.mark.embedded
+def test_no_commands_break_the_rules_of_paths_and_sizes(tmp_path: Path) -> None:
+    database = Database(empty_file(tmp_path))
+
+    @settings(max_examples=15, deadline=None)
+    @given(st.lists(COMMANDS, min_size=5, max_size=12))
+    def check(commands: list[Json]) -> None:
+        runner.run(run_all(commands))
+
+    async def run_all(commands: list[Json]) -> None:
+        memory = await Memory.of(database)
+        for values in commands:
+            with suppress(ToolError):
+                await memory.run(values, f"toolu_{uuid4().hex}")
+        async with database.read() as session:
+            files = await memories.all_of(session, memory.owner)
+        stored_paths = {file.path for file in files}
+        assert [file.path for file in files if path_problem(file.path) or file.path == "/memories"] == []
+        assert all(file.size_bytes == len(file.content.encode()) <= MAX_FILE_BYTES for file in files)
+        assert not any(other.startswith(f"{path}/") for path in stored_paths for other in stored_paths)
+
+    with asyncio.Runner() as runner:
+        check()
+        runner.run(database.close())
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("off_by", ["nothing", "the plan", "a temporary conversation", "a client tool"])
+def test_the_plan_a_temporary_conversation_and_a_client_tool_switch_memory_off(off_by: str) -> None:
+    is_offered = off_by == "nothing"
+    tool = MemoryTool(cast("Any", None), "helper")
+    registry = ToolRegistry(memory_of=lambda _: tool, approval_patterns=["mem*"])
+    declared = {"name": "memory", "description": "D", "input_schema": {"type": "object"}}
+    conversation = Conversation(
+        owner_id=uuid4(),
+        model="m",
+        assistant="helper",
+        temporary=off_by == "a temporary conversation",
+        tools={"client": [declared] if off_by == "a client tool" else []},
+    )
+    contribution = AssistantContribution("", "", (), conversation_tools=True, memory=True)
+    model = Model("m", "M", default=True, simulated=False)
+    selection = select_tools(registry, conversation, model, contribution, lambda _: off_by != "the plan")
+    assert (tool in selection.running.values()) == is_offered
+    assert ({"type": "memory_20250818", "name": "memory"} in selection.definitions) == is_offered
+    assert selection.requires_approval == ({"memory"} if is_offered else set())
+
+
+@pytest.mark.embedded
+def test_a_contribution_of_an_earlier_version_has_no_memory() -> None:
+    stored_before = {"static": "a", "variable": "", "tools": [], "conversation_tools": False}
+    contribution = AssistantContribution.from_json(stored_before)
+    assert (contribution.memory, contribution.to_json()) == (False, stored_before)
+    assert AssistantContribution.from_json(contribution.to_json() | {"memory": True}).memory
