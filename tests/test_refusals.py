@@ -9,7 +9,7 @@ import pytest
 from client import Api, Json
 from conftest import Staged
 from running import execute, tertulia
-from scripted import START, Reply, begin, end, finish, says, text
+from scripted import START, Reply, begin, end, finish, model, says, text
 from test_tools import MODULE
 
 REFUSED = """query ($id: ID!) { conversation(id: $id) { messages(last: 20) { edges { node { text
@@ -166,3 +166,47 @@ def test_a_refused_request_is_repeated_with_its_credit_token(with_fallback: Any,
     # Without the token, the whole conversation would be written to the cache of the fallback model.
     assert answered[0] == "claude-haiku-5-5"
     assert (answered[4] > 4000, answered[5]) == (True, 0)
+
+
+def test_the_fallback_model_of_the_api_writes_the_next_rounds_too(staged: Staged, place: Any) -> None:
+    fallback, boundary = "claude-opus-5", {"from": {"model": OPUS}, "to": {"model": "claude-opus-5"}}
+    content = [
+        *text("I would"),
+        begin(1, type="tool_use", id="toolu_1", name="who", input={}),
+        finish(1),
+        begin(2, type="fallback", trigger={"type": "refusal", "category": "bio"}, **boundary),
+        finish(2),
+        begin(3, type="tool_use", id="toolu_2", name="who", input={}),
+        finish(3),
+    ]
+    hops = [{"type": "message", "model": OPUS, "input_tokens": 11, "output_tokens": 2}]
+    hops += [{"type": "fallback_message", "model": fallback, "input_tokens": 11, "output_tokens": 7}]
+    stage = staged(
+        Reply([START, *content, *end("tool_use", iterations=hops)]),
+        says("Ada."),
+        says("Bye."),
+        tools=(MODULE,),
+        fallback_models=fallback,
+    )
+    stage.claude.models = [{**model(OPUS), "allowed_fallback_models": [fallback]}, model(fallback)]
+    answer = say(stage.api, "Who am I?")
+    first, second = stage.claude.requests
+    assert (first["model"], first["fallbacks"]) == (OPUS, [{"model": fallback}])
+    assert (second["model"], "fallbacks" in second) == (fallback, False)
+    # The call of the model that has refused is neither run nor sent, and the boundary is not sent.
+    assert [block.get("id", block["type"]) for block in second["messages"][1]["content"]] == ["text", "toolu_2"]
+    assert [block["tool_use_id"] for block in second["messages"][2]["content"]] == ["toolu_2"]
+    assert answer["text"] == "I wouldAda."
+    assert [(row[0], row[3]) for row in execute(place, CALLS)] == [(OPUS, 2), (fallback, 7), (fallback, 7)]
+
+
+@pytest.mark.parametrize("words", ["fallbacks: Extra inputs are not permitted", "fallbacks.0.model: not allowed"])
+def test_an_api_that_refuses_fallbacks_is_asked_without_them(staged: Staged, words: str) -> None:
+    error = {"type": "error", "error": {"type": "invalid_request_error", "message": words}}
+    stage = staged(Reply(status=400, body=error), says("Hi"), says("Bye"), fallback_models="claude-haiku-5-5")
+    stage.claude.models = [{**model(OPUS), "allowed_fallback_models": ["claude-haiku-5-5"]}]
+    first = say(stage.api, "Hello")
+    say(stage.api, "Bye", conversationId=first["conversationId"])
+    asked = ["fallbacks" in request for request in stage.claude.requests]
+    # Only if the API does not know them at all, no later request has them.
+    assert asked == [True, False, "0.model" in words]

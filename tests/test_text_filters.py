@@ -221,3 +221,18 @@ def test_a_filter_that_returns_no_text_fails() -> None:
 
     with pytest.raises(StreamError):
         write(answer_with(Wrong), ["Hello"])
+
+
+def test_a_summary_is_redacted_and_only_the_next_round_gets_the_original() -> None:
+    begun: Json = {"type": "compaction", "content": None, "signature": "sig"}
+    answer, output = answer_with(redacting), list[GenerationEvent]()
+    answer.process([{"type": "content_block_start", "index": 0, "content_block": begun}], output)
+    for words in ("Their number is 41", "11."):
+        delta = {"type": "compaction_delta", "content": words}
+        answer.process([{"type": "content_block_delta", "index": 0, "delta": delta}], output)
+    assert "41" not in str(answer.content)
+    answer.process([STOP], output)
+    assert (
+        answer.content == fold(output) == [{"type": "compaction", "content": "Their number is [n].", "filtered": True}]
+    )
+    assert answer.original_content == [{**begun, "content": "Their number is 4111."}]

@@ -191,12 +191,6 @@ class Claude:
             try:
                 create = streaming.messages.with_streaming_response.create
                 response = await stack.enter_async_context(create(**_arguments(body, chat), stream=True))
-            except UnicodeEncodeError:
-                # Earlier versions could store halves of surrogate pairs, which are not text.
-                cleaned_body = clean(body)
-                if cleaned_body == body:
-                    raise
-                body = cleaned_body
             except (anthropic.BadRequestError, anthropic.NotFoundError, anthropic.ContentTooLargeError) as error:
                 reduced_body = await source.body_without_refused(error)
                 if reduced_body is None:

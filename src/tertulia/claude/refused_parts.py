@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from tertulia.claude.continuation import THINKING
 from tertulia.claude.prompt import OF_CALL
 from tertulia.claude.repairs import ATTACHED, PLACE, LeftOut, Repairs, depth_of, thinking_from
-from tertulia.json import Json
+from tertulia.json import Json, is_list
 
 TOO_LARGE = 413
 _PATH = re.compile(r"\bmessages\.(\d{1,6})\.content\.(\d{1,6})(?:\.tool_result\.content\.(\d{1,6}))?")
 _TOOL = re.compile(r"\btools\.(\d{1,6})\b")
 _MOST_TOOLS = re.compile(r"\btools\b\D{0,80}?\b(?:at most|maximum of|more than)\D{0,20}(\d{1,6})", re.IGNORECASE)
-_MOST = re.compile(r"\b(?:at most|maximum of|more than|limit of|>)\D{0,20}(\d{1,6})", re.IGNORECASE)
+_MOST = re.compile(r"(?:\b(?:at most|maximum of|more than|limit of)|>)\D{0,20}(\d{1,6})", re.IGNORECASE)
 _OF_ATTACHMENTS = re.compile(r"\b(images?|documents?|pdfs?|pages)\b", re.IGNORECASE)
 _COUNTED = re.compile(r"\b(many|maximum of|at most|more than|limit of)\b", re.IGNORECASE)
 
@@ -66,7 +66,9 @@ def _block_at(messages: Sequence[Json], index: int | None, block_index: int | No
         if nested is None:
             return block
         pictures = [picture for picture in content if picture.get(OF_CALL) == block.get("tool_use_id")]
-        return pictures[nested - 1] if nested > 0 else None
+        output: object = block.get("content", "")
+        first_picture = len(output) if is_list(output) else 1
+        return pictures[nested - first_picture] if nested >= first_picture else None
     except IndexError:
         return None
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from tertulia.claude.continuation import ATTEMPT, THINKING, WRITTEN_BY, TextJoin, attempts_of
 from tertulia.claude.deltas import DELTAS, join_text, merge_deltas, utf16_length
 from tertulia.claude.errors import UNREADABLE, BrokenStream, ErrorCode, GenerationError, StreamError
-from tertulia.claude.prompt import FALLBACK
+from tertulia.claude.prompt import FALLBACK, SUMMARY
 from tertulia.claude.request_fixes import unique_id
 from tertulia.generation.answer_block import (
     AnswerBlock,
@@ -190,10 +190,13 @@ class AnswerAccumulator(AnswerContent):
         origin = {ATTEMPT: self.attempt} if self.attempt else {}
         block = {**block, **origin, **({WRITTEN_BY: self.writer} if self.writer else {})}
         text_filter, written = None, list[str]()
-        if self.new_filter is not None and (kind := block.get("type")) in ("text", "thinking"):
+        kind = block.get("type")
+        if self.new_filter is not None and kind in ("text", "thinking"):
             text_filter, text = self.new_filter(kind), block.get(kind) or ""
             written = [text] if kind == "thinking" else []
             block = {**block, kind: text_filter.feed(text)}
+        elif self.new_filter is not None and kind == SUMMARY:
+            written, block = [block.get("content") or ""], {**block, "content": None}
         initial_text = block.get("text") or block.get("thinking") or ""
         if block.get("type") == "tool_use":
             # Unique in the answer, because results refer to their calls by id.
@@ -229,6 +232,10 @@ class AnswerAccumulator(AnswerContent):
             }
         elif kind == "compaction_delta":
             summary = (current.block.get("content") or "") + (delta.get("content") or "")
+            if current.written:
+                # It is shown at its end, when it was filtered.
+                current.written.append(summary)
+                summary = ""
             current.block = {**current.block, **without(delta, "type"), "content": summary or None}
         elif kind == "citations_delta":
             current.block = {
@@ -288,6 +295,8 @@ class AnswerAccumulator(AnswerContent):
         current = self._blocks[index]
         self._release(index, current, output)
         current.block = completed_block(current.block, join_text(current.pieces))
+        if current.block.get("type") == SUMMARY and current.written and self.new_filter is not None:
+            current.filter_summary(self.new_filter("text"))
         current.keep_original()
         if index in self._json_findings:
             problem = self._json_findings.pop(index)

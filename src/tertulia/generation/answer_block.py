@@ -31,9 +31,9 @@ class AnswerBlock:
     broken_off: bool = False
     """Whether the block was interrupted, and is not continued."""
     written: list[str] = field(default_factory=list[str])
-    """The thinking that Claude wrote, if it is filtered."""
+    """The thinking or the summary that Claude wrote, if it is filtered."""
     original: Json | None = None
-    """The block as Claude wrote it, if the filter has changed its thinking."""
+    """The block as Claude wrote it, if the filter has changed it."""
 
     def to_json(self) -> Json:
         """Return the block; an unfinished one has the key `partial`."""
@@ -62,6 +62,17 @@ class AnswerBlock:
             text_filter, self.text_filter = self.text_filter, None
             self.held_back += text_filter.finish()
         return self.held_back
+
+    def filter_summary(self, text_filter: BlockFilter) -> None:
+        """Show a finished summary as the filter returns it. Claude accepts only the original."""
+        summary, self.written = join_text(self.written), []
+        shown = text_filter.feed(summary) + text_filter.finish()
+        original = {**self.block, "content": summary or None}
+        if shown == summary:
+            self.block = original
+            return
+        kept = {name: value for name, value in self.block.items() if name not in ("signature", "encrypted_content")}
+        self.original, self.block = original, {**kept, "content": shown or None, FILTERED: True}
 
     def keep_original(self) -> None:
         """Mark finished thinking that the filter has changed. Its signature is not valid for the changed text."""

@@ -12,11 +12,13 @@ from tertulia.attachments.decoding import first_words
 from tertulia.attachments.documents.errors import UnfitMedia
 from tertulia.attachments.media import FORMATS, PDF, Media, inspect
 from tertulia.json import Json
-from tertulia.simulator.request_rules import Refused, as_blocks, invalid
+from tertulia.simulator.request_rules import MODELS, Refused, as_blocks, invalid
 from tertulia.simulator.script import MadeFile
 
 MAX_BASE64 = 5 * 1024 * 1024
 MAX_FILES = 1000
+MOST_IMAGES, MILLION = 600, 1_000_000
+"""The most images in a request to a model with a context window of a million tokens. Other models accept a sixth."""
 TOKENS_OF_PAGE = 2000
 PIXELS_OF_TOKEN = 750
 MAX_TOKENS_OF_IMAGE = 1600
@@ -93,6 +95,7 @@ def inspect_media(body: Json, files: FileStore) -> Json:
         Refused: The API would refuse one of the images or documents.
     """
     try:
+        _check_number(body)
         messages = [
             {
                 **message,
@@ -107,6 +110,18 @@ def inspect_media(body: Json, files: FileStore) -> Json:
     except (AttributeError, KeyError, TypeError):
         raise invalid("source: Input should be a valid dictionary") from None
     return {**body, "messages": messages}
+
+
+def _check_number(body: Json) -> None:
+    """Raise Refused for too many images. The API has more room for them in a context window of a million tokens."""
+    blocks = [block for message in body["messages"] for block in as_blocks(message["content"])]
+    inner = [
+        part for block in blocks if block.get("type") == "tool_result" for part in as_blocks(block.get("content") or [])
+    ]
+    count = sum(block.get("type") == "image" for block in [*blocks, *inner])
+    limit = MOST_IMAGES if MODELS[body["model"]][1] >= MILLION else MOST_IMAGES // 6
+    if count > limit:
+        raise invalid(f"messages: too many images: {count} > {limit} maximum")
 
 
 def _inspect_block(path: str, block: Json, files: FileStore) -> Json:
