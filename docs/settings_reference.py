@@ -13,7 +13,7 @@ PAGE = Path(__file__).with_name("settings.md")
 BEGIN = "<!-- Generated from the fields in src/tertulia/server by `make settings-reference`. Do not edit. -->\n"
 """Everything after this line of the page is generated."""
 GROUPS = {
-    "anthropic_api_key": "Claude and models",
+    "provider": "Claude and models",
     "database_url": "Storage and retention",
     "auth": "Signing in",
     "cors_origins": "The API",

@@ -112,6 +112,14 @@ def efforts(root: Model) -> list[str] | None:
     return None if root.efforts is None else sorted(root.efforts)
 
 
+def server_tools(root: Model) -> list[str]:
+    """Those of Claude's own tools that the model's provider runs: `web_search`, `web_fetch` and `code_execution`.
+
+    Others are left out of requests to the model.
+    """
+    return sorted(root.server_tools)
+
+
 async def _find(info: Info, id: UUID | None) -> AnyNode | None:
     # Ids are UUIDs and unique across all types, so at most one of these loads a row.
     if id is None:

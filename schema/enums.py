@@ -3,7 +3,7 @@
 from enum import Enum
 
 from tertulia.assistants import definition
-from tertulia.claude import errors, repairs
+from tertulia.claude import errors, providers, repairs
 from tertulia.db import conversations, tables
 from tertulia.resolvers import inputs, replay, tool_choice
 from tertulia.schema.declare import graphql_enum
@@ -111,6 +111,18 @@ graphql_enum(
     DELETED="The conversation was deleted: by `deleteConversation`, or because its retention time has passed.",
     GENERATION_STARTED="A generation of the conversation has started.",
     GENERATION_ENDED="A generation of the conversation was completed, stopped or has failed.",
+)
+graphql_enum(
+    providers.Provider,
+    "ModelProvider",
+    "The service that runs a model.",
+    ANTHROPIC="Anthropic's own API, or the gateway or simulator in its place.",
+    AWS="Claude Platform on AWS.",
+    BEDROCK="Amazon Bedrock, by its operation `InvokeModel`.",
+    BEDROCK_MANTLE="Amazon Bedrock, by its Messages API.",
+    VERTEX="Google's Vertex AI.",
+    GOOGLE_CLOUD="Claude on Google Cloud, which Anthropic operates.",
+    FOUNDRY="Microsoft Foundry.",
 )
 graphql_enum(
     inputs.Effort,

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from strawberry.scalars import JSON
 
-from tertulia.claude import errors, models
+from tertulia.claude import errors, models, providers
 from tertulia.db import ledger
 from tertulia.resolvers import conversations, inputs, tool_choice, viewer
 from tertulia.schema.declare import field, graphql_type
@@ -19,7 +19,9 @@ class Model:
     """
 
     id: str
-    """The model's id in the Messages API, as accepted by the `model` fields of inputs."""
+    """The model's id at its provider, as accepted by the `model` fields of inputs. That of a model of another provider
+    than the server's main one begins with the provider's name and a colon.
+    """
     display_name: str
     """The model's name, for people."""
     default: bool
@@ -40,6 +42,9 @@ class Model:
     """Whether the model summarizes the conversation when 80 % of its context window is in use."""
     thinking: list[str] | None = field(viewer.thinking)
     efforts: list[str] | None = field(viewer.efforts)
+    provider: providers.Provider
+    """The service that runs the model."""
+    server_tools: list[str] = field(viewer.server_tools)
 
 
 @graphql_type(inputs.Thinking)

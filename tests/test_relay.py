@@ -56,6 +56,7 @@ PLAIN_LISTS = {
     "ConversationTools.client": _SETTINGS,
     "ConversationTools.server": _SETTINGS,
     "Model.efforts": _SETTINGS,
+    "Model.serverTools": _SETTINGS,
     "Model.thinking": _SETTINGS,
     "Query.assistants": _SETTINGS,
     "Query.models": _SETTINGS,

@@ -10,7 +10,8 @@ import pytest
 from scripted import START, Gate, Reply, ScriptedClaude, end, says, scripted, sse, text
 
 from tertulia.claude.backpressure import LATE, LONGEST, Backpressure
-from tertulia.claude.client import Claude, Deadlines
+from tertulia.claude.client import Claude
+from tertulia.claude.connections import Deadlines
 from tertulia.claude.errors import ErrorCode, describe
 
 

@@ -3,13 +3,18 @@
 from importlib.util import find_spec
 
 MODULES = {  # a module that only this extra installs
+    "aws": "boto3",
+    "bedrock": "boto3",
     "chat": "gql",
     "documents": "python_calamine",
+    "foundry": "azure.identity",
+    "google-cloud": "google.auth",
     "mcp": "mcp",
     "otel": "opentelemetry.exporter.otlp.proto.http",
     "postgres": "asyncpg",
     "redis": "redis",
     "s3": "obstore",
+    "vertex": "google.auth",
 }
 
 

@@ -84,12 +84,12 @@ class Files:
             database: The database with the rows of attachments.
             blobs: The storage of their bytes.
             claude: The client of the Files API.
-            files_api: Whether the Files API may be used.
+            files_api: Whether the Files API may be used, if the provider has one.
         """
         self.blobs = blobs
         self._database = database
         self._claude = claude
-        self._files_api = files_api
+        self._files_api = files_api and claude.platform.stores_files
         self._not_before = 0.0
 
     @property
@@ -104,6 +104,7 @@ class Files:
             request: A request whose blocks have stored sources.
             inline: Send all attachments as base64, without the Files API.
         """
+        inline = inline or not self._claude.stores_files_for(request["model"])
         attachment_ids = {attachment_of(block) for message in request["messages"] for block in message["content"]}
         requested_ids = [attachment_id for attachment_id in attachment_ids if attachment_id is not None]
         if not requested_ids:

@@ -5,10 +5,11 @@ Claude API documentation.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from tertulia.claude.providers import Provider, canonical_name, is_regional, model_name
 from tertulia.db.ledger import UNIT
 
 VERSION = "2026-11-24"
@@ -17,6 +18,8 @@ WEB_SEARCH = Decimal("0.01")
 """The US dollars for one search by Claude's server tool, with any model."""
 LONG_PROMPT = 100_000
 """The number of prompt tokens above which some models cost more."""
+REGIONAL = Decimal("1.1")
+"""The factor for models that a cloud serves in a region or geography. Source: "Third-party platform pricing" there."""
 LARGEST = 10**17
 """The maximum amount of one call in units, which is 100,000 US dollars. A column can store 92 times as much."""
 
@@ -31,6 +34,11 @@ class Price:
     write_1h: Decimal
     read: Decimal
     long_prompt_factor: int = 1
+
+    def times(self, factor: Decimal) -> "Price":
+        """Return the price of a model that costs `factor` times as much."""
+        names = ("input", "output", "write", "write_1h", "read")
+        return replace(self, **{name: getattr(self, name) * factor for name in names})
 
     def amount(self, usage: Mapping[str, int]) -> int:
         """Return the cost of a call in units. `usage` are token counts by the names of the ledger's columns."""
@@ -51,23 +59,38 @@ class Price:
 class Prices:
     """The prices of all known models."""
 
-    def __init__(self, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    def __init__(
+        self, overrides: Mapping[str, Mapping[str, Any]] | None = None, provider: Provider = Provider.ANTHROPIC
+    ) -> None:
         """Initialize with the operator's overrides.
 
         Args:
             overrides: By model, the US dollars per million tokens by the names of Price's fields. `input` and `output`
                 are required; the prices of the cache are derived from `input`.
+            provider: The provider of models whose ids name none.
 
         Raises:
             ValueError: An override is invalid.
         """
         configured = {model: _parse_price(model, values) for model, values in (overrides or {}).items()}
         self._prices = {**TABLE, **configured}
+        self._by_id = dict(configured)
+        self._provider = provider
         self.version = f"{VERSION}+own" if configured else VERSION
 
     def of(self, model: str) -> Price | None:
-        """Return a model's price; None if it is not known. A date at the end of the id is ignored."""
-        return self._prices.get(model) or self._prices.get(model.rpartition("-20")[0])
+        """Return a model's price; None if it is not known.
+
+        A model of a cloud costs as much as Anthropic's model of the same name, and REGIONAL times as much if the cloud
+        serves it in a region. A date at the end of the id is ignored.
+        """
+        price = self._by_id.get(model)
+        if price is None:
+            name = model_name(model, self._provider)
+            price = self._prices.get(name.name) or self._prices.get(canonical_name(name.name))
+            if price is not None:
+                price = self._by_id[model] = price.times(REGIONAL) if is_regional(name) else price
+        return price
 
     def amount(self, model: str, usage: Mapping[str, int]) -> int | None:
         """Return the cost of a call in units; None if the price is not known."""

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tertulia.claude.backpressure import Backpressure
+from tertulia.claude.connections import Access, Connection, Deadlines, open_connection, reporting_credentials
 from tertulia.claude.deltas import clean_event
 from tertulia.claude.errors import (
     UNREADABLE,
@@ -26,7 +26,10 @@ from tertulia.claude.errors import (
     retry_after,
     without_key,
 )
+from tertulia.claude.event_stream import EventStreamReader, is_event_stream
 from tertulia.claude.parser import event_of, message_of
+from tertulia.claude.provider_requests import adapted
+from tertulia.claude.providers import PLATFORMS, ModelName, Provider, model_name
 from tertulia.claude.sse import EventReader
 from tertulia.claude.tracing import Chat, chat_span
 from tertulia.json import Json, clean, loads
@@ -41,8 +44,6 @@ logger = logging.getLogger("tertulia.claude")
 
 PRELOAD_AFTER = 0.5
 """The seconds between the start and the import of the SDK, which slows down everything else."""
-MAX_RETRIES = 2
-"""The number of retries of a request that fails before Claude's first event."""
 BETA_PARTS = ("betas", "context_management", "fallbacks", "fallback_credit_token")
 FAILURES = 400
 """The lowest HTTP status that is a failure."""
@@ -74,60 +75,66 @@ class RequestSource(Protocol):
 _attempts: ContextVar[list[Attempt] | None] = ContextVar("attempts", default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """The time limits of a request in seconds: for connecting, between two bytes, and for the whole answer."""
-
-    connect: float = 10.0
-    silence: float = 90.0
-    answer: float = 30 * 60.0
-
-
 class Claude:
     """Sends requests to a Messages API server. All generations of a process share one instance."""
 
-    def __init__(self, *, api_key: str, base_url: str | None, deadlines: Deadlines | None = None) -> None:
-        """Initialize without a connection. If `base_url` is None, the SDK's default is used."""
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        deadlines: Deadlines | None = None,
+        provider: Provider = Provider.ANTHROPIC,
+    ) -> None:
+        """Initialize without a connection.
+
+        Args:
+            api_key: The key of Anthropic's own API.
+            base_url: Its address; None for the SDK's default.
+            deadlines: The time limits of requests.
+            provider: The provider of models whose ids name none.
+        """
         self.deadlines = deadlines or Deadlines()
         self.backpressure = Backpressure()
-        self.api_key = api_key
+        self.api_key = api_key or ""
         self.base_url = base_url
-        self._sdk: anthropic.AsyncAnthropic | None = None
-        self._streaming: anthropic.AsyncAnthropic | None = None
+        self.platform = PLATFORMS[provider]
+        self._connections: dict[Provider, Connection] = {}
+        self._opening = asyncio.Lock()
+
+    def model(self, model_id: str) -> ModelName:
+        """Return the provider of a model's id, and the provider's own name of the model."""
+        return model_name(model_id, self.platform.provider)
+
+    def stores_files_for(self, model_id: str) -> bool:
+        """Return whether requests to the model can refer to the files of the main provider's Files API."""
+        return self.platform.stores_files and self.model(model_id).provider is self.platform.provider
 
     async def sdk(self) -> "anthropic.AsyncAnthropic":
-        """Return the SDK's client, which is created at its first use."""
-        if self._sdk is None:
-            # In a thread, so that the import does not block the event loop.
-            await asyncio.to_thread(import_module, "anthropic")
-        return self._create_sdk()
+        """Return the SDK's client of the main provider, which is created at its first use."""
+        return (await self.connection(self.platform.provider)).sdk
 
     async def preload(self) -> None:
         """Import the SDK soon after the start, so that the first message need not wait for it."""
         await asyncio.sleep(PRELOAD_AFTER)
         await self.sdk()
 
-    def _create_sdk(self) -> "anthropic.AsyncAnthropic":
-        # If several callers waited for the import, the first one creates the client.
-        if self._sdk is not None:
-            return self._sdk
-        import anthropic
-        import httpx2
+    async def connection(self, provider: Provider) -> Connection:
+        """Return the connection to a provider, which is opened at its first use. Raise Misconfigured.
 
-        from tertulia.claude.transport import Transport
+        All callers wait for the first one.
+        """
+        connection = self._connections.get(provider)
+        if connection is None:
+            async with self._opening:
+                connection = self._connections.get(provider) or await self._open_connection(provider)
+                self._connections[provider] = connection
+        return connection
 
-        timeout = httpx2.Timeout(self.deadlines.silence, connect=self.deadlines.connect, pool=self.deadlines.connect)
-        self._sdk = anthropic.AsyncAnthropic(
-            api_key=self.api_key,
-            base_url=self.base_url,
-            timeout=timeout,
-            max_retries=MAX_RETRIES,
-            middleware=[_watch_attempts],
-            open_telemetry={"propagation": False, "traces": {"content_mode": "metadata_only"}},
-            default_headers={"Accept-Encoding": "identity"},
-            http_client=httpx2.AsyncClient(transport=Transport(), timeout=timeout, follow_redirects=True),
-        )
-        return self._sdk
+    async def _open_connection(self, provider: Provider) -> Connection:
+        access = Access(self.api_key, self.base_url) if provider is Provider.ANTHROPIC else None
+        # In a thread, because the import of the SDK, and the files of profiles, would block the event loop.
+        return await asyncio.to_thread(open_connection, provider, self.deadlines, _watch_attempts, access)
 
     async def stream(self, source: RequestSource, failed: list[Attempt] | None = None) -> AsyncIterator[list[Json]]:
         """Send a request, and yield the events of its stream, except `ping`, in the batches in which they arrive.
@@ -147,7 +154,7 @@ class Claude:
         async with AsyncExitStack() as stack:
             response, chat = await self._open(stack, source, failed)
             request_id = request_id_of(response.http_response)
-            reader = EventReader()
+            reader = EventStreamReader() if is_event_stream(response.headers) else EventReader()
             body: Body = response.http_response.extensions[BODY]
             while data := await body.read():
                 events, error = _read(reader.feed(data), response.http_response)
@@ -166,9 +173,12 @@ class Claude:
     async def ask(self, request: Json, failed: list[Attempt]) -> Json:
         """Send a request for a short response without streaming, and return it. Raises the same as `stream`."""
         _attempts.set(failed)
+        model = self.model(request["model"])
+        connection = await self._connected(model.provider)
         # The raw response, because the SDK's models print a warning with the content of blocks of unknown types.
-        create: Any = (await self.sdk()).messages.with_raw_response.create
-        response = await create(**request)
+        create: Any = connection.sdk.messages.with_raw_response.create
+        with reporting_credentials(connection.platform):
+            response = await create(**adapted(request, model))
         try:
             return message_of(clean(loads(response.http_response.content)))
         except ValueError as error:
@@ -179,18 +189,21 @@ class Claude:
         self, stack: AsyncExitStack, source: RequestSource, failed: list[Attempt] | None
     ) -> "tuple[anthropic.AsyncAPIResponse[Any], Chat | None]":
         """Send the request. If Claude refuses it, retry it with the bodies that the source returns."""
-        sdk = await self.sdk()
-        import anthropic
-
         _attempts.set(failed)
         body = await source.body()
-        chat = stack.enter_context(chat_span(body, sdk.base_url.host))
-        # The SDK's own span would miss the events, because we read the bytes of the stream ourselves.
-        streaming = self._streaming = self._streaming or sdk.with_options(open_telemetry=False)
+        model = self.model(body["model"])
+        connection = await self._connected(model.provider)
+        import anthropic
+
+        platform = connection.platform
+        chat = stack.enter_context(chat_span(body, connection.sdk.base_url.host, platform.span_name))
         while True:
             try:
-                create = streaming.messages.with_streaming_response.create
-                response = await stack.enter_async_context(create(**_arguments(body, chat), stream=True))
+                create = connection.streaming.messages.with_streaming_response.create
+                with reporting_credentials(platform):
+                    response = await stack.enter_async_context(
+                        create(**_arguments(adapted(body, model), chat), stream=True)
+                    )
             except (anthropic.BadRequestError, anthropic.NotFoundError, anthropic.ContentTooLargeError) as error:
                 reduced_body = await source.body_without_refused(error)
                 if reduced_body is None:
@@ -200,13 +213,18 @@ class Claude:
                 body = reduced_body
             else:
                 if chat is not None:
-                    chat.record_request_id(response.headers.get("request-id"))
+                    chat.record_request_id(request_id_of(response.http_response))
                 return response, chat
+
+    async def _connected(self, provider: Provider) -> Connection:
+        """Return the connection to the provider of a request. Raise StreamError if it cannot be opened."""
+        with reporting_credentials(PLATFORMS[provider]):
+            return await self.connection(provider)
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._sdk is not None:
-            await self._sdk.close()
+        for connection in self._connections.values():
+            await connection.close()
 
 
 def _arguments(body: Json, chat: Chat | None) -> Json:
@@ -227,24 +245,26 @@ def _read(
     """Return the events up to the end of the stream or to the first error, and that error."""
     request_id = request_id_of(response)
     events: list[Json] = []
-    for name, data in named_events:
-        if name == b"error":
-            return events, from_error_event(data, response)
-        if name == b"ping":
-            continue
-        try:
+    try:
+        for name, data in named_events:
+            if name == b"ping":
+                continue
+            if name == b"error":
+                return events, from_error_event(data, response)
             event = event_of(loads(data))
             kind = event["type"]
+            if kind == "error":
+                return events, from_error_event(data, response)
+            if kind == "ping":
+                continue
             event = clean_event(event)
-        except (ValueError, KeyError, TypeError):
-            return events, BrokenStream(GenerationError(ErrorCode.API_ERROR, UNREADABLE, request_id))
-        if kind == "error":
-            return events, from_error_event(data, response)
-        if kind == "message_start":
-            event["request_id"] = request_id
-        events.append(event)
-        if kind == "message_stop":
-            break
+            if kind == "message_start":
+                event["request_id"] = request_id
+            events.append(event)
+            if kind == "message_stop":
+                break
+    except (ValueError, KeyError, TypeError):
+        return events, BrokenStream(GenerationError(ErrorCode.API_ERROR, UNREADABLE, request_id))
     return events, None
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from tertulia.json import clean_text, loads
+from tertulia.json import clean_text, is_list, is_object, loads
 from tertulia.storage import MESSAGE, is_storage_full
 
 if TYPE_CHECKING:
@@ -24,6 +24,12 @@ WORD_LENGTH = 8
 
 LONGEST_MESSAGE, LONGEST_REQUEST_ID = 2000, 128
 """The maximum lengths in characters that are stored and shown."""
+
+
+REQUEST_IDS = ("request-id", "x-amzn-requestid", "apim-request-id")
+"""The headers with the id of a request: Anthropic's, Amazon's, and Azure's."""
+SECRETS = ("x-api-key", "authorization", "x-amz-security-token")
+"""The headers of a request with credentials."""
 
 
 class ErrorCode(StrEnum):
@@ -117,6 +123,7 @@ class BrokenStream(StreamError):
 
 _BREAKING = {ErrorCode.OVERLOADED, ErrorCode.API_ERROR, ErrorCode.TIMEOUT}
 """The codes of `error` events after which another request may succeed. Others repeat what the API refuses."""
+RATE_LIMIT = 429
 SERVER_ERRORS = 500
 """The lowest HTTP status that is a fault of the API and not of the request."""
 
@@ -129,6 +136,16 @@ def interruption_by(error: Exception, request_id: str | None) -> GenerationError
     broken = (BrokenStream, anthropic.APIConnectionError, httpx2.TransportError, ConnectionError, TimeoutError)
     is_fault_of_api = isinstance(error, anthropic.APIStatusError) and error.status_code >= SERVER_ERRORS
     return describe(error, request_id) if isinstance(error, broken) or is_fault_of_api else None
+
+
+def unavailability_by(error: Exception) -> GenerationError | None:
+    """Return the error of a provider that did not accept a request, although another one may; None otherwise."""
+    import anthropic
+
+    is_unavailable = isinstance(error, anthropic.APIConnectionError) or (
+        isinstance(error, anthropic.APIStatusError) and error.status_code in (RATE_LIMIT, *range(SERVER_ERRORS, 600))
+    )
+    return describe(error) if is_unavailable else None
 
 
 def request_errors() -> tuple[type[Exception], ...]:
@@ -174,10 +191,10 @@ def describe(error: BaseException, request_id: str | None = None) -> GenerationE
 
 
 def _from_status(error: "anthropic.APIStatusError") -> GenerationError:
-    body: Any = error.body
-    try:
-        message = _message(body["error"]["message"], error.request)
-    except (KeyError, TypeError):
+    reason = _reason_in(error.body)
+    if reason is not None:
+        message = _message(reason, error.request)
+    else:
         # The body may be the HTML page of a proxy, for example, whose text must not be shown.
         message = f"Claude's API responded with status {error.status_code}."
     return GenerationError(
@@ -188,9 +205,23 @@ def _from_status(error: "anthropic.APIStatusError") -> GenerationError:
     )
 
 
+def _reason_in(body: Any) -> str | None:
+    """Return the message in the body of an error; None if there is none.
+
+    Amazon Bedrock writes `{"message": …}`, and Vertex AI may write its error as the item of a list.
+    """
+    if is_list(body) and body:
+        body = body[0]
+    if not is_object(body):
+        return None
+    details: Any = body.get("error")
+    reason = details.get("message") if is_object(details) else body.get("message") or body.get("Message")
+    return reason if isinstance(reason, str) and reason else None
+
+
 def request_id_of(response: "httpx2.Response") -> str | None:
     """Return the request id in the response's headers, truncated to LONGEST_REQUEST_ID."""
-    request_id = response.headers.get("request-id")
+    request_id = next(filter(None, map(response.headers.get, REQUEST_IDS)), None)
     return None if request_id is None else request_id[:LONGEST_REQUEST_ID]
 
 
@@ -204,7 +235,7 @@ def without_key(message: str, request: "httpx2.Request") -> str:
     A key shorter than WORD_LENGTH is not masked, because it is a placeholder for servers that accept any key.
     """
     message = clean_text(message)
-    for header in ("x-api-key", "authorization"):
+    for header in SECRETS:
         key = request.headers.get(header, "").removeprefix("Bearer ").strip()
         if len(key) >= SECRET_LENGTH:
             message = message.replace(key, MASK)

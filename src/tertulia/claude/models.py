@@ -11,7 +11,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from tertulia.claude.client import Claude
+from tertulia.claude.known_models import KNOWN_MODELS
 from tertulia.claude.parser import LONGEST_ID, MOST_TOKENS
+from tertulia.claude.providers import ALL_TOOLS, PLATFORMS, Provider, canonical_name, model_name
 from tertulia.isolation import ItemLoop
 from tertulia.json import is_list
 
@@ -20,7 +22,7 @@ LIFETIME = 3600.0
 RETRY = 60.0
 """The seconds after which a failed request to the Models API is retried."""
 
-REPORTED_TOOLS = ("web_search", "code_execution")
+REPORTED_TOOLS = frozenset({"web_search", "code_execution"})
 """Server tools that the Models API reports as capabilities."""
 PATIENCE = 10.0
 """The time limit of requests to the Models API in seconds. `sendMessage` waits for them."""
@@ -53,21 +55,46 @@ class Model:
     """Whether the model supports compaction."""
     structured: bool | None = None
     """Whether the model supports structured output; None if that is not known."""
-    server_tools: frozenset[str] | None = None
-    """The supported server tools, as far as the Models API reports them; None if they are not known."""
+    server_tools: frozenset[str] = ALL_TOOLS
+    """Those of Claude's own tools that the provider runs, and that the Models API does not report as unsupported."""
+    provider: Provider = Provider.ANTHROPIC
 
     fallbacks: frozenset[str] | None = None
     """The models that the API itself can ask when this one refuses; None if the API does not report it."""
 
-    def has_tool(self, name: str) -> bool:
-        """Return whether the model can use one of Claude's server tools. True if that is not known."""
-        return self.server_tools is None or name not in REPORTED_TOOLS or name in self.server_tools
+
+def known_model(canonical: str) -> Model | None:
+    """Return a model with the capabilities that `known_models` lists; None if it lists none."""
+    known = KNOWN_MODELS.get(canonical)
+    if known is None:
+        return None
+    return Model(
+        canonical,
+        known.title,
+        default=False,
+        simulated=False,
+        max_input_tokens=known.max_input_tokens,
+        max_output_tokens=known.max_output_tokens,
+        thinking=known.thinking,
+        takes_images=True,
+        takes_documents=True,
+        compacts=known.compacts,
+        structured=True,
+    )
 
 
 class Models:
     """The list of models, which is requested from the Models API at most once an hour."""
 
-    def __init__(self, claude: Claude, *, default: str, allowed: tuple[str, ...], simulated: bool) -> None:
+    def __init__(
+        self,
+        claude: Claude,
+        *,
+        default: str,
+        allowed: tuple[str, ...],
+        simulated: bool,
+        provider: Provider = Provider.ANTHROPIC,
+    ) -> None:
         """Initialize without a list.
 
         Args:
@@ -75,8 +102,10 @@ class Models:
             default: The id of the default model, which is always allowed.
             allowed: The ids of the other allowed models; if empty, all models that the API lists are allowed.
             simulated: Whether the API is the simulator.
+            provider: The provider of models whose ids name none, and of the list.
         """
         self.default_id = default
+        self._platform = PLATFORMS[provider]
         self._claude = claude
         self._allowed = allowed
         self._simulated = simulated
@@ -103,7 +132,12 @@ class Models:
         return any(model.id == model_id for model in await self.list())
 
     async def load(self) -> dict[str, Model]:
-        """Return all known models by id. If the list has expired, it is requested from the Models API first."""
+        """Return all listed models by id. If the list has expired, it is requested from the Models API first.
+
+        It is empty if the provider has no Models API.
+        """
+        if not self._platform.lists_models:
+            return {}
         # One caller sends the request. All others wait for it, because the list is still empty at first.
         async with self._refresh_lock:
             if time.monotonic() >= self._fresh_until:
@@ -152,12 +186,29 @@ class Models:
             takes_documents=_flag(capabilities, "pdf_input"),
             compacts=bool(_flag(getattr(capabilities, "context_management", None), "compact_20260112")),
             structured=_flag(capabilities, "structured_outputs"),
-            server_tools=_supported(capabilities, "server_tools"),
+            server_tools=self._platform.server_tools & _reported_tools(capabilities),
+            provider=self._platform.provider,
             fallbacks=_ids(getattr(info, "allowed_fallback_models", None)),
         )
 
     def _unlisted(self, model_id: str) -> Model:
-        return Model(model_id, model_id, default=model_id == self.default_id, simulated=self._simulated)
+        """Return a model that is not in the list, perhaps because its provider has no Models API."""
+        name = model_name(model_id, self._platform.provider)
+        is_of_list = self._platform.lists_models and name.provider is self._platform.provider
+        capabilities = Model(model_id, model_id, default=False, simulated=False)
+        if not is_of_list:
+            canonical = canonical_name(name.name)
+            listed = None if self._simulated else self._by_id.get(canonical)
+            capabilities = listed or known_model(canonical) or capabilities
+        return replace(
+            capabilities,
+            id=model_id,
+            default=model_id == self.default_id,
+            simulated=self._simulated and is_of_list,
+            server_tools=capabilities.server_tools & name.platform.server_tools,
+            provider=name.provider,
+            fallbacks=capabilities.fallbacks if is_of_list else None,
+        )
 
 
 class AllowedModels:
@@ -214,6 +265,12 @@ def _supported(group: object, *path: str) -> frozenset[str] | None:
 
 def _ids(value: object) -> frozenset[str] | None:
     return frozenset(id for id in value if isinstance(id, str)) if is_list(value) else None
+
+
+def _reported_tools(capabilities: object) -> frozenset[str]:
+    """Return Claude's own tools, without those that the Models API reports as unsupported."""
+    supported = _supported(capabilities, "server_tools")
+    return ALL_TOOLS if supported is None else ALL_TOOLS - (REPORTED_TOOLS - supported)
 
 
 def _count(info: object, name: str) -> int | None:

@@ -126,11 +126,11 @@ def record_rating(generation_id: UUID, answer: str | None, label: str, *, is_goo
 
 
 @contextmanager
-def chat_span(body: Json, server: str) -> Generator[Chat | None]:
-    """Open the span of a request to the host `server`. Yields None if the span is not recorded."""
+def chat_span(body: Json, server: str, provider: str) -> Generator[Chat | None]:
+    """Open the span of a request to the host `server` of a provider. Yields None if the span is not recorded."""
     attributes: dict[str, Any] = {
         "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": "anthropic",
+        "gen_ai.provider.name": provider,
         "gen_ai.request.model": body["model"],
         "gen_ai.request.max_tokens": body["max_tokens"],
         "gen_ai.request.stream": True,

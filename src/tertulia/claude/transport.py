@@ -12,6 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx2
+from yarl import URL
 
 BODY = "tertulia.body"
 DECODED_HEADERS = (b"content-encoding", b"content-length", b"transfer-encoding")
@@ -69,7 +70,8 @@ class Transport(httpx2.AsyncBaseTransport):
         with _translating():
             response = await session.request(
                 request.method,
-                str(request.url),
+                # Encoded, because a signature covers the path as it is.
+                URL(str(request.url), encoded=True),
                 headers=request.headers.multi_items(),
                 # aiohttp writes a file in pieces, and the event loop runs in between.
                 data=BytesIO(data) if len(data) > LARGE else data or None,

@@ -12,6 +12,9 @@ from rich.markup import escape
 
 from tertulia.assistants.definition import Assistant, ClientSetting
 from tertulia.billing.server_budget import PeriodBudget, ServerBudget
+from tertulia.claude.client import Claude
+from tertulia.claude.model_check import try_model
+from tertulia.claude.providers import PLATFORMS, SERVER_TOOLS, Provider
 from tertulia.db import outbox_states
 from tertulia.db.address import show_address
 from tertulia.db.blobs import Blobs
@@ -27,7 +30,7 @@ from tertulia.server.auth.providers import Unavailable
 from tertulia.server.environment import WrongSetting, check_names
 from tertulia.server.hooking import open_hooks
 from tertulia.server.http.pages import ASSETS
-from tertulia.server.model_settings import find_wrong_models
+from tertulia.server.model_settings import find_wrong_models, opened
 from tertulia.server.outbox.opening import endpoints_of
 from tertulia.server.plan_file import check_plans
 from tertulia.server.settings import Settings, known_names, load_settings
@@ -291,12 +294,38 @@ async def _claude(settings: Settings) -> AsyncIterator[Finding]:
     model_findings = await find_wrong_models(settings)
     for line in (*model_findings.errors, *model_findings.warnings):
         yield False, line
+    main = PLATFORMS[Provider(settings.provider)]
     if model_findings.unchecked is not None:
         yield False, f"claude: {model_findings.unchecked}"
     elif settings.simulated:
         yield True, "claude: simulated; set ANTHROPIC_API_KEY to use the real API"
-    else:
+    elif main.lists_models:
         yield True, f"claude: connected; {model_findings.listed} models listed in {time.monotonic() - start:.1f} s"
+    if not settings.simulated:
+        async with opened(settings) as claude:
+            for finding in [await _try(claude, model_id) for model_id in _models_to_try(settings, claude)]:
+                yield finding
+
+
+def _models_to_try(settings: Settings, claude: Claude) -> list[str]:
+    """Return the first model of each cloud, whose access to single models must often be enabled."""
+    by_provider: dict[Provider, str] = {}
+    for model_id in (settings.default_model, *settings.models, *settings.fallback_models):
+        by_provider.setdefault(claude.model(model_id).provider, model_id)
+    return [model_id for provider, model_id in by_provider.items() if provider is not Provider.ANTHROPIC]
+
+
+async def _try(claude: Claude, model_id: str) -> Finding:
+    """Ask a model of a cloud for one token, and report what the cloud does not offer."""
+    start, platform = time.monotonic(), claude.model(model_id).platform
+    problem = await try_model(claude, model_id)
+    if problem is not None:
+        return False, f"{platform.title}: {model_id}: {problem}"
+    missing = [name for name in SERVER_TOOLS if name not in platform.server_tools]
+    missing += [] if platform.lists_models else ["a list of models"]
+    missing += [] if platform.stores_files else ["the Files API"]
+    without = f"; without {', '.join(missing)}" if missing else ""
+    return True, f"{platform.title}: {model_id} answered in {time.monotonic() - start:.1f} s{without}"
 
 
 def _print(console: Console, finding: Finding) -> None:

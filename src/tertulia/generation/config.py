@@ -10,6 +10,7 @@ from tertulia.billing.budget import Budget
 from tertulia.billing.prices import Prices
 from tertulia.claude.client import Claude
 from tertulia.claude.models import Models
+from tertulia.claude.providers import Provider, model_name
 from tertulia.db.tables import now
 from tertulia.generation.observer import GenerationObserver
 from tertulia.generation.titles import Titles
@@ -44,12 +45,14 @@ class ContinuationPolicy:
         attempts: The number of continuations of one answer.
         seconds: The age of an answer, since its first token, from which on it is not continued.
         fallbacks: The models that answer or continue when the model before them is overloaded or refuses, in order.
+        provider: The provider of models whose ids name none.
     """
 
     enabled: bool = True
     attempts: int = 5
     seconds: float = 1800.0
     fallbacks: tuple[str, ...] = ()
+    provider: Provider = Provider.ANTHROPIC
 
     def allows(self, options: Json) -> bool:
         """Return whether an answer with these options may be continued."""
@@ -59,6 +62,14 @@ class ContinuationPolicy:
         """Return the models that continue when `model` is overloaded or refuses, in order."""
         models: Sequence[str] = options.get("fallbacks") or self.fallbacks
         return models[models.index(model) + 1 :] if model in models else models
+
+    def fallbacks_elsewhere(self, model: str, options: Json) -> Sequence[str]:
+        """Return those of the fallback models that have another provider than `model`, in order."""
+        here = self._provider_of(model)
+        return [fallback for fallback in self.fallbacks_of(model, options) if self._provider_of(fallback) != here]
+
+    def _provider_of(self, model: str) -> Provider:
+        return model_name(model, self.provider).provider
 
     def allows_another(self, attempts: int, begun_at: datetime) -> bool:
         """Return whether an answer that has been continued `attempts` times may be continued again."""

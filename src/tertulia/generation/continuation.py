@@ -43,11 +43,21 @@ class Continuations:
         policy = self._config.continuation
         return active.may_continue and policy.allows_another(active.answer.attempt, active.begun_at)
 
-    def fallback_of(self, model: str | None, options: Json, error: GenerationError) -> str | None:
-        """Return the model that continues after an overload or a refusal of `model`; None if it is the same one."""
-        if error.code not in (ErrorCode.OVERLOADED, ErrorCode.REFUSED):
-            return None
-        return next(iter(self._config.continuation.fallbacks_of(model or "", options)), None)
+    def fallback_of(
+        self, model: str | None, options: Json, error: GenerationError, *, is_unavailable: bool = False
+    ) -> str | None:
+        """Return the model that continues instead of one that has failed; None if it is the same one.
+
+        Args:
+            model: The model that is overloaded, has refused or has failed.
+            options: The options of the answer.
+            error: The failure.
+            is_unavailable: Whether the provider did not accept the request, so that another provider is asked.
+        """
+        policy = self._config.continuation
+        if error.code in (ErrorCode.OVERLOADED, ErrorCode.REFUSED):
+            return next(iter(policy.fallbacks_of(model or "", options)), None)
+        return next(iter(policy.fallbacks_elsewhere(model or "", options)), None) if is_unavailable else None
 
     async def begin(self, active: ActiveGeneration, work: GenerationInput, error: GenerationError) -> bool:
         """Close what was interrupted, record its cost, and reserve that of another request.

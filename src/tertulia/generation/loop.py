@@ -14,7 +14,16 @@ from uuid import UUID
 
 from tertulia.attachments.generated import Answer
 from tertulia.billing.budget import EXCEEDED
-from tertulia.claude.errors import REFUSED, BrokenStream, GenerationError, StreamError, interruption_by, request_errors
+from tertulia.claude.errors import (
+    REFUSED,
+    BrokenStream,
+    ErrorCode,
+    GenerationError,
+    StreamError,
+    interruption_by,
+    request_errors,
+    unavailability_by,
+)
 from tertulia.claude.models import Model
 from tertulia.claude.output_schema import split_before_stops
 from tertulia.claude.parser import REFUSAL
@@ -177,15 +186,19 @@ class GenerationLoop:
 
     async def _continue_after(self, active: ActiveGeneration, prompt: Prompt, failure: Exception) -> Step:
         """Continue the answer after a request has failed. If that is not possible, raise the failure again."""
-        error = interruption_by(failure, active.answer.request_id)
+        unavailability = unavailability_by(failure)
+        error = interruption_by(failure, active.answer.request_id) or unavailability
         if error is None or not self._continuations.may_continue(active):
             raise failure
-        fallback = self._continuations.fallback_of(prompt.work.model, prompt.work.options, error)
+        fallback = self._continuations.fallback_of(
+            prompt.work.model, prompt.work.options, error, is_unavailable=unavailability is not None
+        )
         has_begun = isinstance(failure, BrokenStream) or active.answer.request_id or active.answer.content
-        if not has_begun and fallback is None:
+        if fallback is None and (not has_begun or error.code is ErrorCode.RATE_LIMITED):
             raise failure
         if fallback is not None:
             prompt.fallback = await self._services.models.get(fallback)
+            error = replace(error, retry_after_seconds=None)
         return await self._continue(active, prompt, error)
 
     async def _continue(self, active: ActiveGeneration, prompt: Prompt, error: GenerationError) -> Step:
@@ -193,7 +206,8 @@ class GenerationLoop:
         if not await self._continuations.begin(active, prompt.work, error):
             return Step.END_ROUND
         if prompt.fallback is not None:
-            messages = None if active.answer.has_text else prompt.request.first_messages
+            is_elsewhere = prompt.fallback.provider is not self._services.models.known(prompt.work.model).provider
+            messages = None if active.answer.has_text or is_elsewhere else prompt.request.first_messages
             await self._switch(active, prompt, prompt.fallback)
             prompt.fallback = None
             if error is REFUSED and token is not None and messages is not None:

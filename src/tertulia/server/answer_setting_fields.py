@@ -8,6 +8,7 @@ from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ClientChoice = Literal["instructions", "model", "options", "tools"]
+ProviderChoice = Literal["anthropic", "aws", "bedrock", "bedrock-mantle", "vertex", "google-cloud", "foundry"]
 MAX_RESULTS_WAIT = 30 * 86_400
 
 
@@ -27,10 +28,16 @@ class AnswerSettingFields(BaseSettings):
     # Only Settings is validated. Each further base class of it would delay every command by milliseconds.
     model_config = SettingsConfigDict(defer_build=True)
 
+    provider: ProviderChoice = Field(
+        default="anthropic",
+        description="The provider of Claude's models: Anthropic's own API, or a cloud, with the cloud's usual "
+        "credentials. See [Providers](providers.md).",
+    )
     anthropic_api_key: SecretStr | None = Field(
         default=None,
         validation_alias=named("ANTHROPIC_API_KEY"),
-        description="The key for Claude's API. Without one, the simulated Claude answers.",
+        description="The key for Claude's API. Without one, and with `TERTULIA_PROVIDER=anthropic`, the simulated "
+        "Claude answers.",
     )
     anthropic_base_url: str | None = Field(
         default=None,
@@ -41,19 +48,22 @@ class AnswerSettingFields(BaseSettings):
     )
     default_model: str = Field(
         default="claude-opus-5-5",
-        description="The model of conversations that name none.",
+        description="The model of conversations that name none. Required with `TERTULIA_PROVIDER=bedrock` and "
+        "`bedrock-mantle`.",
         json_schema_extra=documented("a model"),
     )
     models: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="The models that may be used. The server does not start if Claude's API reports that a model of "
-        "this setting, `TERTULIA_DEFAULT_MODEL` or `TERTULIA_TITLE_MODEL` does not exist. If the API cannot be "
-        "reached, the server starts, logs a warning, and checks again every 5 minutes.",
+        description="The models that may be used. `PROVIDER:MODEL` is a model of another provider. The server does not "
+        "start if Claude's API reports that a model of this setting, `TERTULIA_DEFAULT_MODEL` or "
+        "`TERTULIA_TITLE_MODEL` does not exist. If the API cannot be reached, the server starts, logs a warning, and "
+        "checks again every 5 minutes.",
         json_schema_extra=documented("models, separated by commas", default="all that Claude's API lists"),
     )
     title_model: str = Field(
         default="claude-haiku-5-5",
-        description="The small model that writes a conversation's title after its first answer. Empty: no titles.",
+        description="The small model that writes a conversation's title after its first answer. Empty: no titles. With "
+        "`TERTULIA_PROVIDER=bedrock` and `bedrock-mantle` there is no default.",
         json_schema_extra=documented("a model"),
     )
     claude_silence_seconds: float = Field(
@@ -176,7 +186,9 @@ class AnswerSettingFields(BaseSettings):
     )
     fallback_models: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="The models that answer, or finish an answer, when the one before them is overloaded or declines.",
+        description="The models that answer, or finish an answer, when the one before them is overloaded or declines. "
+        "A model of another provider, `PROVIDER:MODEL`, also does so when the first provider cannot be used: "
+        "[Providers](providers.md#a-second-provider).",
         json_schema_extra=documented("models, separated by commas", default="none"),
     )
     tool_rounds: int = Field(default=25, ge=1, le=1000, description="The number of rounds of tool calls in one answer.")

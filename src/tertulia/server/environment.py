@@ -23,7 +23,13 @@ PROXIES = "FORWARDED_ALLOW_IPS"
 """The addresses of proxies whose `X-Forwarded-For` uvicorn trusts."""
 COLLECTORS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 """Variables with the address of an OpenTelemetry collector."""
-PASSED_ON = ("OTEL_", PROXIES)
+OF_PROVIDERS = (
+    *("AWS_", "ANTHROPIC_AWS_", "ANTHROPIC_BEDROCK_"),
+    *("CLOUD_ML_REGION", "GOOGLE_", "ANTHROPIC_VERTEX_", "ANTHROPIC_GOOGLE_CLOUD_"),
+    *("AZURE_", "ANTHROPIC_FOUNDRY_"),
+)
+"""Variables of the clouds that serve Claude."""
+PASSED_ON = ("OTEL_", PROXIES, *OF_PROVIDERS)
 """Variables that libraries read only from the environment. Those in `.env` are copied to it."""
 
 
@@ -68,6 +74,8 @@ def check_names(setting_names: Iterable[str]) -> list[str]:
                 _refuse_contradiction(names[key], entries_by_key.setdefault(key, entry), entry)
             elif _has_prefix(entry.name):
                 raise WrongSetting(_no_such_setting(entry, names))
+            elif entry.name.startswith(OF_PROVIDERS):
+                continue
             elif entry.line is not None and _nearest(entry.name, names, SIMILAR_NAME):
                 warnings.append(_no_such_setting(entry, names))
     return warnings

@@ -3,11 +3,14 @@
 import asyncio
 import difflib
 import logging
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from tertulia.claude.client import Claude
+from tertulia.claude.connections import Deadlines, Misconfigured
 from tertulia.claude.model_check import ModelCheck, check_models
+from tertulia.claude.providers import PLATFORMS, Provider, model_name
 from tertulia.server.assistants import model_references
 from tertulia.server.environment import WrongSetting
 from tertulia.server.plan_file import check_plans
@@ -46,19 +49,16 @@ async def find_wrong_models(settings: Settings, claude: Claude | None = None) ->
     names = _names(settings)
     references = await asyncio.to_thread(model_references, settings)
     models = {model for _, model in names} | {reference.model for reference in references}
-    if settings.anthropic_api_key is None:
+    if settings.simulated:
         from tertulia.simulator.request_rules import MODELS
 
-        check = ModelCheck(frozenset(models - MODELS.keys()), frozenset(MODELS))
+        own = {model for model in models if model_name(model, Provider.ANTHROPIC).name == model}
+        check = ModelCheck(frozenset(own - MODELS.keys()), frozenset(MODELS))
     elif claude is not None:
         check = await check_models(claude, models)
     else:
-        key = settings.anthropic_api_key.get_secret_value()
-        claude = Claude(api_key=key, base_url=settings.anthropic_base_url)
-        try:
-            check = await check_models(claude, models)
-        finally:
-            await claude.close()
+        async with opened(settings) as own_client:
+            check = await check_models(own_client, models)
     errors: list[str] = []
     warnings: list[str] = []
     for name, model in names:
@@ -75,9 +75,36 @@ async def find_wrong_models(settings: Settings, claude: Claude | None = None) ->
     return Findings(errors, warnings, check.unchecked, len(check.listed))
 
 
+def client_of(settings: Settings, deadlines: Deadlines | None = None) -> Claude:
+    """Return the client of the provider of the settings."""
+    key = settings.anthropic_api_key
+    return Claude(
+        api_key=None if key is None else key.get_secret_value(),
+        base_url=settings.anthropic_base_url,
+        deadlines=deadlines,
+        provider=Provider(settings.provider),
+    )
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncGenerator[Claude]:
+    """Open a client for one check."""
+    claude = client_of(settings)
+    try:
+        yield claude
+    finally:
+        await claude.close()
+
+
 async def check_model_settings(settings: Settings) -> None:
-    """Raise WrongSetting for the first model that does not exist. Log warnings."""
-    findings = await find_wrong_models(settings)
+    """Raise WrongSetting for the first model that does not exist, or a cloud that lacks something. Log warnings."""
+    async with opened(settings) as claude:
+        if claude.platform.provider is not Provider.ANTHROPIC:
+            try:
+                await claude.connection(claude.platform.provider)
+            except Misconfigured as error:
+                raise WrongSetting(f"{variable_name('provider')}: {str(error).partition(chr(10))[0]}") from None
+        findings = await find_wrong_models(settings, claude)
     if findings.errors:
         raise WrongSetting(findings.errors[0])
     _log(findings)
@@ -85,7 +112,7 @@ async def check_model_settings(settings: Settings) -> None:
 
 async def watch_model_settings(settings: Settings, claude: Claude) -> None:
     """Repeat the check until Claude is reachable, and log errors. The server keeps running."""
-    while settings.anthropic_api_key is not None:
+    while not settings.simulated:
         await asyncio.sleep(CHECK_AGAIN)
         findings = await find_wrong_models(settings, claude)
         for line in findings.errors:
@@ -121,5 +148,9 @@ def _not_listed(model: str, listed: Iterable[str], settings: Settings) -> str:
     close = difflib.get_close_matches(model, list(listed), 1)
     examples = f"; it must be a model such as {', '.join(sorted(listed)[:8])}." if listed else "."
     suggestion = f"; did you mean {close[0]}?" if close else examples
+    main = Provider(settings.provider)
+    name = model_name(model, main)
     owner = "the simulated Claude" if settings.simulated else "Claude"
+    if name.provider is not Provider.ANTHROPIC:
+        owner = PLATFORMS[name.provider].title
     return f"{model!r}, but {owner} has no such model{suggestion}"

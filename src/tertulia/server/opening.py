@@ -4,12 +4,14 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from tertulia.claude.client import Claude, Deadlines
+from tertulia.claude.client import Claude
+from tertulia.claude.connections import Deadlines
 from tertulia.generation.observer import GenerationObserver
 from tertulia.ratelimit.limits import Limits, Rate, Rates
 from tertulia.ratelimit.slots import ConnectionSlots, LocalConnectionSlots, RedisConnectionSlots
+from tertulia.server.model_settings import client_of
 from tertulia.server.setting_fields import USER_GENERATIONS, USER_MESSAGES, USER_REQUESTS, USER_SOCKETS, USER_UPLOADS
-from tertulia.server.settings import Settings, database_file
+from tertulia.server.settings import Settings, check_provider, database_file
 from tertulia.streams.journal import Journal
 from tertulia.streams.log import EventLog, LocalSignals, Signals
 from tertulia.streams.memory import MemoryLog
@@ -51,11 +53,15 @@ async def open_log(
 
 
 async def connect(settings: Settings, stack: AsyncExitStack) -> Claude:
-    """Return a client of Claude's API. Without an API key, start the simulated Claude, and return a client of it."""
+    """Return the client of Claude's provider. Without a key or a cloud, start the simulated Claude for it.
+
+    Raises:
+        WrongSetting: The provider's settings are wrong.
+    """
+    check_provider(settings)
     deadlines = Deadlines(silence=settings.claude_silence_seconds)
-    if settings.anthropic_api_key is not None and not settings.simulated:
-        key = settings.anthropic_api_key.get_secret_value()
-        return Claude(api_key=key, base_url=settings.anthropic_base_url, deadlines=deadlines)
+    if not settings.simulated:
+        return client_of(settings, deadlines)
     from tertulia.simulator.app import create_simulator, serving
 
     simulator = create_simulator(pace=settings.simulator_pace)

@@ -15,6 +15,7 @@ from tertulia.billing.prices import Prices
 from tertulia.billing.server_budget import ServerBudget
 from tertulia.claude.client import Claude
 from tertulia.claude.models import Models
+from tertulia.claude.providers import Provider
 from tertulia.db import accounts
 from tertulia.db.blobs import Blobs
 from tertulia.db.database import Database
@@ -158,13 +159,21 @@ async def _open_engine(
     many_users: bool,
 ) -> tuple[EngineServices, McpServers]:
     """Return the services of generations, and the MCP servers of their tools."""
-    models = Models(claude, default=settings.default_model, allowed=settings.models, simulated=settings.simulated)
+    models = Models(
+        claude,
+        default=settings.default_model,
+        allowed=settings.models,
+        simulated=settings.simulated,
+        provider=claude.platform.provider,
+    )
     blobs = Blobs(settings.attachments_place)
     files = Files(database, blobs, claude, files_api=settings.files_api and not settings.simulated)
     titles = Titles(database, claude, models, config.prices, config.budget, model=settings.title_model or None)
     stack.push_async_callback(titles.close)
     tool_registry, mcp = await start_tools(settings, database, stack, many_users=many_users)
-    generated_files = GeneratedFiles(database, files, claude, enabled=settings.files_api)
+    generated_files = GeneratedFiles(
+        database, files, claude, enabled=settings.files_api and claude.platform.stores_files
+    )
     return EngineServices(claude, models, files, titles, tool_registry, generated_files, hooks), mcp
 
 
@@ -190,7 +199,8 @@ def _measure(services: Services, metrics: Metrics, stack: AsyncExitStack) -> Non
 
 
 def _config(settings: Settings, metrics: Metrics, plans: Plans, *, alone: bool) -> EngineConfig:
-    prices = Prices(settings.prices)
+    provider = Provider(settings.provider)
+    prices = Prices(settings.prices, provider)
     server_budget = ServerBudget(settings.server_monthly_budget_usd, settings.server_daily_budget_usd)
     budget = Budget(settings.monthly_budget_usd, prices, settings.daily_tokens, server_budget, plans)
     return EngineConfig(
@@ -205,6 +215,7 @@ def _config(settings: Settings, metrics: Metrics, plans: Plans, *, alone: bool) 
             settings.continue_attempts,
             settings.continue_seconds,
             settings.fallback_models,
+            provider,
         ),
         metrics,
     )

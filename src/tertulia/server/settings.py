@@ -3,10 +3,10 @@
 import os
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, SecretStr, TypeAdapter, ValidationError, field_validator
+from pydantic import AliasChoices, SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from tertulia.db.address import read_address
@@ -52,8 +52,8 @@ class Settings(SettingFields):
 
     @property
     def simulated(self) -> bool:
-        """Whether answers come from the simulated Claude: no key is set."""
-        return self.anthropic_api_key is None
+        """Whether answers come from the simulated Claude: no key is set, and no other provider."""
+        return self.anthropic_api_key is None and self.provider == "anthropic"
 
     @property
     def attachments_place(self) -> str:
@@ -219,6 +219,13 @@ class Settings(SettingFields):
         except (OSError, ValueError, TypeError, KeyError):
             raise ValueError(DOCUMENTS_RULE) from None
 
+    @model_validator(mode="after")
+    def _omit_title_model(self) -> Self:
+        # Bedrock's names of models depend on the region, so the default would not exist.
+        if self.provider.startswith("bedrock") and "title_model" not in self.model_fields_set:
+            self.title_model = ""
+        return self
+
     @field_validator("attachments")
     @classmethod
     def _check_store(cls, value: str | None) -> str | None:
@@ -262,6 +269,7 @@ def load_settings() -> Settings:
             raise WrongSetting(f"{variable_name(name)}: is required with TERTULIA_AUTH=oidc.")
     if settings.guests and settings.auth != "password":
         raise WrongSetting("TERTULIA_GUESTS: requires TERTULIA_AUTH=password.")
+    check_provider(settings)
     check_tools(settings)
     check_hooks(settings)
     check_webhooks(settings)
@@ -276,6 +284,14 @@ def _check_proxies() -> None:
             check_proxies(addresses)
     except ValueError as error:
         raise WrongSetting(f"{PROXIES}: got {addresses!r}; {error}.") from None
+
+
+def check_provider(settings: Settings) -> None:
+    """Raise WrongSetting if a provider of the settings lacks something, or does not offer what they name."""
+    if not settings.simulated or any(":" in model for model in (*settings.models, *settings.fallback_models)):
+        from tertulia.server.provider_settings import check_providers
+
+        check_providers(settings)
 
 
 def check_tools(settings: Settings) -> None:

@@ -206,7 +206,7 @@ class ToolRegistry:
         sizes = {definition["name"]: _tokens(definition) for definition in definitions}
         deferred = self._deferred(sizes, running, model.max_input_tokens)
         server_tools = [
-            name for name in self._server_tools if is_chosen(name) and model.has_tool(name) and name not in client
+            name for name in self._server_tools if is_chosen(name) and name in model.server_tools and name not in client
         ]
         definitions += with_web_options([CLAUDES_OWN[name] for name in server_tools], self._web)
         requires_approval = frozenset(name for name, tool in running.items() if self._requires_approval(tool))
