@@ -84,6 +84,17 @@ def test_a_file_is_stored_before_the_answer_ends_and_only_its_owner_can_download
     assert {"toolUseId": file["toolUseId"]} in called["node"]["content"]
 
 
+@pytest.mark.parametrize("name", ["page.html", "drawing.svg", "x"])
+def test_a_file_that_could_contain_scripts_is_only_downloaded(api: Api, name: str) -> None:
+    _, answer = answered(api, f"/simulate file {name}")
+    attachment = files_of(api, answer)[0]["attachment"]
+    headers = api.http.get(attachment["url"]).headers
+    assert attachment["filename"] == name
+    assert headers["content-disposition"].startswith("attachment;")
+    assert headers["content-security-policy"] == "default-src 'none'; sandbox"
+    assert headers["x-content-type-options"] == "nosniff"
+
+
 def test_a_picture_and_a_table_can_be_sent_back_but_a_file_of_an_unknown_type_cannot(api: Api) -> None:
     conversation, answer = answered(api, "/simulate file chart.png")
     picture = files_of(api, answer)[0]["attachment"]
