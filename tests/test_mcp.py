@@ -269,6 +269,8 @@ def test_the_servers_results_are_returned(tmp_path: Path) -> None:
     async def work() -> None:
         async with connected(own=modern(tmp_path)) as servers:
             assert await call(servers, "own__add", a=1, b=2) == Result(["3"])
+            # Integers beyond 64 bits keep all their digits, in both directions.
+            assert await call(servers, "own__add", a=2**70, b=1) == Result([str(2**70 + 1)])
             assert await call(servers, "own__table") == Result(['{"rows": [1, 2]}'], is_json=True)
             assert await call(servers, "own__picture") == Result([Image(PIXEL, "image/png")])
             assert await call(servers, "own__refuse") == Result(["Not on a Sunday."], is_error=True)
@@ -306,6 +308,7 @@ RESULTS = {
         ),
         Result([Image(PIXEL), '{"name": "Zoë"}']),
     ),
+    "long-integer": (content(structuredContent={"id": 2**70}), Result([f'{{"id": {2**70}}}'], is_json=True)),
     "nothing": (content(), Result([])),
     "image-of-no-bytes": (
         content({"type": "text", "text": "One."}, {"type": "image", "data": "!", "mimeType": "image/png"}),

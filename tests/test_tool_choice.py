@@ -9,10 +9,13 @@ from client import Json
 from conftest import Staged
 from scripted import says, uses
 from test_assistants import write
+from test_generation_input import build, user
 from test_simulator_tools import claude, refusal
 from test_tools import MODULE, answer, served
 from test_transfer import export, imported, without_ids
 
+from tertulia.claude.models import Model
+from tertulia.claude.prompt import Turn, build_request, with_answer_so_far
 from tertulia.claude.tool_choice import supports_forced_calls
 
 __all__ = ["claude"]
@@ -48,6 +51,29 @@ def test_a_choice_that_forces_nothing_is_sent_with_every_request(
     staged: Staged, choice: Json | None, sent: Any
 ) -> None:
     assert choices(staged, choice, uses(("who", {})), says("Hi")) == [sent, sent]
+
+
+def test_a_continuation_after_a_call_forces_no_other_call() -> None:
+    turns = [Turn("user", [{"type": "text", "text": "Hi"}])]
+    tools: list[Json] = [{"name": "who", "input_schema": {"type": "object"}}]
+    options = {"tool_choice": {"mode": "tool", "name": "who", "parallel": True}}
+    body, _ = build_request(
+        model="m", max_output_tokens=None, system_prompt=None, options=options, forms=None, turns=turns, tools=tools
+    )
+    begun: list[Json] = [{"type": "text", "text": "It be"}]
+    called: list[Json] = [
+        {"type": "tool_use", "id": "1", "name": "who", "input": {}},
+        {"type": "tool_result", "tool_use_id": "1"},
+    ]
+    assert with_answer_so_far(body, begun, is_interrupted=True)["tool_choice"]["type"] == "tool"
+    assert with_answer_so_far(body, [*called, *begun], is_interrupted=True)["tool_choice"] == {"type": "auto"}
+
+
+def test_a_fallback_model_is_not_forced_to_call_a_tool_if_it_refuses_that() -> None:
+    work = build(user("Hi"), tool_choice={"mode": "any"})
+    opus, haiku = (Model(id, id, default=False, simulated=True) for id in ("claude-opus-5-5", HAIKU))
+    assert "tool_choice" not in work.for_fallback(opus).options
+    assert "tool_choice" in work.for_fallback(haiku).options
 
 
 def test_the_last_round_calls_no_tools_even_if_a_call_was_forced(staged: Staged) -> None:

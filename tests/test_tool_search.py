@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from client import Api, Json
 from running import tertulia
+from test_command import run_here
 from test_simulator_tools import (
     WEATHER,
     WHO,
@@ -138,6 +139,8 @@ def test_claude_finds_a_tool_of_many_and_calls_it_again_without_a_search(tmp_pat
     (tmp_path / "results.json").write_text(
         json.dumps({"t77": {"result": {"content": [{"type": "text", "text": "77!"}]}}})
     )
+    doctor = run_here(tmp_path, "doctor", TERTULIA_MCP_CONFIG=config)
+    assert "about 0 of 27,350 tokens" in doctor.stdout, doctor.stdout
     with tertulia(tmp_path, mcp_config=config) as address, Api(address) as api:
         sent = api.send("Hello")
         conversation = sent["conversation"]["id"]

@@ -17,7 +17,7 @@ from tertulia.claude.compaction import Compaction
 from tertulia.claude.continuation import ATTEMPT, THINKING, WRITTEN_BY, exchange, last_attempt
 from tertulia.claude.output_schema import output_format
 from tertulia.claude.repairs import ATTACHED, PLACE, LeftOut, place_of
-from tertulia.claude.tool_choice import is_forced, tool_choice
+from tertulia.claude.tool_choice import after_call, is_forced, tool_choice
 from tertulia.claude.tool_search import REMOVED_TOOL, searches, with_found_tools, without_searches
 from tertulia.db.tables import Role
 from tertulia.json import Json
@@ -216,6 +216,8 @@ def with_answer_so_far(
     continued = {**request, "messages": messages}
     if is_searching:
         continued["tools"] = with_found_tools(request["tools"], messages[len(request["messages"]) :])
+    if "tool_choice" in request and any(block["type"] == "tool_use" for block in replayable):
+        continued["tool_choice"] = after_call(request["tool_choice"])
     return continued
 
 

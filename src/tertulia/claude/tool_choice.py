@@ -49,5 +49,7 @@ def tool_choice(options: Json, tools: Sequence[Json]) -> Json:
 
 
 def after_call(choice: Json) -> Json:
-    """Return the choice for the requests after a first call, in which Claude decides."""
+    """Return the choice for the requests after a first call, in which Claude decides if the choice has forced it."""
+    if choice["type"] not in FORCED:
+        return choice
     return {**{key: value for key, value in choice.items() if key != "name"}, "type": "auto"}

@@ -14,7 +14,6 @@ from tertulia.claude.prompt import with_answer_so_far, with_pictures, with_remov
 from tertulia.claude.refused_parts import without_refused
 from tertulia.claude.repairs import LeftOut, Repairs, repaired, without_places
 from tertulia.claude.request_fixes import with_allowed_thinking, with_unique_ids
-from tertulia.claude.tool_choice import FORCED, after_call
 from tertulia.json import Json
 
 if TYPE_CHECKING:
@@ -131,8 +130,6 @@ class MessagesRequest:
         self._extra_fields = {"container": container} if container is not None else {}
         if last and "tools" in self._request:
             self._extra_fields["tool_choice"] = {"type": "none"}
-        elif (choice := self._request.get("tool_choice", {})).get("type") in FORCED:
-            self._extra_fields["tool_choice"] = after_call(choice)
 
     @property
     def first_messages(self) -> Sequence[Json] | None:
