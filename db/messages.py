@@ -96,6 +96,7 @@ _BRANCH_END: Any = (
         col(Generation.model),
         col(Generation.refusal),
         col(Generation.repairs),
+        col(Generation.response_id),
     )
     .join(_END, _END.c.id == Message.id)
     .outerjoin(Generation, col(Generation.message_id) == col(Message.id))
@@ -114,6 +115,7 @@ class BranchMessage(NamedTuple):
     model: str | None = None
     refusal: Json | None = None
     repairs: Json | None = None
+    response_id: str | None = None
 
 
 async def branch(session: AsyncSession, leaf_id: UUID | None) -> list[BranchMessage]:

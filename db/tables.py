@@ -224,6 +224,10 @@ class Generation(SQLModel, table=True):
     options: Json = Field(default={}, sa_type=JSON)
     sequence: int = 0
     stop_reason: str | None = None
+    # The stop sequence that Claude wrote, if that is the reason.
+    stop_sequence: str | None = None
+    # The Messages API's id of its last response, with which the API explains a cache miss of the next request.
+    response_id: str | None = None
     error: Json | None = Field(default=None, sa_type=JSON)
     request_id: str | None = None
     # The span in which the answer was written, as a W3C `traceparent`; null if it was not recorded.
@@ -284,6 +288,8 @@ class ApiCall(SQLModel, table=True):
     # In 10^-12 US dollars, by version `prices` of the price table; null if the price was unknown.
     amount: int | None = Field(default=None, sa_type=BigInteger, nullable=True)
     prices: str
+    # The parts of the amount, and the API's report about the call (see generation.usage and resolvers.requests).
+    details: Json | None = Field(default=None, sa_type=_JSON_OR_NULL, nullable=True)
     day: date = Field(sa_type=Date)
     created_at: datetime = _time()
 

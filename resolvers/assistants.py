@@ -27,6 +27,8 @@ OPTION_FIELDS = {
     "output_schema": "options.outputSchema",
     "tool_choice": "options.toolChoice",
     "continue_interrupted": "options.continueInterrupted",
+    "stop_sequences": "options.stopSequences",
+    "task_budget": "options.taskBudget",
 }
 """The GraphQL names of the options other than the model."""
 

@@ -17,10 +17,10 @@ from tertulia.assistants.catalog import AssistantCatalog, OfferedAssistants
 from tertulia.attachments.files import Files
 from tertulia.billing.budget import Budget
 from tertulia.claude.models import AllowedModels, Models
-from tertulia.db import attachments, conversations, generated_files, generations, messages
+from tertulia.db import api_calls, attachments, conversations, generated_files, generations, messages
 from tertulia.db.database import AsyncSession, Database, ReadSnapshot
 from tertulia.db.generated_files import GeneratedFile
-from tertulia.db.tables import Attachment, Conversation, Generation, Message
+from tertulia.db.tables import ApiCall, Attachment, Conversation, Generation, Message
 from tertulia.generation.finalizer import CHANGED
 from tertulia.generation.manager import GenerationManager
 from tertulia.generation.observer import GenerationObserver
@@ -137,6 +137,11 @@ class Loaders:
     def generation_of(self) -> DataLoader[UUID, Generation | None]:
         """Generations by the id of the message that they write."""
         return self._loader(generations.of_messages)
+
+    @cached_property
+    def requests_of(self) -> DataLoader[UUID, list[ApiCall] | None]:
+        """The requests to Claude's API for an answer, by the generation's id."""
+        return self._loader(api_calls.of_generations)
 
     @cached_property
     def siblings_of(self) -> DataLoader[UUID, list[Message] | None]:

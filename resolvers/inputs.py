@@ -86,6 +86,14 @@ class GenerationOptions:
     """Whether an answer that is interrupted is continued (see `GenerationContinued`). The default is true, unless the
     server's owner has disabled it.
     """
+    stop_sequences: list[str] | None = None
+    """At most 16 texts that are not blank, of at most 200 characters. Claude ends the answer before it writes one of
+    them: see `Generation.stopSequence`.
+    """
+    task_budget: int | None = None
+    """The number of tokens, 20,000 or more, within which Claude tries to finish the answer, including its tools. It is
+    advice to Claude and not a limit: see `maxTokens`. A model that does not support it ignores it.
+    """
 
 
 @dataclass

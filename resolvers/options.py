@@ -2,14 +2,16 @@
 
 from dataclasses import asdict
 
+from tertulia.assistants.request_keys import MAX_SEQUENCE, MAX_SEQUENCES
 from tertulia.claude.models import Model
 from tertulia.claude.prompt import MIN_BUDGET_TOKENS
+from tertulia.claude.request_options import MIN_TASK_BUDGET
 from tertulia.claude.tool_choice import is_forced, supports_forced_calls
 from tertulia.db.tables import Conversation
 from tertulia.json import Json
 from tertulia.resolvers.context import Context
 from tertulia.resolvers.errors import InvalidInput
-from tertulia.resolvers.inputs import Effort, GenerationOptions, Thinking
+from tertulia.resolvers.inputs import Effort, GenerationOptions, Thinking, blank_error, check_text
 from tertulia.resolvers.tool_choice import check_tool_choice, stored_tool_choice
 from tertulia.tools.json_schema import SchemaKind, schema_problem
 
@@ -25,6 +27,7 @@ async def check_options(context: Context, options: GenerationOptions | None) -> 
         await context.models.list()
     if options.max_tokens is not None and options.max_tokens < 1:
         raise InvalidInput("options.maxTokens", f"must be 1 or more, not {options.max_tokens}.")
+    _check_ends(options)
     if options.output_schema is not None:
         problem = await schema_problem(options.output_schema, SchemaKind.OUTPUT)
         if problem is not None:
@@ -79,11 +82,25 @@ def options_to_json(options: GenerationOptions | None) -> Json:
     """Return the options that are set, in the form in which they are stored: under their Python names."""
     if options is None:
         return {}
-    values = {"max_tokens": options.max_tokens, "effort": options.effort, "output_schema": options.output_schema}
-    values |= {"continue_interrupted": options.continue_interrupted}
+    values: Json = {"max_tokens": options.max_tokens, "effort": options.effort}
+    values |= {"output_schema": options.output_schema}
+    values |= {"continue_interrupted": options.continue_interrupted, "task_budget": options.task_budget}
+    values |= {"stop_sequences": options.stop_sequences}
     thinking = {"thinking": asdict(options.thinking)} if options.thinking else {}
     choice = {"tool_choice": asdict(options.tool_choice)} if options.tool_choice else {}
     return {key: value for key, value in values.items() if value is not None} | thinking | choice
+
+
+def _check_ends(options: GenerationOptions) -> None:
+    if options.task_budget is not None and options.task_budget < MIN_TASK_BUDGET:
+        raise InvalidInput("options.taskBudget", f"must be {MIN_TASK_BUDGET} or more, not {options.task_budget}.")
+    sequences = options.stop_sequences or []
+    if len(sequences) > MAX_SEQUENCES:
+        raise InvalidInput("options.stopSequences", f"must have at most {MAX_SEQUENCES} texts, not {len(sequences)}.")
+    for index, sequence in enumerate(sequences):
+        field = f"options.stopSequences[{index}]"
+        if not check_text(field, sequence, MAX_SEQUENCE).strip():
+            raise blank_error(field)
 
 
 def _check_budget(thinking: Thinking, max_tokens: int | None) -> None:
@@ -116,4 +133,6 @@ def conversation_options(root: Conversation) -> GenerationOptions:
         output_schema=options.get("output_schema"),
         tool_choice=stored_tool_choice(options.get("tool_choice")),
         continue_interrupted=options.get("continue_interrupted"),
+        stop_sequences=options.get("stop_sequences"),
+        task_budget=options.get("task_budget"),
     )

@@ -27,7 +27,7 @@ graphql_enum(
     "Why Claude stopped writing, as named by the Messages API.",
     END_TURN="Claude finished its answer.",
     MAX_TOKENS="The answer reached `maxTokens`. The text written until then is kept.",
-    STOP_SEQUENCE="Claude wrote a stop sequence. This server does not request any.",
+    STOP_SEQUENCE="Claude wrote a stop sequence of `options.stopSequences` or of the assistant: see `stopSequence`.",
     TOOL_USE="Claude called a tool, and the generation ended without sending the result to Claude.",
     PAUSE_TURN="Claude paused a long turn with tools of Claude's API, and the generation ended without continuing it.",
     REFUSAL="Claude refused to answer, or to continue.",

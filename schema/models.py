@@ -87,6 +87,10 @@ class GenerationOptions:
     """Whether Claude must, may or must not call tools. Null if Claude decides."""
     continue_interrupted: bool | None
     """Whether an answer that is interrupted is continued. Null for the server's setting."""
+    stop_sequences: list[str] | None
+    """The texts before which Claude ends an answer. Null for none."""
+    task_budget: int | None
+    """The number of tokens within which Claude tries to finish an answer. Null for none."""
 
 
 @graphql_type(conversations.ContextWindow)
@@ -137,3 +141,7 @@ class GenerationError:
     """The id of the request to Claude's API, for Anthropic's support. Null if Claude's API was not reached."""
     retry_after_seconds: float | None
     """The number of seconds to wait, as requested by Claude's API. Null if it requested no wait."""
+    api_code: str | None
+    """The error code of Claude's API, such as `enforced_spend_limit_reached`: finer than `code`, and new ones may be
+    added at any time. Null if it sent none.
+    """

@@ -23,6 +23,7 @@ from tertulia.resolvers import (
     search,
     shares,
 )
+from tertulia.resolvers import requests as request_resolvers
 from tertulia.resolvers import tools as tool_resolvers
 from tertulia.schema.assistants import Assistant
 from tertulia.schema.content import ContentBlock, GeneratedFile
@@ -30,6 +31,7 @@ from tertulia.schema.declare import field, graphql_type
 from tertulia.schema.enums import StopReason
 from tertulia.schema.models import ContextWindow, GenerationError, GenerationOptions, Model, Usage
 from tertulia.schema.relay import Node, PageInfo
+from tertulia.schema.requests import ClaudeRequest, ContextEdit, CostPart
 from tertulia.schema.tools import ConversationTools
 
 if TYPE_CHECKING:
@@ -181,7 +183,12 @@ class Generation(Node):
     """
     continuations: int
     """How often Claude was asked to continue the answer after an interruption (see `GenerationContinued`)."""
+    stop_sequence: str | None
+    """The stop sequence that Claude wrote, which is not part of the text. Null unless `stopReason` is STOP_SEQUENCE."""
     usage: Usage | None = field(messages.usage)
+    requests: list[ClaudeRequest] = field(request_resolvers.requests)
+    costs: list[CostPart] = field(request_resolvers.costs)
+    context_edits: list[ContextEdit] = field(request_resolvers.context_edits)
     error: GenerationError | None = field(messages.error)
     events: Annotated["GenerationEventConnection", strawberry.lazy("tertulia.schema.events")] = field(follow.events)
     event_log: Annotated["GenerationEventConnection", strawberry.lazy("tertulia.schema.events")] = field(

@@ -57,16 +57,24 @@ class ScriptedClaude:
         self.files: dict[str, list[Reply]] = {}
         """The replies of the Files API by path, such as `file_1/content`. All others are 404."""
         self.file_requests: list[str] = []
+        self.tokens: int | None = None
+        """The input tokens that it counts; None if it has no such route."""
+        self.counted: list[Json] = []
         self.models: Any = [model("claude-opus-5-5"), model("claude-haiku-5-5")]
 
     def app(self) -> Starlette:
         return Starlette(
             routes=[
                 Route("/v1/messages", self._messages, methods=["POST"]),
+                Route("/v1/messages/count_tokens", self._count, methods=["POST"]),
                 Route("/v1/models", self._models, methods=["GET"]),
                 Route("/v1/files/{path:path}", self._file, methods=["GET"]),
             ]
         )
+
+    async def _count(self, request: Request) -> Response:
+        self.counted.append(await request.json())
+        return JSONResponse({"input_tokens": self.tokens}, 404 if self.tokens is None else 200)
 
     async def _models(self, _request: Request) -> Response:
         if isinstance(self.models, Gate):

@@ -288,6 +288,8 @@ class Hello:
     def __init__(self, model: str, text: str = "Hello") -> None:
         self.model, self.text = model, text
 
+    has_begun = False
+
     async def body(self) -> Json:
         hello = {"role": "user", "content": [{"type": "text", "text": self.text}]}
         return {"model": self.model, "max_tokens": 100, "messages": [hello]}

@@ -41,6 +41,7 @@ WITHOUT_NODE = {
 
 _BLOCKS = "Parts of one message, whose size is limited."
 _SETTINGS = "The settings of the server or of a conversation determine the length."
+_REQUESTS = "One request for each round of an answer, whose number is limited, and the parts of each."
 _SUMS = "One row for each day and model, or for each tool: `since` and `until` limit it."
 PLAIN_LISTS = {
     "Message.content": _BLOCKS,
@@ -52,9 +53,12 @@ PLAIN_LISTS = {
     "ToolResultsRequired.approvals": _BLOCKS,
     "ToolResultsRequired.toolUses": _BLOCKS,
     **{f"Assistant.{name}": _SETTINGS for name in ("clientsMaySet", "models", "starters", "tools")},
+    **{f"ClaudeRequest.{name}": _REQUESTS for name in ("contextEdits", "costs", "tools")},
     "Conversation.clientsMaySet": _SETTINGS,
     "ConversationTools.client": _SETTINGS,
     "ConversationTools.server": _SETTINGS,
+    **{f"Generation.{name}": _REQUESTS for name in ("contextEdits", "costs", "requests")},
+    "GenerationOptions.stopSequences": _SETTINGS,
     "Model.efforts": _SETTINGS,
     "Model.serverTools": _SETTINGS,
     "Model.thinking": _SETTINGS,

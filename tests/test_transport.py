@@ -18,6 +18,8 @@ from tertulia.claude.errors import ErrorCode, describe
 class Hello:
     """A request without an alternative if Claude refuses it."""
 
+    has_begun = False
+
     async def body(self) -> dict[str, Any]:
         hello = [{"role": "user", "content": "Hello"}]
         return {"model": "claude-opus-5-5", "max_tokens": 100, "messages": hello}

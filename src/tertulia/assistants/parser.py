@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tertulia.assistants.definition import Assistant, AssistantError, ClientSetting, ModelReference
 from tertulia.assistants.instructions import Instructions, TemplateError
+from tertulia.assistants.request_keys import RequestKeys, skills_problem
 from tertulia.claude.parser import TOOL_NAME
 from tertulia.json import Json
 from tertulia.tools.json_schema import SchemaKind, schema_problem_blocking
@@ -23,6 +24,9 @@ FENCE = "---"
 ID = r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,63}"
 TOOL_PATTERN = r"^[a-zA-Z0-9_*?\[\]!-]{1,128}$"
 
+NOT_KEYS = ("_Thinking", "bool", "constrained-int", "literal['all']")
+"""The steps in the locations of pydantic's errors that are members of unions."""
+
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 ModelId = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -34,7 +38,7 @@ class _Thinking(BaseModel):
     budget_tokens: Annotated[int, Field(strict=True, ge=1024)] | None = None
 
 
-class _FrontMatter(BaseModel):
+class _FrontMatter(RequestKeys, BaseModel):
     """The keys of the front matter."""
 
     model_config = ConfigDict(extra="forbid")
@@ -70,6 +74,7 @@ class _FrontMatter(BaseModel):
             "tool_choice": self._tool_choice(),
             "continue_interrupted": self.continue_interrupted,
             "fallbacks": self.fallbacks or None,
+            **self.request_options(),
         }
         return {name: value for name, value in values.items() if value is not None}
 
@@ -160,15 +165,17 @@ def _front_matter(file: str, text: str) -> "tuple[_FrontMatter, _Lines]":
 
 def _explain(error: ValidationError, where: _Lines) -> AssistantError:
     problem = error.errors()[0]
-    location: list[str | int] = [step for step in problem["loc"] if step not in ("_Thinking", "bool")]
+    location: list[str | int] = [step for step in problem["loc"] if step not in NOT_KEYS]
     key = ".".join(str(step) for step in location)
     if problem["type"] == "extra_forbidden":
-        known = ", ".join(_FrontMatter.model_fields)
-        return AssistantError(where.place(*location), f"unknown key `{key}`; the keys are {known}")
+        known = f"; the keys are {', '.join(_FrontMatter.model_fields)}" if len(location) == 1 else ""
+        return AssistantError(where.place(*location), f"unknown key `{key}`{known}")
     if location == ["thinking"]:
         return AssistantError(
             where.place(*location), "`thinking` must be true, false, or `enabled` and `budget_tokens`"
         )
+    if location == ["context_editing", "clear_thinking", "keep"]:
+        return AssistantError(where.place(*location), f"`{key}` must be a number of 1 or more, or `all`")
     rule = problem["msg"].replace("Input should be", "must be", 1)
     return AssistantError(where.place(*location), f"`{key}` {rule}")
 
@@ -191,6 +198,8 @@ def _instructions(file: str, lines: list[str], begin: int) -> Instructions:
 def _assistant(path: Path, front_matter: _FrontMatter, where: _Lines, instructions: Instructions) -> Assistant:
     options = front_matter.options()
     _check_options(options, where)
+    if (problem := skills_problem(front_matter.skills, front_matter.tools)) is not None:
+        raise AssistantError(where.place("skills"), problem)
     references = [ModelReference(front_matter.model, where.place("model"))] if front_matter.model else []
     references += [
         ModelReference(model, where.place("models", index)) for index, model in enumerate(front_matter.models)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
-from tertulia.billing.prices import Price, Prices
+from tertulia.billing.prices import Price, Prices, terms_of
 from tertulia.billing.server_budget import BudgetSpent, ServerBudget
 from tertulia.claude.compaction import is_near
 from tertulia.claude.errors import ErrorCode, GenerationError
@@ -169,11 +169,23 @@ class Budget:
         if price is None:
             raise PriceUnknown
         tokens = len(json.dumps(request, ensure_ascii=False).encode("utf-8", "surrogatepass")) // BYTES_PER_TOKEN
-        max_cost = price.amount({"input_tokens": tokens, "output_tokens": request["max_tokens"]})
+        usage = {"input_tokens": tokens, "output_tokens": request["max_tokens"]}
+        max_cost = price.amount(usage, terms_of(request))
         amount = min(max_cost, *await self._remaining(session, owner, limits))
         reservation = Reservation(owner_id=owner, amount=amount, expires_at=now() + timedelta(seconds=seconds))
         await spending.reserve(session, reservation)
         return reservation.id
+
+    def max_cost(self, request: PricedRequest, model: Model, input_tokens: int | None = None) -> int | None:
+        """Return the maximum cost of an answer in units; None if the price of the model is not known.
+
+        Args:
+            request: The request.
+            model: Its model.
+            input_tokens: The tokens of the prompt; None to estimate them.
+        """
+        price = self._prices.of(request.model)
+        return None if price is None else _max_cost(request, model, price, input_tokens)
 
     def _limits(self, plan: Plan) -> bool:
         """Return whether the spending of the plan's users is limited."""
@@ -222,9 +234,10 @@ def _units(amount_usd: Decimal) -> int:
     return int(amount_usd / UNIT)
 
 
-def _max_cost(request: PricedRequest, model: Model, price: Price) -> int:
+def _max_cost(request: PricedRequest, model: Model, price: Price, input_tokens: int | None = None) -> int:
     """Return the maximum cost of an answer in units, as far as it can be estimated before the request."""
-    inputs, output = estimate_input_tokens(request), max_tokens(request.options, model.max_output_tokens)
+    inputs = estimate_input_tokens(request) if input_tokens is None else input_tokens
+    output = max_tokens(request.options, model.max_output_tokens)
     searches = SEARCHES if any(tool["name"] == WEB_SEARCH for tool in request.tool_definitions) else 0
     inputs *= PROMPT_READS_WITH_SEARCH if searches else 1
     if model.compacts and is_near(request.context_tokens, model):
@@ -236,7 +249,8 @@ def _max_cost(request: PricedRequest, model: Model, price: Price) -> int:
             "cache_write_1h_tokens": inputs if request.slow else 0,
             "output_tokens": output,
             "web_searches": searches,
-        }
+        },
+        terms_of(request.options),
     )
 
 

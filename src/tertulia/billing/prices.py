@@ -20,8 +20,38 @@ LONG_PROMPT = 100_000
 """The number of prompt tokens above which some models cost more."""
 REGIONAL = Decimal("1.1")
 """The factor for models that a cloud serves in a region or geography. Source: "Third-party platform pricing" there."""
+FAST = 2
+"""The factor of the prices of tokens in fast mode. It is the same for all models that support it."""
+FROM_US = Decimal("1.1")
+"""The factor of the prices of tokens if inference may only run in the US. Source: "Data residency"."""
 LARGEST = 10**17
 """The maximum amount of one call in units, which is 100,000 US dollars. A column can store 92 times as much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The terms on which the price of a request depends, besides its model and its tokens.
+
+    Attributes:
+        speed: The speed, `standard` or `fast`; None for the standard.
+        geo: The region in which inference runs, such as `us`; None for any.
+    """
+
+    speed: str | None = None
+    geo: str | None = None
+
+    @property
+    def factor(self) -> Decimal:
+        """The factor of the prices of tokens. Searches cost the same."""
+        return (FAST if self.speed == "fast" else 1) * (FROM_US if self.geo == "us" else Decimal(1))
+
+
+STANDARD = Terms()
+
+
+def terms_of(values: Mapping[str, Any]) -> Terms:
+    """Return the terms in the options of a generation, or in the usage that the Messages API reports."""
+    return Terms(values.get("speed"), values.get("inference_geo"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +70,23 @@ class Price:
         names = ("input", "output", "write", "write_1h", "read")
         return replace(self, **{name: getattr(self, name) * factor for name in names})
 
-    def amount(self, usage: Mapping[str, int]) -> int:
+    def amount(self, usage: Mapping[str, int], terms: Terms = STANDARD) -> int:
         """Return the cost of a call in units. `usage` are token counts by the names of the ledger's columns."""
+        return min(int((sum(self.parts(usage, terms).values()) / UNIT).to_integral_value()), LARGEST)
+
+    def parts(self, usage: Mapping[str, int], terms: Terms = STANDARD) -> dict[str, Decimal]:
+        """Return the cost of a call in US dollars, by the kind of what it pays for."""
         uncached, cache_read = usage.get("input_tokens", 0), usage.get("cache_read_tokens", 0)
         cache_write, for_an_hour = usage.get("cache_write_tokens", 0), usage.get("cache_write_1h_tokens", 0)
-        dollars = (
-            self.input * uncached
-            + self.read * cache_read
-            + self.write * (cache_write - for_an_hour)
-            + self.write_1h * for_an_hour
-            + self.output * usage.get("output_tokens", 0)
-        ) / A_MILLION
         factor = self.long_prompt_factor if uncached + cache_read + cache_write > LONG_PROMPT else 1
-        searches = WEB_SEARCH * usage.get("web_searches", 0)
-        return min(int(((dollars * factor + searches) / UNIT).to_integral_value()), LARGEST)
+        tokens = {
+            "input": self.input * uncached,
+            "cache_read": self.read * cache_read,
+            "cache_write": self.write * (cache_write - for_an_hour) + self.write_1h * for_an_hour,
+            "output": self.output * usage.get("output_tokens", 0),
+        }
+        parts = {kind: amount * factor * terms.factor / A_MILLION for kind, amount in tokens.items()}
+        return parts | {"web_search": WEB_SEARCH * usage.get("web_searches", 0)}
 
 
 class Prices:
@@ -92,10 +125,10 @@ class Prices:
                 price = self._by_id[model] = price.times(REGIONAL) if is_regional(name) else price
         return price
 
-    def amount(self, model: str, usage: Mapping[str, int]) -> int | None:
+    def amount(self, model: str, usage: Mapping[str, int], terms: Terms = STANDARD) -> int | None:
         """Return the cost of a call in units; None if the price is not known."""
         price = self.of(model)
-        return None if price is None else price.amount(usage)
+        return None if price is None else price.amount(usage, terms)
 
 
 def _parse_price(model: str, values: Mapping[str, Any]) -> Price:

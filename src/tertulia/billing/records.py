@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from tertulia.billing.prices import Prices
+from tertulia.billing.prices import STANDARD, Prices, Terms
+from tertulia.db.ledger import UNIT
 from tertulia.db.tables import ApiCall, Status, now
 
 
@@ -18,10 +19,15 @@ class Payer:
     generation_id: UUID
 
 
-def call(payer: Payer, prices: Prices, model: str, outcome: Status, usage: Mapping[str, int]) -> ApiCall:
+def call(
+    payer: Payer, prices: Prices, model: str, outcome: Status, usage: Mapping[str, int], terms: Terms = STANDARD
+) -> ApiCall:
     """Return the ledger row of an API call. `usage` are token counts by the names of the row's columns."""
     counts: dict[str, Any] = {**usage}
     current_time = now()
+    price = prices.of(model)
+    parts = {} if price is None else price.parts(usage, terms)
+    costs = {kind: int(dollars / UNIT) for kind, dollars in parts.items() if dollars}
     return ApiCall(
         owner_id=payer.owner_id,
         conversation_id=payer.conversation_id,
@@ -29,9 +35,10 @@ def call(payer: Payer, prices: Prices, model: str, outcome: Status, usage: Mappi
         purpose="answer",
         model=model,
         outcome=outcome,
-        amount=prices.amount(model, usage),
+        amount=prices.amount(model, usage, terms),
         prices=prices.version,
         day=current_time.date(),
         created_at=current_time,
+        details={"costs": costs} if costs else None,
         **counts,
     )

@@ -6,8 +6,8 @@ The SDK has 3,000 modules, which take a second to import, so it is imported at i
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -30,6 +30,7 @@ from tertulia.claude.event_stream import EventStreamReader, is_event_stream
 from tertulia.claude.parser import event_of, message_of
 from tertulia.claude.provider_requests import adapted
 from tertulia.claude.providers import PLATFORMS, ModelName, Provider, model_name
+from tertulia.claude.rate_limits import RateLimits
 from tertulia.claude.sse import EventReader
 from tertulia.claude.tracing import Chat, chat_span
 from tertulia.json import Json, clean, loads
@@ -62,6 +63,11 @@ class Attempt:
 
 class RequestSource(Protocol):
     """A request, and its replacement if Claude refuses it."""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the request continues an answer that users already read."""
+        ...
 
     async def body(self) -> Json:
         """Return the body of `POST /v1/messages`; its `betas` are sent as a header."""
@@ -96,11 +102,14 @@ class Claude:
         """
         self.deadlines = deadlines or Deadlines()
         self.backpressure = Backpressure()
+        self.rate_limits = RateLimits()
         self.api_key = api_key or ""
         self.base_url = base_url
         self.platform = PLATFORMS[provider]
         self._connections: dict[Provider, Connection] = {}
         self._opening = asyncio.Lock()
+        self._without_diagnostics = set[Provider]()
+        """The providers that do not accept `diagnostics`. Some gateways do not either."""
 
     def model(self, model_id: str) -> ModelName:
         """Return the provider of a model's id, and the provider's own name of the model."""
@@ -177,8 +186,10 @@ class Claude:
         connection = await self._connected(model.provider)
         # The raw response, because the SDK's models print a warning with the content of blocks of unknown types.
         create: Any = connection.sdk.messages.with_raw_response.create
-        with reporting_credentials(connection.platform):
-            response = await create(**adapted(request, model))
+        async with self._within_limits(request["model"], has_begun=False) as headers:
+            with reporting_credentials(connection.platform):
+                response = await create(**adapted(request, model))
+            headers.update(response.headers)
         try:
             return message_of(clean(loads(response.http_response.content)))
         except ValueError as error:
@@ -200,11 +211,15 @@ class Claude:
         while True:
             try:
                 create = connection.streaming.messages.with_streaming_response.create
-                with reporting_credentials(platform):
-                    response = await stack.enter_async_context(
-                        create(**_arguments(adapted(body, model), chat), stream=True)
-                    )
+                arguments = _arguments(adapted(self._accepted(body, model), model), chat)
+                async with self._within_limits(body["model"], has_begun=source.has_begun) as headers:
+                    with reporting_credentials(platform):
+                        response = await stack.enter_async_context(create(**arguments, stream=True))
+                    headers.update(response.headers)
             except (anthropic.BadRequestError, anthropic.NotFoundError, anthropic.ContentTooLargeError) as error:
+                if "diagnostics" in str(error.body) and model.provider not in self._without_diagnostics:
+                    self._without_diagnostics.add(model.provider)
+                    continue
                 reduced_body = await source.body_without_refused(error)
                 if reduced_body is None:
                     raise
@@ -220,6 +235,24 @@ class Claude:
         """Return the connection to the provider of a request. Raise StreamError if it cannot be opened."""
         with reporting_credentials(PLATFORMS[provider]):
             return await self.connection(provider)
+
+    @asynccontextmanager
+    async def _within_limits(self, model: str, *, has_begun: bool) -> AsyncGenerator[dict[str, str]]:
+        """Wait for the account's rate limits before a request. Yields a dictionary for the headers of its response."""
+        await self.rate_limits.wait(model, has_begun=has_begun)
+        headers: dict[str, str] = {}
+        try:
+            yield headers
+        except Exception as error:
+            headers.update(getattr(getattr(error, "response", None), "headers", {}))
+            raise
+        finally:
+            self.rate_limits.finish(model, headers)
+
+    def _accepted(self, body: Json, model: ModelName) -> Json:
+        """Return the body without the fields that the provider of the model has refused."""
+        is_accepted = model.provider not in self._without_diagnostics
+        return body if is_accepted else {name: value for name, value in body.items() if name != "diagnostics"}
 
     async def close(self) -> None:
         """Close all connections."""

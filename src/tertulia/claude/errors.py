@@ -22,6 +22,16 @@ WORD_LENGTH = 8
 """The length of the shortest key that is masked."""
 
 
+API_CODE = r"[a-z0-9_]{1,64}"
+"""The form of the API's error codes."""
+SPENT_CODES = (
+    "contract_spend_limit_reached",
+    "enforced_spend_limit_reached",
+    "linked_organization_billing_unavailable",
+    "linked_organization_spend_limit_reached",
+    "organization_on_hold",
+)
+"""The error codes of an account that cannot pay. Some have the status 429, but waiting for seconds does not help."""
 LONGEST_MESSAGE, LONGEST_REQUEST_ID = 2000, 128
 """The maximum lengths in characters that are stored and shown."""
 
@@ -81,6 +91,8 @@ class GenerationError:
     message: str
     request_id: str | None = None
     retry_after_seconds: float | None = None
+    api_code: str | None = None
+    """The API's own `error_code`, which is finer than `code`; None if it has sent none."""
 
     @property
     def retryable(self) -> bool:
@@ -94,9 +106,8 @@ class GenerationError:
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "GenerationError":
         """Create an error from its stored form."""
-        return cls(
-            ErrorCode(stored["code"]), stored["message"], stored.get("request_id"), stored.get("retry_after_seconds")
-        )
+        optional = {name: stored.get(name) for name in ("request_id", "retry_after_seconds", "api_code")}
+        return cls(ErrorCode(stored["code"]), stored["message"], **optional)
 
 
 INTERRUPTED = GenerationError(ErrorCode.INTERRUPTED, "The server that wrote this answer was stopped or lost.")
@@ -165,9 +176,12 @@ def from_error_event(data: bytes, response: "httpx2.Response") -> StreamError:
     try:
         body = loads(data)["error"]
         code, message = _code(body["type"], None), _message(body["message"], response.request)
-    except (ValueError, KeyError, TypeError):
-        code, message = ErrorCode.API_ERROR, "Claude's API reported an error during the answer."
-    return (BrokenStream if code in _BREAKING else StreamError)(GenerationError(code, message, request_id))
+        details: object = body.get("details")
+        api_code = str(details.get("error_code")) if is_object(details) else ""
+    except (ValueError, KeyError, TypeError, AttributeError):
+        code, message, api_code = ErrorCode.API_ERROR, "Claude's API reported an error during the answer.", ""
+    error = GenerationError(code, message, request_id, None, api_code if re.fullmatch(API_CODE, api_code) else None)
+    return (BrokenStream if code in _BREAKING else StreamError)(error)
 
 
 def describe(error: BaseException, request_id: str | None = None) -> GenerationError:
@@ -197,11 +211,13 @@ def _from_status(error: "anthropic.APIStatusError") -> GenerationError:
     else:
         # The body may be the HTML page of a proxy, for example, whose text must not be shown.
         message = f"Claude's API responded with status {error.status_code}."
+    api_code = error.error_code if re.fullmatch(API_CODE, error.error_code or "") else None
     return GenerationError(
-        _code(error.type, error.status_code),
+        ErrorCode.BILLING if api_code in SPENT_CODES else _code(error.type, error.status_code),
         message,
         request_id_of(error.response),
         retry_after(error.response.headers.get("retry-after")),
+        api_code,
     )
 
 

@@ -55,6 +55,8 @@ class Model:
     """Whether the model supports compaction."""
     structured: bool | None = None
     """Whether the model supports structured output; None if that is not known."""
+    edits: frozenset[str] | None = None
+    """The supported edits of the context, by the Messages API's names; None if they are not known."""
     server_tools: frozenset[str] = ALL_TOOLS
     """Those of Claude's own tools that the provider runs, and that the Models API does not report as unsupported."""
     provider: Provider = Provider.ANTHROPIC
@@ -186,6 +188,7 @@ class Models:
             takes_documents=_flag(capabilities, "pdf_input"),
             compacts=bool(_flag(getattr(capabilities, "context_management", None), "compact_20260112")),
             structured=_flag(capabilities, "structured_outputs"),
+            edits=_supported(capabilities, "context_management"),
             server_tools=self._platform.server_tools & _reported_tools(capabilities),
             provider=self._platform.provider,
             fallbacks=_ids(getattr(info, "allowed_fallback_models", None)),

@@ -28,6 +28,10 @@ REFUSAL = "refusal"
 """The stop reason of an answer that Claude refused to write, or to complete."""
 LONGEST_EXPLANATION = 2000
 """The length in characters to which Claude's explanation of a refusal is truncated."""
+WORDS = ("speed", "service_tier", "inference_geo")
+"""The fields of `usage` that are words."""
+MOST_EDITS = 20
+"""The most edits of the context that are read from one response."""
 UNKNOWN_REASON = "unknown"
 """The stop reason that replaces one which is not a word of up to 64 characters."""
 
@@ -53,14 +57,17 @@ def event_of(event: Any) -> Json:
             return {"type": kind, "index": _index(event)}
         case "message_start":
             message = _object(event.get("message"))
-            metadata = {name: value for name in ("id", "model") if isinstance(value := message.get(name), str)}
+            metadata = {name: value for name in ("id", "model") if _is_id(value := message.get(name))}
             changes = [item for item in _list(message.get("input_transformations")) if is_object(item)]
-            return {"type": kind, "message": {**metadata, "usage": usage_in(message), "input_transformations": changes}}
+            start = {**metadata, "usage": usage_in(message), "input_transformations": changes, **report_in(message)}
+            return {"type": kind, "message": start}
         case "message_delta":
             delta = _object(event.get("delta"))
             end = {"stop_reason": reason_in(delta), "container": _container(delta.get("container"))}
             end |= {"stop_details": refusal_in(delta)}
-            return {"type": kind, "delta": end, "usage": usage_in(event)}
+            if isinstance(sequence := delta.get("stop_sequence"), str):
+                end["stop_sequence"] = sequence[:LONGEST_ID]
+            return {"type": kind, "delta": end, "usage": usage_in(event), **report_in(event)}
         case _:
             return event
 
@@ -95,7 +102,24 @@ def reason_in(message: Json) -> str | None:
     reason = message.get("stop_reason")
     if reason is None:
         return None
-    return reason if isinstance(reason, str) and re.fullmatch(r"[\w-]{1,64}", reason) else UNKNOWN_REASON
+    return reason if isinstance(reason, str) and _is_word(reason) else UNKNOWN_REASON
+
+
+def report_in(message: Json) -> Json:
+    """Return why the cache was missed, and which edits of the context were applied, if the API says so.
+
+    Values in unknown forms are left out, because they are only shown.
+    """
+    report: Json = {}
+    diagnostics, managed = message.get("diagnostics"), message.get("context_management")
+    miss = diagnostics.get("cache_miss_reason") if is_object(diagnostics) else None
+    if is_object(miss) and _is_word(kind := miss.get("type")):
+        report["cache_miss"] = {"type": kind, **_counts({"tokens": miss.get("cache_missed_input_tokens")})}
+    edits = _list(managed.get("applied_edits")) if is_object(managed) else []
+    applied = [edit for edit in edits if is_object(edit) and _is_word(edit.get("type"))]
+    if applied:
+        report["edits"] = [{"type": edit["type"], **_counts(edit)} for edit in applied[:MOST_EDITS]]
+    return report
 
 
 def refusal_in(message: Json) -> Json | None:
@@ -124,7 +148,7 @@ def _counts(usage: Json) -> Json:
             ]
         elif is_object(value):
             counts[name] = {key: count for key, count in value.items() if _is_count(count)}
-        elif _is_count(value):
+        elif (name in WORDS and _is_word(value)) or _is_count(value):
             counts[name] = value
     return counts
 
@@ -132,6 +156,14 @@ def _counts(usage: Json) -> Json:
 def _model(iteration: Json) -> str | None:
     model = iteration.get("model")
     return model if isinstance(model, str) and 0 < len(model) <= LONGEST_ID else None
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[\w-]{1,64}", value) is not None
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_ID and value.isprintable()
 
 
 def _is_count(value: object) -> bool:

@@ -158,11 +158,14 @@ class AnswerAccumulator(AnswerContent):
                 return self._finish(self._index_of(event["index"]), output)
             case "message_start":
                 self.request_id, self.stop_reason, self.refusal = event.get("request_id"), None, None
+                self.response_id = event["message"].get("id")
+                self._add_report(event["message"])
                 self._add_usage(event["message"].get("usage"))
                 if event["message"].get("model") in self.fallbacks:
                     self.writer = event["message"]["model"]
             case "message_delta":
                 self._add_end(event["delta"])
+                self._add_report(event)
                 self._add_usage(event.get("usage"))
             case "message_stop":
                 self._close_text(output)

@@ -10,6 +10,9 @@ from tertulia.generation.usage import UsageAccumulator
 from tertulia.json import Json
 from tertulia.streams.events import ContentBlockFinished, ContentBlockStarted, GenerationEvent
 
+MOST_NAMES = 50
+"""The most names of tools that the ledger stores for one request."""
+
 
 class AnswerContent(UsageAccumulator):
     """The blocks of an answer, to which the results of tools are added between its rounds."""
@@ -62,6 +65,13 @@ class AnswerContent(UsageAccumulator):
         return any(
             entry.block.get("type") == "tool_use" for index, entry in self._blocks.items() if index >= self._round_start
         )
+
+    @property
+    def tools_of_round(self) -> list[str]:
+        """The names of the tools that Claude has called in this round, including its server tools."""
+        blocks = (entry.block for index, entry in sorted(self._blocks.items()) if index >= self._round_start)
+        names = (block["name"] for block in blocks if block.get("type") in ("tool_use", "server_tool_use"))
+        return list(dict.fromkeys(names))[:MOST_NAMES]
 
     def open_calls(self) -> dict[int, Json]:
         """Return the calls of past rounds that have no complete result yet, by block index."""

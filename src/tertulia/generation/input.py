@@ -14,6 +14,7 @@ from tertulia.claude.models import Model
 from tertulia.claude.parser import REFUSAL
 from tertulia.claude.prompt import Turn, build_request, metadata_of, prefix_fingerprint, system_prompt_of
 from tertulia.claude.repairs import LeftOut, Repairs
+from tertulia.claude.request_options import with_options
 from tertulia.claude.tool_choice import forced_name, is_forced, supports_forced_calls
 from tertulia.claude.tool_search import with_search
 from tertulia.db.messages import BranchMessage
@@ -41,6 +42,8 @@ class GenerationInput:
     """The number of tokens of the context window that were in use after the last answer."""
     owner: UUID
     """The user who asked, whom requests name with an opaque id."""
+    previous_response: str | None = None
+    """The Messages API's id of the last response in the branch."""
     is_fallback: bool = False
     """Whether `model` finishes what the model of the generation has begun."""
     refused_blocks: int = 0
@@ -95,7 +98,8 @@ class GenerationInput:
             tools=self.tool_definitions,
             compaction=compaction_of(model, self.context_tokens),
         )
-        request = with_fallbacks(request | {"metadata": metadata_of(self.owner)}, model, fallbacks)
+        request = with_options(request, self.options, model.edits) | {"metadata": metadata_of(self.owner)}
+        request = with_fallbacks(request, model, fallbacks)
         if self.refused_blocks:
             left_out[LeftOut.REFUSED] += self.refused_blocks
         return MessagesRequest(
@@ -106,6 +110,7 @@ class GenerationInput:
             context_tokens=self.context_tokens,
             writer=self.model if self.is_fallback else None,
             healing=Healing(self.depth, self.repairs, features, binds_thinking=bool(model.thinking)),
+            previous_response=self.previous_response,
         )
 
     def for_fallback(self, model: Model) -> "GenerationInput":
@@ -159,6 +164,7 @@ def generation_input(
         slow=is_slow(user_times),
         context_tokens=context_counts[-1] if context_counts else 0,
         owner=conversation.owner_id,
+        previous_response=next((item.response_id for item in reversed(branch) if item.response_id), None),
         refused_blocks=refused_blocks,
         depth=branch[-1].message.depth + 1 if branch else 0,
         pinned=_pinned(generation.model, replayed),

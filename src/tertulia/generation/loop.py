@@ -14,6 +14,7 @@ from uuid import UUID
 
 from tertulia.attachments.generated import Answer
 from tertulia.billing.budget import EXCEEDED
+from tertulia.billing.prices import terms_of
 from tertulia.claude.errors import (
     REFUSED,
     BrokenStream,
@@ -27,6 +28,7 @@ from tertulia.claude.errors import (
 from tertulia.claude.models import Model
 from tertulia.claude.output_schema import split_before_stops
 from tertulia.claude.parser import REFUSAL
+from tertulia.claude.token_counts import TokenCounter
 from tertulia.claude.tracing import AGENT, QUIET, fail, kind_of, traceparent, tracer, usage_attributes, written_here
 from tertulia.db.database import Database
 from tertulia.db.tables import now
@@ -35,6 +37,7 @@ from tertulia.generation.accumulator import AnswerAccumulator
 from tertulia.generation.config import EngineConfig, EngineServices
 from tertulia.generation.continuation import Continuations
 from tertulia.generation.input import GenerationInput
+from tertulia.generation.measuring import Measuring
 from tertulia.generation.recovery import StartedGeneration, start_generation
 from tertulia.generation.request import Features, MessagesRequest
 from tertulia.generation.retry import retry_while_unavailable
@@ -110,6 +113,8 @@ class GenerationLoop:
         self._rounds = Rounds(database, log, services.files, services.models, process=process, config=config)
         self._features = Features()
         self._continuations = Continuations(database, log, self._rounds, config)
+        counter = TokenCounter(services.claude)
+        self._measuring = Measuring(database, counter, services.files, config.budget, process=process)
 
     async def write(self, active: ActiveGeneration) -> None:
         """Write an answer until it is complete.
@@ -157,6 +162,7 @@ class GenerationLoop:
                         prompt.request.add_round(
                             answer.original_content, container=answer.container, last=is_last_round
                         )
+                        prompt.request.previous_response = answer.response_id
                         step = Step.ASK_CLAUDE
 
     async def _ask(self, active: ActiveGeneration, prompt: Prompt) -> Step | None:
@@ -242,7 +248,8 @@ class GenerationLoop:
             answer = active.answer
             other_usage = {"cache_write_1h_tokens": answer.cache_write_1h_tokens, "web_searches": answer.web_searches}
             calls = [answer.billed() | other_usage, *(attempt.usage for attempt in active.failed)]
-            if sum(self._config.prices.amount(active.model or "", usage) or 0 for usage in calls) > active.allowance:
+            prices, model, terms = self._config.prices, active.model or "", answer.terms
+            if sum(prices.amount(model, usage, terms) or 0 for usage in calls) > active.allowance:
                 raise StreamError(EXCEEDED)
 
     def _append_events(self, active: ActiveGeneration, events: Sequence[Json]) -> None:
@@ -276,6 +283,9 @@ class GenerationLoop:
             stream = TextStream(owner.id, owner.name, owner.conversation_id, active.generation_id, owner.subject)
             active.answer.new_filter = self._services.hooks.text_filters(stream)
         active.answer.schema = work.options.get("output_schema")
+        active.answer.requested_terms = terms_of(work.options)
+        if active.answer.sequence == 0:
+            work = await self._measuring.measure(active, work, model)
         prompt = Prompt(work, await self._build_request(work, model))
         fallbacks = self._config.continuation.fallbacks_of(work.model, work.options)
         if work.pinned is not None and work.pinned in fallbacks:

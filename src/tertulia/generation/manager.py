@@ -14,6 +14,7 @@ from datetime import datetime
 from uuid import UUID
 
 from tertulia.claude.errors import NOT_RESUMED, GenerationError
+from tertulia.claude.rate_limits import RateLimits
 from tertulia.db import changes, leases
 from tertulia.db.database import Database
 from tertulia.db.errors import DATABASE_ERRORS
@@ -118,6 +119,11 @@ class GenerationManager:
     def read_delay(self) -> float:
         """The seconds between two reads of an answer while the event loop is late (see `claude.backpressure`)."""
         return self._claude.backpressure.delay
+
+    @property
+    def rate_limits(self) -> RateLimits:
+        """The rate limits of the Claude account, as its API has reported them."""
+        return self._claude.rate_limits
 
     @property
     def bounds(self) -> Bounds:

@@ -189,7 +189,7 @@ async def save_suspension(
 
 def round_amount(active: ActiveGeneration, prices: Prices) -> int | None:
     """Return the cost of this round, in units; None if the price is not known."""
-    return prices.amount(active.model or "", _counts(active.answer))
+    return prices.amount(active.model or "", _counts(active.answer), active.answer.terms)
 
 
 def total_amount(active: ActiveGeneration, prices: Prices) -> int | None:
@@ -210,12 +210,14 @@ def calls_of(active: ActiveGeneration, payer: Payer, status: Status, prices: Pri
     answer, rows = active.answer, list[ApiCall]()
     for attempt in active.failed:
         outcome = Status.FAILED if attempt.model is None else Status.COMPLETED
-        row = call(payer, prices, attempt.model or active.model, outcome, attempt.usage)
+        row = call(payer, prices, attempt.model or active.model, outcome, attempt.usage, answer.requested_terms)
         row.request_id = attempt.request_id
         rows.append(row)
     if answer.billed() or answer.request_id or not (rows or answer.earlier):
-        row = call(payer, prices, active.model, status, _counts(answer))
+        row = call(payer, prices, active.model, status, _counts(answer), answer.terms)
         row.request_id, row.estimated = answer.request_id, not answer.counted
+        tools = {"tools": names} if (names := answer.tools_of_round) else {}
+        row.details = {**(row.details or {}), **answer.details(), **tools} or None
         rows.append(row)
     return rows
 
@@ -240,6 +242,8 @@ def _columns(active: ActiveGeneration, status: Status, error: GenerationError | 
         "sequence": answer.sequence,
         "stop_reason": answer.stop_reason,
         "refusal": refusal if details is not None else None,
+        "stop_sequence": answer.stop_sequence,
+        "response_id": answer.response_id,
         "error": error.to_json() if error else None,
         "request_id": answer.request_id or (error.request_id if error else None),
         "finished_at": now(),

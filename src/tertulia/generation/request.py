@@ -14,6 +14,7 @@ from tertulia.claude.prompt import with_answer_so_far, with_pictures, with_remov
 from tertulia.claude.refused_parts import without_refused
 from tertulia.claude.repairs import LeftOut, Repairs, repaired, without_places
 from tertulia.claude.request_fixes import with_allowed_thinking, with_unique_ids
+from tertulia.claude.request_options import in_container, without_refused_option
 from tertulia.json import Json
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class MessagesRequest:
         context_tokens: int,
         writer: str | None = None,
         healing: Healing | None = None,
+        previous_response: str | None = None,
     ) -> None:
         """Initialize with a request that `claude.prompt` has built.
 
@@ -80,6 +82,7 @@ class MessagesRequest:
             context_tokens: The number of tokens of the context window that were in use before this answer.
             writer: The fallback model to which the request is sent; None for the model of the generation.
             healing: How it leaves out what Claude's API refuses.
+            previous_response: The API's id of the last response, with which it explains a cache miss, if there is one.
         """
         healing = healing or Healing()
         self.repairs = healing.repairs
@@ -102,6 +105,13 @@ class MessagesRequest:
         self._has_fallbacks = True
         self._sent: Json = request
         self._retries = 0
+
+        self.previous_response = previous_response
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the request continues an answer that users already read."""
+        return bool(self._content)
 
     @property
     def left_out(self) -> Counter[LeftOut]:
@@ -127,7 +137,7 @@ class MessagesRequest:
             last: Whether this is the last round, in which Claude may not call tools.
         """
         self._content, self._is_interrupted = content, False
-        self._extra_fields = {"container": container} if container is not None else {}
+        self._extra_fields = {} if container is None else {"container": in_container(self._request, container)}
         if last and "tools" in self._request:
             self._extra_fields["tool_choice"] = {"type": "none"}
 
@@ -159,6 +169,7 @@ class MessagesRequest:
             request, self._credit = with_credit(request, self._credit), None
         if self._slow is not None:
             request = with_breakpoints(request, slow=self._slow)
+            request["diagnostics"] = {"previous_message_id": self.previous_response}
         return with_pictures(await self._files.fill(request, inline=self._inline))
 
     async def body_without_refused(self, error: "anthropic.APIStatusError") -> Json | None:
@@ -174,6 +185,10 @@ class MessagesRequest:
         if self._has_fallbacks and _OF_FALLBACKS.search(error_text):
             self._features.fallbacks = _OF_UNKNOWN.search(error_text) is None
             self._has_fallbacks = False
+            return await self.body()
+        without_option = without_refused_option(self._request, error_text)
+        if without_option is not None:
+            self._request = without_option
             return await self.body()
         if _OF_FILES.search(error_text) and not self._inline:
             # The file belongs to the workspace of another API key, or has expired. Tertulia still has the bytes.

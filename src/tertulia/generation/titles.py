@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from tertulia.billing.budget import Budget, BudgetSpent, PriceUnknown
-from tertulia.billing.prices import Prices
+from tertulia.billing.prices import Prices, terms_of
 from tertulia.billing.records import Payer, call
 from tertulia.claude.client import Attempt, Claude
 from tertulia.claude.errors import request_errors
@@ -101,6 +101,8 @@ class Titles:
             branch = await messages.branch(session, answer.parent_id)
         model = await self._small_model(generation.model)
         body = _request(model, _transcript([branch[0].message, answer]), payer.owner_id)
+        if (geo := generation.options.get("inference_geo")) is not None:
+            body["inference_geo"] = geo
         return _TitleRequest(body, generation.plan)
 
     async def _small_model(self, answered_with: str) -> Model:
@@ -130,9 +132,9 @@ class Titles:
         except request_errors() as error:
             logger.warning("No title could be generated for conversation %s: %s", payer.conversation_id, error)
             answer = None
-        rows = [self._row(payer, request["model"], Status.FAILED, attempt.request_id, {}) for attempt in failed]
+        rows = [self._row(payer, request, Status.FAILED, attempt.request_id) for attempt in failed]
         if answer is not None:
-            rows.append(self._row(payer, request["model"], Status.COMPLETED, None, usage_of(answer.get("usage"))))
+            rows.append(self._row(payer, request, Status.COMPLETED, None, answer.get("usage")))
         async with self._database.write() as session:
             await leases.lock_owner(session, payer.owner_id)
             if reservation is not None:
@@ -149,8 +151,11 @@ class Titles:
         await changes.record(session, payer.owner_id, (ChangeKind.UPDATED, payer.conversation_id, None))
         return True
 
-    def _row(self, payer: Payer, model: str, outcome: Status, request_id: str | None, usage: dict[str, int]) -> Any:
-        row = call(payer, self._prices, model, outcome, usage)
+    def _row(
+        self, payer: Payer, request: Json, outcome: Status, request_id: str | None, reported: Json | None = None
+    ) -> Any:
+        model, usage, terms = request["model"], usage_of(reported), terms_of({**request, **(reported or {})})
+        row = call(payer, self._prices, model, outcome, usage, terms)
         row.purpose, row.request_id = "title", request_id
         return row
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from tertulia.billing.prices import STANDARD, Terms
+from tertulia.claude.parser import WORDS
 from tertulia.claude.usage import context_of, declined_in, usage_of
 from tertulia.json import Json
 
@@ -38,6 +40,13 @@ class UsageAccumulator:
         self.cache_write_1h_tokens = 0
         self.web_searches = 0
         """The tokens of this round's cache entries that live for an hour, and the searches of Claude's server tool."""
+        self.response_id: str | None = None
+        """The Messages API's id of the last response, with which it compares the next request (see `diagnostics`)."""
+        self.stop_sequence: str | None = None
+        self.requested_terms = STANDARD
+        """The terms that the request asks for, which apply if the response does not report any."""
+        self._report: Json = {}
+        """Why the cache was missed in this round, and which edits of the context were applied."""
 
     def restore(
         self, counted: Mapping[str, int], billed: Mapping[str, int], billed_amount: int | None, stop_reason: str | None
@@ -54,12 +63,27 @@ class UsageAccumulator:
         of_round = {name: count - billed.get(name, 0) for name, count in counted.items()}
         self.usage = of_round if any(of_round.values()) else {}
 
+    @property
+    def terms(self) -> Terms:
+        """The terms on which the price of this round depends, as Claude's API reports them."""
+        reported, requested = self._reported_usage, self.requested_terms
+        return Terms(reported.get("speed", requested.speed), reported.get("inference_geo", requested.geo))
+
+    def details(self) -> Json:
+        """Return the report of the API about this round, without the counts that have columns in the ledger."""
+        reported = self._reported_usage
+        output: Json = reported.get("output_tokens_details") or {}
+        words = {name: reported[name] for name in WORDS if name in reported}
+        thinking = {"thinking_tokens": output["thinking_tokens"]} if "thinking_tokens" in output else {}
+        return {**words, **thinking, **self._report}
+
     def end_attempt(self, amount: int | None) -> None:
         """Add the usage of a response to that of earlier ones. `amount` is its cost in units; None if it is unknown."""
         self.earlier = self.total()
         self.add_amount(amount)
         self.usage, self._reported_usage, self._written_characters = {}, {}, 0
         self.counted, self.request_id, self.cache_write_1h_tokens, self.web_searches = False, None, 0, 0
+        self._report = {}
 
     def take_declined(self) -> list[tuple[str, dict[str, int]]]:
         """Return the models that have refused in this response, before the API asked another one, with their usage.
@@ -93,10 +117,14 @@ class UsageAccumulator:
     def _add_end(self, delta: Json) -> None:
         """Add the end of a response, as `message_delta` reports it."""
         self.stop_reason = delta.get("stop_reason") or self.stop_reason
+        self.stop_sequence = delta.get("stop_sequence")
         self.refusal = delta.get("stop_details") or self.refusal
         container: Json = delta.get("container") or {}
         self.container = container.get("id") or self.container
         self.counted = self.stop_reason is not None
+
+    def _add_report(self, event: Json) -> None:
+        self._report |= {name: event[name] for name in ("cache_miss", "edits") if name in event}
 
     def _add_usage(self, usage: Json | None) -> None:
         # Claude's counts are cumulative, so a later count replaces an earlier one.

@@ -54,7 +54,7 @@ from tertulia.server.running import Running
 from tertulia.server.runtime.gc import collect_when_idle
 from tertulia.server.settings import Settings, secret_of
 from tertulia.server.telemetry import tracing
-from tertulia.server.telemetry.metrics import Metrics, StateCollector
+from tertulia.server.telemetry.metrics import Metrics, RateLimitCollector, StateCollector
 from tertulia.server.tooling import bounds_of, start_tools
 from tertulia.streams.notifier import Notifier
 from tertulia.tools.mcp.servers import McpServers
@@ -193,9 +193,9 @@ async def _open_sign_in(
 
 
 def _measure(services: Services, metrics: Metrics, stack: AsyncExitStack) -> None:
-    state_collector = StateCollector(services)
-    metrics.registry.register(state_collector)
-    stack.callback(metrics.registry.unregister, state_collector)
+    for collector in (StateCollector(services), RateLimitCollector(services.generation_manager.rate_limits)):
+        metrics.registry.register(collector)
+        stack.callback(metrics.registry.unregister, collector)
 
 
 def _config(settings: Settings, metrics: Metrics, plans: Plans, *, alone: bool) -> EngineConfig:

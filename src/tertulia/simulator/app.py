@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -25,16 +25,20 @@ from tertulia.json import Json
 from tertulia.simulator.answers import plan
 from tertulia.simulator.cache import PromptCache, count_tokens
 from tertulia.simulator.compaction import after_summary, check_compaction, is_due, summary_usage, with_summary
+from tertulia.simulator.context_edits import edit_context
+from tertulia.simulator.diagnostics import Diagnoses
 from tertulia.simulator.fallbacks import Credits, check_fallbacks, with_fallback
 from tertulia.simulator.files import FileStore, inspect_media
-from tertulia.simulator.request_rules import MODELS, Refused, check, model_info
+from tertulia.simulator.option_rules import check_options, usage_words
+from tertulia.simulator.rate_limits import RateLimits
+from tertulia.simulator.request_rules import MODELS, Refused, check, model_info, refusing_wrong_shapes
+from tertulia.simulator.responses import Report, message, stream
 from tertulia.simulator.script import Failure, Plan
 from tertulia.simulator.signatures import check_signatures, signed
 from tertulia.simulator.tool_rules import check_tools
 
 MAX_BODY = 32 * 1024 * 1024
 """The maximum size of a request in bytes, as in the Messages API."""
-LIMITS = {"requests": 4_000, "tokens": 4_000_000, "input-tokens": 2_000_000, "output-tokens": 2_000_000}
 
 
 def create_simulator(*, pace: float = 1.0) -> Starlette:
@@ -43,44 +47,11 @@ def create_simulator(*, pace: float = 1.0) -> Starlette:
     Args:
         pace: The factor of all delays: 1 is reading speed, 0 means no delays.
     """
-    counts: dict[str, int] = {}
-    cache = PromptCache()
     files = FileStore()
-    credit = Credits()
-
-    async def messages(request: Request) -> Response:
-        body = await _read_body(request)
-        check(body)
-        check_tools(body)
-        betas = request.headers.get("anthropic-beta", "")
-        check_compaction(body, betas)
-        check_fallbacks(body, betas)
-        full_body = await asyncio.to_thread(inspect_media, body, files)
-        dropped = check_signatures(full_body, betas)
-        planned = _next_attempt(counts, plan(full_body), full_body)
-        if planned.failure is not None:
-            return _failure(planned.failure)
-        planned, usage = _answer(full_body, planned, betas, cache, credit)
-        body = {**after_summary(full_body), "input_transformations": dropped}
-        files.add_made(planned.files)
-        await asyncio.sleep(planned.first_delay * pace)
-        if body.get("stream"):
-            events = _stream(body, planned, usage, pace)
-            return StreamingResponse(events, media_type="text/event-stream", headers=_headers())
-        await asyncio.sleep(sum(step.delay for step in planned.steps) * pace)
-        return JSONResponse(_message(body, planned, usage), headers=_headers())
-
-    async def tokens(request: Request) -> Response:
-        body = {"max_tokens": 1, **await _read_body(request)}
-        check(body)
-        check_tools(body)
-        body = await asyncio.to_thread(inspect_media, body, files)
-        check_signatures(body, request.headers.get("anthropic-beta", ""))
-        return JSONResponse({"input_tokens": count_tokens(body)}, headers=_headers())
-
+    messages = _Messages(files, pace)
     routes = [
-        Route("/v1/messages", messages, methods=["POST"]),
-        Route("/v1/messages/count_tokens", tokens, methods=["POST"]),
+        Route("/v1/messages", messages.create, methods=["POST"]),
+        Route("/v1/messages/count_tokens", messages.count_tokens, methods=["POST"]),
         *_file_routes(files),
         Route("/v1/models", _models, methods=["GET"]),
         Route("/v1/models/{model_id}", _model, methods=["GET"]),
@@ -89,18 +60,71 @@ def create_simulator(*, pace: float = 1.0) -> Starlette:
     return Starlette(routes=routes, exception_handlers=handlers)
 
 
-def _answer(full_body: Json, planned: Plan, betas: str, cache: PromptCache, credit: Credits) -> tuple[Plan, Json]:
-    """Return the complete answer to a request, with summaries, signatures and fallbacks, and its usage."""
-    body = after_summary(full_body)
-    usage = cache.use(body).usage()
-    if is_due(body):
-        planned = with_summary(planned, body)
-        usage["iterations"] = summary_usage(body, dict(usage), planned.output_tokens)
-    planned = signed(planned, body)
-    usage |= credit.redeem(full_body, usage)
-    if planned.stop_reason == "refusal":
-        planned, usage = with_fallback(full_body, planned, usage, cache)
-    return credit.with_token(full_body, planned, betas), usage
+class _Messages:
+    """The routes of messages."""
+
+    def __init__(self, files: FileStore, pace: float) -> None:
+        self._files, self._pace = files, pace
+        self._counts: dict[str, int] = {}
+        self._cache, self._diagnoses, self._limits = PromptCache(), Diagnoses(), RateLimits()
+        self._credits = Credits()
+
+    async def create(self, request: Request) -> Response:
+        full_body, dropped = await self._read(request, await _read_body(request))
+        model = full_body["model"]
+        self._limits.check(model)
+        planned, body = _next_attempt(self._counts, plan(full_body), full_body), after_summary(full_body)
+        if planned.failure is not None:
+            return _failure(planned.failure)
+        planned, report = self._report(full_body, planned, request.headers.get("anthropic-beta", ""))
+        report = replace(report, transformations=dropped)
+        self._files.add_made(planned.files)
+        await asyncio.sleep(planned.first_delay * self._pace)
+        if planned.near_limit is not None:
+            self._limits.exhaust(model, planned.near_limit)
+        headers = _headers(**self._limits.headers(model))
+        if body.get("stream"):
+            events = stream(body, planned, report, self._pace)
+            return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+        await asyncio.sleep(sum(step.delay for step in planned.steps) * self._pace)
+        return JSONResponse(message(body, planned, report), headers=headers)
+
+    async def count_tokens(self, request: Request) -> Response:
+        body, _ = await self._read(request, {"max_tokens": 1, **await _read_body(request)})
+        edited, _ = edit_context(body)
+        context = {"context_management": {"original_input_tokens": count_tokens(body)}}
+        return JSONResponse(
+            {"input_tokens": count_tokens(edited), **(context if "context_management" in body else {})},
+            headers=_headers(),
+        )
+
+    async def _read(self, request: Request, body: Json) -> tuple[Json, list[Json] | None]:
+        """Return a valid request with its media, and the thinking to drop. Raise Refused for an invalid request."""
+        check(body)
+        check_tools(body)
+        betas = request.headers.get("anthropic-beta", "")
+        with refusing_wrong_shapes():
+            check_options(body, betas)
+            check_compaction(body, betas)
+            check_fallbacks(body, betas)
+        full_body = await asyncio.to_thread(inspect_media, body, self._files)
+        return full_body, check_signatures(full_body, betas)
+
+    def _report(self, full_body: Json, planned: Plan, betas: str) -> tuple[Plan, Report]:
+        """Return the complete answer to a request, with summaries, signatures and fallbacks, and its report."""
+        body = after_summary(full_body)
+        edited, edits = edit_context(body)
+        usage = self._cache.use(edited).usage() | usage_words(body)
+        if is_due(edited):
+            planned = with_summary(planned, edited)
+            usage["iterations"] = summary_usage(edited, dict(usage), planned.output_tokens)
+        planned = signed(planned, body)
+        usage |= self._credits.redeem(full_body, usage)
+        if planned.stop_reason == "refusal":
+            planned, usage = with_fallback(full_body, planned, usage, self._cache)
+        report = Report(usage=usage, edits=edits if "context_management" in body else None)
+        report = replace(report, diagnostics=self._diagnoses.explain(body, report.id))
+        return self._credits.with_token(full_body, planned, betas), report
 
 
 def _file_routes(files: FileStore) -> list[Route]:
@@ -261,80 +285,26 @@ def _is_due(counts: dict[str, int], kind: str, body: Json, times: int | None) ->
 
 
 def _headers(**extra: str) -> dict[str, str]:
-    headers = {"request-id": f"req_{uuid.uuid4().hex[:24]}"}
-    for name, limit in LIMITS.items():
-        headers[f"anthropic-ratelimit-{name}-limit"] = str(limit)
-        headers[f"anthropic-ratelimit-{name}-remaining"] = str(limit - 1)
-        headers[f"anthropic-ratelimit-{name}-reset"] = "2030-01-01T00:00:00Z"
-    return {**headers, **extra}
+    return {"request-id": f"req_{uuid.uuid4().hex[:24]}", **RateLimits().headers(), **extra}
 
 
-def _error(status: int, kind: str, message: str, **extra_headers: str) -> JSONResponse:
+def _error(status: int, kind: str, message: str, code: str | None = None, **extra_headers: str) -> JSONResponse:
     headers = _headers(**extra_headers)
-    body = {"type": "error", "error": {"type": kind, "message": message}, "request_id": headers["request-id"]}
+    details = {} if code is None else {"details": {"error_code": code}}
+    body = {"type": "error", "error": {"type": kind, "message": message, **details}}
+    body["request_id"] = headers["request-id"]
     return JSONResponse(body, status, headers)
 
 
 def _failure(failure: Failure) -> JSONResponse:
     extra_headers = {} if failure.retry_after is None else {"retry-after": str(failure.retry_after)}
-    return _error(failure.status, failure.kind, failure.message, **extra_headers)
+    return _error(failure.status, failure.kind, failure.message, failure.code, **extra_headers)
 
 
 async def _refused(_request: Request, refused: Refused) -> Response:
-    return _error(refused.status, refused.kind, refused.message)
+    return _error(refused.status, refused.kind, refused.message, refused.code, **refused.headers)
 
 
 async def _http_error(_request: Request, error: HTTPException) -> Response:
     kind = "not_found_error" if error.status_code == 404 else "invalid_request_error"  # noqa: PLR2004 - HTTP's own
     return _error(error.status_code, kind, error.detail)
-
-
-def _message(body: Json, planned: Plan, usage: Json) -> Json:
-    return {
-        "id": f"msg_{uuid.uuid4().hex[:24]}",
-        "type": "message",
-        "role": "assistant",
-        "model": body["model"],
-        "content": planned.blocks,
-        "stop_reason": planned.stop_reason,
-        "stop_sequence": planned.stop_sequence,
-        "stop_details": planned.stop_details,
-        "usage": {**usage, **_output_usage(planned), "service_tier": "standard"},
-        **({} if body["input_transformations"] is None else {"input_transformations": body["input_transformations"]}),
-        **_container(planned),
-    }
-
-
-def _output_usage(planned: Plan) -> Json:
-    server_tool_use = {} if planned.server_tool_use is None else {"server_tool_use": planned.server_tool_use}
-    return {"output_tokens": planned.output_tokens, **server_tool_use}
-
-
-def _container(planned: Plan) -> Json:
-    return {} if planned.container is None else {"container": planned.container}
-
-
-async def _stream(body: Json, planned: Plan, usage: Json, pace: float) -> AsyncIterator[str]:
-    message = _message(body, Plan(output_tokens=1), usage)
-    message |= {"stop_reason": None, "stop_sequence": None, "stop_details": None}
-    yield _sse({"type": "message_start", "message": message})
-    yield _sse({"type": "ping"})
-    for step in planned.steps:
-        if step.delay:
-            await asyncio.sleep(step.delay * pace)
-        if step.cut:
-            # The ASGI server then closes the connection without the final chunk, as if the network failed.
-            raise ConnectionAbortedError("the scenario closes the connection")
-        if step.hang:
-            await asyncio.Event().wait()
-        yield step.raw or _sse(step.event)
-    if planned.breaks_off:
-        return
-    message_delta: Json = {"stop_reason": planned.stop_reason, "stop_sequence": planned.stop_sequence}
-    message_delta |= {"stop_details": planned.stop_details, **_container(planned)}
-    yield _sse({"type": "message_delta", "delta": message_delta, "usage": {**usage, **_output_usage(planned)}})
-    yield _sse({"type": "message_stop"})
-
-
-def _sse(event: Json) -> str:
-    return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n"

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from tertulia.json import Json
 from tertulia.simulator.cache import count_tokens
+from tertulia.simulator.context_edits import BETA as EDITING_BETA
+from tertulia.simulator.context_edits import CLEAR_THINKING, CLEAR_TOOL_USES, check_edits
 from tertulia.simulator.request_rules import MODELS, as_blocks, invalid
 from tertulia.simulator.script import TOKEN, Plan, Step, pieces
 
@@ -26,14 +28,23 @@ def check_compaction(body: Json, betas: str) -> None:
     has_compaction = any(
         block["type"] == "compaction" for message in body["messages"] for block in as_blocks(message["content"])
     )
+    managed: Json = body.get("context_management") or {}
+    edits: list[Json] = managed.get("edits") or []
+    if "context_management" in body and BETA not in betas and EDITING_BETA not in betas:
+        raise invalid("context_management: Extra inputs are not permitted")
+    for index, edit in enumerate(edits):
+        if edit.get("type") not in (EDIT, CLEAR_TOOL_USES, CLEAR_THINKING):
+            raise invalid(f"context_management.edits.{index}.type: Input should be a known edit")
+    check_edits(edits, body, betas)
     if BETA not in betas:
-        if "context_management" in body:
-            raise invalid("context_management: Extra inputs are not permitted")
+        if _edit(body) is not None:
+            raise invalid(f"context_management.edits: `{EDIT}` needs the beta {BETA}")
         if has_compaction:
             raise invalid("messages: `compaction` blocks need the beta compact-2026-01-12")
         return
     if _edit(body) is not None and _trigger(body) < MIN_TRIGGER:
-        raise invalid(f"context_management.edits.0.trigger.value: Input should be at least {MIN_TRIGGER}")
+        index = next(index for index, edit in enumerate(edits) if edit["type"] == EDIT)
+        raise invalid(f"context_management.edits.{index}.trigger.value: Input should be at least {MIN_TRIGGER}")
 
 
 def after_summary(body: Json) -> Json:

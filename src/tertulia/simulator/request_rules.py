@@ -1,7 +1,7 @@
 """Validation of requests to the simulated Claude, with the error messages of the Messages API."""
 
 import json
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,6 +33,7 @@ FORMS = ("adaptive", "between_tools", "disabled", "enabled")
 WITHOUT_SERVER_TOOLS = ("claude-haiku-4-5",)
 MIN_BUDGET = 1024
 MAX_BREAKPOINTS = 4
+EDITS = ("clear_thinking_20251015", "clear_tool_uses_20250919", "compact_20260112")
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 TOP_LEVEL = {
     *("model", "max_tokens", "messages", "system", "stream", "stop_sequences", "metadata", "thinking", "tools"),
@@ -74,9 +75,12 @@ BLOCK_KEYS = {
 class Refused(Exception):
     """A request that the Messages API would refuse."""
 
-    def __init__(self, status: int, kind: str, message: str) -> None:
+    def __init__(
+        self, status: int, kind: str, message: str, headers: Mapping[str, str] | None = None, code: str | None = None
+    ) -> None:
         super().__init__(message)
         self.status, self.kind, self.message = status, kind, message
+        self.headers, self.code = headers or {}, code
 
 
 def invalid(message: str) -> Refused:
@@ -151,7 +155,7 @@ def _capabilities(model_id: str) -> Json:
         "batch": _support(supported=False),
         "citations": _support(supported=True),
         "code_execution": _support(supported=False),
-        "context_management": {"supported": True, "compact_20260112": _support(supported=True)},
+        "context_management": {"supported": True, **{edit: _support(supported=True) for edit in EDITS}},
         "effort": {"supported": bool(efforts), **{name: _support(supported=name in efforts) for name in EFFORTS}},
         "image_input": _support(supported=True),
         "pdf_input": _support(supported=True),

@@ -173,6 +173,15 @@ def _rate_limit(_body: Json, seconds: int | None) -> Plan:
     return Plan(failure=Failure(429, "rate_limit_error", message, retry_after=30 if seconds is None else seconds))
 
 
+def _near_limit(body: Json, seconds: int | None) -> Plan:
+    return replace(speak(body, "That was the last request for now."), near_limit=1.0 if seconds is None else seconds)
+
+
+def _spend_limit(_body: Json, _number: int | None) -> Plan:
+    message = "You have reached your specified API usage limits."
+    return Plan(failure=Failure(429, "rate_limit_error", message, code="enforced_spend_limit_reached"))
+
+
 def _overloaded(body: Json, times: int | None) -> Plan:
     answer = speak(body, "It worked in the end.")
     model = re.search(r"/simulate\s+overloaded\s+(claude-[a-z0-9-]+)", last_words(body))
@@ -227,6 +236,8 @@ SCENARIOS: dict[str, Callable[[Json, int | None], Plan]] = {
     "long": _long,
     "thinking": _thinking,
     "rate-limit": _rate_limit,
+    "near-limit": _near_limit,
+    "spend-limit": _spend_limit,
     "overloaded": _overloaded,
     "server-error": _server_error,
     "refusal": _refusal,

@@ -34,13 +34,17 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error response. `times` is the number of attempts that fail before one succeeds, or None if all fail."""
+    """An error response, with the API's `error_code` if it has one.
+
+    `times` is the number of attempts that fail before one succeeds, or None if all fail.
+    """
 
     status: int
     kind: str
     message: str
     times: int | None = None
     retry_after: int | None = None
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class Plan:
         server_tool_use: The numbers of calls of server tools, as in the usage of the Messages API.
         container: The container in which the code execution tool ran.
         files: The files that the code execution tool made.
+        near_limit: The seconds for which the API accepts no other request for the model; None for no such limit.
     """
 
     blocks: list[Json] = field(default_factory=list[Json])
@@ -80,6 +85,7 @@ class Plan:
     server_tool_use: Json | None = None
     container: Json | None = None
     files: list[MadeFile] = field(default_factory=list[MadeFile])
+    near_limit: float | None = None
 
 
 def speak(body: Json, text: str) -> Plan:

@@ -178,8 +178,9 @@ def _file(row: GeneratedFile) -> FileLine:
 
 def _generation(row: Generation) -> GenerationLine:
     same = (
-        *("status", "model", "sequence", "steered", "continuations", "stop_reason", "refusal", "request_id"),
-        *("prefix", "left_out", "context_tokens", "created_at", "started_at", "first_token_at", "finished_at"),
+        *("status", "model", "sequence", "steered", "continuations", "stop_reason", "stop_sequence", "refusal"),
+        *("request_id", "prefix", "left_out", "context_tokens"),
+        *("created_at", "started_at", "first_token_at", "finished_at"),
     )
     return GenerationLine.model_construct(
         **{name: getattr(row, name) for name in same},

@@ -81,6 +81,13 @@ class Options(Line):
     tool_choice: ToolChoiceLine | None = None
     continue_interrupted: Annotated[bool, Checked(strict=True)] | None = None
     fallbacks: list[Name] | None = None
+    stop_sequences: list[Name] | None = None
+    task_budget: Count | None = None
+    service_tier: Name | None = None
+    speed: Name | None = None
+    inference_geo: Name | None = None
+    skills: list[Json] | None = None
+    context_editing: Json | None = None
 
     def check(self) -> None:
         """Raise ValueError if the output schema is not accepted. This call blocks."""
@@ -173,6 +180,7 @@ class ErrorLine(Line):
     message: str
     request_id: str | None = None
     retry_after_seconds: float | None = None
+    api_code: str | None = None
 
 
 Explanation = Annotated[str, Checked(max_length=LONGEST_EXPLANATION)]
@@ -196,6 +204,7 @@ class GenerationLine(Line):
     continuations: Count = 0
     stop_reason: Name | None = None
     refusal: RefusalLine | None = None
+    stop_sequence: Name | None = None
     error: ErrorLine | None = None
     request_id: Name | None = None
     prefix: Name | None = None

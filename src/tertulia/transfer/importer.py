@@ -160,6 +160,8 @@ async def _options(context: Context, policy: ClientPolicy, line: Options, model:
         output_schema=schema,
         tool_choice=stored_tool_choice(line.tool_choice.model_dump() if line.tool_choice else None),
         continue_interrupted=line.continue_interrupted,
+        stop_sequences=line.stop_sequences,
+        task_budget=line.task_budget,
     )
     policy.check_options(generation_options, context.models.default_id)
     try:

@@ -82,6 +82,8 @@ export type GenerationOptionsInput = {
   readonly maxTokens?: number | null | undefined;
   readonly model?: string | null | undefined;
   readonly outputSchema?: unknown;
+  readonly stopSequences?: ReadonlyArray<string> | null | undefined;
+  readonly taskBudget?: number | null | undefined;
   readonly thinking?: ThinkingInput | null | undefined;
   readonly toolChoice?: ToolChoiceInput | null | undefined;
 };

@@ -267,7 +267,8 @@ def _event(name: str, data: dict[str, Any]) -> bytes:
 
 
 def _body(error: GenerationError) -> dict[str, Any]:
-    return envelope(error.code.name, error.message, source="claude", request_id=error.request_id)
+    api_code = {} if error.api_code is None else {"api_code": error.api_code}
+    return envelope(error.code.name, error.message, source="claude", request_id=error.request_id, **api_code)
 
 
 def _failure(error: GenerationError) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from starlette.responses import Response
 
 from tertulia import isolation
 from tertulia.billing.server_budget import PeriodBudget
+from tertulia.claude.rate_limits import RateLimits
 from tertulia.claude.tracing import written_here
 from tertulia.db.ledger import dollars
 from tertulia.generation.observer import End, GenerationObserver
@@ -186,6 +187,37 @@ def _hooks(registry: CollectorRegistry) -> Histogram:
 def _ratings(registry: CollectorRegistry) -> Counter:
     meaning = "Ratings of answers by users: good or bad."
     return Counter("tertulia_ratings", meaning, ("rating", "model"), registry=registry)
+
+
+class RateLimitCollector(Collector):
+    """Collects the rate limits of the Claude account, and how long requests have waited for them."""
+
+    def __init__(self, limits: RateLimits) -> None:
+        self._limits = limits
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the current values."""
+        labels = ("model", "kind")
+        meanings = {
+            "limit": "Rate limit of the Claude account per minute, as its API reports it.",
+            "remaining": "Rest of the rate limit at the last response.",
+            "reset_seconds": "Time until the rate limit is completely replenished.",
+        }
+        families = {
+            name: GaugeMetricFamily(f"tertulia_claude_rate_limit_{name}", meaning, labels=labels)
+            for name, meaning in meanings.items()
+        }
+        for model, kind, limit in self._limits:
+            values: dict[str, float] = {"limit": limit.limit, "remaining": limit.remaining}
+            values["reset_seconds"] = max(limit.reset_at - time.time(), 0.0)
+            for name, family in families.items():
+                family.add_metric((model, kind.replace("-", "_")), values[name])
+        yield from families.values()
+        meaning = "Requests that were delayed because little was left of a rate limit of the Claude account."
+        yield CounterMetricFamily("tertulia_claude_rate_limit_waits", meaning, value=self._limits.waits)
+        meaning = "Sum of these delays in seconds."
+        seconds = self._limits.waited_seconds
+        yield CounterMetricFamily("tertulia_claude_rate_limit_waited_seconds", meaning, value=seconds)
 
 
 class StateCollector(Collector):

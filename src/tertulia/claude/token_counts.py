@@ -1,0 +1,78 @@
+"""Count the tokens of a request with the Messages API, which is free, before the request is sent.
+
+A count is a round trip, so it is asked only where a guess is too coarse. Source: "Token counting" in the Claude API
+documentation.
+"""
+
+import asyncio
+import hashlib
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from tertulia.claude.errors import request_errors
+from tertulia.claude.parser import MOST_TOKENS
+from tertulia.claude.provider_requests import adapted
+from tertulia.json import Json, dumps
+
+if TYPE_CHECKING:
+    from tertulia.claude.client import Claude
+
+FIELDS = ("model", "system", "tools", "messages", "thinking", "tool_choice", "output_config", "speed")
+"""The fields of a request that the API accepts for a count."""
+PATIENCE = 2.0
+"""The longest wait for a count in seconds. The answer waits for it."""
+PAUSE = 60.0
+"""The seconds for which no count is requested after one has failed: some gateways have none."""
+AT_ONCE = 8
+MAX_COUNTS = 1000
+"""The number of counts that are cached."""
+
+logger = logging.getLogger("tertulia.claude")
+
+
+class TokenCounter:
+    """Counts the tokens of requests. All generations of a process share one instance."""
+
+    def __init__(self, claude: "Claude") -> None:
+        """Initialize with the client."""
+        self._claude = claude
+        self._counts: dict[str, int] = {}
+        self._paused_until = 0.0
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+
+    async def count(self, body: Json) -> int | None:
+        """Return the input tokens of a request, before edits of its context; None if they cannot be counted soon."""
+        fields = {name: body[name] for name in FIELDS if name in body}
+        key = await asyncio.to_thread(_hash, fields)
+        if key in self._counts:
+            return self._counts[key]
+        if time.monotonic() < self._paused_until or self._at_once.locked():
+            return None
+        async with self._at_once:
+            count = await self._ask(fields, body.get("betas", ()))
+        if count is not None:
+            self._counts[key] = count
+            if len(self._counts) > MAX_COUNTS:
+                del self._counts[next(iter(self._counts))]
+        return count
+
+    async def _ask(self, fields: Json, betas: Any) -> int | None:
+        model = self._claude.model(fields["model"])
+        headers = {"anthropic-beta": ",".join(betas)} if betas else {}
+        try:
+            connection = await self._claude.connection(model.provider)
+            client = connection.sdk.with_options(timeout=PATIENCE, max_retries=0)
+            async with asyncio.timeout(PATIENCE):
+                count_tokens: Any = client.messages.count_tokens
+                counted = await count_tokens(**adapted(fields, model), extra_headers=headers)
+        except request_errors() as error:
+            logger.warning("Tokens are estimated for %g seconds, because they could not be counted: %s", PAUSE, error)
+            self._paused_until = time.monotonic() + PAUSE
+            return None
+        count = getattr(counted, "input_tokens", None)
+        return count if isinstance(count, int) and 0 < count <= MOST_TOKENS else None
+
+
+def _hash(fields: Json) -> str:
+    return hashlib.sha256(dumps(fields).encode("utf-8", "surrogatepass")).hexdigest()
