@@ -90,10 +90,11 @@ OUTPUT = 10 * TOKEN
             Request([user({"type": "document", "source": {"media_type": "application/pdf"}})]),
             (22 + 3_000) * 2 * TOKEN + OUTPUT,
         ),
-        (Request(system_prompt="x" * 300, tool_definitions=[{"name": "add"}]), 100 * 2 * TOKEN + OUTPUT),
+        (Request(system_prompt="x" * 300, tool_definitions=[{"name": "add"}]), 104 * 2 * TOKEN + OUTPUT),
+        (Request(tool_definitions=[{"name": "add", "defer_loading": True}]), OUTPUT),
         (
             Request(system_prompt="x" * 300, tool_definitions=[{"name": "add"}, {"name": "web_search"}]),
-            3 * 100 * 2 * TOKEN + 10 * SEARCH + OUTPUT,
+            3 * 111 * 2 * TOKEN + 10 * SEARCH + OUTPUT,
         ),
     ],
 )

@@ -26,7 +26,7 @@ from test_tool_schemas import with_tools
 from test_tools import answer
 
 from tertulia.claude.models import Model
-from tertulia.claude.prompt import Turn, build_request, with_answer_so_far
+from tertulia.claude.prompt import Turn, build_request, prefix_fingerprint, with_answer_so_far
 from tertulia.claude.tool_search import TOOL_SEARCH, with_search
 from tertulia.tools.base import Result, ToolContext, ToolOptions
 from tertulia.tools.registry import ToolRegistry
@@ -105,6 +105,12 @@ def request(tools: list[Json], *answers: list[Json]) -> Json:
 def test_a_tool_that_was_called_before_it_was_deferred_stays_loaded() -> None:
     tools = with_search([WHO, WEATHER], {"who", "weather"}, [called("who"), [*found("weather"), *called("weather")]])
     assert tools == [WHO, DEFERRED, TOOL_SEARCH]
+
+
+def test_deferred_tools_are_no_part_of_what_thinking_is_bound_to() -> None:
+    loaded = [WHO, TOOL_SEARCH]
+    assert prefix_fingerprint("m", None, [*loaded, DEFERRED]) == prefix_fingerprint("m", None, loaded)
+    assert prefix_fingerprint("m", None, [*loaded, WEATHER]) != prefix_fingerprint("m", None, loaded)
 
 
 def test_examples_are_part_of_the_description_if_claude_searches_for_tools() -> None:

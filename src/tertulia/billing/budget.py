@@ -20,7 +20,7 @@ from tertulia.db.database import AsyncSession
 from tertulia.db.ledger import UNIT, Period
 from tertulia.db.spending import Reservation
 from tertulia.db.tables import now
-from tertulia.json import Json
+from tertulia.json import Json, encode
 from tertulia.ratelimit.plans import Plan, Plans
 
 __all__ = ["EXCEEDED", "Budget", "BudgetSpent", "BudgetStatus", "PriceUnknown", "PricedRequest"]
@@ -257,6 +257,8 @@ def _max_cost(request: PricedRequest, model: Model, price: Price, input_tokens: 
 def estimate_input_tokens(request: PricedRequest) -> int:
     """Return an estimate of the input tokens, which is seldom too low."""
     size = len(request.system_prompt or "")
+    # Deferred tools are part of the prompt only if Claude finds them.
+    size += sum(len(encode(tool)) for tool in request.tool_definitions if not tool.get("defer_loading"))
     for turn in request.turns:
         size += len(json.dumps(turn.blocks, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     blocks = [block for turn in request.turns for block in turn.blocks if block.get("type") in ATTACHED]

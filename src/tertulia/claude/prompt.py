@@ -53,7 +53,9 @@ def system_prompt_of(blocks: Sequence[str]) -> SystemPrompt:
 
 def prefix_fingerprint(model: str, system_prompt: SystemPrompt, tools: Sequence[Json] = ()) -> str:
     """Return a fingerprint of everything that Claude's thinking is bound to, except the messages."""
-    bound = [model, system_prompt, *([list(tools)] if tools else [])]
+    # Deferred tools are not part of the prompt until a search finds them.
+    loaded = [tool for tool in tools if not tool.get("defer_loading")]
+    bound = [model, system_prompt, *([loaded] if loaded else [])]
     return hashlib.sha256(json.dumps(bound).encode()).hexdigest()[:32]
 
 
