@@ -108,8 +108,9 @@ def test_a_long_question_is_reserved_once_or_three_times_if_claude_may_search(
 ) -> None:
     gate = Gate()
     stage = staged(says("half", gate), tools=tools, monthly_budget_usd=Decimal("0.5"))
-    # With its JSON, 30,028 bytes are 10,009 tokens, which cost a quarter more because they are written to the cache.
-    question = 10_009 * INPUT * 5 // 4
+    # With its JSON, it has 30,028 bytes, and the tool 78. Three are a token, which costs a quarter more because it is
+    # written to the cache.
+    question = (30_028 + 78 * len(tools)) // 3 * INPUT * 5 // 4
     expected = times * question + 1000 * OUTPUT + searches * 10**10
     assert reserved(stage, gate, "x" * 29_997) == Decimal(expected) / 10**12
 
