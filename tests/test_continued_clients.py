@@ -130,6 +130,12 @@ def test_the_terminal_prints_a_continued_text_in_one_piece(capsys: pytest.Captur
     assert printed == f"{WHOLE}\n(tool: look interrupted)\n\n\nDone.\n(interrupted and continued)\n"
 
 
+def test_the_terminal_prints_why_claude_has_declined(capsys: pytest.CaptureFixture[str]) -> None:
+    refusal = {"category": "cyber", "explanation": "It could enable harm."}
+    Writer(Console(markup=False)).write({"__typename": "GenerationCompleted", "generation": {"refusal": refusal}})
+    assert capsys.readouterr().out == "\nClaude declined to answer (cyber: It could enable harm.).\n"
+
+
 def test_the_example_scripts_print_the_whole_text_once(interrupted: str) -> None:
     for whole in (WHOLE, AROUND_A_CALL):
         status, out, problems = test_example_scripts.ended(test_example_scripts.python("Write"), interrupted)

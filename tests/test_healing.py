@@ -11,16 +11,17 @@ import pytest
 from client import Api, Json
 from conftest import Staged
 from media import image, pdf
-from running import execute
+from running import execute, running
 from scripted import START, Reply, begin, delta, end, finish, says, uses
 from test_attachments import uploaded
 from test_tools import MODULE
 
 from tertulia.simulator import app as simulated_app
 from tertulia.simulator import files as simulated_files
+from tertulia.simulator.app import create_simulator
 
 ANSWERS = """query ($id: ID!) { conversation(id: $id) { messages(last: 20) { edges { node { text
-  leftOut { reason blocks } generation { stopReason error { message } usage { inputTokens costUsd } } } } } } }"""
+  leftOut { reason blocks } generation { stopReason error { message } usage { costUsd } } } } } } }"""
 FORK = """mutation ($id: ID!) { forkConversation(input: {messageId: $id}) {
   ... on ConversationPayload { conversation { id } } } }"""
 CALLS = "SELECT outcome, input_tokens, amount FROM calls ORDER BY id"
@@ -54,7 +55,7 @@ def check_heals(api: Api, place: dict[str, Any], conversation_id: str, *, refuse
         answer = last(api, conversation_id)
         assert (answer["generation"]["stopReason"], answer["generation"]["error"]) == ("END_TURN", None)
         assert {item["reason"]: item["blocks"] for item in answer["leftOut"]} == left_out
-        assert answer["generation"]["usage"]["inputTokens"] > 0
+        assert float(answer["generation"]["usage"]["costUsd"]) > 0
     rows = execute(place, CALLS)[before:]
     assert [row[0] for row in rows] == [*(["failed"] * refused), "completed", "completed"]
     # Refused requests cost nothing.
@@ -96,6 +97,14 @@ def test_a_request_that_is_too_large(fresh: Api, place: Any, monkeypatch: pytest
     id = start(fresh, "Look", uploaded(fresh, large), uploaded(fresh, image()))
     monkeypatch.setattr(simulated_app, "MAX_BODY", len(large))
     check_heals(fresh, place, id, ATTACHMENT_REFUSED=1)
+
+
+def test_a_file_that_has_expired(staged: Staged, place: Any) -> None:
+    with running(create_simulator(pace=0), lifespan="off") as address:
+        api = staged(says("unused"), anthropic_base_url=address).api
+        id = start(api, "Read", uploaded(api, pdf("Tea"), "tea.pdf"))
+        execute(place, "UPDATE blobs SET file_id = 'file_of_yesterday'")
+        check_heals(api, place, id)
 
 
 def rewrite(place: dict[str, Any], old: str, new: str, table: str = "messages", column: str = "content") -> None:

@@ -109,3 +109,20 @@ def test_repairs_are_stored_and_those_of_a_branch_are_joined() -> None:
     )
     assert (dict(joined.blocks), joined.tools) == ({"0.1": LeftOut.ATTACHMENT_REFUSED}, frozenset({"look"}))
     assert Repairs().to_json() is None
+
+
+def test_a_refused_tool_is_not_forced_and_a_found_one_keeps_a_definition() -> None:
+    found = {**TOOLS[0], "defer_loading": True}
+    choice = {"type": "tool", "name": "draw"}
+    fixed, counts = repaired(
+        request() | {"tools": [found, TOOLS[1]], "tool_choice": choice}, Repairs().without_tools(["draw"])
+    )
+    definition, other = fixed["tools"]
+    assert (definition["name"], definition["defer_loading"], other) == ("draw", True, TOOLS[1])
+    assert definition["input_schema"] == {"type": "object"}
+    assert "tool_choice" not in fixed
+    assert counts == {LeftOut.TOOL_REFUSED: 1}
+    alone, _ = repaired(
+        request() | {"tools": [TOOLS[0]], "tool_choice": {"type": "any"}}, Repairs().without_tools(["draw"])
+    )
+    assert {"tools", "tool_choice"}.isdisjoint(alone)

@@ -73,7 +73,8 @@ def test_requests_that_the_api_refuses_are_refused(claude: anthropic.Anthropic, 
      b'{"model": "claude-opus-5-5", "max_tokens": 1, "messages": [{"role": "user", "content": 5}]}',
      b'{"model": "claude-opus-5-5", "max_tokens": 1, "messages": [{"role": "user", "content": ["x"]}]}',
      b'{"model": "claude-opus-5-5", "max_tokens": 1, "messages": [{"role": "user", "content": [{"type": "text"}]}]}',
-     b'{"model": "claude-opus-5-5", "max_tokens": 1, "thinking": "x", "messages": [{"role": "user", "content": "x"}]}'],
+     b'{"model": "claude-opus-5-5", "max_tokens": 1, "thinking": "x", "messages": [{"role": "user", "content": "x"}]}',
+     b'{"model": "claude-opus-5-5", "max_tokens": 1, "messages": [{"role": "user", "content": "half: \\ud83d"}]}'],
 )  # fmt: skip
 def test_a_malformed_body_is_an_invalid_request(claude: anthropic.Anthropic, body: bytes) -> None:
     headers = {"authorization": "Bearer anything", "anthropic-version": "2026-10-21"}
@@ -141,3 +142,41 @@ def test_the_tool_use_scenario_calls_the_given_tool(claude: anthropic.Anthropic)
 @pytest.mark.parametrize(("scenario", "reason"), [("max-tokens", "max_tokens"), ("refusal", "refusal")])
 def test_scenarios_end_with_their_stop_reason(claude: anthropic.Anthropic, scenario: str, reason: str) -> None:
     assert say(claude, f"/simulate {scenario}").stop_reason == reason
+
+
+CALL = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}
+RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "There."}
+EXCHANGE = [
+    {"role": "user", "content": "Hello"},
+    {"role": "assistant", "content": [CALL]},
+    {"role": "user", "content": [RESULT]},
+]
+LOOK = {"name": "look", "input_schema": {"type": "object"}}
+
+
+def test_with_a_budget_tool_results_need_the_thinking_before_their_call(claude: anthropic.Anthropic) -> None:
+    budget: Any = {"type": "enabled", "budget_tokens": 1024}
+    more: Any = {"model": "claude-haiku-4-5", "max_tokens": 2000, "messages": EXCHANGE, "tools": [LOOK]}
+    with pytest.raises(anthropic.BadRequestError, match="must start with a thinking block"):
+        claude.messages.create(**more, thinking=budget)
+    assert claude.messages.create(**more, thinking={"type": "disabled"}).stop_reason
+
+
+FALLBACKS, CREDIT = "server-side-fallback-2026-07-01", "fallback-credit-2026-07-01"
+
+
+@pytest.mark.parametrize(
+    ("betas", "fields", "says"),
+    [
+        ("", {"fallbacks": [{"model": "claude-opus-5"}]}, "fallbacks: Extra inputs"),
+        (FALLBACKS, {"fallbacks": [{"model": "claude-haiku-5-5"}]}, "not an allowed fallback"),
+        (FALLBACKS, {"fallbacks": [{"model": "claude-opus-5", "tools": []}]}, "tools: Extra inputs"),
+        (FALLBACKS, {"fallbacks": [{"model": "claude-opus-5", "max_tokens": "x"}]}, "valid dictionary"),
+        (CREDIT, {"fallback_credit_token": {"mode": "strict"}}, "valid dictionary"),
+        (CREDIT, {"fallback_credit_token": "fct_unknown"}, "does not match"),
+        (f"{CREDIT},{FALLBACKS}", {"fallback_credit_token": "x", "fallbacks": "default"}, "cannot be combined"),
+    ],
+)
+def test_wrong_fallbacks_are_refused(claude: anthropic.Anthropic, betas: str, fields: Any, says: str) -> None:
+    with pytest.raises(anthropic.BadRequestError, match=says):
+        say(claude, "Hello", extra_body=fields, extra_headers={"anthropic-beta": betas})

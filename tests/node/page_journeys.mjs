@@ -444,6 +444,15 @@ export const LOCAL = {
     check(await page.getByRole("button", { name: "Regenerate answer" }).isVisible(), "it cannot be regenerated");
   },
 
+  async "a declined message shows why, and the next answer does not"({ page, address }) {
+    await page.goto(address);
+    await send(page, "/simulate refusal 0");
+    await finished(page, 1).getByText("Claude declined to answer (general harms). The request was declined.").waitFor();
+    await sendAndWait(page, "2 + 2?", 2);
+    check((await finished(page, 2).getByText("refused").count()) === 1, "it does not say that a message was left out");
+    check((await finished(page, 2).getByText("declined").count()) === 0, "it was declined too");
+  },
+
   async "a link shares a conversation without a sign-in, until it is revoked"({ page, address, context, open, picture, noted }) {
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     await startConversation(page, address, "/simulate markdown");

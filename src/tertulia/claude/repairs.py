@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from tertulia.claude.continuation import THINKING
+from tertulia.claude.tool_search import REMOVED_TOOL
 from tertulia.json import Json, is_list, is_object
 
 PLACE = "at"
@@ -88,12 +89,24 @@ def repaired(request: Json, repairs: Repairs) -> tuple[Json, Counter[LeftOut]]:
         if content:
             messages.append({**message, "content": content})
     request = {**request, "messages": messages}
-    tools = [tool for tool in request.get("tools", ()) if tool["name"] not in repairs.tools]
-    if count := len(request.get("tools", ())) - len(tools):
-        left_out[LeftOut.TOOL_REFUSED] += count
-        gone = () if tools else ("tools", "tool_choice")
-        request = {name: value for name, value in (request | {"tools": tools}).items() if name not in gone}
+    refused = [tool for tool in request.get("tools", ()) if tool["name"] in repairs.tools]
+    if refused:
+        left_out[LeftOut.TOOL_REFUSED] += len(refused)
+        request = _without_tools(request, repairs.tools)
     return request, left_out
+
+
+def _without_tools(request: Json, names: frozenset[str]) -> Json:
+    tools: list[Json] = []
+    for tool in request["tools"]:
+        if tool["name"] not in names:
+            tools.append(tool)
+        elif tool.get("defer_loading"):
+            # The API requires the definition of each tool that Claude has found.
+            tools.append({"name": tool["name"], **REMOVED_TOOL, "defer_loading": True})
+    is_chosen = request.get("tool_choice", {}).get("name") in names
+    removed = (*(() if tools else ("tools",)), *(("tool_choice",) if is_chosen or not tools else ()))
+    return {name: value for name, value in (request | {"tools": tools}).items() if name not in removed}
 
 
 def _repaired(block: Json, repairs: Repairs, left_out: Counter[LeftOut]) -> Json | None:

@@ -41,6 +41,7 @@ FOLLOW = gql("""
         } }
         ... on ToolResultsRequired { toolUses { toolUseId name input } approvals { toolUseId } }
         ... on GenerationFailed { error { message } }
+        ... on GenerationCompleted { generation { refusal { category explanation } } }
       }
     }
 """)
@@ -279,6 +280,9 @@ class Writer:
             case "GenerationCompleted":
                 note = "\n(interrupted and continued)" if self._continued else ""
                 self._console.print(note, style="dim")
+                if refusal := event.get("generation", {}).get("refusal"):
+                    reason = ": ".join(filter(None, (refusal["category"], refusal["explanation"])))
+                    self._console.print(f"Claude declined to answer ({reason or 'without a reason'}).", style="red")
             case _:
                 pass
 

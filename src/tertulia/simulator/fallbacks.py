@@ -12,7 +12,7 @@ from tertulia.json import Json, is_list, is_object
 from tertulia.simulator.answers import plan
 from tertulia.simulator.cache import PromptCache
 from tertulia.simulator.compaction import after_summary
-from tertulia.simulator.request_rules import FALLBACKS, MODELS, Refused, as_blocks, invalid
+from tertulia.simulator.request_rules import FALLBACKS, MODELS, Refused, as_blocks, invalid, refusing_wrong_shapes
 from tertulia.simulator.script import Plan, Step
 from tertulia.simulator.signatures import signed
 
@@ -23,6 +23,7 @@ _UNSEALED = ("model", "max_tokens", "stream", "thinking", "output_config", "meta
 _COUNTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 
 
+@refusing_wrong_shapes()
 def check_fallbacks(body: Json, betas: str) -> None:
     """Raise Refused for fallbacks or a credit token without their beta, or with wrong values."""
     fallbacks, token = body.get("fallbacks"), body.get("fallback_credit_token")
@@ -34,6 +35,8 @@ def check_fallbacks(body: Json, betas: str) -> None:
         raise invalid("messages: Input tag 'fallback' found using 'type' does not match any of the expected tags")
     if fallbacks is not None and token is not None:
         raise invalid("fallback_credit_token: cannot be combined with `fallbacks`")
+    if is_object(token) and not isinstance(token["token"], str):
+        raise invalid("fallback_credit_token.token: Input should be a valid string")
     if fallbacks is None or fallbacks == "default":
         return
     if not is_list(fallbacks):

@@ -12,12 +12,13 @@ from dataclasses import replace
 from typing import Any
 
 from tertulia.json import Json
-from tertulia.simulator.request_rules import as_blocks, invalid
+from tertulia.simulator.request_rules import as_blocks, invalid, refusing_wrong_shapes
 from tertulia.simulator.script import Plan, Step
 
 BETA = "thinking-binding-controls-2026-08-01"
 
 
+@refusing_wrong_shapes()
 def check_signatures(body: Json, betas: str = "") -> list[Json] | None:
     """Check that thinking is preceded by what it was signed with.
 

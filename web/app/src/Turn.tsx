@@ -140,7 +140,7 @@ function AnswerTurn({ turn, target, generation, onChanged, onProblem }: Props & 
       {!running && turn.files.map((file, position) => file.attachment
         ? <Attachment key={position} file={file.attachment} />
         : file.problem && <p key={position} className="note">A file that Claude made is missing. {file.problem}</p>)}
-      {(answer?.continuations ?? generation.continuations) > 0 && <p className="note">Interrupted and continued.</p>}
+      {(answer?.continuations ?? generation.continuations) > 0 && <p className="note">{fallbacks(turn).length > 0 ? "Continued by another model." : "Interrupted and continued."}</p>}
       {running && <p className="working" role="status">{STATUS[status] ?? "Claude is answering"}</p>}
       {state?.waits && <Approval generationId={generation.id} waits={state.waits} onProblem={onProblem} />}
       {problem && <p className="notice trouble" role="alert">{problem}</p>}
