@@ -81,10 +81,10 @@ TARGETS = (
             ),
         )
         for what in requests
-        for figure, limit in (("p50", 1.5), ("steps", 1.1))
+        for figure, limit in (("CPU per request", 1.5), ("steps", 1.1))
     ),
     *(
-        Target("search", f"{what}: p50", "100,000 messages", "<=", 1.5, to="10,000 messages")
+        Target("search", f"{what}: CPU per request", "100,000 messages", "<=", 1.5, to="10,000 messages")
         for what in ("rare word", "common word", "common phrase", "prefix")
     ),
     Target("start", "ready to serve", "tertulia", "<=", 1.3, to="imports alone"),

@@ -116,6 +116,7 @@ def _measure(stage: Stage, report: Report, options: Options, comparison: Compari
             text = body(comparison, name).decode()
             result = stage.measure("requests", TERTULIA_ITSELF, server, streams=1, body=text, **options.step())
             report.add(comparison.part, f"{name}: p50", database, result["p50_ms"], "ms")
+            report.add(comparison.part, f"{name}: CPU per request", database, result["cpu_us"], "µs")
 
 
 def _steps(file: Path, request: bytes) -> int:
