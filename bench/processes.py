@@ -177,6 +177,15 @@ def write_dataset(file: Path, conversations: int, messages: int = 0) -> None:
     subprocess.run(command, env=environment(), check=True)
 
 
+def count_statements(file: Path, *bodies: bytes) -> list[Json]:
+    """Return the numbers of `statements` and of `steps` of requests to a database (see `parts/statements.py`)."""
+    command = [PYTHON, "-m", "bench.parts.statements", str(file)]
+    done = subprocess.run(
+        command, input=b"\n".join(bodies), env=environment(), cwd=file.parent, capture_output=True, check=True
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
 @contextmanager
 def databases() -> Generator[tuple[str, Path]]:
     """Start PostgreSQL and Redis from their wheels, as the tests do. Yields PostgreSQL's URL and Redis's socket."""

@@ -31,7 +31,7 @@ def joined(stage: Stage, report: Report, options: Options) -> None:
     """Measure SQLite, then PostgreSQL with Redis, then two replicas, in turns."""
     with databases() as (postgres, listening):
         for setup in options.turns("embedded", "joined", "two replicas"):
-            for answers in (20, 200) if setup != "two replicas" else ():
+            for answers in options.loads(20, 200) if setup != "two replicas" else ():
                 if setup == "embedded":
                     steady(stage, report, replace(TERTULIA_ITSELF, name=setup), PART, options, answers)
                 else:

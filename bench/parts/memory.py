@@ -49,13 +49,13 @@ def _growth(stage: Stage, report: Report, options: Options) -> None:
         turns = options.count(step)
         sizes: list[float] = []
         with stage.server(TERTULIA_ITSELF) as server:
-            for number in range(1, STEPS + 1):
+            for number in range(1, (2 if options.quick else STEPS) + 1):
                 result = stage.measure("turns", TERTULIA_ITSELF, server, streams=50, count=turns, tokens=tokens)
                 sizes.append(_settled(server))
                 reached = number * turns * (tokens if what == "tokens" else 1)
                 report.add(PART, f"after {reached:,} {what}", "tertulia", sizes[-1], "MB")
                 _watch(report, what, turns, result)
-        report.add(PART, f"{what}: end / middle", "tertulia", sizes[-1] / sizes[STEPS // 2])
+        report.add(PART, f"{what}: end / middle", "tertulia", sizes[-1] / sizes[(len(sizes) - 1) // 2])
 
 
 def _settled(server: Server) -> float:

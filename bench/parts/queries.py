@@ -1,13 +1,10 @@
 """The part `queries`: a page of 10,000 conversations, compared with two peers, and the smallest GraphQL query."""
 
-import subprocess
-from pathlib import Path
-
 import orjson
 
 from bench.options import Options
 from bench.peers.candidates import HANDWRITTEN, NAIVE, TERTULIA_ITSELF, Candidate, Stage
-from bench.processes import PYTHON, Json, Server, environment, folder, write_dataset
+from bench.processes import Json, Server, count_statements, folder, write_dataset
 from bench.report import Report
 from bench.wire import fetch
 
@@ -60,7 +57,8 @@ def queries(stage: Stage, report: Report, options: Options) -> None:
         for name, page in pages.items():
             if page != pages["tertulia"]:
                 report.fail(f"queries: the page of {name} differs from Tertulia's, so their ratio is not valid")
-        report.add(PART, f"{FIRST_PAGE}: SQL statements", "tertulia", _statements(file))
+        [counts] = count_statements(file, orjson.dumps({"query": LIST}))
+        report.add(PART, f"{FIRST_PAGE}: SQL statements", "tertulia", counts["statements"])
 
 
 def nodes(answer: Json) -> list[Json]:
@@ -91,10 +89,3 @@ def _cursor(server: Server, pages: int) -> str | None:
         response = fetch(server.port, "/graphql", {"query": CURSORS, "variables": {"after": after}})
         after = response["data"]["conversations"]["pageInfo"]["endCursor"]
     return after
-
-
-def _statements(file: Path) -> int:
-    body = orjson.dumps({"query": LIST})
-    command = [PYTHON, "-m", "bench.parts.statements", str(file)]
-    done = subprocess.run(command, input=body, env=environment(), cwd=file.parent, capture_output=True, check=True)
-    return int(done.stdout)

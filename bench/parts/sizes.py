@@ -1,6 +1,5 @@
 """The parts `lists`, `messages` and `search`: whether the same request costs the same in a larger database."""
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import orjson
 
 from bench.options import Options
 from bench.peers.candidates import TERTULIA_ITSELF, Stage
-from bench.processes import PYTHON, Json, environment, folder, write_dataset
+from bench.processes import Json, count_statements, folder, write_dataset
 from bench.report import Report
 from bench.wire import fetch
 
@@ -103,8 +102,9 @@ def _compare(stage: Stage, report: Report, options: Options, comparison: Compari
         for database in options.turns(*comparison.databases):
             _measure(stage, report, options, comparison, database.name, files[database])
         for database, file in files.items():
-            for name in comparison.requests if comparison.steps else ():
-                report.add(comparison.part, f"{name}: steps", database.name, _steps(file, body(comparison, name)))
+            bodies = {name: body(comparison, name) for name in comparison.requests if comparison.steps}
+            for name, counts in zip(bodies, count_statements(file, *bodies.values()), strict=True):
+                report.add(comparison.part, f"{name}: steps", database.name, counts["steps"])
 
 
 def _measure(stage: Stage, report: Report, options: Options, comparison: Comparison, database: str, file: Path) -> None:
@@ -117,9 +117,3 @@ def _measure(stage: Stage, report: Report, options: Options, comparison: Compari
             result = stage.measure("requests", TERTULIA_ITSELF, server, streams=1, body=text, **options.step())
             report.add(comparison.part, f"{name}: p50", database, result["p50_ms"], "ms")
             report.add(comparison.part, f"{name}: CPU per request", database, result["cpu_us"], "µs")
-
-
-def _steps(file: Path, request: bytes) -> int:
-    command = [PYTHON, "-m", "bench.parts.statements", str(file), "--steps"]
-    done = subprocess.run(command, input=request, env=environment(), cwd=file.parent, capture_output=True, check=True)
-    return int(done.stdout)

@@ -1,16 +1,17 @@
-"""Count the SQL statements of a request, which is sent to the application inside this process.
+"""Count the SQL statements of requests, which are sent to the application inside this process.
 
-Usage: python -m bench.parts.statements DATABASE_FILE [--steps]
+Usage: python -m bench.parts.statements DATABASE_FILE < BODIES
 
-Reads the JSON body of a POST /graphql from standard input, and prints the number of statements without BEGIN and
-COMMIT. The request is sent twice and the second one is counted, so that caches are filled. With --steps, prints the
-number of instructions that SQLite's virtual machine executes for the statements.
+Reads bodies of POST /graphql from standard input, one per line, and prints a line of JSON for each: the number of its
+statements without BEGIN and COMMIT, and the number of instructions that SQLite executes for them. Each request is sent
+twice and the second one is counted, so that caches are filled.
 """
 
 import asyncio
+import json
 import sqlite3
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -22,14 +23,16 @@ from tertulia.db.sqlite import add_functions
 from tertulia.server.app import create_app
 from tertulia.server.settings import Settings
 
+Statement = tuple[str, Any]
+"""The text of a statement, and its parameters."""
 _in_request: ContextVar[bool] = ContextVar("_in_request", default=False)
 """Whether a statement belongs to the request. The application's own tasks, which read and write too, have no value."""
 
 
 @contextmanager
-def recording() -> Generator[list[tuple[str, Any]]]:
+def recording() -> Generator[list[Statement]]:
     """Record the statements of this request, with their parameters."""
-    seen: list[tuple[str, Any]] = []
+    seen: list[Statement] = []
 
     def note(_connection: object, _cursor: object, statement: str, parameters: object, *_more: object) -> None:
         if _in_request.get() and not statement.startswith("BEGIN"):
@@ -71,19 +74,21 @@ async def ask(app: Any, body: bytes) -> bytes:
     return b"".join(sent)
 
 
-async def statements(file: str, body: bytes) -> list[tuple[str, Any]]:
-    """Send the request twice, and return the statements of the second one with their parameters."""
+async def statements(file: str, bodies: Sequence[bytes]) -> list[list[Statement]]:
+    """Send each request twice, and return the statements of the second one with their parameters."""
     app = create_app(Settings(database_url=f"sqlite+aiosqlite:///{file}", simulator_pace=0))
+    executed: list[list[Statement]] = []
     async with app.router.lifespan_context(app):
-        await ask(app, body)
-        with recording() as executed:
-            answer = await ask(app, body)
-    assert b'"errors"' not in answer, answer[:500]
-    print("\n\n".join(statement for statement, _ in executed), file=sys.stderr)
+        for body in bodies:
+            await ask(app, body)
+            with recording() as seen:
+                answer = await ask(app, body)
+            assert b'"errors"' not in answer, answer[:500]
+            executed.append(seen)
     return executed
 
 
-def steps(file: str, executed: list[tuple[str, Any]]) -> int:
+def steps(file: str, executed: list[Statement]) -> int:
     """Execute the statements again, and return the number of instructions of SQLite's virtual machine."""
     connection = sqlite3.connect(file)
     add_functions(connection)
@@ -102,5 +107,5 @@ def steps(file: str, executed: list[tuple[str, Any]]) -> int:
 
 
 if __name__ == "__main__":
-    executed = asyncio.run(statements(sys.argv[1], sys.stdin.buffer.read()))
-    print(steps(sys.argv[1], executed) if "--steps" in sys.argv else len(executed))
+    for executed in asyncio.run(statements(sys.argv[1], sys.stdin.buffer.read().splitlines())):
+        print(json.dumps({"statements": len(executed), "steps": steps(sys.argv[1], executed)}))

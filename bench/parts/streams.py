@@ -74,7 +74,7 @@ def watch(report: Report, where: str, result: Json, reader: Json) -> None:
 def streams(stage: Stage, report: Report, options: Options) -> None:
     """Measure 20 and 200 answers at the same time. 200 overload some candidates."""
     for candidate in options.turns(*options.present(*ALL)):
-        for count in (20, 200):
+        for count in options.loads(20, 200):
             chosen = candidate
             if candidate is MERGING:
                 # Tertulia is the first candidate of the first round.
@@ -116,7 +116,7 @@ def capacity(stage: Stage, report: Report, options: Options) -> None:
 
 def _search(stage: Stage, report: Report, candidate: Candidate, options: Options, guess: int) -> int:
     held, count, up = 0, guess, True
-    for _ in range(2 if options.quick else STEPS):
+    for _ in range(1 if options.quick else STEPS):
         with stage.server(candidate) as server:
             result = stage.measure("steady", candidate, server, streams=count, **options.step())
         reader = result["readers"][0]
