@@ -262,9 +262,8 @@ def estimate_input_tokens(request: PricedRequest) -> int:
     for turn in request.turns:
         size += len(json.dumps(turn.blocks, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     blocks = [block for turn in request.turns for block in turn.blocks if block.get("type") in ATTACHED]
-    sources = [block["source"] for block in blocks if "source" in block]
-    pages: int = sum(source.get("pages") or 0 for source in sources)
-    texts: int = sum(source.get("characters") or 0 for source in sources)
-    images = sum("pages" not in source and "characters" not in source for source in sources)
-    size += texts
+    sources = [block["source"] for block in blocks if block["type"] == "document" and "source" in block]
+    size += sum(source.get("characters") or 0 for source in sources)
+    pages: int = sum(source.get("pages") or 1 for source in sources if "characters" not in source)
+    images = sum(block["type"] == "image" for block in blocks)
     return int(size // BYTES_PER_TOKEN + pages * TOKENS_PER_PAGE + images * TOKENS_PER_IMAGE)
