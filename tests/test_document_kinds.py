@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import documents as made
+import docx
 import pytest
 from client import Api, Json
 from conftest import Staged
@@ -18,7 +19,7 @@ from test_transfer import export, imported
 
 from tertulia.attachments.documents import kinds
 from tertulia.attachments.documents.conversion import convert
-from tertulia.attachments.documents.errors import UnknownMedia
+from tertulia.attachments.documents.errors import UnfitMedia, UnknownMedia
 from tertulia.attachments.documents.passages import places_in
 from tertulia.attachments.media import MAX_IMAGE_BYTES, PDF, Media
 from tertulia.attachments.pictures import Picture, decode_picture
@@ -105,6 +106,38 @@ def test_headings_and_numbers_of_passages_are_those_of_the_document() -> None:
         "".join(made.paragraph(f"{n} {'word ' * 60}") for n in range(9)) + made.paragraph("x" * 9_000)
     )
     assert places(long) == [*(f"paragraphs {n}-{n + 2}" for n in (1, 4, 7)), "paragraph 10", "paragraph 10"]
+
+
+SHIPPED = {
+    "README.md": "text/markdown",
+    "CHANGELOG.md": "text/markdown",
+    "LICENSE": "text/plain",
+    "Makefile": "text/plain",
+    "package-lock.json": "application/json",
+    "pyproject.toml": "text/plain",
+    "requirements/run.in": "text/plain",
+    "schema/schema.graphql": "text/plain",
+    "docs/settings_reference.py": "text/x-python",
+    "tests/node/page_journeys.mjs": "text/javascript",
+    "web/app/src/style.css": "text/css",
+    "src/tertulia/web/plain.html": "text/html",
+    "src/tertulia/web/icon.svg": "image/svg+xml",
+    "docx/templates/default-styles.xml": "text/xml",
+    "docx/templates/default.docx": "no text",
+    "pptx/templates/default.pptx": "no text",
+}
+"""Files of this repository and of installed packages."""
+
+
+@pytest.mark.parametrize(("name", "expected"), SHIPPED.items(), ids=SHIPPED)
+def test_files_that_others_have_written_are_recognized(name: str, expected: str) -> None:
+    package = Path(docx.__file__).parent.parent
+    file = package / name if name.startswith(("docx/", "pptx/")) else Path(__file__).parent.parent / name
+    if expected == "no text":
+        with pytest.raises(UnfitMedia, match="no text"):
+            convert(file.read_bytes(), file.name)
+    else:
+        assert convert(file.read_bytes(), file.name).media_type == expected
 
 
 def test_macros_are_not_read_and_the_type_of_the_file_names_them() -> None:

@@ -12,8 +12,10 @@ from client import Api
 from media import image, pdf
 from test_attachments import upload, uploaded
 
-from tertulia.attachments.documents import archives, kinds
+from tertulia.attachments.documents import archives, kinds, passages
+from tertulia.attachments.documents.conversion import convert
 from tertulia.attachments.documents.errors import UnfitMedia
+from tertulia.attachments.documents.passages import Unit
 from tertulia.attachments.media import inspect
 
 DEEP = 100_000
@@ -41,7 +43,9 @@ HOSTILE = {
     "damaged XLS": (lambda: made.compound("Workbook"), "damaged"),
     "cut DOCX": (lambda: made.docx()[:20_000], "damaged"),
     "cut XLSX": (lambda: made.xlsx()[:3_000], "damaged"),
-    "cut HEIC": (lambda: made.heic()[:500], "damaged"),
+    "cut HEIC": (lambda: made.heic()[:500], "cut off"),
+    "cut HEIC by a byte": (lambda: made.heic()[:-1], "cut off"),
+    "cut AVIF by a byte": (lambda: made.photo("AVIF", 90, 90)[:-1], "cut off"),
     "cut BMP": (lambda: made.photo("BMP", 90, 90)[:9_000], "damaged"),
     "archive": (lambda: made.zipped({"a.txt": "words"}), "DOCX"),
     "program": (lambda: b"\x7fELF\2\1\1" + bytes(range(32)) * 200, "DOCX"),
@@ -51,7 +55,7 @@ HOSTILE = {
     "long text": (lambda: b"words " * 400_000, "2,000,000 characters"),
     "many slides": (lambda: made.opendocument("presentation", "<draw:page><text:p>x</text:p></draw:page>" * 10_001), "10,000 pages"),
     "open quotation mark": (lambda: b'a,b\n"' + b"c" * 200_000, "too long"),
-    "million pixels": (lambda: bmp_of(40_000, 40_000), "200,000,000 pixels"),
+    "million pixels": (lambda: bmp_of(40_000, 40_000), "100,000,000 pixels"),
     "many pages": (lambda: made.tiff_pages(51), "50 pages"),
 }  # fmt: skip
 
@@ -132,6 +136,13 @@ def test_a_refused_document_has_a_status_and_a_message_for_people(api: Api) -> N
     )
     unknown = upload(api, made.zipped({"a": "b"}), "a.zip")
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+def test_a_document_of_very_many_blank_paragraphs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passages, "MAX_UNITS", 10)
+    assert list(passages.passages(Unit("", "paragraph", number, "") for number in range(10))) == []
+    with pytest.raises(UnfitMedia, match="at most 10 paragraphs"):
+        convert(made.bare_docx("<w:p/>" * 11), "")
 
 
 def test_an_xml_document_loads_nothing_and_expands_nothing() -> None:

@@ -53,7 +53,7 @@ def test_images_of_every_usual_kind_are_accepted(api: Api, content: bytes, media
         (png_without_data(), "damaged"),
         (png_of(30, 30, zlib.compress(b"short")), "damaged"),
         (png_of(8000, 8000, zlib.compress(b"\0" * 100)), "damaged"),
-        (png_of(100_000, 100_000, zlib.compress(b"\0" * 100)), "200,000,000 pixels"),
+        (png_of(100_000, 100_000, zlib.compress(b"\0" * 100)), "100,000,000 pixels"),
         (cut(multi_picture()[:700]), "damaged"),
         (pdf("Tea")[:200], "damaged"),
     ],

@@ -1,10 +1,11 @@
 """The decoding of images, and their conversion to what Claude accepts. It runs in a sandbox process."""
 
+import struct
 from dataclasses import dataclass
 from importlib import import_module
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tertulia.attachments.documents.errors import UnfitMedia, UnknownMedia
 from tertulia.attachments.documents.kinds import ACCEPTED
@@ -20,14 +21,19 @@ HEIF = "HEIF"
 OTHER_FORMATS = {"AVIF": "image/avif", "BMP": "image/bmp", HEIF: "image/heic", "TIFF": "image/tiff"}
 """The formats that are converted."""
 LOSSLESS = ("BMP", "GIF", "PNG", "TIFF")
-MAX_PIXELS = 200_000_000
-"""The largest image in pixels. The cameras of phones have as many."""
+MAX_PIXELS = 100_000_000
+"""The largest image in pixels. Decoding takes up to 8 bytes for each."""
 CONVERTED_SIDE = 2_000
 """The maximum width and height of a converted image. A request with many images may not contain larger ones."""
 MAX_TIFF_PAGES = 50
 ORIENTATION = 0x0112
 """The tag of the orientation. Source: Exif 2.32, section 4.6.4."""
 QUALITIES = (90, 75, 60)
+DIRECT = ("L", "RGB", "RGBA", "CMYK", "YCbCr")
+"""The modes that can be scaled down before the colors are converted, which takes less memory."""
+BOX = struct.Struct(">I4s")
+"""The header of a box of the ISO base media file format: its size and its type (ISO/IEC 14496-12, section 4.2)."""
+FILE_TYPE = b"ftyp"
 GRAY_16 = ("I", "I;16", "I;16B", "I;16L")
 
 
@@ -60,6 +66,9 @@ def decode_picture(content: Path | bytes, size: int, *, is_strict: bool) -> Pict
             import_module("pi_heif").register_heif_opener()
             formats.append(HEIF)
     source = BytesIO(content) if isinstance(content, bytes) else content
+    with BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
+        if file.read(BOX.size)[4:] == FILE_TYPE and not _is_complete(file):
+            raise UnfitMedia("the image is cut off.")
     try:
         image: Image = pillow.open(source, formats=formats)
     except Exception as error:
@@ -95,6 +104,21 @@ def _decode(image: "Image", size: int, *, is_strict: bool) -> Picture:
     return Picture(Media(media_type, image.width, image.height))
 
 
+def _is_complete(file: BinaryIO) -> bool:
+    """Return whether no box of a HEIC or AVIF ends after the file. Decoders accept some files that are cut off."""
+    size, at = file.seek(0, SEEK_END), 0
+    while at < size:
+        file.seek(at)
+        header = file.read(BOX.size)
+        if len(header) < BOX.size:
+            return False
+        length = int(BOX.unpack(header)[0])
+        if length == 1:
+            length = int.from_bytes(file.read(8), "big")
+        at = size if length == 0 else at + max(length, BOX.size)
+    return at == size
+
+
 def _converted(image: "Image", media_type: str, *, is_lossless: bool) -> Picture:
     shown = _upright(image)
     has_alpha = shown.mode == "RGBA"
@@ -113,8 +137,8 @@ def _upright(image: "Image") -> "Image":
     """Return an image in RGB or RGBA, scaled, turned as its metadata demands, and without metadata."""
     from PIL import ImageOps
 
-    # For JPEG, this decodes only as many pixels as are needed.
-    if image.format in ("JPEG", MULTI_PICTURE):
+    if image.mode in DIRECT:
+        # Of a large JPEG, this decodes only as many pixels as are needed.
         image.thumbnail((CONVERTED_SIDE, CONVERTED_SIDE))
     image.load()
     shown = _in_color(image)

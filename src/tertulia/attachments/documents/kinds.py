@@ -43,6 +43,8 @@ PROSE_NAMES = ("", "txt", "text")
 MARKDOWN_NAMES = ("md", "markdown", "mdown", "mkd")
 TABLE_NAMES = {"csv": CSV, "tsv": TSV, "tab": TSV}
 _TYPES = mimetypes.MimeTypes(filenames=())
+for _ending in (".js", ".mjs"):
+    _TYPES.add_type("text/javascript", _ending)  # Python 3.11 has another name for it.
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _HTML = re.compile(r"\s*(<\?xml[^>]*>\s*)?<(!doctype\s+html|html)\b", re.IGNORECASE)
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]*:[ \t]|From ")

@@ -9,12 +9,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
+from tertulia.attachments.documents.errors import UnfitMedia
+
 LENGTH = 1_200
 """The number of characters after which a passage ends. Claude cites whole passages."""
 MAX_LENGTH = 8_000
 """Longer paragraphs and rows are split."""
 MAX_CHARACTERS = 2_000_000
 """The longest text of a document. It has about 500,000 tokens."""
+MAX_UNITS = 500_000
+"""The most paragraphs, rows or lines, including blank ones."""
 MAX_PLACE = 120
 """The maximum number of characters of a heading or another name in a place."""
 _PLACE = re.compile(r"^⟦([^⟦⟧\n]+)⟧\n", re.MULTILINE)
@@ -52,8 +56,8 @@ class Passage:
 
 
 def passages(units: Iterable[Unit]) -> Iterator[Passage]:
-    """Join adjacent units of a section to passages. Blank units are left out."""
-    for (section, kind), grouped in groupby(units, lambda unit: (unit.section, unit.kind)):
+    """Join adjacent units of a section to passages. Blank units are left out; raise UnfitMedia for too many units."""
+    for (section, kind), grouped in groupby(_counted(units), lambda unit: (unit.section, unit.kind)):
         waiting: list[Unit] = []
         size = 0
         for unit in grouped:
@@ -67,6 +71,13 @@ def passages(units: Iterable[Unit]) -> Iterator[Passage]:
             size += len(text)
         if waiting:
             yield from _joined(section, kind, waiting)
+
+
+def _counted(units: Iterable[Unit]) -> Iterator[Unit]:
+    for count, unit in enumerate(units, start=1):
+        if count > MAX_UNITS:
+            raise UnfitMedia(f"the document must have at most {MAX_UNITS:,} paragraphs, rows or lines.")
+        yield unit
 
 
 def named(text: str) -> str:
