@@ -301,6 +301,7 @@ class Bedrock(Cloud):
         assert not {"model", "stream"} & body.keys()
         assert body.pop("anthropic_version")
         betas: list[str] = body.pop("anthropic_beta", [])
+        check_betas(betas)
         if "cache_control" in body:
             raise Refused(400, "ValidationException", "cache_control: Extra inputs are not permitted")
         body = self.checked({**body, "model": found[1].replace("%3A", ":")})
@@ -356,6 +357,7 @@ class Mantle(Cloud):
 
     def route(self, call: Call) -> Forward:
         check_signature(call, "bedrock-mantle")
+        check_betas(list(betas_of(call).values()))
         if call.path not in ("/anthropic/v1/messages", "/anthropic/v1/messages/count_tokens"):
             raise Refused(404, "not_found_error", "Not found")
         return Forward(
@@ -445,6 +447,7 @@ class Vertex(Google):
 
     def route(self, call: Call) -> Forward:
         self.check_token(call)
+        check_betas(list(betas_of(call).values()))
         place = f"/v1/projects/{PROJECT}/locations/europe-west1/publishers/anthropic/models/"
         name, _, action = call.path.removeprefix(place).rpartition(":")
         body = call.json
@@ -454,7 +457,8 @@ class Vertex(Google):
         assert action == ("streamRawPredict" if body.get("stream") else "rawPredict")
         assert "model" not in body
         for tool in body.get("tools", ()):
-            if tool.get("name") == "web_search" and tool != {"type": "web_search_20250305", "name": "web_search"}:
+            is_search = "input_schema" not in tool and tool["name"] == "web_search"
+            if is_search and (tool["type"] != "web_search_20250305" or "allowed_callers" in tool):
                 raise Refused(400, "invalid_request_error", "tools.0: Input tag is not supported")
         return Forward(
             "/v1/messages",
@@ -521,6 +525,13 @@ class Foundry(Cloud):
 
     def error(self, refused: Refused) -> tuple[Any, dict[str, str]]:
         return {"error": {"code": refused.kind, "message": refused.message}}, {"apim-request-id": "req-azure"}
+
+
+def check_betas(betas: list[str]) -> None:
+    """Raise Refused for a beta that only Anthropic's own services have."""
+    for beta in betas:
+        if not beta.startswith("compact-"):
+            raise Refused(400, "invalid_request_error", f"anthropic_beta: {beta}: invalid beta flag")
 
 
 def betas_of(call: Call) -> dict[str, str]:

@@ -143,9 +143,26 @@ def test_a_turn_of_claudes_own_tools_alone_is_left_out() -> None:
 
 
 def test_vertex_is_sent_the_version_of_the_search_that_it_has() -> None:
-    request = {"model": "m", "messages": [QUESTION], "tools": [WEATHER, SEARCH, CODE]}
+    limited = {**SEARCH, "allowed_domains": ["example.com"], "max_uses": 2}
+    request = {"model": "m", "messages": [QUESTION], "tools": [WEATHER, limited, CODE]}
     sent = adapted(request, ModelName(Provider.VERTEX, "m"))
-    assert sent["tools"] == [WEATHER, {"type": "web_search_20250305", "name": "web_search"}]
+    earlier = {"type": "web_search_20250305", "name": "web_search", "allowed_domains": ["example.com"], "max_uses": 2}
+    assert sent["tools"] == [WEATHER, earlier]
+
+
+@pytest.mark.parametrize("provider", [Provider.BEDROCK, Provider.BEDROCK_MANTLE, Provider.VERTEX, Provider.FOUNDRY])
+def test_a_cloud_is_sent_only_the_betas_that_it_has(provider: Provider) -> None:
+    request = {
+        "model": "m", "messages": [QUESTION], "betas": ["compact-2026-01-12", "server-side-fallback-2026-07-01"],
+        "fallbacks": [{"model": "x"}], "fallback_credit_token": {"token": "x"}, "context_management": {"edits": []},
+        "thinking": {"type": "adaptive", "block_binding": {"prefix_mismatch_behavior": "drop_block"}},
+    }  # fmt: skip
+    assert adapted(request, ModelName(provider, "m")) == {
+        "model": "m", "messages": [QUESTION], "betas": ["compact-2026-01-12"], "context_management": {"edits": []},
+        "thinking": {"type": "adaptive"},
+    }  # fmt: skip
+    assert "betas" not in adapted({**request, "betas": ["other"]}, ModelName(provider, "m"))
+    assert adapted(request, ModelName(Provider.AWS, "m")) == request
 
 
 def test_bedrock_is_sent_an_explicit_breakpoint_of_the_cache() -> None:

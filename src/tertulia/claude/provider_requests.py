@@ -15,12 +15,17 @@ _RESULTS = {
     ),
 }
 """The types of the result blocks of Claude's own tools."""
+NEWER_FIELDS = ("allowed_callers", "response_inclusion")
+"""The fields that earlier versions of Claude's own tools do not have."""
+OF_BETAS = ("betas", "fallbacks", "fallback_credit_token")
 
 
 def adapted(request: Json, model: ModelName) -> Json:
     """Return the request as the provider of its model accepts it, under the provider's name of the model."""
     platform = model.platform
     request = {**request, "model": model.name}
+    if platform.betas is not None:
+        request = _without_betas(request, platform.betas)
     unavailable = [name for name in SERVER_TOOLS if name not in platform.server_tools]
     if unavailable:
         request = _without_server_tools(request, unavailable)
@@ -29,6 +34,16 @@ def adapted(request: Json, model: ModelName) -> Json:
     if not platform.caches_automatically and "cache_control" in request:
         request = _with_explicit_breakpoint(request)
     return request
+
+
+def _without_betas(request: Json, supported: frozenset[str]) -> Json:
+    """Remove the betas that the provider does not have, and the fields that belong to them."""
+    remaining = {name: value for name, value in request.items() if name not in OF_BETAS}
+    thinking: Json = request.get("thinking") or {}
+    if "block_binding" in thinking:
+        remaining["thinking"] = {name: value for name, value in thinking.items() if name != "block_binding"}
+    betas = [beta for beta in request.get("betas", ()) if beta in supported]
+    return remaining | ({"betas": betas} if betas else {})
 
 
 def _without_server_tools(request: Json, unavailable: Sequence[str]) -> Json:
@@ -73,7 +88,9 @@ def _without_web_citations(block: Json) -> Json:
 
 def _in_version(tool: Json, platform: Platform) -> Json:
     version = None if "input_schema" in tool else platform.tool_versions.get(tool["name"])
-    return tool if version is None else {"type": version, "name": tool["name"]}
+    if version is None:
+        return tool
+    return {name: value for name, value in tool.items() if name not in NEWER_FIELDS} | {"type": version}
 
 
 def _with_explicit_breakpoint(request: Json) -> Json:
