@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.options import Options
-from bench.parts import assistants, caching, joined, memory, queries, sizes, start, streams, tails
+from bench.parts import assistants, caching, joined, memory, providers, queries, sizes, start, streams, tails
 from bench.peers.candidates import PEERS, Stage, staged
 from bench.processes import HERE, Cores, choose_cores, node
 from bench.report import Report
@@ -42,6 +42,7 @@ PARTS: dict[str, Part] = {
     "caching": caching.caching,
     "shared": assistants.shared,
     "filter": assistants.filtered,
+    "providers": providers.providers,
 }
 PEER_NAMES = [*(peer.name for peer in PEERS), streams.MERGING.name]
 
