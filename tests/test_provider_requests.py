@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tertulia.billing.prices import TABLE, Prices
+from tertulia.claude.errors import StreamError
 from tertulia.claude.known_models import KNOWN_MODELS
 from tertulia.claude.models import Models
 from tertulia.claude.provider_requests import adapted
@@ -135,6 +136,13 @@ def test_bedrock_is_sent_neither_claudes_own_tools_nor_what_they_found() -> None
     assert request["tools"] == [WEATHER, SEARCH, CODE]
 
 
+def test_a_request_that_must_stay_in_a_region_is_not_sent_to_a_cloud_that_has_no_such_parameter() -> None:
+    request = {"model": "m", "messages": [QUESTION], "inference_geo": "us"}
+    with pytest.raises(StreamError, match=r"Amazon Bedrock does not support `inference_geo`"):
+        adapted(request, ModelName(Provider.BEDROCK, "m"))
+    assert adapted(request, ModelName(Provider.AWS, "m")) == request
+
+
 def test_a_turn_of_claudes_own_tools_alone_is_left_out() -> None:
     call = {"type": "server_tool_use", "id": "1", "name": "code_execution", "input": {}}
     result = {"type": "code_execution_tool_result", "tool_use_id": "1", "content": {}}
@@ -156,12 +164,15 @@ def test_a_cloud_is_sent_only_the_betas_that_it_has(provider: Provider) -> None:
         "model": "m", "messages": [QUESTION], "betas": ["compact-2026-01-12", "server-side-fallback-2026-07-01"],
         "fallbacks": [{"model": "x"}], "fallback_credit_token": {"token": "x"}, "context_management": {"edits": []},
         "thinking": {"type": "adaptive", "block_binding": {"prefix_mismatch_behavior": "drop_block"}},
+        "speed": "fast", "service_tier": "auto", "diagnostics": {}, "output_config": {"task_budget": {"total": 1}},
     }  # fmt: skip
     assert adapted(request, ModelName(provider, "m")) == {
         "model": "m", "messages": [QUESTION], "betas": ["compact-2026-01-12"], "context_management": {"edits": []},
         "thinking": {"type": "adaptive"},
     }  # fmt: skip
     assert "betas" not in adapted({**request, "betas": ["other"]}, ModelName(provider, "m"))
+    effort = {"output_config": {"effort": "low", "task_budget": {"total": 1}}}
+    assert adapted(request | effort, ModelName(provider, "m"))["output_config"] == {"effort": "low"}
     assert adapted(request, ModelName(Provider.AWS, "m")) == request
 
 

@@ -52,6 +52,8 @@ SDK = Candidate("SDK on bedrock", Provider.BEDROCK, SIGNED)
 class Question:
     """A request that asks for a number of tokens."""
 
+    has_begun = False
+
     def __init__(self, tokens: int, *, is_paced: bool) -> None:
         self._text = f"{tokens} {int(is_paced)}"
 

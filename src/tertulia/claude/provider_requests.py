@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tertulia.claude.errors import ErrorCode, GenerationError, StreamError
 from tertulia.claude.providers import SERVER_TOOLS, ModelName, Platform
 from tertulia.json import Json
 
@@ -17,15 +18,19 @@ _RESULTS = {
 """The types of the result blocks of Claude's own tools."""
 NEWER_FIELDS = ("allowed_callers", "response_inclusion")
 """The fields that earlier versions of Claude's own tools do not have."""
-OF_BETAS = ("betas", "fallbacks", "fallback_credit_token")
+ANTHROPICS_OWN = ("betas", "fallbacks", "fallback_credit_token", "speed", "service_tier", "diagnostics")
 
 
 def adapted(request: Json, model: ModelName) -> Json:
-    """Return the request as the provider of its model accepts it, under the provider's name of the model."""
+    """Return the request as the provider of its model accepts it, under the provider's name of the model.
+
+    Raises:
+        StreamError: The request must stay in a region, and the provider cannot be told so.
+    """
     platform = model.platform
     request = {**request, "model": model.name}
     if platform.betas is not None:
-        request = _without_betas(request, platform.betas)
+        request = _without_betas(request, platform, platform.betas)
     unavailable = [name for name in SERVER_TOOLS if name not in platform.server_tools]
     if unavailable:
         request = _without_server_tools(request, unavailable)
@@ -36,14 +41,17 @@ def adapted(request: Json, model: ModelName) -> Json:
     return request
 
 
-def _without_betas(request: Json, supported: frozenset[str]) -> Json:
-    """Remove the betas that the provider does not have, and the fields that belong to them."""
-    remaining = {name: value for name, value in request.items() if name not in OF_BETAS}
-    thinking: Json = request.get("thinking") or {}
-    if "block_binding" in thinking:
-        remaining["thinking"] = {name: value for name, value in thinking.items() if name != "block_binding"}
+def _without_betas(request: Json, platform: Platform, supported: frozenset[str]) -> Json:
+    """Remove the betas that the provider does not have, and the fields that only Anthropic's own services have."""
+    if request.get("inference_geo") is not None:
+        message = f"{platform.title} does not support `inference_geo`. Its own region decides where Claude runs."
+        raise StreamError(GenerationError(ErrorCode.INVALID_REQUEST, message))
+    remaining = {name: value for name, value in request.items() if name not in ANTHROPICS_OWN}
+    for name, part in (("thinking", "block_binding"), ("output_config", "task_budget")):
+        if part in request.get(name, {}):
+            remaining[name] = {key: value for key, value in request[name].items() if key != part}
     betas = [beta for beta in request.get("betas", ()) if beta in supported]
-    return remaining | ({"betas": betas} if betas else {})
+    return {name: value for name, value in remaining.items() if value != {}} | ({"betas": betas} if betas else {})
 
 
 def _without_server_tools(request: Json, unavailable: Sequence[str]) -> Json:

@@ -26,8 +26,8 @@ class Provider(StrEnum):
 SERVER_TOOLS = ("web_search", "web_fetch", "code_execution")
 """Claude's own tools that this server can offer."""
 ALL_TOOLS = frozenset(SERVER_TOOLS)
-COMPACTION_ALONE = frozenset({"compact-2026-01-12"})
-"""The beta that all clouds have."""
+OF_CLOUDS = frozenset({"compact-2026-01-12", "context-management-2025-06-27"})
+"""The betas that all clouds have."""
 REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
@@ -46,7 +46,8 @@ class Platform:
         counts_tokens: Whether it counts tokens without a charge.
         stores_files: Whether it has the Files API.
         server_tools: Those of Claude's own tools that it runs.
-        betas: The beta features that it has, of those that this server uses; None for all.
+        betas: The beta features that it has, of those that this server uses; None for all,
+            and for the other parameters that only Anthropic's own services have.
         tool_versions: The versions of these tools that it has, where they differ from Anthropic's.
         caches_automatically: Whether it accepts `cache_control` outside of blocks.
         span_name: Its name in traces (`gen_ai.provider.name` of OpenTelemetry's conventions).
@@ -92,7 +93,7 @@ _PLATFORMS = (
         counts_tokens=False,
         stores_files=False,
         server_tools=frozenset(),
-        betas=COMPACTION_ALONE,
+        betas=OF_CLOUDS,
         caches_automatically=False,
         span_name="aws.bedrock",
     ),
@@ -106,7 +107,7 @@ _PLATFORMS = (
         lists_models=False,
         stores_files=False,
         server_tools=frozenset(),
-        betas=COMPACTION_ALONE,
+        betas=OF_CLOUDS,
         span_name="aws.bedrock",
     ),
     Platform(
@@ -119,7 +120,7 @@ _PLATFORMS = (
         lists_models=False,
         stores_files=False,
         server_tools=frozenset({"web_search"}),
-        betas=COMPACTION_ALONE,
+        betas=OF_CLOUDS,
         tool_versions={"web_search": "web_search_20250305"},
         span_name="gcp.vertex_ai",
     ),
@@ -139,7 +140,7 @@ _PLATFORMS = (
         "claude-opus-5-5",
         required=(("ANTHROPIC_FOUNDRY_RESOURCE", "ANTHROPIC_FOUNDRY_BASE_URL"),),
         lists_models=False,
-        betas=COMPACTION_ALONE,
+        betas=OF_CLOUDS,
     ),
 )
 PLATFORMS = {platform.provider: platform for platform in _PLATFORMS}

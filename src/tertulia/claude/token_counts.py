@@ -10,6 +10,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from tertulia.claude.connections import reporting_credentials
 from tertulia.claude.errors import request_errors
 from tertulia.claude.parser import MOST_TOKENS
 from tertulia.claude.provider_requests import adapted
@@ -59,13 +60,18 @@ class TokenCounter:
 
     async def _ask(self, fields: Json, betas: Any) -> int | None:
         model = self._claude.model(fields["model"])
-        headers = {"anthropic-beta": ",".join(betas)} if betas else {}
+        if not model.platform.counts_tokens:
+            return None
         try:
-            connection = await self._claude.connection(model.provider)
-            client = connection.sdk.with_options(timeout=PATIENCE, max_retries=0)
-            async with asyncio.timeout(PATIENCE):
-                count_tokens: Any = client.messages.count_tokens
-                counted = await count_tokens(**adapted(fields, model), extra_headers=headers)
+            request = adapted(fields | {"betas": betas}, model)
+            accepted_betas = request.pop("betas", ())
+            headers = {"anthropic-beta": ",".join(accepted_betas)} if accepted_betas else {}
+            with reporting_credentials(model.platform):
+                connection = await self._claude.connection(model.provider)
+                client = connection.sdk.with_options(timeout=PATIENCE, max_retries=0)
+                async with asyncio.timeout(PATIENCE):
+                    count_tokens: Any = client.messages.count_tokens
+                    counted = await count_tokens(**request, extra_headers=headers)
         except request_errors() as error:
             logger.warning("Tokens are estimated for %g seconds, because they could not be counted: %s", PAUSE, error)
             self._paused_until = time.monotonic() + PAUSE
