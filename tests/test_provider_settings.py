@@ -152,6 +152,13 @@ def test_a_model_of_a_second_provider_is_checked(tmp_path: Path, setenv: Setenv)
     assert line.startswith("TERTULIA_FALLBACK_MODELS: got 'vertex:claude-none', but Vertex AI has no such model")
 
 
+def test_a_provider_that_only_an_assistant_names_is_checked(tmp_path: Path, setenv: Setenv) -> None:
+    (tmp_path / "default.md").write_text("---\nname: Ada\nfallbacks: ['vertex:claude-opus-5-5']\n---\nHello.\n")
+    line = start_refusal(assistants=str(tmp_path))
+    assert line.endswith("got 'vertex:claude-opus-5-5'; Vertex AI needs CLOUD_ML_REGION.")
+    assert "default.md" in line
+
+
 def test_a_region_that_no_profile_names_stops_the_start(tmp_path: Path, setenv: Setenv) -> None:
     setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     line = start_refusal(provider="bedrock", default_model="x")

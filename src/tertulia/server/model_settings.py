@@ -14,6 +14,7 @@ from tertulia.claude.providers import PLATFORMS, Provider, model_name
 from tertulia.server.assistants import model_references
 from tertulia.server.environment import WrongSetting
 from tertulia.server.plan_file import check_plans
+from tertulia.server.provider_settings import check_usable
 from tertulia.server.settings import Settings, variable_name
 
 CHECK_AGAIN = 300.0
@@ -49,6 +50,9 @@ async def find_wrong_models(settings: Settings, claude: Claude | None = None) ->
     names = _names(settings)
     references = await asyncio.to_thread(model_references, settings)
     models = {model for _, model in names} | {reference.model for reference in references}
+    errors = _unusable(settings, [*names, *((reference.place, reference.model) for reference in references)])
+    if errors:
+        return Findings(errors, [])
     if settings.simulated:
         from tertulia.simulator.request_rules import MODELS
 
@@ -59,7 +63,6 @@ async def find_wrong_models(settings: Settings, claude: Claude | None = None) ->
     else:
         async with opened(settings) as own_client:
             check = await check_models(own_client, models)
-    errors: list[str] = []
     warnings: list[str] = []
     for name, model in names:
         if model in check.missing:
@@ -138,6 +141,20 @@ def _names(settings: Settings) -> list[tuple[str, str]]:
     names = [(variable_name(field), model) for field, model in fields]
     plans = check_plans(settings).values() if settings.plans else ()
     return names + [(plan.locations["models"], model) for plan in plans for model in plan.values.get("models", ())]
+
+
+def _unusable(settings: Settings, models: Iterable[tuple[str, str]]) -> list[str]:
+    """Return why providers of models cannot be used, one line each. `models` are the ids by where they are named."""
+    main = Provider(settings.provider)
+    lines: list[str] = []
+    for name, model in models:
+        provider = model_name(model, main).provider
+        if provider is not main:
+            try:
+                check_usable(name, repr(model), PLATFORMS[provider], settings)
+            except WrongSetting as wrong:
+                lines.append(str(wrong))
+    return lines
 
 
 def _line(name: str, model: str, listed: Iterable[str], settings: Settings) -> str:

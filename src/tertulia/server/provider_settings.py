@@ -20,7 +20,7 @@ def check_providers(settings: Settings) -> None:
     main = Provider(settings.provider)
     own = model_name(settings.default_model, main)
     if main is not Provider.ANTHROPIC:
-        _check_usable(variable_name("provider"), repr(settings.provider), PLATFORMS[main], settings)
+        check_usable(variable_name("provider"), repr(settings.provider), PLATFORMS[main], settings)
     if main in UNNAMED and "default_model" not in settings.model_fields_set:
         example = PLATFORMS[main].example
         raise WrongSetting(
@@ -31,11 +31,12 @@ def check_providers(settings: Settings) -> None:
         for model_id in (value,) if isinstance(value, str) else value:
             model = model_name(model_id, main)
             if model.provider is not main:
-                _check_usable(variable_name(field), repr(model_id), model.platform, settings)
+                check_usable(variable_name(field), repr(model_id), model.platform, settings)
     _check_tools(settings, [own, *(model_name(model_id, main) for model_id in settings.models)])
 
 
-def _check_usable(variable: str, value: str, platform: Platform, settings: Settings) -> None:
+def check_usable(variable: str, value: str, platform: Platform, settings: Settings) -> None:
+    """Raise WrongSetting if a provider that a value of a setting names needs an extra or a variable."""
     try:
         if platform.extra is not None:
             require_extra(platform.extra, platform.title)
