@@ -50,8 +50,8 @@ class SkippedTool:
 class ToolServer:
     """An MCP server.
 
-    After a lost connection, Tertulia reconnects automatically. Claude cannot call the server's tools until then. To
-    servers with OAuth, each viewer connects: all fields then describe the viewer's own connection.
+    After a lost connection, Tertulia reconnects automatically. Claude cannot call the server's tools until then. If
+    `ownAccount`, all fields describe the viewer's own connection.
     """
 
     name: str
@@ -63,6 +63,8 @@ class ToolServer:
     tools: list[str] = field(_tool_names)
     skipped: list[SkippedTool]
     """The listed tools that cannot be offered to Claude. The other tools are not affected."""
+    own_account: bool
+    """Whether each viewer connects to it with their own account (OAuth), and can disconnect."""
     needs_authorization: bool
     """Whether the viewer must open `authorizeUrl`: to connect, to connect again, or because a tool requires further
     permissions.

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mcp.server.auth.middleware.auth_context import get_access_token
@@ -26,6 +27,9 @@ from mcp.server.mcpserver import MCPServer
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from test_mcp import bound, served
 
@@ -143,6 +147,13 @@ class OAuthServers:
     url: str
 
 
+def mcp_file(folder: Path, oauth: OAuthServers) -> str:
+    """Write the file of MCP servers with one server, `notes`, to which users connect. Return its path."""
+    file = folder / "mcp.json"
+    file.write_text(json.dumps({"mcpServers": {"notes": {"url": oauth.url, "auth": "oauth"}}}))
+    return str(file)
+
+
 class _RequireAdmin:
     """Responds to calls of the tool `admin` with a challenge, unless the token has the scope `admin`."""
 
@@ -211,16 +222,20 @@ def mcp_server(provider: Provider, issuer: str, url: str) -> ASGIApp:
 
 
 def authorization_server(provider: Provider, issuer: str, *, registers: bool = True) -> Starlette:
-    """Return the authorization server."""
+    """Return the authorization server, with a route that revokes all tokens of the person."""
+
+    async def forget(_: Request) -> Response:
+        provider.revoke(provider.person)
+        return Response(status_code=204)
+
     options = ClientRegistrationOptions(enabled=registers, valid_scopes=SCOPES, default_scopes=["read"])
-    return Starlette(
-        routes=create_auth_routes(
-            provider,
-            AnyHttpUrl(issuer),
-            client_registration_options=options,
-            revocation_options=RevocationOptions(enabled=True),
-        )
+    routes = create_auth_routes(
+        provider,
+        AnyHttpUrl(issuer),
+        client_registration_options=options,
+        revocation_options=RevocationOptions(enabled=True),
     )
+    return Starlette(routes=[*routes, Route("/forget", forget, methods=["POST"])])
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 from client import Api
 from fastapi import FastAPI
 from npm import NODE, run
+from oauth_servers import mcp_file, oauth_servers
 from programs import chromium
 from running import running, settings, tertulia
 from scripted import says, scripted
@@ -90,7 +91,7 @@ def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict
     with ExitStack() as stack:
         places = {
             name: tmp_path / name
-            for name in ("LOCAL", "ASSISTED", "PASSWORD", "PROVIDER", "SCRIPTED", "WIDE", "MOUNTED")
+            for name in ("LOCAL", "CONNECTED", "ASSISTED", "PASSWORD", "PROVIDER", "SCRIPTED", "WIDE", "MOUNTED")
         }
         for place in places.values():
             place.mkdir()
@@ -106,6 +107,10 @@ def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict
         folder.mkdir()
         for name, content in ASSISTANTS.items():
             (folder / f"{name}.md").write_text(content)
+        oauth = stack.enter_context(oauth_servers())
+        oauth.provider.person = "ada@notes"
+        mcp = {"mcp_config": mcp_file(places["CONNECTED"], oauth)}
+        connected = stack.enter_context(tertulia(places["CONNECTED"], **mcp))
         plans = tmp_path / "plans.toml"
         plans.write_text('[guest]\nmessages = "1000/hour"\n')
         mounted = stack.enter_context(running(host(places["MOUNTED"])))
@@ -125,6 +130,7 @@ def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict
             "PASSWORD": stack.enter_context(
                 tertulia(places["PASSWORD"], **named, auth="password", guests=True, plans=str(plans))
             ),
+            "CONNECTED": f"{connected}#{oauth.issuer}/forget",
             "PROVIDER": f"{provided}#{provider.token('ada')}",
             **{
                 name: stack.enter_context(

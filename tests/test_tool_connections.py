@@ -1,6 +1,5 @@
 """Connections of users to MCP servers with OAuth, with a real authorization server and a real MCP server."""
 
-import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 from client import WAIT, Api, Json
-from oauth_servers import OAuthServers, oauth_servers
+from oauth_servers import OAuthServers, mcp_file, oauth_servers
 from people import MODE, register, signed
 from running import tertulia
 
@@ -38,15 +37,9 @@ def consenting(oauth: OAuthServers) -> None:
     oauth.provider.lifetime = 3600
 
 
-def config(folder: Path, oauth: OAuthServers, **more: Any) -> str:
-    file = folder / "mcp.json"
-    file.write_text(json.dumps({"mcpServers": {"notes": {"url": oauth.url, "auth": "oauth", **more}}}))
-    return str(file)
-
-
 @contextmanager
 def serving(folder: Path, oauth: OAuthServers, **more: Any) -> Generator[str]:
-    values = {**MODE, "mcp_config": config(folder, oauth), "public_url": "http://localhost:1"} | more
+    values = {**MODE, "mcp_config": mcp_file(folder, oauth), "public_url": "http://localhost:1"} | more
     with tertulia(folder, **values) as address:
         yield address
 

@@ -754,6 +754,43 @@ export const PASSWORD = {
   },
 };
 
+export const CONNECTED = {
+  async "a user connects to a server of tools, returns to the conversation, and connects again where a tool needs it"({ page, address }) {
+    const [place, forget] = address.split("#");
+    await startConversation(page, place);
+    const before = page.url();
+    const openAccount = () => page.getByRole("button", { name: "local" }).click();
+    await openAccount();
+    await page.getByRole("button", { name: "Connect to notes" }).click();
+    await page.getByText("You are connected to notes.").waitFor();
+    check(page.url() === before, `it returned to ${page.url()}`);
+    await sendAndWait(page, "/simulate call notes__whoami {}", 2);
+    const call = (count) => finished(page, count).locator("details.call");
+    await call(2).locator("summary").click();
+    check((await call(2).innerText()).includes("You are ada@notes."), "no result");
+    check(await page.getByRole("button", { name: "Connect to notes" }).count() === 0, "the result offers to connect");
+
+    await fetch(forget, { method: "POST" });
+    await sendAndWait(page, "/simulate call notes__whoami {}", 3);
+    await page.getByRole("button", { name: "Connect to notes" }).click();
+    await page.getByText("You are connected to notes.").waitFor();
+    check(page.url() === before, `it returned to ${page.url()}`);
+    await sendAndWait(page, "/simulate call notes__whoami {}", 4);
+    await call(4).locator("summary").click();
+    check((await call(4).innerText()).includes("You are ada@notes."), "no result after the second connection");
+
+    await openAccount();
+    await page.getByRole("button", { name: "Disconnect from notes" }).click();
+    await page.getByText("You have not connected to it yet.").waitFor();
+    await audit(page, "the account dialog");
+    await page.goto(`${place}/#tool-connection=forged`);
+    await page.getByRole("alert").filter({ hasText: "is not valid" }).waitFor();
+    check(!page.url().includes("forged"), "the secret stays in the address");
+    await page.goto(`${place}/?again#tool-connection-error=denied`);
+    await page.getByText("You have not allowed the connection.").waitFor();
+  },
+};
+
 export const PROVIDER = {
   async "the token of an identity provider survives a refresh"({ page, address, noted }) {
     const [place, token] = address.split("#");

@@ -6,6 +6,7 @@ import { AccountDocument, type AccountQuery } from "./operations";
 import { claiming, session, signOut } from "./session";
 import { useStore } from "./store";
 import { choose, theme, type Theme } from "./theme";
+import { ToolServers } from "./ToolServers";
 import { dollars, sentence, spent, tokens } from "./words";
 
 type Viewer = AccountQuery["viewer"];
@@ -34,6 +35,7 @@ export function AccountDialog({ onClose }: { onClose: () => void }) {
           <button type="button" className="plain" onClick={() => claiming.set(true)}>Sign in or create an account</button>
         </>
       )}
+      <ToolServers />
       <Memories />
       <h3>Appearance</h3>
       <Themes />

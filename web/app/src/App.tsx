@@ -3,6 +3,7 @@ import { Provider, useQuery } from "urql";
 import { AccountDialog } from "./Account";
 import { announced } from "./announce";
 import { connect, lost } from "./client";
+import { useReturnedConnection } from "./toolConnection";
 import { Conversation } from "./Conversation";
 import { Icon } from "./Icon";
 import { StartDocument } from "./operations";
@@ -34,7 +35,8 @@ function Page() {
   const id = useConversationId();
   const [drawer, setDrawer] = useState(false);
   const [account, setAccount] = useState(false);
-  const [{ data, error }] = useQuery({ query: StartDocument });
+  const [{ data, error }, readAgain] = useQuery({ query: StartDocument });
+  const connection = useReturnedConnection(() => readAgain({ requestPolicy: "network-only" }));
   useEffect(() => setDrawer(false), [id]);
   useEffect(() => void loadServerInfo().catch(() => undefined), []);
   useShortcuts(() => setDrawer((open) => !open));
@@ -49,6 +51,7 @@ function Page() {
           <Icon name="menu" />
         </button>
         <Conversation id={id} start={data}>
+          {connection && <p className={connection.failed ? "notice trouble" : "notice"} role={connection.failed ? "alert" : "status"}>{connection.text}</p>}
           <Notices simulated={data?.models.some((model) => model.simulated) ?? false} problem={error ? sentence(error) : null} />
         </Conversation>
       </main>

@@ -2,6 +2,7 @@ import type { Block } from "@tertulia/stream";
 import { lazy, Suspense } from "react";
 import { Attachment } from "./Attachment";
 import type { BlockFragment, FileFragment } from "./operations";
+import { ConnectForTool } from "./ToolServers";
 import { written } from "./words";
 
 // The page is drawn before the Markdown renderer is loaded, and shows the plain text until then.
@@ -132,13 +133,16 @@ interface CallProps {
 function Call({ block, result, running, waiting }: CallProps) {
   const state = result ? (result.isError ? "failed" : "done") : waiting ? "waiting for you" : running ? "running" : block.partialJson === null ? "no result" : "incomplete";
   return (
-    <details className="aside call" data-state={state}>
-      <summary><code>{block.name}</code> {state}</summary>
-      <h3>Input</h3>
-      <pre>{block.partialJson ?? written(block.input)}</pre>
-      {result && <h3>{result.isError ? "Error" : "Result"}</h3>}
-      {result && <pre>{written(result.output)}</pre>}
-    </details>
+    <>
+      <details className="aside call" data-state={state}>
+        <summary><code>{block.name}</code> {state}</summary>
+        <h3>Input</h3>
+        <pre>{block.partialJson ?? written(block.input)}</pre>
+        {result && <h3>{result.isError ? "Error" : "Result"}</h3>}
+        {result && <pre>{written(result.output)}</pre>}
+      </details>
+      {result?.isError && block.name?.includes("__") && <ConnectForTool tool={block.name} />}
+    </>
   );
 }
 

@@ -464,6 +464,33 @@ export type RevokeShareMutation = { readonly revokeShare:
     | { readonly __typename: 'RevokedShare', readonly revokedId: string }
    };
 
+export type ToolServerFragment = { readonly name: string, readonly problem: string | null, readonly ownAccount: boolean, readonly needsAuthorization: boolean, readonly authorizeUrl: string | null };
+
+export type ToolServersQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ToolServersQuery = { readonly toolServers: ReadonlyArray<{ readonly name: string, readonly problem: string | null, readonly ownAccount: boolean, readonly needsAuthorization: boolean, readonly authorizeUrl: string | null }> };
+
+export type ConnectToolServerMutationVariables = Exact<{
+  confirmation: string;
+}>;
+
+
+export type ConnectToolServerMutation = { readonly connectToolServer:
+    | { readonly __typename: 'InvalidInput', readonly message: string }
+    | { readonly __typename: 'ToolServerPayload', readonly toolServer: { readonly name: string, readonly problem: string | null, readonly ownAccount: boolean, readonly needsAuthorization: boolean, readonly authorizeUrl: string | null } }
+   };
+
+export type DisconnectToolServerMutationVariables = Exact<{
+  name: string;
+}>;
+
+
+export type DisconnectToolServerMutation = { readonly disconnectToolServer:
+    | { readonly __typename: 'InvalidInput', readonly message: string }
+    | { readonly __typename: 'ToolServerPayload', readonly toolServer: { readonly name: string, readonly problem: string | null, readonly ownAccount: boolean, readonly needsAuthorization: boolean, readonly authorizeUrl: string | null } }
+   };
+
 export type SelectBranchMutationVariables = Exact<{
   messageId: string | number;
 }>;
@@ -829,6 +856,15 @@ export const ShareFragmentDoc = gql`
   includeContext
 }
     ` as unknown as DocumentNode<ShareFragment, unknown>;
+export const ToolServerFragmentDoc = gql`
+    fragment ToolServer on ToolServer {
+  name
+  problem
+  ownAccount
+  needsAuthorization
+  authorizeUrl
+}
+    ` as unknown as DocumentNode<ToolServerFragment, unknown>;
 export const CallFragmentDoc = gql`
     fragment Call on ToolUseBlock {
   __typename
@@ -1122,6 +1158,43 @@ export const RevokeShareDocument = gql`
   }
 }
     ` as unknown as DocumentNode<RevokeShareMutation, RevokeShareMutationVariables>;
+export const ToolServersDocument = gql`
+    query ToolServers {
+  toolServers {
+    ...ToolServer
+  }
+}
+    ${ToolServerFragmentDoc}` as unknown as DocumentNode<ToolServersQuery, ToolServersQueryVariables>;
+export const ConnectToolServerDocument = gql`
+    mutation ConnectToolServer($confirmation: String!) {
+  connectToolServer(confirmation: $confirmation) {
+    __typename
+    ... on ToolServerPayload {
+      toolServer {
+        ...ToolServer
+      }
+    }
+    ... on Error {
+      message
+    }
+  }
+}
+    ${ToolServerFragmentDoc}` as unknown as DocumentNode<ConnectToolServerMutation, ConnectToolServerMutationVariables>;
+export const DisconnectToolServerDocument = gql`
+    mutation DisconnectToolServer($name: String!) {
+  disconnectToolServer(name: $name) {
+    __typename
+    ... on ToolServerPayload {
+      toolServer {
+        ...ToolServer
+      }
+    }
+    ... on Error {
+      message
+    }
+  }
+}
+    ${ToolServerFragmentDoc}` as unknown as DocumentNode<DisconnectToolServerMutation, DisconnectToolServerMutationVariables>;
 export const SelectBranchDocument = gql`
     mutation SelectBranch($messageId: ID!) {
   selectBranch(messageId: $messageId) {

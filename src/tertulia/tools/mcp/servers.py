@@ -56,7 +56,8 @@ class SkippedTool:
 class McpServer:
     """The status of a server. If it is not connected, `problem` is the reason, and `tools` is its latest list.
 
-    With OAuth, it is the status for one user, who must authorize the connection if `needs_authorization`.
+    If users connect with their `own_account`, it is the status for one user, who must authorize the connection if
+    `needs_authorization`.
     """
 
     name: str
@@ -64,6 +65,7 @@ class McpServer:
     problem: str | None
     tools: tuple[McpTool, ...]
     skipped: tuple[SkippedTool, ...] = ()
+    own_account: bool = False
     needs_authorization: bool = False
 
 

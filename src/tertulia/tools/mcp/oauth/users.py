@@ -76,7 +76,10 @@ class UserServers:
     def _server(self, name: str, row: ToolConnection | None, tools: Sequence[McpTool]) -> McpServer:
         problem = NOT_CONNECTED if row is None else self._problem(row)
         is_connected = problem in (None, MORE_NEEDED)
-        return McpServer(name, is_connected, problem, tuple(tools), needs_authorization=problem is not None)
+        needs_authorization = problem is not None
+        return McpServer(
+            name, is_connected, problem, tuple(tools), own_account=True, needs_authorization=needs_authorization
+        )
 
     def _problem(self, row: ToolConnection) -> str | None:
         if not self.connections.is_authorized(row):
