@@ -11,6 +11,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from tertulia.db import leases
 from tertulia.db.inserting import insert
 from tertulia.db.tables import METADATA, UtcDateTime, new_id, now, optional_time
 from tertulia.json import Json
@@ -104,9 +105,14 @@ async def remove_client(session: AsyncSession, server: str, issuer: str) -> None
 
 
 async def begin(session: AsyncSession, row: ToolAuthorization) -> None:
-    """Store a new authorization, and delete all that have expired."""
-    await session.exec(delete(ToolAuthorization).where(col(ToolAuthorization.expires_at) <= now()))
+    """Store a new authorization."""
     await insert(session, [row])
+
+
+async def trim(session: AsyncSession, most: int) -> int:
+    """Delete up to `most` expired authorizations. Return how many were deleted."""
+    expired = select(ToolAuthorization.id).where(col(ToolAuthorization.expires_at) <= now()).limit(most)
+    return (await session.exec(delete(ToolAuthorization).where(col(ToolAuthorization.id).in_(expired)))).rowcount
 
 
 async def take(session: AsyncSession, digest: str, *, has_code: bool) -> ToolAuthorization | None:
@@ -133,6 +139,7 @@ async def get(session: AsyncSession, owner: UUID, server: str) -> ToolConnection
 
 async def replace(session: AsyncSession, row: ToolConnection) -> None:
     """Store a new connection in place of the user's earlier one to the same server, whose tools it keeps."""
+    await leases.lock_owner(session, row.owner_id)
     earlier = await get(session, row.owner_id, row.server)
     if earlier is not None:
         row.tools = earlier.tools

@@ -19,6 +19,7 @@ from tertulia.db import (
     leases,
     messages,
     shares,
+    tool_connections,
 )
 from tertulia.db.database import AsyncSession, Database
 from tertulia.db.identities import Action
@@ -239,6 +240,11 @@ async def trim_keys(database: Database) -> None:
 async def trim_shares(database: Database) -> None:
     """Delete expired shares, in short transactions."""
     await _repeat(database, lambda session: shares.trim(session, ROWS_AT_ONCE))
+
+
+async def trim_authorizations(database: Database) -> None:
+    """Delete expired authorizations of MCP servers, in short transactions."""
+    await _repeat(database, lambda session: tool_connections.trim(session, ROWS_AT_ONCE))
 
 
 async def _repeat(database: Database, trim: Callable[[AsyncSession], Awaitable[int]]) -> None:

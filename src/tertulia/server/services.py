@@ -29,6 +29,7 @@ from tertulia.generation.retention import (
     Retention,
     expire_guests,
     trim_audit,
+    trim_authorizations,
     trim_keys,
     trim_shares,
 )
@@ -233,6 +234,7 @@ def _start_background_tasks(running: Running, settings: Settings, claude: Claude
         ("audit", partial(trim_audit, database, settings.audit_days)),
         ("idempotency keys", partial(trim_keys, database)),
         ("shares", partial(trim_shares, database)),
+        ("authorizations", partial(trim_authorizations, database)),
         ("search", partial(rebuild, database)),
         ("outbox", partial(sweep, database)),
     ):
