@@ -44,6 +44,7 @@ class Provider(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken,
         self.denies = False
         self.lifetime = 3600
         self.fails_to_refresh = False
+        self.issues_invalid_tokens = False
         self.clients: dict[str, OAuthClientInformationFull] = {}
         self.codes: dict[str, AuthorizationCode] = {}
         self.access: dict[str, AccessToken] = {}
@@ -131,7 +132,8 @@ class Provider(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken,
             "resource": resource,
             "subject": person,
         }
-        self.access[access] = AccessToken(token=access, **of_token)
+        if not self.issues_invalid_tokens:
+            self.access[access] = AccessToken(token=access, **of_token)
         self.refresh[refresh] = RefreshToken(
             token=refresh, client_id=client_id, scopes=scopes, resource=resource, subject=person
         )

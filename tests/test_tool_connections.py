@@ -34,6 +34,7 @@ def oauth() -> Generator[OAuthServers]:
 def consenting(oauth: OAuthServers) -> None:
     oauth.provider.denies = False
     oauth.provider.fails_to_refresh = False
+    oauth.provider.issues_invalid_tokens = False
     oauth.provider.lifetime = 3600
 
 
@@ -174,6 +175,15 @@ def test_after_a_revocation_claude_is_told_that_the_user_must_connect_again(addr
         assert ended["problem"] == "Your connection to it has ended. Connect again."
         connect(api, address, oauth, "revokes@notes")
         assert call(api)["output"] == "You are revokes@notes."
+
+
+def test_a_server_that_refuses_new_tokens_too_ends_the_connection(address: str, oauth: OAuthServers) -> None:
+    with signed(address, register(address, "useless")) as api:
+        connect(api, address, oauth, "useless@notes")
+        oauth.provider.expire("useless@notes")
+        oauth.provider.issues_invalid_tokens = True
+        assert call(api)["output"].startswith("The user is not connected to the MCP server notes")
+        assert not server(api)["connected"]
 
 
 def test_a_refresh_that_fails_for_a_while_keeps_the_connection(
