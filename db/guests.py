@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from tertulia.db import changes, leases, memories, search
 from tertulia.db.identities import SignIn
 from tertulia.db.tables import METADATA, ChangeKind, Conversation, IdempotencyKey, Message, User
+from tertulia.db.tool_connections import ToolConnection
 
 ISSUER = "guest"
 """The value of `issuer` for guests in the table of users."""
@@ -69,6 +70,7 @@ async def move(session: AsyncSession, guest: UUID, owner: UUID) -> Sequence[UUID
     clashes = update(conversations).where(theirs, conversations.c.external_id.in_(taken)).values(external_id=None)
     await session.exec(clashes)
     await session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.owner_id) == guest))
+    await session.exec(delete(ToolConnection).where(col(ToolConnection.owner_id) == guest))
     listed = await _listed(session, guest)
     await _index_for(session, guest, owner)
     await memories.move_guest(session, guest, owner)

@@ -1,5 +1,6 @@
 """Connections of users to MCP servers with OAuth, with a real authorization server and a real MCP server."""
 
+import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +10,15 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 from client import WAIT, Api, Json
+from fastapi import FastAPI
 from oauth_servers import OAuthServers, mcp_file, oauth_servers
-from people import MODE, register, signed
-from running import tertulia
+from people import MODE, PASSWORD, post, register, signed
+from running import execute, running, settings, tertulia
+from starlette.requests import HTTPConnection
+
+from tertulia.server.app import Tertulia
+from tertulia.server.environment import WrongSetting
+from tertulia.viewer import Viewer
 
 SERVERS = "{ toolServers { name connected problem tools needsAuthorization authorizeUrl } }"
 CONNECT = """mutation ($confirmation: String!) { connectToolServer(confirmation: $confirmation) {
@@ -231,3 +238,65 @@ def test_a_disconnected_user_has_no_tools_and_no_valid_tokens(address: str, oaut
             "field": "name",
             "message": "`name` must be the name of an MCP server to which users connect.",
         }
+
+
+def test_users_of_an_application_that_embeds_the_server_connect_below_its_prefix(
+    tmp_path: Path, oauth: OAuthServers
+) -> None:
+    async def who_is_asking(connection: HTTPConnection) -> Viewer | None:
+        init: Json = getattr(connection.state, "connection_init", {})
+        header = init.get("Authorization") or connection.headers.get("authorization", "")
+        name = header.removeprefix("Bearer ")
+        return Viewer(name, name) if name else None
+
+    values = {"mcp_config": mcp_file(tmp_path, oauth), "public_url": "http://localhost:1/ai"}
+    part = Tertulia(settings(tmp_path, **values), authenticate=who_is_asking)
+    app = FastAPI(lifespan=part.lifespan)
+    app.mount("/ai", part.app)
+    with running(app) as address, Api(f"{address}/ai", "ada") as ada, Api(f"{address}/ai", "bob") as bob:
+        path = server(ada)["authorizeUrl"]
+        assert path.startswith("/ai/tools/oauth/authorize?ticket=")
+        oauth.provider.person = "ada@notes"
+        back = redirect(redirect(f"{address}{path}"))
+        assert back.startswith("http://localhost:1/ai/tools/oauth/callback?")
+        location = redirect(back.replace("http://localhost:1", address))
+        assert location.startswith("/ai/#tool-connection=")
+        assert confirm(ada, location)["__typename"] == "ToolServerPayload"
+        assert call(ada)["output"] == "You are ada@notes."
+        assert not server(bob)["connected"]
+
+
+def test_an_application_with_several_users_must_set_the_public_address(tmp_path: Path, oauth: OAuthServers) -> None:
+    async def nobody(_: HTTPConnection) -> Viewer | None:
+        return None
+
+    async def start() -> None:
+        part = Tertulia(settings(tmp_path, mcp_config=mcp_file(tmp_path, oauth)), authenticate=nobody)
+        async with part.lifespan():
+            pass
+
+    with pytest.raises(WrongSetting, match="TERTULIA_PUBLIC_URL: is required for MCP servers with OAuth"):
+        asyncio.run(start())
+
+
+def test_guests_keep_their_connections_when_they_register(tmp_path: Path, oauth: OAuthServers) -> None:
+    plans = tmp_path / "plans.toml"
+    plans.write_text('[guest]\nmessages = "100/day"\n')
+    with serving(tmp_path, oauth, guests=True, plans=str(plans)) as address:
+        first, second = (post(address, "guest").json() for _ in range(2))
+        for number, tokens in enumerate((first, second)):
+            with signed(address, tokens) as guest:
+                connect(guest, address, oauth, f"guest-{number}@notes")
+                call(guest)
+        form = {"username": "ada", "password": PASSWORD}
+        ada = post(address, "register", **form, guest_token=first["access_token"]).json()
+        with signed(address, ada) as api:
+            assert call(api)["output"] == "You are guest-0@notes."
+        # The second guest signs in to the account, which keeps its own connection.
+        again = post(address, "token", **form, grant_type="password", guest_token=second["access_token"]).json()
+        with signed(address, again) as api:
+            assert call(api)["output"] == "You are guest-0@notes."
+        rows = execute(
+            {"database_url": f"sqlite+aiosqlite:///{tmp_path / 'tertulia.db'}"}, "SELECT * FROM tool_connections"
+        )
+        assert len(rows) == 1
