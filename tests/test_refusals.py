@@ -13,7 +13,7 @@ from scripted import START, Reply, begin, end, finish, model, says, text
 from test_tools import MODULE
 
 REFUSED = """query ($id: ID!) { conversation(id: $id) { messages(last: 20) { edges { node { text
-  leftOut { reason blocks } content { ... on TextBlock { text models } }
+  leftOut { reason blocks } content { index ... on TextBlock { text models } }
   generation { model { id } stopReason refusal { category explanation } continuations
     usage { inputTokens outputTokens costUsd } } } } } } }"""
 OPUS = "claude-opus-5-5"
@@ -107,7 +107,7 @@ def test_the_server_asks_a_fallback_model_that_the_api_does_not_allow(with_fallb
     api = with_fallback("claude-haiku-5-5")
     answer = say(api, "/simulate refusal 0 claude-opus-5-5")
     assert (answer["text"], answer["generation"]["continuations"]) == ("I am glad to help.", 1)
-    assert answer["content"] == [{"text": "I am glad to help.", "models": ["claude-haiku-5-5"]}]
+    assert [block["models"] for block in answer["content"]] == [["claude-haiku-5-5"]]
     refused, answered = execute(place, CALLS)
     assert (refused[:2], answered[:2]) == ((OPUS, "completed"), ("claude-haiku-5-5", "completed"))
     chat = api.http.post("/chat", json={"message": "/simulate refusal 0 claude-opus-5-5"}).json()
@@ -138,7 +138,7 @@ def test_if_all_models_refuse_the_answer_is_refused(with_fallback: Any) -> None:
     generation = answer["generation"]
     assert (generation["stopReason"], generation["refusal"]["category"]) == ("REFUSAL", "general_harms")
     later = say(api, "2 + 2?", conversationId=answer["conversationId"])
-    assert (later["generation"]["stopReason"], later["leftOut"]) == ("END_TURN", [{"reason": "REFUSED", "blocks": 2}])
+    assert (later["generation"]["stopReason"], later["leftOut"]) == ("END_TURN", [{"reason": "REFUSED", "blocks": 1}])
 
 
 def test_if_the_fallback_model_fails_the_answer_is_refused(staged: Staged) -> None:
@@ -197,6 +197,7 @@ def test_the_fallback_model_of_the_api_writes_the_next_rounds_too(staged: Staged
     assert [block.get("id", block["type"]) for block in second["messages"][1]["content"]] == ["text", "toolu_2"]
     assert [block["tool_use_id"] for block in second["messages"][2]["content"]] == ["toolu_2"]
     assert answer["text"] == "I wouldAda."
+    assert [block["index"] for block in answer["content"]] == [0, 1, 2, 3, 4]
     assert [(row[0], row[3]) for row in execute(place, CALLS)] == [(OPUS, 2), (fallback, 7), (fallback, 7)]
 
 

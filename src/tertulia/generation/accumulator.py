@@ -56,6 +56,8 @@ class AnswerAccumulator(AnswerContent):
         """The index of the interrupted text block that this attempt may continue."""
         self._joined: tuple[int, int] | None = None
         """Claude's index of the block with which this attempt continues a text block, and that block's index."""
+        self._skipped = set[int]()
+        """Claude's indexes of the blocks of this response that are not a part of the answer."""
         self._json_findings: dict[int, str | None] = {}
 
     def break_off(self) -> list[GenerationEvent]:
@@ -152,15 +154,18 @@ class AnswerAccumulator(AnswerContent):
         match event["type"]:
             case "content_block_delta":
                 return self._delta(self._index_of(event["index"]), event["delta"])
+            case "content_block_start" if event["content_block"].get("type") == FALLBACK:
+                self._fall_back(event["index"], event["content_block"], output)
             case "content_block_start":
                 return self._start(event["index"], event["content_block"], output)
-            case "content_block_stop":
+            case "content_block_stop" if event["index"] not in self._skipped:
                 return self._finish(self._index_of(event["index"]), output)
             case "message_start":
                 self.request_id, self.stop_reason, self.refusal = event.get("request_id"), None, None
                 self.response_id = event["message"].get("id")
                 self._add_report(event["message"])
                 self._add_usage(event["message"].get("usage"))
+                self._skipped.clear()
                 if event["message"].get("model") in self.fallbacks:
                     self.writer = event["message"]["model"]
             case "message_delta":
@@ -175,10 +180,18 @@ class AnswerAccumulator(AnswerContent):
 
     def _index_of(self, index: int) -> int:
         """Return the index in the answer of the block to which Claude has given this index in its response."""
+        index -= sum(skipped < index for skipped in self._skipped)
         joined, open_text = self._joined or (None, 0)
         if joined is None:
             return self._round_start + index
         return open_text if index == joined else self._round_start + index - (index > joined)
+
+    def _fall_back(self, index: int, boundary: Json, output: list[GenerationEvent]) -> None:
+        """Continue with the fallback model that the API has asked. The boundary is not a part of the answer."""
+        self._skipped.add(index)
+        self._close_text(output)
+        output += self.decline()
+        self.declined, self.writer = {"category": boundary["trigger"].get("category")}, boundary["to"]["model"]
 
     def _start(self, index: int, block: Json, output: list[GenerationEvent]) -> GenerationEvent | None:
         if block.get("type") == "text" and self._open_text is not None:
@@ -187,9 +200,6 @@ class AnswerAccumulator(AnswerContent):
         index = self._index_of(index)
         if block.get("type") not in THINKING:
             self._close_text(output)
-        if block.get("type") == FALLBACK:
-            output += self.decline()
-            self.declined, self.writer = {"category": block["trigger"].get("category")}, block["to"]["model"]
         origin = {ATTEMPT: self.attempt} if self.attempt else {}
         block = {**block, **origin, **({WRITTEN_BY: self.writer} if self.writer else {})}
         text_filter, written = None, list[str]()

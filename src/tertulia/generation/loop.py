@@ -28,6 +28,7 @@ from tertulia.claude.errors import (
 from tertulia.claude.models import Model
 from tertulia.claude.output_schema import split_before_stops
 from tertulia.claude.parser import REFUSAL
+from tertulia.claude.providers import Provider
 from tertulia.claude.token_counts import TokenCounter
 from tertulia.claude.tracing import AGENT, QUIET, fail, kind_of, traceparent, tracer, usage_attributes, written_here
 from tertulia.db.database import Database
@@ -111,7 +112,7 @@ class GenerationLoop:
         self._config = config
         self._changed = changed
         self._rounds = Rounds(database, log, services.files, services.models, process=process, config=config)
-        self._features = Features()
+        self._features = {provider: Features() for provider in Provider}
         self._continuations = Continuations(database, log, self._rounds, config)
         counter = TokenCounter(services.claude)
         self._measuring = Measuring(database, counter, services.files, config.budget, process=process)
@@ -307,7 +308,7 @@ class GenerationLoop:
             model,
             self._services.files,
             caching=self._config.caching,
-            features=self._features,
+            features=self._features[model.provider],
             fallbacks=[await self._services.models.get(id) for id in ids],
         )
         return build() if len(work.turns) <= MANY_TURNS else await asyncio.to_thread(build)
