@@ -119,7 +119,9 @@ class ToolResultBlock(ContentBlock):
     tool_use_id: strawberry.ID
     """The id of the tool call, as in its `ToolUseBlock`."""
     output: JSON | None
-    """The tool's output: JSON, a text, or text and image blocks of the Messages API. Null until it is available."""
+    """The tool's output: JSON, a text, or blocks of the Messages API with texts, images and the documents that Claude
+    may cite (`search_result`). Null until it is available.
+    """
     is_error: bool
     """Whether the call failed or was denied. `output` then contains the reason."""
 

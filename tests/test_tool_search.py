@@ -105,6 +105,7 @@ def request(tools: list[Json], *answers: list[Json]) -> Json:
 def test_a_tool_that_was_called_before_it_was_deferred_stays_loaded() -> None:
     tools = with_search([WHO, WEATHER], {"who", "weather"}, [called("who"), [*found("weather"), *called("weather")]])
     assert tools == [WHO, DEFERRED, TOOL_SEARCH]
+    assert with_search([WHO], {"who"}, [called("who")]) == [WHO]
 
 
 def test_deferred_tools_are_no_part_of_what_thinking_is_bound_to() -> None:
@@ -114,7 +115,8 @@ def test_deferred_tools_are_no_part_of_what_thinking_is_bound_to() -> None:
 
 
 def test_examples_are_part_of_the_description_if_claude_searches_for_tools() -> None:
-    (tool, _) = with_search([{**WHO, "description": "Tells who.", "input_examples": [{"name": "Ada"}]}], {"other"}, [])
+    who: Json = {**WHO, "description": "Tells who.", "input_examples": [{"name": "Ada"}]}
+    tool = with_search([who, WEATHER], {"weather"}, [])[0]
     assert tool["description"] == 'Tells who.\n\nExamples of the input:\n{"name":"Ada"}'
     assert "input_examples" not in tool
 

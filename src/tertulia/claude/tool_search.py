@@ -38,11 +38,10 @@ def with_search(
             found.update(_references(block))
             if block.get("type") == "tool_use":
                 called.add(str(block.get("name")))
-    loaded = called - found
-    marked = [
-        _deferred(tool) if tool["name"] in deferred and tool["name"] not in loaded else _without_examples(tool)
-        for tool in definitions
-    ]
+    hidden = deferred - (called - found)
+    if all(tool["name"] not in hidden for tool in definitions):
+        return list(definitions)
+    marked = [_deferred(tool) if tool["name"] in hidden else _without_examples(tool) for tool in definitions]
     return [*marked, TOOL_SEARCH]
 
 

@@ -37,6 +37,8 @@ from tertulia.server.settings import Settings, known_names, load_settings
 from tertulia.server.tooling import open_tool_registry, servers_with_oauth
 
 Finding = tuple[bool, str]
+MOST_NAMED = 50
+"""The number of tools that are listed by name."""
 
 
 async def examine() -> int:
@@ -258,7 +260,9 @@ async def _tools(settings: Settings) -> list[Finding]:
     size = (
         f"; about {cost.loaded_tokens:,} of {cost.tokens:,} tokens are in every request, Claude searches for the rest"
     )
-    return [(True, f"tools: {', '.join(names) or 'none'}{size if cost.loaded_tokens < cost.tokens else ''}")]
+    listed = ", ".join(names[:MOST_NAMED]) or "none"
+    others = f" and {len(names) - MOST_NAMED} others" if len(names) > MOST_NAMED else ""
+    return [(True, f"tools: {listed}{others}{size if cost.loaded_tokens < cost.tokens else ''}")]
 
 
 def _prefixes(servers: Sequence[str]) -> tuple[str, ...]:
