@@ -10,7 +10,7 @@ from conftest import Staged
 from scripted import says
 from test_assistants import write
 from test_command import run_here
-from test_simulator_tools import FETCH, SEARCH, ask, claude, refusal, user_message
+from test_simulator_tools import FETCH, SEARCH, ask, assistant_message, claude, refusal, user_message
 
 __all__ = ["claude"]
 
@@ -79,6 +79,27 @@ def test_wrong_limits_stop_the_start_with_one_line(tmp_path: Path, value: str, s
 )  # fmt: skip
 def test_the_simulated_claude_refuses_wrong_limits(claude: anthropic.Anthropic, fields: Json, says: str) -> None:
     assert says in refusal(claude, tools=[SEARCH | fields])
+
+
+@pytest.mark.parametrize(
+    ("fields", "url", "kind"),
+    [
+        ({}, "https://tea.org/a", "web_fetch_result"),
+        ({"allowed_domains": ["tea.org/a"]}, "https://www.tea.org/a/b", "web_fetch_result"),
+        ({"allowed_domains": ["tea.org/a"]}, "https://tea.org/b", "web_fetch_tool_result_error"),
+        ({"allowed_domains": ["tea.org"]}, "https://greentea.org/", "web_fetch_tool_result_error"),
+        ({"blocked_domains": ["tea.org"]}, "https://shop.tea.org/", "web_fetch_tool_result_error"),
+    ],
+)
+def test_the_simulated_claude_reads_pages_of_allowed_domains(
+    claude: anthropic.Anthropic, fields: Json, url: str, kind: str
+) -> None:
+    tools: Any = [FETCH | fields]
+    first: Any = ask(claude, user_message(f"/simulate web-fetch {url}"), tools=tools)
+    assert (first.content[0].input, first.content[1].content.type) == ({"url": url}, kind)
+    assert first.usage.server_tool_use.web_fetch_requests == 1
+    turns = [user_message("Hi"), assistant_message(*first.content), user_message("And?")]
+    assert ask(claude, *turns, tools=tools).stop_reason == "end_turn"
 
 
 def test_the_simulated_claude_finds_pages_of_allowed_domains(claude: anthropic.Anthropic) -> None:

@@ -70,8 +70,8 @@ See <https://example.com/letters?from=1&to=2> for the ~~old~~ new rules; H~2~O a
 The letter arrived. ✅"""
 HELP = (
     "Write `/simulate` followed by one of these: `slow-start 5`, `long 500`, `thinking`, `tool-use`, `call NAME {…}`, "
-    "`rounds 3`, `tool-search WORDS`, `remember TEXT`, `recall`, `web-search WORDS`, `code`, `file NAME`, `pause`, "
-    "`rate-limit 30`, `near-limit 5`, `spend-limit`, `overloaded 2`, `server-error`, `error`, `api-error`, `cut`, "
-    "`no-stop`, `garbage`, `hang`, `break-at 120`, `break-thinking`, `break-tool`, `refusal`, `max-tokens`, `unicode`, "
-    "`markdown`."
+    "`rounds 3`, `tool-search WORDS`, `remember TEXT`, `recall`, `web-search WORDS`, `web-fetch URL`, `code`, `file "
+    "NAME`, `pause`, `rate-limit 30`, `near-limit 5`, `spend-limit`, `overloaded 2`, `server-error`, `error`, "
+    "`api-error`, `cut`, `no-stop`, `garbage`, `hang`, `break-at 120`, `break-thinking`, `break-tool`, `refusal`, "
+    "`max-tokens`, `unicode`, `markdown`."
 )

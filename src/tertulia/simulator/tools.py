@@ -3,7 +3,6 @@
 Commands in the user's message request calls (see docs/simulator.md). The answer then describes the results.
 """
 
-import hashlib
 import json
 import re
 import uuid
@@ -26,6 +25,7 @@ from tertulia.simulator.turns import (
     user_texts,
     waiting_in,
 )
+from tertulia.simulator.web import QUERY, citation_of, fetched_page, found_pages
 
 MAX_QUOTE = 200
 """The number of characters of a result that the answer quotes."""
@@ -38,12 +38,11 @@ MAX_FILE_NAME = 40
 MAX_FILES_READ = 5
 NO_TOOLS = "This request has no tools, so I cannot call one."
 NOT_ALLOWED = "I am not allowed to call a tool in this answer."
-QUERY = "the simulated Claude"
-PAGES = ("First page about", "Second page about")
 CODE: Json = {"code": "print(6 * 7)"}
 _COMMAND = re.compile(r"/simulate\s+([a-z-]+)(?:\s+(\d+))?")
 _CALL = re.compile(r"/simulate[^\S\n]+call[^\S\n]+([a-zA-Z0-9_-]{1,128})(?!\S)[^\S\n]*")
 _SEARCH = re.compile(r"/simulate\s+(?:web-search|pause)(?:[^\S\n]+(\S[^\n]*))?")
+_FETCH = re.compile(r"/simulate\s+web-fetch[^\S\n]+(\S+)")
 _TOOL_SEARCH = re.compile(r"/simulate\s+tool-search(?:[^\S\n]+(\S[^\n]*))?")
 _FILE = re.compile(r"/simulate[^\S\n]+file[^\S\n]+(\S{1,100})")
 _REMEMBER = re.compile(r"/simulate[^\S\n]+remember[^\S\n]+(\S[^\n]*)")
@@ -248,6 +247,11 @@ def _web_search(body: Json, _number: int | None) -> Plan:
     return _use_server_tool(body, "web_search", {"query": _query(last_words(body))})
 
 
+def _web_fetch(body: Json, _number: int | None) -> Plan:
+    match = _FETCH.search(last_words(body))
+    return _use_server_tool(body, "web_fetch", {"url": match[1] if match else "https://example.com/"})
+
+
 def _code(body: Json, _number: int | None) -> Plan:
     return _use_server_tool(body, "code_execution", CODE)
 
@@ -305,11 +309,12 @@ def _finish(body: Json, draft: Draft, calls: Sequence[Json]) -> Plan:
     if schema is not None:
         draft.say(json.dumps(example(schema, schema), indent=2))
     else:
-        citations = [_citation(body, call) for call in calls if call["name"] == "web_search"]
+        citations = [citation_of(body, call) for call in calls if call["name"] == "web_search"]
         draft.say(" ".join([*texts, describe_results(body)]).strip(), *citations)
     fields: Json = {}
-    if "web_search" in names:
-        fields["server_tool_use"] = {"web_search_requests": names.count("web_search"), "web_fetch_requests": 0}
+    counts = {f"{name}_requests": names.count(name) for name in ("web_search", "web_fetch")}
+    if any(counts.values()):
+        fields["server_tool_use"] = counts
     if "code_execution" in names:
         fields["container"] = _container(body)
     return draft.plan(**fields)
@@ -319,7 +324,9 @@ def _content(body: Json, call: Json) -> Any:
     """Return the result of a call of a server tool."""
     match call["name"]:
         case "web_search":
-            return [_page(body, call, number) for number in range(len(PAGES))]
+            return found_pages(body, call)
+        case "web_fetch":
+            return fetched_page(body, call)
         case "code_execution":
             printed = {"stdout": "42\n", "stderr": "", "return_code": 0}
             return {"type": "code_execution_result", **printed, "content": []}
@@ -327,42 +334,12 @@ def _content(body: Json, call: Json) -> Any:
             return {"type": f"{SERVER_RESULTS[name]}_error", "error_code": "unavailable"}
 
 
-def _page(body: Json, call: Json, number: int) -> Json:
-    query = str(call["input"].get("query", QUERY))
-    return {
-        "type": "web_search_result",
-        "url": f"https://{_domain(body)}/{'-'.join(re.findall(r'[a-z0-9]+', query.lower())) or 'page'}/{number + 1}",
-        "title": f"{PAGES[number]} {query}",
-        "encrypted_content": hashlib.sha256(f"{number}{query}".encode()).hexdigest(),
-        "page_age": None if number else "November 1, 2026",
-    }
-
-
-def _domain(body: Json) -> str:
-    """Return the domain of the pages that a search finds: one that the request allows."""
-    tools: list[Json] = body.get("tools") or []
-    tool = next((tool for tool in tools if tool["name"] == "web_search"), dict[str, Any]())
-    allowed: list[str] = tool.get("allowed_domains") or []
-    blocked: list[str] = tool.get("blocked_domains") or []
-    domain = allowed[0] if allowed else "example.com" if "example.com" not in blocked else "example.org"
-    return domain.partition("/")[0]
-
-
-def _citation(body: Json, call: Json) -> Json:
-    page = _page(body, call, 0)
-    return {
-        "type": "web_search_result_location",
-        "cited_text": f"Everything about {call['input'].get('query', QUERY)}.",
-        "url": page["url"],
-        "title": page["title"],
-        "encrypted_index": page["encrypted_content"][:32],
-    }
-
-
 def _server_tool_text(call: Json) -> str:
     match call["name"]:
         case "web_search":
             return f"I found two pages about “{call['input'].get('query', QUERY)}”."
+        case "web_fetch":
+            return f"I have asked for the page {call['input'].get('url')}."
         case "code_execution":
             return "The code printed 42."
         case name:
@@ -390,6 +367,7 @@ TOOL_SCENARIOS: dict[str, Callable[[Json, int | None], Plan]] = {
     "remember": _remember,
     "recall": _recall,
     "web-search": _web_search,
+    "web-fetch": _web_fetch,
     "code": _code,
     "file": _file,
     "pause": _pause,
