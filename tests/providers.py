@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives import serialization
@@ -304,7 +304,7 @@ class Bedrock(Cloud):
         check_betas(betas)
         if "cache_control" in body:
             raise Refused(400, "ValidationException", "cache_control: Extra inputs are not permitted")
-        body = self.checked({**body, "model": found[1].replace("%3A", ":")})
+        body = self.checked({**body, "model": unquote(found[1])})
         body |= {"stream": True} if found[2] != "invoke" else {}
         headers = {"anthropic-beta": ",".join(betas)} if betas else {}
         return Forward("/v1/messages", json.dumps(body).encode(), headers)

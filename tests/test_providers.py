@@ -12,12 +12,16 @@ import pytest
 from client import Api, apply, wait_until
 from conftest import SECRET
 from media import image
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from providers import (
     BEARER_TOKEN,
     CLOUDS,
     FOUNDRY_KEY,
     HAIKU,
     OPUS,
+    REGION,
     VARIABLES,
     Aws,
     Bedrock,
@@ -334,6 +338,34 @@ def test_a_key_is_used_instead_of_an_identity(
 def test_a_large_request_is_signed_as_it_is_sent(tmp_path: Path, setenv: Setenv, kind: type[Cloud]) -> None:
     with cloud_at(kind, ScriptedClaude(says("Hi.")).app(), tmp_path, setenv) as cloud:
         assert ask(cloud, "wörd " * 100_000)[-1]["type"] == "message_stop"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"arn:aws:bedrock:{REGION}:123456789012:inference-profile/eu.anthropic.{OPUS}-v1:0",
+        f"arn:aws:bedrock:{REGION}:123456789012:application-inference-profile/a1b2+c3",
+    ],
+)
+def test_a_model_of_bedrock_can_be_the_arn_of_an_inference_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setenv: Setenv, name: str
+) -> None:
+    monkeypatch.setattr(Bedrock, "models", {name: OPUS})
+    with cloud_at(Bedrock, ScriptedClaude(says("Hi.")).app(), tmp_path, setenv) as cloud:
+        assert ask(cloud)[-1]["type"] == "message_stop"
+
+
+@pytest.mark.parametrize(("kind", "name"), [(Bedrock, "aws.bedrock"), (Vertex, "gcp.vertex_ai"), (Aws, "anthropic")])
+def test_the_span_of_a_request_names_the_provider(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setenv: Setenv, kind: type[Cloud], name: str
+) -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr("tertulia.claude.tracing.tracer", provider.get_tracer("test"))
+    with cloud_at(kind, ScriptedClaude(says("Hi.")).app(), tmp_path, setenv) as cloud:
+        ask(cloud)
+    (span,) = exporter.get_finished_spans()
+    assert dict(span.attributes or {})["gen_ai.provider.name"] == name
 
 
 @pytest.mark.parametrize(("kind", "name"), [(Bedrock, "AWS_PROFILE"), (Vertex, "GOOGLE_APPLICATION_CREDENTIALS")])

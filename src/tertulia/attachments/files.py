@@ -13,6 +13,7 @@ from uuid import UUID
 from tertulia.attachments.documents.errors import UnfitMedia
 from tertulia.attachments.media import CONTENT, Inspected, Media, PictureRoom, Prepared, inspect_async
 from tertulia.claude.client import Claude
+from tertulia.claude.connections import reporting_credentials
 from tertulia.claude.errors import request_errors
 from tertulia.claude.parser import LONGEST_ID
 from tertulia.db import attachments
@@ -274,8 +275,9 @@ class Files:
         if self.inline:
             return None
         try:
-            sdk = await self._claude.sdk()
-            uploaded = await sdk.with_options(max_retries=0).files.upload(file=(filename, sent.data, sent.media_type))
+            with reporting_credentials(self._claude.platform):
+                files = (await self._claude.sdk()).with_options(max_retries=0).files
+                uploaded = await files.upload(file=(filename, sent.data, sent.media_type))
         except request_errors() as error:
             logger.warning(
                 "The Files API is not available, so attachments are sent in each request for an hour: %s", error
@@ -308,7 +310,8 @@ class Files:
         if blob.file_id is None or not self._files_api:
             return
         try:
-            await (await self._claude.sdk()).files.delete(blob.file_id)
+            with reporting_credentials(self._claude.platform):
+                await (await self._claude.sdk()).files.delete(blob.file_id)
         except request_errors() as error:
             logger.warning("The file %s could not be deleted from the Files API: %s", blob.file_id, error)
 

@@ -13,7 +13,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tertulia.claude.backpressure import Backpressure
-from tertulia.claude.connections import Access, Connection, Deadlines, open_connection, reporting_credentials
+from tertulia.claude.connections import (
+    Access,
+    Connection,
+    Deadlines,
+    Misconfigured,
+    open_connection,
+    reporting_credentials,
+)
 from tertulia.claude.deltas import clean_event
 from tertulia.claude.errors import (
     UNREADABLE,
@@ -126,7 +133,10 @@ class Claude:
     async def preload(self) -> None:
         """Import the SDK soon after the start, so that the first message need not wait for it."""
         await asyncio.sleep(PRELOAD_AFTER)
-        await self.sdk()
+        try:
+            await self.sdk()
+        except Misconfigured as error:
+            logger.error("%s: %s", self.platform.title, error)  # noqa: TRY400 - the reason is in the message
 
     async def connection(self, provider: Provider) -> Connection:
         """Return the connection to a provider, which is opened at its first use. Raise Misconfigured.

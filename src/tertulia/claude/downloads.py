@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tertulia.claude.client import Claude, forget_attempts
+from tertulia.claude.connections import reporting_credentials
 from tertulia.claude.errors import request_errors
 
 ATTEMPTS = 2
@@ -59,9 +60,10 @@ async def download(claude: Claude, file_id: str, target: Path, max_bytes: int) -
 
 
 async def _download(claude: Claude, file_id: str, target: Path, max_bytes: int) -> DownloadedFile:
-    files = (await claude.sdk()).files
-    # Untyped, because a gateway may return anything.
-    metadata: Any = await files.retrieve_metadata(file_id)
+    with reporting_credentials(claude.platform):
+        files = (await claude.sdk()).files
+        # Untyped, because a gateway may return anything.
+        metadata: Any = await files.retrieve_metadata(file_id)
     filename, media_type = getattr(metadata, "filename", None), getattr(metadata, "mime_type", None)
     size: Any = getattr(metadata, "size_bytes", None)
     if isinstance(size, int):
