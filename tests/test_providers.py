@@ -345,9 +345,10 @@ def test_a_large_request_is_signed_as_it_is_sent(tmp_path: Path, setenv: Setenv,
     [
         f"arn:aws:bedrock:{REGION}:123456789012:inference-profile/eu.anthropic.{OPUS}-v1:0",
         f"arn:aws:bedrock:{REGION}:123456789012:application-inference-profile/a1b2+c3",
+        "a-name=with@signs",
     ],
 )
-def test_a_model_of_bedrock_can_be_the_arn_of_an_inference_profile(
+def test_a_model_of_bedrock_can_have_any_name_such_as_an_arn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setenv: Setenv, name: str
 ) -> None:
     monkeypatch.setattr(Bedrock, "models", {name: OPUS})
