@@ -1,8 +1,8 @@
 """Run the benchmarks. Each part measures its candidates in turns, prints its table, and adds it to a file.
 
-python -m bench                                         everything, three rounds: about an hour and a half
+python -m bench                                         everything, three rounds: about an hour
 python -m bench --only streams,first --peers node       some parts, with some of the peers
-python -m bench --quick                                 everything in two minutes, to test that it works
+python -m bench --quick                                 everything with small loads, to test that it works
 python -m bench --check                                 exit with 1 if a target is missed
 """
 

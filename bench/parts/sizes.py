@@ -101,8 +101,8 @@ def _compare(stage: Stage, report: Report, options: Options, comparison: Compari
             write_dataset(file, options.count(database.conversations), database.messages)
         for database in options.turns(*comparison.databases):
             _measure(stage, report, options, comparison, database.name, files[database])
-        for database, file in files.items():
-            bodies = {name: body(comparison, name) for name in comparison.requests if comparison.steps}
+        for database, file in files.items() if comparison.steps else ():
+            bodies = {name: body(comparison, name) for name in comparison.requests}
             for name, counts in zip(bodies, count_statements(file, *bodies.values()), strict=True):
                 report.add(comparison.part, f"{name}: steps", database.name, counts["steps"])
 
