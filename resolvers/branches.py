@@ -27,10 +27,12 @@ COPIED_FIELDS = (
     "steered",
     "continuations",
     "stop_reason",
+    "stop_sequence",
     "refusal",
     "repairs",
     "error",
     "prefix",
+    "response_id",
     "left_out",
     "context_tokens",
 )

@@ -9,12 +9,13 @@ from uuid import UUID
 from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
 from tertulia.db.tables import IdempotencyKey
+from tertulia.resolvers.compaction import CompactConversation
 from tertulia.resolvers.inputs import EditMessage, RegenerateMessage, SendMessage
 
 ADDED_FIELDS = ("context", "metadata", "external_id", "assistant_id", "conversation_metadata")
 """The fields of inputs that the fingerprint of an idempotency key includes only if they are set."""
 
-Input = SendMessage | EditMessage | RegenerateMessage
+Input = SendMessage | EditMessage | RegenerateMessage | CompactConversation
 
 
 async def store_key(session: AsyncSession, owner: UUID, input: Input, generation_id: UUID) -> None:

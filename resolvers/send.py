@@ -11,7 +11,6 @@ from strawberry.scalars import JSON
 from tertulia.db import changes, conversations, generations, leases, messages
 from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
-from tertulia.db.messages import BranchMessage
 from tertulia.db.tables import ChangeKind, Conversation, Generation, Message, Status
 from tertulia.generation.contribution import AssistantContribution, select_tools
 from tertulia.generation.input import GenerationInput, generation_input
@@ -20,6 +19,7 @@ from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.app_data import check_context, check_external_id, merged
 from tertulia.resolvers.arguments import GenerationId, argument
 from tertulia.resolvers.assistants import answer_settings, check_allowed
+from tertulia.resolvers.compaction import CompactConversation
 from tertulia.resolvers.context import Context, Info, as_uuid
 from tertulia.resolvers.errors import ConversationBusy, InvalidInput, NotFound
 from tertulia.resolvers.idempotency import Input, fingerprint, store_key
@@ -108,7 +108,7 @@ async def edit_message(
     - `BudgetExceeded`: The viewer's monthly budget or daily tokens, or the budget of the server, is used up.
     - `SendRefused`: The application refused the message.
     """
-    return await _send(info.context, _checked(input), turn_of_edit)
+    return await start(info.context, _checked(input), turn_of_edit)
 
 
 async def regenerate_message(
@@ -127,7 +127,7 @@ async def regenerate_message(
     - `BudgetExceeded`: The viewer's monthly budget or daily tokens, or the budget of the server, is used up.
     - `SendRefused`: Not returned, because nothing new is sent.
     """
-    return await _send(info.context, input, turn_of_regeneration)
+    return await start(info.context, input, turn_of_regeneration)
 
 
 async def send(context: Context, input: SendMessage) -> SendMessagePayload:
@@ -137,7 +137,7 @@ async def send(context: Context, input: SendMessage) -> SendMessagePayload:
     if input.conversation_metadata is not None:
         metadata = merged({}, "conversationMetadata", input.conversation_metadata)
         input = replace(input, conversation_metadata=JSON(metadata))
-    return await _send(context, _checked(input), turn_of_send)
+    return await start(context, _checked(input), turn_of_send)
 
 
 async def stop(context: Context, id: str) -> Generation:
@@ -154,7 +154,7 @@ async def stop(context: Context, id: str) -> Generation:
     return generation
 
 
-async def _send(context: Context, input: Input, locate_turn: LocateTurn) -> SendMessagePayload:
+async def start(context: Context, input: Input, locate_turn: LocateTurn) -> SendMessagePayload:
     """Check the input, store and commit the send, and only then start the generation."""
     if input.idempotency_key is not None and as_uuid(input.idempotency_key) is None:
         raise InvalidInput("idempotencyKey", "must be a UUID.")
@@ -181,7 +181,9 @@ async def _send(context: Context, input: Input, locate_turn: LocateTurn) -> Send
 async def _run_hooks(context: Context, input: Input, locate_turn: LocateTurn) -> HookedInput | SendMessagePayload:
     """Return the input that the hooks allow. For a repeated request, return the first result, and call no hook."""
     hooks = context.services.hooks
-    if isinstance(input, RegenerateMessage) or not ("before_send" in hooks or "retrieve" in hooks):
+    if not ("before_send" in hooks or "retrieve" in hooks):
+        return HookedInput(input)
+    if isinstance(input, RegenerateMessage | CompactConversation):
         return HookedInput(input)
     async with context.database.read() as session:
         replayed = await _replay(session, context.viewer.user_id, input)
@@ -275,6 +277,8 @@ async def _plan_send(
     field = _field(input, turn)
     check_allowed(context, conversation, client_options, field)
     settings = answer_settings(context, conversation, turn.question, input.options, field)
+    if isinstance(input, CompactConversation):
+        settings = replace(settings, options=settings.options | input.generation_options)
     model, contribution = context.models.known(settings.model), settings.contribution
     check_for_model(settings.options, model)
     registry = context.services.tool_registry
@@ -293,13 +297,15 @@ async def _plan_send(
         generation.steers = input.when_busy is WhenBusy.STEER
         return SendPlan(turn, answer, generation, None, contribution)
     await check_running(session, context)
-    work = generation_input(generation, conversation, [*turn.branch, BranchMessage(turn.question)], tools, contribution)
+    work = generation_input(generation, conversation, turn.branch_with_question, tools, contribution)
     mark_running(generation, context, work)
     return SendPlan(turn, answer, generation, work, contribution)
 
 
 def _field(input: Input, turn: Turn) -> str:
     """Return the field of the input that names the conversation or its assistant, for errors."""
+    if isinstance(input, CompactConversation):
+        return "conversationId"
     if not isinstance(input, SendMessage):
         return "messageId"
     return "assistantId" if turn.new_conversation else "conversationId"

@@ -35,6 +35,13 @@ class Turn:
     attached: MessageAttachments = NO_ATTACHMENTS
     new_conversation: bool = False
     new_message: bool = True
+    entry: BranchMessage | None = None
+    """The question with fields of its generation, if it is an answer that is summarized."""
+
+    @property
+    def branch_with_question(self) -> list[BranchMessage]:
+        """The messages that Claude reads, oldest first."""
+        return [*self.branch, self.entry or BranchMessage(self.question)]
 
 
 async def turn_of_send(session: AsyncSession, context: Context, input: SendMessage) -> Turn:
@@ -122,7 +129,7 @@ async def turn_of_regeneration(session: AsyncSession, context: Context, input: R
             "messageId", "must be the id of an answer. Use `editMessage` for a new version of a user's message."
         )
     branch = await messages.branch(session, answer.parent_id)
-    if not branch:
+    if not branch or branch[-1].message.role is not Role.USER:
         raise InvalidInput("messageId", "must be the id of an answer that follows a user's message.")
     return Turn(conversation, branch[:-1], branch[-1].message, new_message=False)
 

@@ -19,6 +19,7 @@ class StopReason(Enum):
     PAUSE_TURN = "pause_turn"
     REFUSAL = "refusal"
     MODEL_CONTEXT_WINDOW_EXCEEDED = "model_context_window_exceeded"
+    COMPACTION = "compaction"
 
 
 graphql_enum(
@@ -32,6 +33,7 @@ graphql_enum(
     PAUSE_TURN="Claude paused a long turn with tools of Claude's API, and the generation ended without continuing it.",
     REFUSAL="Claude refused to answer, or to continue.",
     MODEL_CONTEXT_WINDOW_EXCEEDED="The model's context window is full. Continue in a new conversation.",
+    COMPACTION="Claude has summarized the conversation, as `compactConversation` requested.",
 )
 graphql_enum(
     tables.Role,

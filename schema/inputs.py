@@ -1,6 +1,6 @@
 """The GraphQL names of the inputs of mutations and lists."""
 
-from tertulia.resolvers import inputs, memories, tool_choice
+from tertulia.resolvers import compaction, inputs, memories, tool_choice
 from tertulia.schema.declare import graphql_input
 
 for _source in (
@@ -15,6 +15,7 @@ for _source in (
     inputs.EditMessage,
     inputs.RegenerateMessage,
     inputs.RateMessage,
+    compaction.CompactConversation,
     inputs.ForkConversation,
     inputs.CreateConversation,
     inputs.UpdateConversation,

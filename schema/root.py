@@ -10,6 +10,7 @@ from tertulia.resolvers import (
     app_data,
     branches,
     changes,
+    compact,
     conversations,
     deletion,
     feedback,
@@ -127,6 +128,18 @@ class RatedMessage:
     """The answer with its current rating."""
 
 
+@graphql_type(compact.CompactConversationPayload)
+class CompactConversationPayload:
+    """The conversation, and the generation of its summary. It is returned before Claude has written the summary."""
+
+    conversation: Conversation
+    """The summarized conversation."""
+    generation: Generation
+    """The generation of the summary. Follow it with `generationEvents`."""
+    replayed: bool
+    """Whether this is the result of an earlier request with the same `idempotencyKey`, so that nothing was stored."""
+
+
 @graphql_type(send.GenerationPayload)
 class GenerationPayload:
     """A generation that was stopped or continued."""
@@ -138,6 +151,10 @@ class GenerationPayload:
 SendMessageResult = Annotated[
     SendMessagePayload | InvalidInput | NotFound | ConversationBusy | RateLimited | BudgetExceeded | SendRefused,
     strawberry.union("SendMessageResult", description="The stored message and its generation, or the error."),
+]
+CompactConversationResult = Annotated[
+    CompactConversationPayload | InvalidInput | NotFound | ConversationBusy | RateLimited | BudgetExceeded,
+    strawberry.union("CompactConversationResult", description="The generation of the summary, or the error."),
 ]
 CreateConversationResult = Annotated[
     ConversationPayload | InvalidInput | RateLimited,
@@ -241,6 +258,7 @@ class Mutation:
     send_message: SendMessageResult = field(send.send_message)
     edit_message: SendMessageResult = field(send.edit_message)
     regenerate_message: SendMessageResult = field(send.regenerate_message)
+    compact_conversation: CompactConversationResult = field(compact.compact_conversation)
     update_message: UpdateMessageResult = field(app_data.update_message)
     rate_message: RateMessageResult = field(feedback.rate_message)
     select_branch: SelectBranchResult = field(branches.select_branch)

@@ -1,8 +1,6 @@
 """Prompts near a limit are counted by Claude's API before they are sent."""
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,19 +42,18 @@ class Counts:
         return JSONResponse(self.body, self.status)
 
 
-@contextmanager
-def counting(counts: Counts) -> Generator[TokenCounter]:
+def count(counts: Counts, *bodies: Json) -> list[int | None]:
+    async def run(address: str) -> list[int | None]:
+        claude = Claude(api_key="k", base_url=address)
+        counter = TokenCounter(claude)
+        try:
+            return [await counter.count(body) for body in bodies]
+        finally:
+            await claude.close()
+
     app = Starlette(routes=[Route("/v1/messages/count_tokens", counts.count, methods=["POST"])])
     with running(app, lifespan="off") as address:
-        yield TokenCounter(Claude(api_key="k", base_url=address))
-
-
-def count(counts: Counts, *bodies: Json) -> list[int | None]:
-    async def run() -> list[int | None]:
-        return [await counter.count(body) for body in bodies]
-
-    with counting(counts) as counter:
-        return asyncio.run(run())
+        return asyncio.run(run(address))
 
 
 def test_the_same_prompt_is_counted_once() -> None:

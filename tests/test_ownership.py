@@ -45,6 +45,7 @@ PROBES = {
     "Mutation.editMessage.input.messageId": f'mutation ($id: ID!) {{ found: editMessage(input: {{messageId: $id, text: "Hi"}}) {SENT} }}',
     "Mutation.editMessage.input.attachmentIds": f'mutation ($id: ID!, $said: ID!) {{ found: editMessage(input: {{messageId: $said, text: "Hi", attachmentIds: [$id]}}) {SENT} }}',
     "Mutation.regenerateMessage.input.messageId": f"mutation ($id: ID!) {{ found: regenerateMessage(input: {{messageId: $id}}) {SENT} }}",
+    "Mutation.compactConversation.input.conversationId": "mutation ($id: ID!) { found: compactConversation(input: {conversationId: $id}) { __typename ... on CompactConversationPayload { conversation { id } } ... on Error { message } } }",
     "Mutation.selectBranch.messageId": f"mutation ($id: ID!) {{ found: selectBranch(messageId: $id) {CONVERSATION} }}",
     "Mutation.forkConversation.input.messageId": f"mutation ($id: ID!) {{ found: forkConversation(input: {{messageId: $id}}) {CONVERSATION} }}",
     "Mutation.rateMessage.input.messageId": "mutation ($id: ID!) { found: rateMessage(input: {messageId: $id, rating: GOOD}) { __typename } }",

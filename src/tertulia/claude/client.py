@@ -52,7 +52,7 @@ logger = logging.getLogger("tertulia.claude")
 
 PRELOAD_AFTER = 0.5
 """The seconds between the start and the import of the SDK, which slows down everything else."""
-BETA_PARTS = ("betas", "context_management", "fallbacks", "fallback_credit_token")
+BETA_PARTS = ("betas", "compaction", "context_management", "fallbacks", "fallback_credit_token")
 FAILURES = 400
 """The lowest HTTP status that is a failure."""
 MAX_RETRY_AFTER = 10.0

@@ -15,7 +15,7 @@ from tertulia.claude.known_models import KNOWN_MODELS
 from tertulia.claude.parser import LONGEST_ID, MOST_TOKENS
 from tertulia.claude.providers import ALL_TOOLS, PLATFORMS, Provider, canonical_name, model_name
 from tertulia.isolation import ItemLoop
-from tertulia.json import is_list
+from tertulia.json import is_list, is_object
 
 LIFETIME = 3600.0
 """The seconds for which the Models API's list is cached."""
@@ -28,6 +28,7 @@ PATIENCE = 10.0
 """The time limit of requests to the Models API in seconds. `sendMessage` waits for them."""
 
 FALLBACK_BETA = "server-side-fallback-2026-07-01"
+ON_DEMAND_BETA = "compact-2026-09-04"
 MOST_LISTED = 1000
 """The number of models that are read from the list: a broken server may report more pages forever."""
 LISTED = ItemLoop("models.list")
@@ -53,6 +54,8 @@ class Model:
     """Whether the model accepts images and PDFs; None if that is not known."""
     compacts: bool = False
     """Whether the model supports compaction."""
+    summarizes: bool = False
+    """Whether the model writes summaries on demand."""
     structured: bool | None = None
     """Whether the model supports structured output; None if that is not known."""
     edits: frozenset[str] | None = None
@@ -162,8 +165,9 @@ class Models:
     async def _ask(self) -> AsyncIterator[Any]:
         client = (await self._claude.sdk()).with_options(timeout=PATIENCE, max_retries=1)
         count = 0
-        # The header makes the API report `allowed_fallback_models`.
-        async for info in client.models.list(limit=100, extra_headers={"anthropic-beta": FALLBACK_BETA}):
+        # The headers make the API report `allowed_fallback_models` and the capability `compaction`.
+        headers = {"anthropic-beta": f"{FALLBACK_BETA},{ON_DEMAND_BETA}"}
+        async for info in client.models.list(limit=100, extra_headers=headers):
             yield info
             count += 1
             if count >= MOST_LISTED:
@@ -187,6 +191,7 @@ class Models:
             takes_images=_flag(capabilities, "image_input"),
             takes_documents=_flag(capabilities, "pdf_input"),
             compacts=bool(_flag(getattr(capabilities, "context_management", None), "compact_20260112")),
+            summarizes=_summarizes(capabilities),
             structured=_flag(capabilities, "structured_outputs"),
             edits=_supported(capabilities, "context_management"),
             server_tools=self._platform.server_tools & _reported_tools(capabilities),
@@ -274,6 +279,13 @@ def _reported_tools(capabilities: object) -> frozenset[str]:
     """Return Claude's own tools, without those that the Models API reports as unsupported."""
     supported = _supported(capabilities, "server_tools")
     return ALL_TOOLS if supported is None else ALL_TOOLS - (REPORTED_TOOLS - supported)
+
+
+def _summarizes(capabilities: object) -> bool:
+    # The SDK has no type for it outside of its beta, and leaves it as JSON.
+    compaction: object = getattr(capabilities, "compaction", None)
+    summarize = compaction.get("summarize") if is_object(compaction) else None
+    return is_object(summarize) and summarize.get("supported") is True
 
 
 def _count(info: object, name: str) -> int | None:

@@ -77,12 +77,14 @@ class Turn:
         blocks: Its content, in the Messages API's format.
         written_with: The `prefix_fingerprint` of the generation that wrote it; None for a user's message.
         depth: Its depth in the conversation's tree; None if requests need not name the places of its blocks.
+        is_summary: Whether it is a summary on demand of all turns before it.
     """
 
     role: str
     blocks: list[Json]
     written_with: str | None = None
     depth: int | None = None
+    is_summary: bool = False
 
 
 def build_request(

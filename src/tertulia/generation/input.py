@@ -1,5 +1,6 @@
 """The input of one generation, which is read from its rows: the part of a request that is independent of the model."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 from tertulia.attachments.files import Files
 from tertulia.claude.app_context import with_context
 from tertulia.claude.cache_control import is_slow
-from tertulia.claude.compaction import compaction_of
+from tertulia.claude.compaction import COMPACTED, as_summary_request, compaction_of, from_summary
 from tertulia.claude.continuation import writers_of
 from tertulia.claude.fallbacks import with_fallbacks
 from tertulia.claude.models import Model
@@ -88,18 +89,25 @@ class GenerationInput:
             features: The beta features of the API; None if none may be used.
             fallbacks: The models that the API may ask if the model refuses, in order.
         """
+        turns, summary = _after_summary(self.turns, is_supported=model.summarizes)
         request, left_out = build_request(
             model=self.model,
             max_output_tokens=model.max_output_tokens,
             forms=model.thinking,
             system_prompt=system_prompt_of(self.system),
             options=self.options,
-            turns=self.turns,
+            turns=turns,
             tools=self.tool_definitions,
             compaction=compaction_of(model, self.context_tokens),
         )
         request = with_options(request, self.options, model.edits) | {"metadata": metadata_of(self.owner)}
-        request = with_fallbacks(request, model, fallbacks)
+        if (wanted := self.options.get("compaction")) is not None:
+            request = as_summary_request(request, wanted.get("instructions"))
+        else:
+            request = with_fallbacks(request, model, fallbacks)
+        request = from_summary(request, summary)
+        if not summary:
+            left_out += Counter({LeftOut.SUMMARY_OF_ANOTHER_MODEL: len(self.turns) - len(turns)})
         if self.refused_blocks:
             left_out[LeftOut.REFUSED] += self.refused_blocks
         return MessagesRequest(
@@ -147,6 +155,7 @@ def generation_input(
             with_context(item.message.content, item.message.context),
             item.prefix,
             item.message.depth,
+            is_summary=item.stop_reason == COMPACTED,
         )
         for item in replayed
     ]
@@ -170,6 +179,19 @@ def generation_input(
         pinned=_pinned(generation.model, replayed),
         repairs=Repairs.from_json(*(item.repairs for item in branch), generation.repairs),
     )
+
+
+def _after_summary(turns: Sequence[Turn], *, is_supported: bool) -> tuple[Sequence[Turn], Sequence[Json]]:
+    """Return the turns after the last summary on demand, and its blocks; for other models, all turns without summaries.
+
+    A summary without text has failed, and replaces nothing.
+    """
+    if is_supported:
+        for index in range(len(turns) - 1, -1, -1):
+            blocks = [block for block in turns[index].blocks if block.get("content")] if turns[index].is_summary else []
+            if blocks:
+                return turns[index + 1 :], blocks
+    return [turn for turn in turns if not turn.is_summary], ()
 
 
 def _pinned(model: str, branch: Sequence[BranchMessage]) -> str | None:

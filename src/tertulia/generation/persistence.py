@@ -13,6 +13,7 @@ from uuid import UUID
 
 from tertulia.billing.prices import Prices
 from tertulia.billing.records import Payer, call
+from tertulia.claude.compaction import COMPACTED
 from tertulia.claude.errors import UNSAVED, GenerationError
 from tertulia.db import changes, conversations, leases, outbox, search, spending, tool_calls
 from tertulia.db.database import AsyncSession, Database
@@ -251,5 +252,14 @@ def _columns(active: ActiveGeneration, status: Status, error: GenerationError | 
         **steered,
         **left_out,
         **({"trace": active.trace} if active.trace else {}),
-        "context_tokens": answer.context_tokens or (active.request.context_tokens if active.request else None),
+        "context_tokens": _context_tokens(active),
     }
+
+
+def _context_tokens(active: ActiveGeneration) -> int | None:
+    """Return the number of tokens of the context window that are in use after the answer; None if it is not known."""
+    answer = active.answer
+    if answer.stop_reason == COMPACTED:
+        # The next request contains only the summary.
+        return answer.usage.get("output_tokens")
+    return answer.context_tokens or (active.request.context_tokens if active.request else None)

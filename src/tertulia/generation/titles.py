@@ -12,6 +12,7 @@ from tertulia.billing.budget import Budget, BudgetSpent, PriceUnknown
 from tertulia.billing.prices import Prices, terms_of
 from tertulia.billing.records import Payer, call
 from tertulia.claude.client import Attempt, Claude
+from tertulia.claude.compaction import COMPACTED
 from tertulia.claude.errors import request_errors
 from tertulia.claude.models import Model, Models
 from tertulia.claude.parser import REFUSAL
@@ -174,8 +175,9 @@ def title_in(answer: Json) -> str | None:
     return bare.encode("utf-8", "ignore").decode() or None
 
 
-def _wants_title(_generation: Generation, answer: Message, conversation: Conversation) -> bool:
-    return conversation.title is None and not conversation.temporary and answer.depth <= LAST_DEPTH
+def _wants_title(generation: Generation, answer: Message, conversation: Conversation) -> bool:
+    is_answer = generation.stop_reason != COMPACTED
+    return is_answer and conversation.title is None and not conversation.temporary and answer.depth <= LAST_DEPTH
 
 
 def _transcript(conversation_messages: Sequence[Message]) -> str:

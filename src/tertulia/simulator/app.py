@@ -35,6 +35,8 @@ from tertulia.simulator.request_rules import MODELS, Refused, check, model_info,
 from tertulia.simulator.responses import Report, message, stream
 from tertulia.simulator.script import Failure, Plan
 from tertulia.simulator.signatures import check_signatures, signed
+from tertulia.simulator.summaries import check_summaries, is_summary_request, summary_plan
+from tertulia.simulator.summaries import summary_usage as summary_usage_of
 from tertulia.simulator.tool_rules import check_tools
 
 MAX_BODY = 32 * 1024 * 1024
@@ -73,7 +75,8 @@ class _Messages:
         full_body, dropped = await self._read(request, await _read_body(request))
         model = full_body["model"]
         self._limits.check(model)
-        planned, body = _next_attempt(self._counts, plan(full_body), full_body), after_summary(full_body)
+        whole = summary_plan(full_body) if is_summary_request(full_body) else plan(full_body)
+        planned, body = _next_attempt(self._counts, whole, full_body), after_summary(full_body)
         if planned.failure is not None:
             return _failure(planned.failure)
         planned, report = self._report(full_body, planned, request.headers.get("anthropic-beta", ""))
@@ -106,6 +109,7 @@ class _Messages:
         with refusing_wrong_shapes():
             check_options(body, betas)
             check_compaction(body, betas)
+            check_summaries(body, betas)
             check_fallbacks(body, betas)
         full_body = await asyncio.to_thread(inspect_media, body, self._files)
         return full_body, check_signatures(full_body, betas)
@@ -113,6 +117,8 @@ class _Messages:
     def _report(self, full_body: Json, planned: Plan, betas: str) -> tuple[Plan, Report]:
         """Return the complete answer to a request, with summaries, signatures and fallbacks, and its report."""
         body = after_summary(full_body)
+        if is_summary_request(full_body):
+            return planned, Report(usage=summary_usage_of(body, planned) | usage_words(body))
         edited, edits = edit_context(body)
         usage = self._cache.use(edited).usage() | usage_words(body)
         if is_due(edited):

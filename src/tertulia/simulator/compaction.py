@@ -11,6 +11,7 @@ from tertulia.simulator.context_edits import BETA as EDITING_BETA
 from tertulia.simulator.context_edits import CLEAR_THINKING, CLEAR_TOOL_USES, check_edits
 from tertulia.simulator.request_rules import MODELS, as_blocks, invalid
 from tertulia.simulator.script import TOKEN, Plan, Step, pieces
+from tertulia.simulator.summaries import SIGNED
 
 BETA = "compact-2026-01-12"
 EDIT = "compact_20260112"
@@ -26,7 +27,9 @@ def check_compaction(body: Json, betas: str) -> None:
         betas: The value of its header `anthropic-beta`.
     """
     has_compaction = any(
-        block["type"] == "compaction" for message in body["messages"] for block in as_blocks(message["content"])
+        block["type"] == "compaction" and not str(block.get("signature", "")).startswith(SIGNED)
+        for message in body["messages"]
+        for block in as_blocks(message["content"])
     )
     managed: Json = body.get("context_management") or {}
     edits: list[Json] = managed.get("edits") or []

@@ -38,7 +38,15 @@ EFFORTS = ("low", "medium", "high", "xhigh", "max")
 TOP_LEVEL = {
     *("model", "max_tokens", "messages", "system", "stream", "stop_sequences", "metadata", "thinking", "tools"),
     *("tool_choice", "cache_control", "output_config", "service_tier", "container", "diagnostics", "inference_geo"),
-    *("speed", "user_profile_id", "workspace_id", "context_management", "fallbacks", "fallback_credit_token"),
+    *(
+        "speed",
+        "user_profile_id",
+        "workspace_id",
+        "compaction",
+        "context_management",
+        "fallbacks",
+        "fallback_credit_token",
+    ),
 }
 SERVER_RESULTS = {
     "web_search": "web_search_tool_result",
@@ -154,6 +162,7 @@ def _capabilities(model_id: str) -> Json:
     return {
         "batch": _support(supported=False),
         "citations": _support(supported=True),
+        "compaction": _compaction(model_id),
         "code_execution": _support(supported=False),
         "context_management": {"supported": True, **{edit: _support(supported=True) for edit in EDITS}},
         "effort": {"supported": bool(efforts), **{name: _support(supported=name in efforts) for name in EFFORTS}},
@@ -166,6 +175,11 @@ def _capabilities(model_id: str) -> Json:
             "types": {form: _support(supported=form in forms_of(model_id)) for form in FORMS},
         },
     }
+
+
+def _compaction(model_id: str) -> Json:
+    is_supported = model_id != "claude-haiku-4-5"
+    return {"supported": is_supported, "summarize": _support(supported=is_supported)}
 
 
 def _support(*, supported: bool) -> Json:
@@ -231,13 +245,14 @@ def _check_messages(body: Json) -> None:
     messages: list[Json] = body["messages"]
     if not messages:
         raise invalid("messages: at least one message is required")
-    if messages[0].get("role") != "user":
+    begins_with_summary = as_blocks(messages[0].get("content") or [{}])[0].get("type") == "compaction"
+    if messages[0].get("role") != "user" and not begins_with_summary:
         raise invalid('messages: first message must use the "user" role')
     for index, message in enumerate(messages):
         _check_message(f"messages.{index}", message)
     _check_open_turn(body)
     paused = as_blocks(messages[-1]["content"])[-1]["type"] in PAUSED
-    if messages[-1]["role"] != "user" and not paused:
+    if messages[-1]["role"] != "user" and not paused and "compaction" not in body:
         raise invalid(
             "This model does not support assistant message prefill. The conversation must end with a user message."
         )

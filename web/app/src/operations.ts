@@ -151,6 +151,7 @@ export type SendMessageInput = {
 };
 
 export type StopReason =
+  | 'COMPACTION'
   | 'END_TURN'
   | 'MAX_TOKENS'
   | 'MODEL_CONTEXT_WINDOW_EXCEEDED'
