@@ -17,6 +17,7 @@ from tertulia.claude.errors import request_errors
 from tertulia.claude.models import Model, Models
 from tertulia.claude.parser import REFUSAL
 from tertulia.claude.prompt import metadata_of, thinking_off
+from tertulia.claude.providers import PLATFORMS
 from tertulia.claude.usage import usage_of
 from tertulia.db import changes, conversations, generations, leases, messages, spending
 from tertulia.db.database import AsyncSession, Database
@@ -110,7 +111,8 @@ class Titles:
         """Return the small model; if the Models API does not list it, the model that has just answered."""
         await self._models.list()
         small = self._models.known(self._model or answered_with)
-        return small if small.max_output_tokens is not None else await self._models.get(answered_with)
+        is_missing = small.max_output_tokens is None and PLATFORMS[small.provider].lists_models
+        return await self._models.get(answered_with) if is_missing else small
 
     async def _reserve(self, payer: Payer, title: "_TitleRequest") -> UUID | None:
         """Reserve the cost of the title if there is a budget. Raise BudgetSpent or PriceUnknown."""

@@ -63,7 +63,7 @@ class AnswerSettingFields(BaseSettings):
     title_model: str = Field(
         default="claude-haiku-5-5",
         description="The small model that writes a conversation's title after its first answer. Empty: no titles. With "
-        "`TERTULIA_PROVIDER=bedrock` and `bedrock-mantle` there is no default.",
+        "`TERTULIA_PROVIDER=bedrock`, `bedrock-mantle` and `foundry` there is no default.",
         json_schema_extra=documented("a model"),
     )
     claude_silence_seconds: float = Field(

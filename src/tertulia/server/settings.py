@@ -221,8 +221,8 @@ class Settings(SettingFields):
 
     @model_validator(mode="after")
     def _omit_title_model(self) -> Self:
-        # Bedrock's names of models depend on the region, so the default would not exist.
-        if self.provider.startswith("bedrock") and "title_model" not in self.model_fields_set:
+        # The names of their models depend on the region or the deployment, so the default may not exist.
+        if self.provider in ("bedrock", "bedrock-mantle", "foundry") and "title_model" not in self.model_fields_set:
             self.title_model = ""
         return self
 
