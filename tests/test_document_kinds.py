@@ -3,6 +3,7 @@
 import io
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import documents as made
@@ -21,8 +22,12 @@ from tertulia.attachments.documents import kinds
 from tertulia.attachments.documents.conversion import convert
 from tertulia.attachments.documents.errors import UnfitMedia, UnknownMedia
 from tertulia.attachments.documents.passages import places_in
+from tertulia.attachments.files import source_of
 from tertulia.attachments.media import MAX_IMAGE_BYTES, PDF, Media
 from tertulia.attachments.pictures import Picture, decode_picture
+from tertulia.billing.budget import estimate_input_tokens
+from tertulia.claude.prompt import Turn
+from tertulia.db.tables import Attachment, new_id
 
 CITED = """query ($id: ID!) { conversation(id: $id) { messages { edges { node { content { ... on TextBlock { citations {
   citedText place source startIndex endIndex } } } } } } } }"""
@@ -316,6 +321,17 @@ def test_more_text_than_the_model_can_read_is_refused_without_a_request_to_claud
     assert (refused["__typename"], refused["field"]) == ("InvalidInput", "attachmentIds")
     assert "800,000 characters of text, not 980,000" in refused["message"]
     assert stage.claude.requests == []
+
+
+def test_the_reserved_cost_of_a_message_includes_the_text_of_its_documents() -> None:
+    text = "お茶の準備ができました。" * 1_000
+    row = Attachment(
+        owner_id=new_id(), blob_id=new_id(), filename="", media_type="", size_bytes=9, characters=len(text),
+        sent_bytes=len(text.encode()),
+    )  # fmt: skip
+    turn = Turn("user", [{"type": "document", "source": source_of(row)}])
+    request: Any = SimpleNamespace(system_prompt="", tool_definitions=[], turns=[turn])
+    assert len(text) <= estimate_input_tokens(request) < 1.1 * len(text)
 
 
 def test_text_documents_need_no_model_that_reads_pdfs(staged: Staged) -> None:

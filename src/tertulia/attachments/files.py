@@ -26,6 +26,8 @@ from tertulia.json import Json, loads
 
 ATTACHMENT = "attachment"
 """The type of a stored source that refers to an attachment. It is never sent to Claude."""
+TEXT_BYTES = "text_bytes"
+"""The key of the size of a document that is sent as text, in a stored source."""
 RETRY_SECONDS = 3600.0
 """The time in seconds until the Files API is tried again after a failure. Many gateways do not have it."""
 MAX_FILENAME = 200
@@ -40,7 +42,9 @@ logger = logging.getLogger("tertulia.claude")
 def source_of(attachment: Attachment) -> Json:
     """Return the stored form of a content block's source that refers to an attachment."""
     source: Json = {"type": ATTACHMENT, "attachment_id": str(attachment.id), "media_type": attachment.media_type}
-    sizes: Json = {"pages": attachment.pages, "characters": attachment.characters}
+    sizes: Json = {"pages": attachment.pages}
+    if attachment.characters is not None:
+        sizes[TEXT_BYTES] = attachment.sent_bytes
     return source | {name: size for name, size in sizes.items() if size is not None}
 
 

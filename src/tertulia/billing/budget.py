@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
+from tertulia.attachments.files import TEXT_BYTES
 from tertulia.billing.prices import Price, Prices, terms_of
 from tertulia.billing.server_budget import BudgetSpent, ServerBudget
 from tertulia.claude.compaction import is_near
@@ -263,7 +264,7 @@ def estimate_input_tokens(request: PricedRequest) -> int:
         size += len(json.dumps(turn.blocks, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     blocks = [block for turn in request.turns for block in turn.blocks if block.get("type") in ATTACHED]
     sources = [block["source"] for block in blocks if block["type"] == "document" and "source" in block]
-    size += sum(source.get("characters") or 0 for source in sources)
-    pages: int = sum(source.get("pages") or 1 for source in sources if "characters" not in source)
+    size += sum(source.get(TEXT_BYTES) or 0 for source in sources)
+    pages: int = sum(source.get("pages") or 1 for source in sources if TEXT_BYTES not in source)
     images = sum(block["type"] == "image" for block in blocks)
     return int(size // BYTES_PER_TOKEN + pages * TOKENS_PER_PAGE + images * TOKENS_PER_IMAGE)

@@ -165,7 +165,7 @@ class _Source(_Strict):
     attachment_id: Short
     media_type: Short | None = None
     pages: Index | None = None
-    characters: Index | None = None
+    text_bytes: Index | None = None
 
 
 class _Media(_Strict):
