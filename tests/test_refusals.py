@@ -132,6 +132,17 @@ def test_the_fallback_model_answers_later_messages_too(with_fallback: Any, place
     assert other["content"][0]["models"] == []
 
 
+@pytest.mark.parametrize("fallback", ["claude-opus-5", "claude-haiku-5-5"])
+def test_the_fallback_model_gets_its_own_earlier_thinking(with_fallback: Any, place: Any, fallback: str) -> None:
+    api = with_fallback(fallback)
+    first = say(api, "/simulate refusal 0 claude-opus-5-5")
+    say(api, "/simulate thinking", conversationId=first["conversationId"])
+    third = say(api, "And 2 + 2?", conversationId=first["conversationId"])
+    # The simulated Claude checks the signature.
+    assert third["leftOut"] == []
+    assert [row[0] for row in execute(place, CALLS)][2:] == [fallback, fallback]
+
+
 def test_if_all_models_refuse_the_answer_is_refused(with_fallback: Any) -> None:
     api = with_fallback("claude-opus-5,claude-haiku-5-5")
     answer = say(api, "/simulate refusal 0")

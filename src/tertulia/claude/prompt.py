@@ -78,6 +78,7 @@ class Turn:
         written_with: The `prefix_fingerprint` of the generation that wrote it; None for a user's message.
         depth: Its depth in the conversation's tree; None if requests need not name the places of its blocks.
         is_summary: Whether it is a summary on demand of all turns before it.
+        writer: The fallback model whose thinking is sent; None for the thinking of the generation's model.
     """
 
     role: str
@@ -85,6 +86,7 @@ class Turn:
     written_with: str | None = None
     depth: int | None = None
     is_summary: bool = False
+    writer: str | None = None
 
 
 def build_request(
@@ -123,7 +125,8 @@ def build_request(
     messages: list[tuple[str, list[Json]]] = []
     for turn in turns:
         blocks, same_prefix = _without_citations(turn.blocks, options), turn.written_with == prefix
-        messages.append((turn.role, _replayable(blocks, left_out, same_prefix=same_prefix, depth=turn.depth)))
+        sent = _replayable(blocks, left_out, same_prefix=same_prefix, writer=turn.writer, depth=turn.depth)
+        messages.append((turn.role, sent))
     if not searches(tools):
         messages = [(role, without_searches(blocks)) for role, blocks in messages]
     if compaction is None:

@@ -132,7 +132,14 @@ class GenerationInput:
             options.pop("tool_choice")
         if model.max_output_tokens is not None and "max_tokens" in options:
             options["max_tokens"] = min(options["max_tokens"], model.max_output_tokens)
-        return replace(self, model=model.id, options=options, is_fallback=True)
+        fallback = replace(self, model=model.id, options=options, is_fallback=True)
+        # The same system prompt and tools, so what the fallback model has thought in earlier answers is still valid.
+        prefixes = {self.prefix: fallback.prefix}
+        turns = [
+            replace(turn, written_with=prefixes.get(turn.written_with or "", turn.written_with), writer=model.id)
+            for turn in self.turns
+        ]
+        return replace(fallback, turns=turns)
 
     def with_answer(self, content: list[Json]) -> "GenerationInput":
         """Return the input of the next round: this input, followed by the content of the answer so far."""
