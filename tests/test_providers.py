@@ -391,6 +391,15 @@ def test_credentials_that_cannot_be_used_are_an_error_of_authentication(
     assert "nobody" in caplog.text
 
 
+def test_a_region_that_is_missing_is_logged_when_the_sdk_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setenv: Setenv, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tertulia.claude.client.PRELOAD_AFTER", 0)
+    setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    asyncio.run(Claude(provider=Provider.BEDROCK).preload())
+    assert "Amazon Bedrock: No AWS region was provided." in caplog.text
+
+
 def test_a_title_that_needs_missing_credentials_is_not_written(tmp_path: Path, setenv: Setenv) -> None:
     async def ask_for_title(cloud: Cloud) -> None:
         claude = Claude(provider=Provider.BEDROCK)
