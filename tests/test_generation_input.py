@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
@@ -194,3 +195,15 @@ def test_earlier_attachments_that_claude_refuses_are_left_out(text: str, status:
     assert sent.left_out == ({LeftOut.ATTACHMENT_REFUSED: 1} if is_left_out else {})
     last, _ = request(message("user", TEXT), message("assistant", TEXT), message("user", PICTURE))
     assert refused(last, text, status) is None
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+def test_a_summary_on_demand_that_a_filter_has_changed_replaces_nothing(*, filtered: bool) -> None:
+    summary = answer("", stop_reason="compaction")
+    summary.message.content = [
+        {"type": "compaction", "content": "They met.", **({"filtered": True} if filtered else {})}
+    ]
+    work = build(user("Hi."), answer("Hello."), user("Sum up."), summary, user("And?"))
+    request = work.messages_request(replace(SONNET, summarizes=True), cast("Any", Files()), caching=False)
+    sent = str(asyncio.run(request.body()))
+    assert ("They met." in sent, "Hello." in sent) == (not filtered, filtered)

@@ -13,7 +13,7 @@ from tertulia.claude.continuation import writers_of
 from tertulia.claude.fallbacks import with_fallbacks
 from tertulia.claude.models import Model
 from tertulia.claude.parser import REFUSAL
-from tertulia.claude.prompt import Turn, build_request, metadata_of, prefix_fingerprint, system_prompt_of
+from tertulia.claude.prompt import FILTERED, Turn, build_request, metadata_of, prefix_fingerprint, system_prompt_of
 from tertulia.claude.repairs import LeftOut, Repairs
 from tertulia.claude.request_options import with_options
 from tertulia.claude.tool_choice import forced_name, is_forced, supports_forced_calls
@@ -191,12 +191,12 @@ def generation_input(
 def _after_summary(turns: Sequence[Turn], *, is_supported: bool) -> tuple[Sequence[Turn], Sequence[Json]]:
     """Return the turns after the last summary on demand, and its blocks; for other models, all turns without summaries.
 
-    A summary without text has failed, and replaces nothing.
+    A summary without text has failed, and replaces nothing. Claude's API does not accept one that a filter has changed.
     """
     if is_supported:
         for index in range(len(turns) - 1, -1, -1):
             blocks = [block for block in turns[index].blocks if block.get("content")] if turns[index].is_summary else []
-            if blocks:
+            if blocks and not any(block.get(FILTERED) for block in blocks):
                 return turns[index + 1 :], blocks
     return [turn for turn in turns if not turn.is_summary], ()
 
