@@ -160,3 +160,11 @@ def test_the_simulator_accepts_a_summary_only_first_and_unchanged(claude: anthro
     with pytest.raises(anthropic.BadRequestError) as raised:
         summarize(claude, history, context_management={"edits": []})
     assert "cannot be combined" in str(raised.value) or "Extra inputs" in str(raised.value)
+
+
+@pytest.mark.both
+def test_a_summary_is_stored_and_read_on_both_databases(fresh: Api) -> None:
+    id = conversation_of(fresh, "My name is Ada")
+    finished(fresh, compact(fresh, id)["generation"]["id"])
+    answer = finished(fresh, fresh.send("And now?", conversationId=id)["generation"]["id"])
+    assert answer["status"] == "COMPLETED"

@@ -207,6 +207,8 @@ def test_a_query_tells_why_an_answer_was_expensive(simulated: Api) -> None:
     assert request["requestId"].startswith("req_")
     costs = {part["kind"]: part for part in generation["costs"]}
     assert costs["THINKING"]["count"] == request["thinkingTokens"] > 0
+    per_token = [Decimal(costs[kind]["costUsd"]) / costs[kind]["count"] for kind in ("THINKING", "OUTPUT")]
+    assert per_token == [Decimal("0.00002")] * 2
     assert costs["THINKING"]["count"] + costs["OUTPUT"]["count"] == request["usage"]["outputTokens"]
     total = sum(Decimal(part["costUsd"]) for part in generation["costs"])
     assert total == Decimal(generation["usage"]["costUsd"]) == Decimal(request["usage"]["costUsd"])
@@ -296,3 +298,18 @@ def test_a_title_is_written_in_the_region_of_its_answer(tmp_path: Path) -> None:
             api.answer("Hi")
             wait_until(lambda: len(claude.requests) > 1, "the title")
         assert [request["inference_geo"] for request in claude.requests] == ["us", "us"]
+
+
+@pytest.mark.both
+def test_the_requests_of_several_answers_are_listed_with_one_query(fresh: Api) -> None:
+    first = fresh.send("Hi")
+    fresh.follow(first["generation"]["id"])
+    second = fresh.send("/simulate thinking", conversationId=first["conversation"]["id"])
+    fresh.follow(second["generation"]["id"])
+    ids = [sent["generation"]["id"] for sent in (first, second)]
+    query = "query ($a: ID!, $b: ID!) { a: generation(id: $a) { ...R } b: generation(id: $b) { ...R } } "
+    query += "fragment R on Generation { requests { usage { costUsd } thinkingTokens cacheMiss { reason } } usage { costUsd } }"
+    found = fresh.ask(query, a=ids[0], b=ids[1])
+    for generation in found.values():
+        assert [request["usage"] for request in generation["requests"]] == [generation["usage"]]
+    assert [found[name]["requests"][0]["thinkingTokens"] > 0 for name in ("a", "b")] == [False, True]
