@@ -50,7 +50,8 @@ INPUT_SCHEMA: Json = {"type": "object", "properties": {}}
 
 def round_of(*blocks: Json, stop_reason: str = "end_turn", **usage: Any) -> list[Step]:
     """Return the steps of a complete response with these blocks."""
-    steps: list[Step] = [[{"type": "message_start", "request_id": "req_1", "message": {"usage": {"input_tokens": 10}}}]]
+    message: Json = {"usage": {"input_tokens": 10}, "input_transformations": []}
+    steps: list[Step] = [[{"type": "message_start", "request_id": "req_1", "message": message}]]
     for index, block in enumerate(blocks):
         steps.append([{"type": "content_block_start", "index": index, "content_block": block}])
         steps.append([{"type": "content_block_stop", "index": index}])
@@ -75,6 +76,9 @@ class Claude:
     requests: list[Json] = field(default_factory=list[Json])
     deadlines: Any = field(default_factory=lambda: SimpleNamespace(answer=60.0))
     backpressure: Any = field(default_factory=lambda: SimpleNamespace(delay=0.25, watch=lambda: asyncio.sleep(3600)))
+
+    def model(self, _id: str) -> Any:
+        return SimpleNamespace(platform=SimpleNamespace(counts_tokens=False))
 
     async def stream(self, request: Any, _failed: list[Attempt]) -> AsyncGenerator[Sequence[Json]]:
         self.requests.append(await request.body())
@@ -393,7 +397,7 @@ def test_an_input_that_is_no_object_fails_its_call(tmp_path: Path) -> None:
 
 def test_each_round_is_reserved_and_an_answer_that_costs_more_is_broken_off(tmp_path: Path) -> None:
     async def test(database: Database) -> None:
-        budget = Budget(Decimal("0.0001"), PRICES)  # 10^8 units: 10 tokens of output
+        budget = Budget(Decimal("0.00002"), PRICES)  # 2 * 10^7 units: 2 tokens of output
         engine = Engine(database, calls("toolu_1"), round_of(texts("Hi.")[0]), tools=[Tool("add")], budget=budget)
         row = await mine(database, options={"max_tokens": 1})
         generation = await engine.run(row)

@@ -65,7 +65,9 @@ def test_thinking_is_requested_in_a_form_that_the_model_supports(
     staged: Staged, forms: Sequence[str] | None, option: Json | None, thinking: Json | None
 ) -> None:
     request = request_for(staged, forms, **({} if option is None else {"thinking": option}))
-    assert request.get("thinking") == thinking
+    # How the API treats thinking of another conversation is tested with its replay.
+    sent = {key: value for key, value in request.get("thinking", {}).items() if key != "block_binding"}
+    assert sent == (thinking or {})
 
 
 @pytest.mark.parametrize(
