@@ -28,6 +28,7 @@ def nested(levels: int) -> bytes:
 HOSTILE = {
     "zip bomb": (lambda: made.bomb(65), "MB after unpacking"),
     "zip bomb that lies": (lambda: made.lying_zip(made.bomb(2), "word/document.xml", 1_000), "damaged"),
+    "sheet bomb": (lambda: made.lying_zip(made.xlsx(), "xl/worksheets/sheet1.xml", 1 << 30), "256 MB after unpacking"),
     "many parts": (lambda: made.zipped({f"word/{n}": "" for n in range(10_001)}), "10,000 parts"),
     "billion laughs": (lambda: made.zipped({"[Content_Types].xml": made.TYPES, "word/document.xml": f"{made.laughing()}<d>&e9;</d>"}), "damaged"),
     "external entity": (lambda: made.zipped({"[Content_Types].xml": made.TYPES, "word/document.xml": '<!DOCTYPE d [<!ENTITY x SYSTEM "file:///etc/passwd">]><d>&x;</d>'}), "entities"),

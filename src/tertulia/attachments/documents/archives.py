@@ -10,6 +10,8 @@ from tertulia.attachments.documents.errors import DAMAGED, PROTECTED, UnfitMedia
 MAX_ENTRIES = 10_000
 MAX_UNPACKED = 64 * 1024 * 1024
 """The most bytes of one archive that are unpacked. Its pictures are not."""
+MAX_WORKBOOK = 256 * 1024 * 1024
+"""The same for spreadsheets, whose XML is read as a stream."""
 ENCRYPTED = 0x1
 """The bit of an entry's flags that says that it is encrypted. Source: APPNOTE.TXT, section 4.4.4."""
 
@@ -51,6 +53,12 @@ class Archive:
             raise UnfitMedia(DAMAGED) from error
         self._left -= len(content)
         return content
+
+    def check_size(self) -> None:
+        """Raise UnfitMedia if the parts that are not pictures are too large for a library that unpacks them itself."""
+        size = sum(entry.file_size for entry in self._zip.infolist() if entry.filename.endswith((".xml", ".bin")))
+        if size > MAX_WORKBOOK:
+            raise UnfitMedia(f"the spreadsheet must have at most {MAX_WORKBOOK >> 20} MB after unpacking.")
 
     def xml(self, name: str) -> Any:
         """Return the root element of a part. Raise UnfitMedia like `read`."""

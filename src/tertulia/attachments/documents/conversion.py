@@ -97,7 +97,9 @@ def _passages(document: Recognized, data: bytes) -> Iterable[Passage]:
     needs_extra = document.text is None or media_type in (kinds.HTML, kinds.MAIL)
     if needs_extra and not is_installed("documents"):
         raise UnknownMedia(f'this server does not read {media_type}: it is installed without the extra "documents".')
-    if media_type in WORKBOOKS or document.media_type in WORKBOOKS:
+    if document.media_type in WORKBOOKS:
+        if document.archive is not None:
+            document.archive.check_size()
         return workbook_passages(data)
     if document.archive is not None:
         return passages(FROM_ARCHIVE[media_type](document.archive))
