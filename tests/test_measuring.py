@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tertulia.claude.client import Claude
-from tertulia.claude.token_counts import TokenCounter
+from tertulia.claude.token_counts import MAX_BYTES, TokenCounter
 
 BODY: Json = {
     "model": "claude-opus-5-5",
@@ -69,6 +69,12 @@ def test_a_count_that_fails_is_not_known(status: int, body: Json) -> None:
     counts = Counts()
     counts.status, counts.body = status, body
     assert count(counts, BODY) == [None]
+
+
+def test_a_request_that_is_too_large_to_be_sent_twice_is_not_counted() -> None:
+    counts = Counts()
+    assert count(counts, BODY | {"system": "x" * MAX_BYTES}) == [None]
+    assert counts.requests == []
 
 
 def test_after_a_failure_no_count_is_requested_for_a_while() -> None:

@@ -26,6 +26,8 @@ PATIENCE = 2.0
 PAUSE = 60.0
 """The seconds for which no count is requested after one has failed: some gateways have none."""
 AT_ONCE = 8
+MAX_BYTES = 4 * 1024 * 1024
+"""The largest request that is counted: larger ones contain attachments, which would be sent twice."""
 MAX_COUNTS = 1000
 """The number of counts that are cached."""
 
@@ -46,6 +48,8 @@ class TokenCounter:
         """Return the input tokens of a request, before edits of its context; None if they cannot be counted soon."""
         fields = {name: body[name] for name in FIELDS if name in body}
         key = await asyncio.to_thread(_hash, fields)
+        if key is None:
+            return None
         if key in self._counts:
             return self._counts[key]
         if time.monotonic() < self._paused_until or self._at_once.locked():
@@ -80,5 +84,7 @@ class TokenCounter:
         return count if isinstance(count, int) and 0 < count <= MOST_TOKENS else None
 
 
-def _hash(fields: Json) -> str:
-    return hashlib.sha256(dumps(fields).encode("utf-8", "surrogatepass")).hexdigest()
+def _hash(fields: Json) -> str | None:
+    """Return a hash of a request; None if it is too large to be sent twice."""
+    data = dumps(fields).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(data).hexdigest() if len(data) <= MAX_BYTES else None
