@@ -17,7 +17,7 @@ BEING_STORED = timedelta(hours=1)
 """How long a blob without an attachment is kept, because its upload may still be in progress."""
 SWEPT_AT_ONCE = 100
 SIZES = ("width", "height", "pages", "characters", "sent_bytes")
-"""The columns that describe what Claude is sent."""
+"""The columns that describe the content that Claude receives."""
 
 _BLOBS = METADATA.tables["blobs"]
 _BY_IDS = select(Attachment).where(some_of(Attachment.id), col(Attachment.owner_id) == bindparam("owner"))

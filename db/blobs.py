@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from tertulia.storage import is_storage_full
 
 CONVERTED = ".converted"
-"""The ending of the name of what a blob was converted to. It is deleted with the blob, and can be made again."""
+"""The suffix of the name of a blob's converted content. It is deleted with the blob, and can be created again."""
 CHUNK = 256 * 1024
 """The number of bytes that are read at once."""
 
@@ -173,7 +173,7 @@ class Blobs:
         Args:
             blob_id: The blob.
             file: Its bytes, or the file with them.
-            converted: Whether they are what Claude is sent instead of the blob.
+            converted: Whether they are the converted content, which Claude receives instead of the blob.
         """
         try:
             await self._store.put(_name(blob_id, converted=converted), file)
@@ -183,7 +183,7 @@ class Blobs:
         self._is_full = False
 
     async def get(self, blob_id: UUID, *, converted: bool = False) -> bytes:
-        """Return all bytes of a blob, or of what it was converted to. Raise FileNotFoundError if they do not exist."""
+        """Return all bytes of a blob, or of its converted content. Raise FileNotFoundError if they do not exist."""
         return await self._store.get(_name(blob_id, converted=converted))
 
     async def read(self, blob_id: UUID) -> AsyncIterator[bytes]:
@@ -191,7 +191,7 @@ class Blobs:
         return await self._store.read(_name(blob_id))
 
     async def delete(self, blob_ids: Iterable[UUID], *, converted: bool = False) -> None:
-        """Delete blobs, or what they were converted to. Those that do not exist are ignored."""
+        """Delete blobs, or their converted contents. Those that do not exist are ignored."""
         for blob_id in blob_ids:
             with suppress(FileNotFoundError):
                 await self._store.delete(_name(blob_id, converted=converted))

@@ -121,7 +121,7 @@ async def move_guest(session: AsyncSession, guest: UUID, owner: UUID) -> None:
 
 def _within(owner: UUID, assistant: str, path: str) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions for the file at a path, or the files in a folder."""
-    # Not LIKE: it ignores case on SQLite, and gives some characters a meaning.
+    # Not LIKE: it ignores case on SQLite, and has wildcards.
     is_inside = func.substr(_MEMORIES.c.path, 1, len(path) + 1) == f"{path}/"
     is_here = or_(_MEMORIES.c.path == path, is_inside)
     return _MEMORIES.c.owner_id == owner, _MEMORIES.c.assistant == assistant, is_here

@@ -302,7 +302,7 @@ class Blob(SQLModel, table=True):
     id: UUID = Field(default_factory=new_id, primary_key=True)
     # Its id in Claude's Files API, if it was uploaded there.
     file_id: str | None = None
-    # The type of what Claude is sent instead, which is stored next to the bytes. Null if it is sent the bytes.
+    # The type of the converted content, which is stored next to the bytes. Null if Claude receives the bytes.
     converted_type: str | None = None
     created_at: datetime = _time()
 
@@ -322,12 +322,12 @@ class Attachment(SQLModel, table=True):
     filename: str
     media_type: str
     size_bytes: int = _count()
-    # What Claude is sent: the pixels of an image, the pages of a PDF, or the characters of a text. Claude limits them.
+    # The content that Claude receives: an image's pixels, a PDF's pages, or a text's characters. Claude limits them.
     width: int | None = None
     height: int | None = None
     pages: int | None = None
     characters: int | None = None
-    # The size of what Claude is sent instead of the file. Null if it is sent the file.
+    # The size of the converted content that Claude receives. Null if Claude receives the file.
     sent_bytes: int | None = None
     created_at: datetime = _time()
 

@@ -70,7 +70,9 @@ def url(info: Info, root: Attachment) -> str:
 
 
 def converted_url(info: Info, root: Attachment) -> str | None:
-    """The path of what Claude receives instead of the file: its text, or an image. Null if it receives the file."""
+    """The path of what Claude receives instead of the file: its text, an image or a PDF. Null if Claude receives
+    the file itself.
+    """
     return None if root.sent_bytes is None else f"{path_of(info.context, root)}/converted"
 
 
@@ -114,7 +116,7 @@ async def download(context: Context, id: str) -> tuple[Attachment, AsyncIterator
 
 
 async def download_converted(context: Context, id: str) -> Prepared:
-    """Return what Claude is sent instead of the viewer's attachment with this id; raise NotFound."""
+    """Return the converted content of the viewer's attachment with this id; raise NotFound."""
     attachment = await _of_viewer(context, id)
     if attachment.sent_bytes is None:
         raise NotFound(id, "attachment")

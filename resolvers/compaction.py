@@ -15,7 +15,7 @@ from tertulia.resolvers.inputs import GenerationOptions, WhenBusy, check_text
 from tertulia.resolvers.turns import Turn
 
 MAX_INSTRUCTIONS = 10_000
-"""Characters."""
+"""The maximum length in characters."""
 
 
 @dataclass

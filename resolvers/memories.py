@@ -48,7 +48,9 @@ class DeletedMemory:
 
 async def memories_of_viewer(
     info: Info,
-    assistant_id: Annotated[ID | None, argument("The id of the only assistant. Null for all assistants.")] = None,
+    assistant_id: Annotated[
+        ID | None, argument("The id of an assistant, to list only its memories. Null for all.")
+    ] = None,
     first: First = None,
     after: After = None,
     last: Last = None,
@@ -56,8 +58,8 @@ async def memories_of_viewer(
 ) -> Connection[Memory]:
     """The files that assistants keep about the viewer between conversations, newest first.
 
-    An assistant writes and reads its own ones only, and only if its file turns this on. A page has at most 100
-    memories, and 50 by default.
+    An assistant reads and writes only its own files, and only if its `memory` is true. A page has at most 100 memories,
+    and 50 by default.
     """
     async with info.context.read() as session:
         return await rows.page(session, info.context.viewer.user_id, Page(first, after, last, before), assistant_id)

@@ -49,7 +49,7 @@ def check_named_tool(options: "GenerationOptions | None", tools: Selection) -> N
     choice = None if options is None else options.tool_choice
     name = None if choice is None else choice.name
     if name is not None and all(definition["name"] != name for definition in tools.definitions):
-        raise InvalidInput("options.toolChoice.name", f"must be the name of a tool of this answer; {name!r} is none.")
+        raise InvalidInput("options.toolChoice.name", f"must be the name of a tool of this answer, not {name!r}.")
 
 
 def stored_tool_choice(stored: Json | None) -> ToolChoice | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 AUTHORIZE_ROUTE = "/tools/oauth/authorize"
 """The route that begins an authorization, with a ticket."""
 LONGEST_CONFIRMATION = 100
-"""Characters. Longer texts are not looked up: no confirmation is as long."""
+"""The maximum length in characters. No confirmation is as long, so longer texts are not looked up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ class Model:
     """
 
     id: str
-    """The model's id at its provider, as accepted by the `model` fields of inputs. That of a model of another provider
-    than the server's main one begins with the provider's name and a colon.
+    """The model's id at its provider, as accepted by the `model` fields of inputs. The id of a model of a
+    second provider begins with the provider's name and a colon.
     """
     display_name: str
     """The model's name, for people."""

@@ -442,7 +442,7 @@ def test_every_path_is_documented(local: DocsServer, accounts: DocsServer) -> No
     served = {path for server in (local, accounts) for path in server.api.http.get("/openapi.json").json()["paths"]}
     pages = {"/", "/graphql", "/docs", "/redoc", "/openapi.json", "/healthz", "/readyz", "/metrics"}
     assert {path for path in pages if local.api.http.get(path, headers={"accept": "text/html"}).is_error} == set()
-    with_settings = {"/s/TOKEN", "/auth/guest"}
+    with_settings = {"/s/TOKEN", "/auth/guest", "/tools/oauth/authorize", "/tools/oauth/callback"}
     assert set(re.findall(r"`[A-Z]+ (/[^`]*)`", table)) == served | pages | with_settings
 
 

@@ -36,8 +36,8 @@ def decode(data: bytes, path: str | None, filename: str, *, is_strict: bool) -> 
         is_strict: Whether a file that would have to be converted is refused.
 
     Returns:
-        The fields of its `Media`, and what Claude is sent instead; or `refused`, the reason why Claude would not accept
-        it, and `unknown`, whether its type is the reason.
+        The fields of its `Media`, and the converted content, if it was converted; or `refused`, the reason why Claude
+        would not accept it, and `unknown`, whether its type is the reason.
     """
     try:
         decoded = _decode(data if path is None else Path(path), filename, is_strict=is_strict)

@@ -31,7 +31,7 @@ TEXT_BYTES = "text_bytes"
 RETRY_SECONDS = 3600.0
 """The time in seconds until the Files API is tried again after a failure. Many gateways do not have it."""
 MAX_FILENAME = 200
-"""Characters. Longer names are cut."""
+"""The maximum length in characters. Longer names are cut."""
 REMOVALS = ItemLoop("removal.files")
 MISSING = "[This attachment no longer exists: {}]"
 """The text that replaces an attachment whose bytes or row are missing, with its name."""
@@ -169,7 +169,7 @@ class Files:
         owner: UUID,
         file_id: str | None = None,
     ) -> Attachment:
-        """Store the bytes of a file, and what Claude is sent instead.
+        """Store the bytes of a file, and its converted content.
 
         `file_id` is its id in Claude's Files API, if Claude has it already.
 
@@ -178,7 +178,7 @@ class Files:
         """
         media, converted = inspected.media, inspected.converted
         if file_id is not None and converted is not None and converted.media_type != CONTENT:
-            # The id of a blob would be taken for that of what Claude is sent.
+            # The id of the file would be used as that of the converted image or PDF.
             await self._remove_file(Blob(file_id=file_id))
             file_id = None
         blob = Blob(file_id=file_id, converted_type=None if converted is None else converted.media_type)
@@ -248,7 +248,7 @@ class Files:
         return {**block, "source": {"type": "base64", "media_type": sent.media_type, "data": encoded}}
 
     async def converted(self, blob_id: UUID) -> Prepared:
-        """Return what Claude is sent instead of a converted blob. Raise FileNotFoundError if it does not exist."""
+        """Return the converted content of a blob. Raise FileNotFoundError if it does not exist."""
         async with self._database.read() as session:
             found = await attachments.blob(session, blob_id)
         if found is None or found.converted_type is None:
@@ -256,7 +256,7 @@ class Files:
         return Prepared(found.converted_type, await self.blobs.get(blob_id, converted=True))
 
     async def _sent(self, blob: Blob, filename: str, media_type: str) -> Prepared | None:
-        """Return what Claude is sent for a blob; None if its bytes are missing."""
+        """Return the content that Claude receives for a blob; None if its bytes are missing."""
         try:
             if blob.converted_type is None:
                 return Prepared(media_type, await self.blobs.get(blob.id))

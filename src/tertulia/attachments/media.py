@@ -1,4 +1,4 @@
-"""The inspection of files: whether Claude accepts them as images or documents, and what it is sent instead.
+"""The inspection of files: whether Claude accepts them as images or documents, and their conversion if it does not.
 
 Source of the limits: "Vision" and "PDF support" in the Claude API documentation.
 """
@@ -47,7 +47,7 @@ DECODE = "tertulia.attachments.decoding:decode"
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """The media type of a file, and the size of what Claude is sent: of an image, a PDF or a text.
+    """The media type of a file, and the size of the image, PDF or text that Claude receives.
 
     Attributes:
         media_type: The type of the file.
@@ -76,7 +76,7 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What Claude is sent instead of a file."""
+    """The content that Claude receives for a file."""
 
     media_type: str
     data: bytes
@@ -88,7 +88,7 @@ class Inspected:
 
     Attributes:
         media: Its type and size.
-        converted: What Claude is sent instead; None if it is sent the file itself.
+        converted: The content that Claude receives instead; None if it receives the file itself.
     """
 
     media: Media

@@ -39,7 +39,7 @@ GRAY_16 = ("I", "I;16", "I;16B", "I;16L")
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image, what Claude is sent instead, and the type of the image."""
+    """An image: its type and size, and the image that Claude receives instead, if it was converted."""
 
     media: Media
     converted: Prepared | None = None

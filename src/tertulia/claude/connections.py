@@ -44,7 +44,7 @@ class Access:
 
 
 class Misconfigured(Exception):
-    """The environment lacks something that a provider needs. The message says what."""
+    """The environment lacks something that a provider needs. The message names it."""
 
 
 class Connection:

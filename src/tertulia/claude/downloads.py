@@ -26,7 +26,7 @@ class DownloadError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DownloadedFile:
-    """What Claude's Files API says about a file, and the number of bytes that were received."""
+    """The metadata of a file in Claude's Files API, and the number of bytes that were received."""
 
     filename: str
     media_type: str

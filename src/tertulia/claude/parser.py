@@ -106,7 +106,7 @@ def reason_in(message: Json) -> str | None:
 
 
 def report_in(message: Json) -> Json:
-    """Return why the cache was missed, and which edits of the context were applied, if the API says so.
+    """Return why the cache was missed, and which edits of the context were applied, if the API reports it.
 
     Values in unknown forms are left out, because they are only shown.
     """

@@ -1,4 +1,4 @@
-"""The providers of Claude's models: what each of them offers, and the names that it gives to models.
+"""The providers of Claude's models: their features, and their names of models.
 
 Sources: the page of each provider under "Claude on cloud platforms" in the Claude API documentation, the table of
 platforms in Anthropic's skill `claude-api`, and the clients of the SDK. docs/providers.md shows this to operators.

@@ -10,7 +10,7 @@ from typing import Any
 from tertulia.json import Json
 
 FIELDS = ("stop_sequences", "service_tier", "speed", "inference_geo")
-"""The options that the Messages API knows under the same names."""
+"""The options that have the same names in the Messages API."""
 FAST_BETA = "fast-mode-2026-02-01"
 FAST_IN_BETA = ("claude-opus-5", "claude-opus-4-8")
 """The models whose fast mode needs the beta."""

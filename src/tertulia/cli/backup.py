@@ -17,7 +17,7 @@ DATABASE, SECRET, FILES = "tertulia.db", "tertulia.db-secret", "tertulia-attachm
 """The file names in a backup, which are those of a server that runs in the folder."""
 POSTGRESQL_REFUSED = "DATABASE_URL: this is a PostgreSQL database. Use pg_dump and pg_restore; see docs/backup.md."
 BLOB = re.compile(rf"([0-9a-f]{{32}})({re.escape(CONVERTED)})?")
-"""The name of a blob, and of what it was converted to."""
+"""The names of a blob and of its converted content."""
 
 
 async def back_up(settings: Settings, folder: Path) -> str:

@@ -1,6 +1,7 @@
-"""Measure the prompt of an answer with Claude's API where a guess of its tokens is too coarse.
+"""Count the tokens of a prompt with Claude's API if an estimate is not exact enough.
 
-That is where the prompt may need a summary, and where a budget has little left. Without a count, the guess stays.
+That is the case if the prompt may need a summary, or if little of a budget is left. If the API returns no count, the
+estimate is used.
 """
 
 from dataclasses import replace

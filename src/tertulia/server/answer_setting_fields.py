@@ -117,13 +117,14 @@ class AnswerSettingFields(BaseSettings):
         default=2.0,
         ge=0,
         le=100,
-        description="The share of the model's context window from which Claude searches for tools instead of reading "
-        "all their definitions, at least 10,000 tokens. 0: never. See [Many tools](tools.md#many-tools).",
+        description="The size of the tools' definitions, in percent of the model's context window and at least 10,000 "
+        "tokens, above which Claude searches for tools instead of reading all definitions. 0: never. See [Many "
+        "tools](tools.md#many-tools).",
     )
     web_tools: Annotated[dict[str, Any], NoDecode] = Field(
         default={},
-        description="JSON with `allowed_domains` or `blocked_domains`, `max_uses` and `user_location` of Claude's "
-        "`web_search` and `web_fetch`. Assistants can set their own. See [Tools](tools.md#claudes-own-tools).",
+        description="The limits of Claude's `web_search` and `web_fetch`: `allowed_domains` or `blocked_domains`, "
+        "`max_uses` and `user_location`. Assistants can set their own. See [Tools](tools.md#claudes-own-tools).",
         examples=['{"allowed_domains": ["example.com"]}'],
         json_schema_extra=documented("a JSON object", default="no limits"),
     )

@@ -1,4 +1,4 @@
-"""The simulated Claude's rules for options of a request, and what its usage says about them.
+"""The simulated Claude's rules for options of a request, and their fields in its usage.
 
 Source: "Fast mode", "Data residency", "Service tiers", "Task budgets", "Agent Skills" and `stop_sequences` in the
 Claude API documentation.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tertulia.json import Json, clean_text
 
 MAX_TITLE, MAX_SOURCE = 1_000, 2_000
-"""Characters."""
+"""The maximum lengths in characters."""
 
 
 @dataclass(frozen=True, slots=True)

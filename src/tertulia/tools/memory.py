@@ -108,7 +108,7 @@ class MemoryTool:
         self._database = database
         self._assistant = assistant
         self.input_schema: Json = {"type": "object"}
-        """Claude knows the schema by the type of the tool."""
+        """Claude's API has the schema of this type of tool."""
 
     async def call(self, input: Json, context: ToolContext) -> Result:
         """Run a command. A call that was carried out before returns its result again, and changes nothing."""

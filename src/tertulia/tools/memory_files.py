@@ -16,13 +16,13 @@ MAX_FILE_BYTES = 64 * KILOBYTE
 MAX_BYTES = 1024 * KILOBYTE
 """The maximum size of all files of an assistant for one viewer."""
 MAX_NAME = 100
-"""Characters of the name of a file or folder."""
+"""The maximum length of the name of a file or folder, in characters."""
 MAX_LEVELS = 8
-"""Levels of folders and files below the root."""
+"""The maximum number of levels of folders and files below the root."""
 LISTED_LEVELS = 2
 LINE_NUMBER_WIDTH = 6
 MAX_QUOTED = 200
-"""Characters of a path in an error."""
+"""The maximum length of a path in an error, in characters."""
 
 
 def path_problem(path: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The limit of the size of a result: what exceeds it is cut, and a note tells Claude so."""
+"""The limit of the size of a result: longer results are cut, with a note for Claude."""
 
 from dataclasses import replace
 

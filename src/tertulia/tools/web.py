@@ -16,7 +16,7 @@ DOMAIN = r"^[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+(/[^\s*]*(\*[^\s*]*)?)?$"
 """A domain without a scheme, whose subdomains are included, with an optional path. A path may have one wildcard."""
 
 MAX_DOMAIN = 255
-"""Characters."""
+"""The maximum length in characters."""
 
 
 def _check_domain(value: str) -> str:

@@ -13,7 +13,7 @@ MAX_UNPACKED = 64 * 1024 * 1024
 MAX_WORKBOOK = 256 * 1024 * 1024
 """The same for spreadsheets, whose XML is read as a stream."""
 ENCRYPTED = 0x1
-"""The bit of an entry's flags that says that it is encrypted. Source: APPNOTE.TXT, section 4.4.4."""
+"""The bit of an entry's flags that marks it as encrypted. Source: APPNOTE.TXT, section 4.4.4."""
 
 
 class Archive:

@@ -24,7 +24,7 @@ HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 CONFIRMATION, ERROR = "tool-connection", "tool-connection-error"
 DENIED, EXPIRED, FAILED = "denied", "expired", "failed"
 LONGEST = 4096
-"""Characters of a parameter. Longer ones are refused."""
+"""The maximum length of a parameter in characters."""
 Parameter = Annotated[str | None, Query(max_length=LONGEST)]
 
 logger = logging.getLogger("tertulia.mcp")
