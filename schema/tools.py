@@ -51,7 +51,7 @@ class ToolServer:
     """An MCP server.
 
     After a lost connection, Tertulia reconnects automatically. Claude cannot call the server's tools until then. If
-    `ownAccount`, all fields describe the viewer's own connection.
+    `ownAccount` is true, all fields describe the viewer's own connection.
     """
 
     name: str
