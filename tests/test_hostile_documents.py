@@ -1,10 +1,14 @@
 """Hostile documents are refused with an explanation, and cost the server neither time nor memory."""
 
+import asyncio
 import random
 import resource
 import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+from uuid import UUID, uuid4
 
 import documents as made
 import pytest
@@ -16,7 +20,8 @@ from tertulia.attachments.documents import archives, kinds, passages
 from tertulia.attachments.documents.conversion import convert
 from tertulia.attachments.documents.errors import UnfitMedia
 from tertulia.attachments.documents.passages import Unit
-from tertulia.attachments.media import inspect
+from tertulia.attachments.media import Inspected, inspect, inspect_async
+from tertulia.sandbox import turns
 
 DEEP = 100_000
 
@@ -156,3 +161,38 @@ def test_a_converted_document_of_another_user_is_not_found(api: Api) -> None:
     assert api.http.get(f"/attachments/{uploaded(api, image())}/converted").status_code == 404
     for id in ("0198f3b0-7c1e-7000-8000-000000000000", "nonsense", "a%00b"):
         assert api.http.get(f"/attachments/{id}/converted").status_code == 404
+
+
+def test_the_slow_files_of_one_user_do_not_delay_the_file_of_another() -> None:
+    slow = made.zipped({"mimetype": kinds.ODT, "content.xml": "<d>" + "<p>x</p>" * 40_000 + "</d>"})
+    finished: list[str] = []
+
+    async def inspected(who: str, owner: UUID, content: bytes) -> None:
+        with suppress(UnfitMedia):
+            await inspect_async(content, owner=owner)
+        finished.append(who)
+
+    async def everyone() -> None:
+        hostile, other = uuid4(), uuid4()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(6):
+                group.create_task(inspected("hostile", hostile, slow))
+            await asyncio.sleep(0)
+            group.create_task(inspected("other", other, made.docx()))
+
+    asyncio.run(everyone())
+    # The job that is running is not interrupted.
+    assert finished.index("other") <= 1, finished
+
+
+def test_a_user_has_a_limited_number_of_files_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "MAX_WAITING", 2)
+
+    async def inspected() -> list[Any]:
+        owner = uuid4()
+        works = [inspect_async(made.docx(), owner=owner) for _ in range(3)]
+        return await asyncio.gather(*works, return_exceptions=True)
+
+    *accepted, refused = asyncio.run(inspected())
+    assert [type(result) for result in accepted] == [Inspected, Inspected]
+    assert "busy" in str(refused)

@@ -147,7 +147,7 @@ class Files:
         Raises:
             UnfitMedia: Claude would not accept it, or the conversation has no room for it.
         """
-        inspected = await inspect_async(data)
+        inspected = await inspect_async(data, owner=owner)
         media = inspected.media
         if not media.is_image:
             raise UnfitMedia(f"it must be an image, not {media.media_type}.")
@@ -264,7 +264,7 @@ class Files:
                 return Prepared(blob.converted_type, await self.blobs.get(blob.id, converted=True))
             except FileNotFoundError:
                 # Backups of earlier versions contain only the files themselves.
-                converted = (await inspect_async(await self.blobs.get(blob.id), filename)).converted
+                converted = (await inspect_async(await self.blobs.get(blob.id), filename, owner=None)).converted
         except (FileNotFoundError, UnfitMedia):
             logger.exception(
                 "The bytes of blob %s are missing; Claude is told that the attachment no longer exists", blob.id

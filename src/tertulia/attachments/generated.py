@@ -148,7 +148,7 @@ class GeneratedFiles:
             path = Path(folder) / "file"
             downloaded = await download(self._claude, file_id, path, MAX_BYTES)
             try:
-                inspected = await inspect_async(path, downloaded.filename)
+                inspected = await inspect_async(path, downloaded.filename, owner=answer.owner_id)
             except UnfitMedia:
                 # It is not for Claude, so it need not be a picture or a document that Claude reads.
                 inspected = Inspected(Media(stored_media_type(downloaded.media_type)))

@@ -5,13 +5,15 @@ Source of the limits: "Vision" and "PDF support" in the Claude API documentation
 
 import base64
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from tertulia.attachments.documents.errors import UnfitMedia, UnknownMedia
 from tertulia.sandbox.process import DOCUMENTS, MEDIA, OutOfBoundsError, Sandbox, SandboxBusyError
+from tertulia.sandbox.turns import TURNS
 
 MAX_IMAGE_BYTES = 5 * 1024 * 1024 * 3 // 4
 """Claude accepts images of up to 5 MB in base64. Larger ones are converted."""
@@ -95,21 +97,22 @@ class Inspected:
     converted: Prepared | None = None
 
 
-async def inspect_async(content: Path | bytes, filename: str = "") -> Inspected:
+async def inspect_async(content: Path | bytes, filename: str = "", *, owner: UUID | None) -> Inspected:
     """Inspect a file in a sandbox process, and convert it if Claude does not accept its type or size.
 
     Args:
         content: The path of the file, or its bytes.
         filename: Its name, which tells kinds of texts apart.
+        owner: The user whose file it is. One file of a user is inspected at a time. None if it must not wait for this.
 
     Raises:
         UnfitMedia: Claude would not accept the file, or it cannot be checked now.
     """
     job = _job(content)
     with _bounds_as_refusal():
-        return _inspected(
-            await job.sandbox.run(DECODE, seconds=DECODE_SECONDS, data=job.data, **job.arguments(filename))
-        )
+        async with nullcontext() if owner is None else TURNS.of(owner):
+            arguments = job.arguments(filename)
+            return _inspected(await job.sandbox.run(DECODE, seconds=DECODE_SECONDS, data=job.data, **arguments))
 
 
 def inspect(content: Path | bytes, filename: str = "", *, is_strict: bool = False) -> Inspected:

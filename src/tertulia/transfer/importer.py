@@ -10,6 +10,7 @@ import asyncio
 import re
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -40,6 +41,8 @@ from tertulia.resolvers.context import Context
 from tertulia.resolvers.errors import InvalidInput
 from tertulia.resolvers.inputs import ClientTool, ConversationTools, Effort, GenerationOptions, Thinking
 from tertulia.resolvers.tool_choice import stored_tool_choice
+from tertulia.sandbox.process import SandboxBusyError
+from tertulia.sandbox.turns import TURNS
 from tertulia.tools.memory_files import size_problem
 from tertulia.transfer.format import (
     AttachedFile,
@@ -59,6 +62,8 @@ ITEMS_AT_ONCE = 100
 """The number of items that are read at once, and of messages that are stored in a transaction."""
 BYTES_AT_ONCE = 4 * 1024 * 1024
 """The size of the messages that are read at once."""
+_READERS = ThreadPoolExecutor(2, thread_name_prefix="import")
+"""The threads that read files. A thread waits while an attachment is decoded, so others must not need it."""
 FINAL_COLUMNS = ("temporary", "updated_at", "active_leaf_id", "external_id")
 """The columns that differ until the last messages of a conversation are stored."""
 
@@ -84,25 +89,34 @@ async def import_file(context: Context, file: Path) -> Imported:
     await context.limits.check_upload(context.viewer.user_id, await asyncio.to_thread(unpacked_size, file))
     await context.models.list()
     with tempfile.TemporaryDirectory(prefix="tertulia-") as folder:
-        async for batch in _batches(file, Path(folder), context.models.default_id):
+        async for batch in _batches(context, file, Path(folder)):
             for item in batch:
                 if isinstance(item, ConversationItem):
                     await _conversation(context, item)
         importing = _Importing(context)
-        async for batch in _batches(file, Path(folder), context.models.default_id):
+        async for batch in _batches(context, file, Path(folder)):
             for item in batch:
                 await importing.add(item)
         await importing.finish()
     return importing.imported
 
 
-async def _batches(file: Path, folder: Path, model: str) -> AsyncIterator[list[Item]]:
-    item_iterator = items(file, folder, model)
+async def _batches(context: Context, file: Path, folder: Path) -> AsyncIterator[list[Item]]:
+    item_iterator = items(file, folder, context.models.default_id)
     try:
-        while batch := await asyncio.to_thread(_batch, item_iterator):
+        while batch := await _next_batch(context.viewer.user_id, item_iterator):
             yield batch
     finally:
         await asyncio.to_thread(item_iterator.close)
+
+
+async def _next_batch(owner: UUID, item_iterator: Iterator[Item]) -> list[Item]:
+    try:
+        async with TURNS.of(owner):
+            return await asyncio.get_running_loop().run_in_executor(_READERS, _batch, item_iterator)
+    except SandboxBusyError:
+        problem = "cannot be read now, because many other files of yours are being read. Try again."
+        raise InvalidInput("file", problem) from None
 
 
 def _batch(item_iterator: Iterator[Item]) -> list[Item]:
