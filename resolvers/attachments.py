@@ -89,7 +89,7 @@ async def attachment(info: Info, root: AttachmentBlock) -> Attachment | None:
 async def upload(context: Context, filename: str, file: Path) -> Attachment:
     """Store a file that the viewer uploads; raise FileRejected if Claude would not accept it."""
     try:
-        inspected = await inspect_async(file, filename)
+        inspected = await inspect_async(file, filename, owner=context.viewer.user_id)
     except UnfitMedia as unfit:
         raise FileRejected(unfit) from unfit
     size = (await asyncio.to_thread(file.stat)).st_size

@@ -300,3 +300,10 @@ def test_guests_keep_their_connections_when_they_register(tmp_path: Path, oauth:
             {"database_url": f"sqlite+aiosqlite:///{tmp_path / 'tertulia.db'}"}, "SELECT * FROM tool_connections"
         )
         assert len(rows) == 1
+
+
+def test_no_redirect_passes_the_confirmation_on_to_another_site(address: str) -> None:
+    # Browsers keep the fragment of an address when it redirects to an address without one.
+    with signed(address, register(address, "Mallory")) as api:
+        begin = server(api)["authorizeUrl"]
+        assert "#" in redirect(f"{address}{begin}"), "the page of the authorization server could read the confirmation"

@@ -78,7 +78,9 @@ async def _begin(services: Services, address: str, ticket: str | None, page: str
     redirect_uri = (users.public_url or address).rstrip("/") + CALLBACK_ROUTE
     try:
         await services.limits.check_request(key.owner)
-        return _redirect(await users.connections.begin(key, redirect_uri, page))
+        # `return_to` can be the address of this route. With a fragment of its own, though empty, the next address does
+        # not inherit the confirmation of another authorization: the authorization server's page could read it.
+        return _redirect(f"{await users.connections.begin(key, redirect_uri, page)}#")
     except RateLimited as limited:
         return too_many_requests(limited)
     except AuthorizationError as error:
