@@ -279,7 +279,7 @@ def test_claude_receives_text_and_passages_in_the_request_also_with_the_files_ap
 
 
 @pytest.mark.both
-def test_what_a_file_was_converted_to_is_shared_by_copies_and_deleted_with_the_last_one(
+def test_the_converted_content_of_a_file_is_shared_by_copies_and_deleted_with_the_last_one(
     fresh: Api, place: dict[str, Any], tmp_path: Path
 ) -> None:
     first = say(fresh, "Read", uploaded(fresh, made.pptx(), "deck.pptx"))["conversation"]["id"]
@@ -295,7 +295,7 @@ def test_what_a_file_was_converted_to_is_shared_by_copies_and_deleted_with_the_l
     assert [file for file in (tmp_path / "files").rglob("*") if file.is_file()] == []
 
 
-def test_a_file_is_converted_again_if_what_it_was_converted_to_is_missing(fresh: Api, tmp_path: Path) -> None:
+def test_a_file_is_converted_again_if_its_converted_content_is_missing(fresh: Api, tmp_path: Path) -> None:
     sent = say(fresh, "Read", uploaded(fresh, made.odt(), "tea.odt"))
     (converted,) = (tmp_path / "files").rglob("*.converted")
     before = converted.read_bytes()

@@ -159,7 +159,7 @@ def test_answers_can_be_sent_followed_and_stopped_from_python(tmp_path: Path) ->
     asyncio.run(work())
 
 
-def test_messages_from_python_can_name_the_assistant_the_applications_conversation_and_what_it_knows(
+def test_messages_from_python_can_name_the_assistant_the_applications_conversation_and_the_context(
     tmp_path: Path,
 ) -> None:
     assistants = tmp_path / "assistants"

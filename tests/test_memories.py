@@ -125,7 +125,7 @@ def test_a_temporary_conversation_neither_reads_nor_writes_memories(api: Api) ->
     assert paths(api) == ["/memories/a.md"]
 
 
-def test_commands_have_the_results_that_claude_knows(api: Api) -> None:
+def test_memory_commands_have_the_results_that_the_api_documents(api: Api) -> None:
     lines = "one\ntwo\nthree\nfour\n"
     assert run(api, create("/memories/notes/a.md", lines)) == ["File created successfully at: /memories/notes/a.md"]
     assert run(api, view()) == [f"{ROOT}\n19B\t/memories\n19B\t/memories/notes/\n19B\t/memories/notes/a.md"]

@@ -112,7 +112,7 @@ def test_anthropic_is_sent_the_request_as_it_is() -> None:
     assert adapted(request, model_name("anthropic:m", Provider.BEDROCK)) == {**request, "model": "m"}
 
 
-def test_bedrock_is_sent_neither_claudes_own_tools_nor_what_they_found() -> None:
+def test_bedrock_is_sent_neither_claudes_own_tools_nor_their_results() -> None:
     answer = {
         "role": "assistant",
         "content": [

@@ -85,7 +85,7 @@ def test_the_variables_of_clouds_can_be_in_the_env_file(
 
 
 @pytest.mark.parametrize("provider", ["bedrock", "bedrock-mantle", "foundry"])
-def test_a_cloud_with_own_names_of_models_has_no_default_title_model(provider: Any) -> None:
+def test_a_cloud_that_names_models_differently_has_no_default_title_model(provider: Any) -> None:
     assert Settings(provider=provider).title_model == ""
     assert Settings(provider=provider, title_model="x").title_model == "x"
     assert Settings().title_model == HAIKU

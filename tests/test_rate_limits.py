@@ -85,7 +85,7 @@ def test_an_answer_that_has_begun_never_waits() -> None:
     assert limits.waits == 0
 
 
-def test_a_cancelled_wait_leaves_its_place() -> None:
+def test_a_cancelled_wait_does_not_delay_other_requests() -> None:
     limits, _ = limits_after(headers(limit=60, remaining=0, reset=60.0))
 
     async def cancel() -> None:
