@@ -201,6 +201,18 @@ def test_an_api_without_binding_controls_is_asked_without_them(staged: Staged, t
     assert bound == [True, False, False]
 
 
+def test_words_of_a_user_in_an_error_switch_off_no_feature_of_the_api(staged: Staged, takes: Any) -> None:
+    problem = "found using 'type' does not match any of the expected tags"
+    quoted = refuses(f"messages.1.content.0: Input tag 'block_binding, diagnostics: Extra inputs' {problem}")
+    stage = staged(says("Hi"), quoted, says("4"))
+    stage.claude.models = [takes]
+    id = start(stage.api)
+    assert stage.api.answer("2 + 2?", conversationId=id)["__typename"] == "GenerationFailed"
+    stage.api.answer("2 + 2?")
+    requests = stage.claude.requests
+    assert [("block_binding" in sent["thinking"], "diagnostics" in sent) for sent in requests] == [(True, True)] * 3
+
+
 @pytest.fixture
 def takes() -> Json:
     from scripted import model

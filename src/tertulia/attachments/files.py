@@ -22,7 +22,7 @@ from tertulia.db.database import Database
 from tertulia.db.inserting import insert
 from tertulia.db.tables import Attachment, Blob
 from tertulia.isolation import ItemLoop
-from tertulia.json import Json, loads
+from tertulia.json import Json, is_object, loads
 
 ATTACHMENT = "attachment"
 """The type of a stored source that refers to an attachment. It is never sent to Claude."""
@@ -74,9 +74,9 @@ def display_name(filename: str, media_type: str) -> str:
 
 def attachment_of(block: Json) -> UUID | None:
     """Return the id of the attachment that a stored block refers to, or None if it refers to none."""
-    # The source of a search result is a string.
-    source: Json = block.get("source") or {} if block.get("type") != "search_result" else {}
-    return UUID(source["attachment_id"]) if source.get("type") == ATTACHMENT else None
+    # The source of a search result is a string, and that of a block of an unknown type can be anything.
+    source = block.get("source")
+    return UUID(source["attachment_id"]) if is_object(source) and source.get("type") == ATTACHMENT else None
 
 
 class Files:

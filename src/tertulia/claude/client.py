@@ -29,6 +29,7 @@ from tertulia.claude.errors import (
     GenerationError,
     StreamError,
     from_error_event,
+    quotes_users,
     request_id_of,
     retry_after,
     without_key,
@@ -227,7 +228,8 @@ class Claude:
                         response = await stack.enter_async_context(create(**arguments, stream=True))
                     headers.update(response.headers)
             except (anthropic.BadRequestError, anthropic.NotFoundError, anthropic.ContentTooLargeError) as error:
-                if "diagnostics" in str(error.body) and model.provider not in self._without_diagnostics:
+                is_refused = "diagnostics" in str(error.body) and not quotes_users(str(error.body))
+                if is_refused and model.provider not in self._without_diagnostics:
                     self._without_diagnostics.add(model.provider)
                     continue
                 reduced_body = await source.body_without_refused(error)

@@ -40,6 +40,7 @@ REQUEST_IDS = ("request-id", "x-amzn-requestid", "apim-request-id")
 """The headers with the id of a request: Anthropic's, Amazon's, and Azure's."""
 SECRETS = ("x-api-key", "authorization", "x-amz-security-token")
 """The headers of a request with credentials."""
+_OF_WORDS = re.compile(r"""message['"]?: ?['"]+(?:messages|system|tools|output_config|metadata)\b""")
 
 
 class ErrorCode(StrEnum):
@@ -233,6 +234,11 @@ def _reason_in(body: Any) -> str | None:
     details: Any = body.get("error")
     reason = details.get("message") if is_object(details) else body.get("message") or body.get("Message")
     return reason if isinstance(reason, str) and reason else None
+
+
+def quotes_users(error_text: str) -> bool:
+    """Return whether an error is about what users wrote. It can quote them, so it says nothing about the API itself."""
+    return _OF_WORDS.search(error_text) is not None
 
 
 def request_id_of(response: "httpx2.Response") -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tertulia.attachments.files import Files
 from tertulia.claude.cache_control import with_breakpoints
 from tertulia.claude.continuation import asks_to_continue
+from tertulia.claude.errors import quotes_users
 from tertulia.claude.fallbacks import with_credit, without_fallbacks
 from tertulia.claude.prompt import with_answer_so_far, with_pictures, with_removed_tools
 from tertulia.claude.refused_parts import without_refused
@@ -179,10 +180,11 @@ class MessagesRequest:
         its sender must see the error.
         """
         error_text = str(error.body)
-        if self._features.thinking_binding and _OF_BINDING.search(error_text):
+        is_of_api = not quotes_users(error_text)
+        if is_of_api and self._features.thinking_binding and _OF_BINDING.search(error_text):
             self._features.thinking_binding = False
             return await self.body()
-        if self._has_fallbacks and _OF_FALLBACKS.search(error_text):
+        if is_of_api and self._has_fallbacks and _OF_FALLBACKS.search(error_text):
             self._features.fallbacks = _OF_UNKNOWN.search(error_text) is None
             self._has_fallbacks = False
             return await self.body()

@@ -13,7 +13,7 @@ from pydantic import Field as Checked
 
 from tertulia.attachments.files import ATTACHMENT
 from tertulia.claude.parser import TOOL_NAME
-from tertulia.json import InvalidJson, Json, loads
+from tertulia.json import InvalidJson, Json, is_object, loads
 
 MAX_TEXT = 200
 MAX_SOURCE, MAX_DOCUMENT_TITLE = 2_000, 1_000
@@ -36,6 +36,16 @@ class _Block(BaseModel):
     partial: bool = False
     attempt: Index = 0
     written_by: Short | None = None
+
+    @model_validator(mode="after")
+    def _check_keys_of_other_types(self) -> Self:
+        wrong = [name for name in ("id", "tool_use_id") if not isinstance(getattr(self, name, None), str | None)]
+        if wrong:
+            raise ValueError(f"{wrong[0]}: must be a string")
+        source = getattr(self, "source", None)
+        if is_object(source) and source.get("type") == ATTACHMENT:
+            raise ValueError(f"source: must not be of the type {ATTACHMENT!r} in a block of this type")
+        return self
 
 
 class _Citation(BaseModel):
