@@ -16,7 +16,7 @@ from tertulia.attachments.files import (
     sent_size,
     source_of,
 )
-from tertulia.attachments.media import CONTENT, Prepared, check_together, inspect_async
+from tertulia.attachments.media import CONTENT, SentContent, check_together, inspect_async
 from tertulia.claude.models import Model
 from tertulia.db import attachments as rows
 from tertulia.db.database import AsyncSession
@@ -115,7 +115,7 @@ async def download(context: Context, id: str) -> tuple[Attachment, AsyncIterator
         raise NotFound(id, "attachment") from None
 
 
-async def download_converted(context: Context, id: str) -> Prepared:
+async def download_converted(context: Context, id: str) -> SentContent:
     """Return the converted content of the viewer's attachment with this id; raise NotFound."""
     attachment = await _of_viewer(context, id)
     if attachment.sent_bytes is None:
@@ -125,7 +125,7 @@ async def download_converted(context: Context, id: str) -> Prepared:
     except FileNotFoundError:
         raise NotFound(id, "attachment") from None
     if converted.media_type == CONTENT:
-        return Prepared("text/plain; charset=utf-8", await asyncio.to_thread(readable, converted.data))
+        return SentContent("text/plain; charset=utf-8", await asyncio.to_thread(readable, converted.data))
     return converted
 
 

@@ -36,7 +36,7 @@ from running import killed_after, tertulia
 
 from tertulia.cli.main import serve
 from tertulia.server.run import DRAIN_SECONDS, _config
-from tertulia.server.running import FINAL_EVENTS_SECONDS
+from tertulia.server.running_server import FINAL_EVENTS_SECONDS
 from tertulia.server.settings import OF_CLIENTS, Settings, variable_name
 
 FILES = sorted(file for file in DEPLOY.rglob("*") if file.is_file())

@@ -20,7 +20,7 @@ from tertulia.attachments.documents import archives, kinds, passages
 from tertulia.attachments.documents.conversion import convert
 from tertulia.attachments.documents.errors import UnfitMedia
 from tertulia.attachments.documents.passages import Unit
-from tertulia.attachments.media import Inspected, inspect, inspect_async
+from tertulia.attachments.media import InspectedFile, inspect, inspect_async
 from tertulia.sandbox import turns
 
 DEEP = 100_000
@@ -194,5 +194,5 @@ def test_a_user_has_a_limited_number_of_files_that_wait(monkeypatch: pytest.Monk
         return await asyncio.gather(*works, return_exceptions=True)
 
     *accepted, refused = asyncio.run(inspected())
-    assert [type(result) for result in accepted] == [Inspected, Inspected]
+    assert [type(result) for result in accepted] == [InspectedFile, InspectedFile]
     assert "busy" in str(refused)

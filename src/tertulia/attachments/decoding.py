@@ -16,7 +16,7 @@ from tertulia.attachments.media import (
     PDF,
     PDF_BEGINS,
     Media,
-    Prepared,
+    SentContent,
     is_visual,
 )
 from tertulia.attachments.pictures import Picture, decode_picture
@@ -61,7 +61,7 @@ def _decode(content: Path | bytes, filename: str, *, is_strict: bool) -> Picture
                 raise
     converted = convert(data, filename)
     media = Media(converted.media_type, characters=converted.characters)
-    return Picture(media, Prepared(CONTENT, converted.to_json()))
+    return Picture(media, SentContent(CONTENT, converted.to_json()))
 
 
 def first_words(document: bytes) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from tertulia.attachments.documents.errors import UnfitMedia
-from tertulia.attachments.media import CONTENT, Inspected, Media, PictureRoom, Prepared, inspect_async
+from tertulia.attachments.media import CONTENT, InspectedFile, Media, PictureRoom, SentContent, inspect_async
 from tertulia.claude.client import Claude
 from tertulia.claude.connections import reporting_credentials
 from tertulia.claude.errors import request_errors
@@ -162,7 +162,7 @@ class Files:
     async def store(
         self,
         content: bytes | Path,
-        inspected: Inspected,
+        inspected: InspectedFile,
         *,
         size_bytes: int,
         filename: str,
@@ -238,7 +238,7 @@ class Files:
             return {"type": "text", "text": MISSING.format(filename)}
         return await self._with_source(block, blob, filename, sent, inline=inline)
 
-    async def _with_source(self, block: Json, blob: Blob, filename: str, sent: Prepared, *, inline: bool) -> Json:
+    async def _with_source(self, block: Json, blob: Blob, filename: str, sent: SentContent, *, inline: bool) -> Json:
         if sent.media_type == CONTENT:
             return {**block, "source": await asyncio.to_thread(_text_source, sent.data)}
         file_id = None if inline else await self._upload(blob, filename, sent)
@@ -247,21 +247,21 @@ class Files:
         encoded = base64.b64encode(sent.data).decode()
         return {**block, "source": {"type": "base64", "media_type": sent.media_type, "data": encoded}}
 
-    async def converted(self, blob_id: UUID) -> Prepared:
+    async def converted(self, blob_id: UUID) -> SentContent:
         """Return the converted content of a blob. Raise FileNotFoundError if it does not exist."""
         async with self._database.read() as session:
             found = await attachments.blob(session, blob_id)
         if found is None or found.converted_type is None:
             raise FileNotFoundError(str(blob_id))
-        return Prepared(found.converted_type, await self.blobs.get(blob_id, converted=True))
+        return SentContent(found.converted_type, await self.blobs.get(blob_id, converted=True))
 
-    async def _sent(self, blob: Blob, filename: str, media_type: str) -> Prepared | None:
+    async def _sent(self, blob: Blob, filename: str, media_type: str) -> SentContent | None:
         """Return the content that Claude receives for a blob; None if its bytes are missing."""
         try:
             if blob.converted_type is None:
-                return Prepared(media_type, await self.blobs.get(blob.id))
+                return SentContent(media_type, await self.blobs.get(blob.id))
             try:
-                return Prepared(blob.converted_type, await self.blobs.get(blob.id, converted=True))
+                return SentContent(blob.converted_type, await self.blobs.get(blob.id, converted=True))
             except FileNotFoundError:
                 # Backups of earlier versions contain only the files themselves.
                 converted = (await inspect_async(await self.blobs.get(blob.id), filename, owner=None)).converted
@@ -274,7 +274,7 @@ class Files:
             await self.blobs.put(blob.id, converted.data, converted=True)
         return converted
 
-    async def _upload(self, blob: Blob, filename: str, sent: Prepared) -> str | None:
+    async def _upload(self, blob: Blob, filename: str, sent: SentContent) -> str | None:
         """Upload a file to the Files API. Return its id, or None if the Files API is not available."""
         if self.inline:
             return None
@@ -321,7 +321,7 @@ class Files:
 
 
 def _text_source(stored: bytes) -> Json:
-    """Return the source of a document whose text was stored by `Converted.to_json`. This call blocks."""
+    """Return the source of a document whose text was stored by `ConvertedDocument.to_json`. This call blocks."""
     content: list[Json] | str = loads(stored)["content"]
     if isinstance(content, str):
         return {"type": "text", "media_type": "text/plain", "data": content}

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from tertulia.attachments.documents.errors import UnfitMedia
 from tertulia.attachments.files import Files, display_name
-from tertulia.attachments.media import Inspected, Media, inspect_async
+from tertulia.attachments.media import InspectedFile, Media, inspect_async
 from tertulia.claude.client import Claude
 from tertulia.claude.downloads import DownloadError, download
 from tertulia.claude.parser import LONGEST_ID
@@ -151,7 +151,7 @@ class GeneratedFiles:
                 inspected = await inspect_async(path, downloaded.filename, owner=answer.owner_id)
             except UnfitMedia:
                 # It is not for Claude, so it need not be a picture or a document that Claude reads.
-                inspected = Inspected(Media(stored_media_type(downloaded.media_type)))
+                inspected = InspectedFile(Media(stored_media_type(downloaded.media_type)))
             attachment = await self._files.store(
                 path,
                 inspected,

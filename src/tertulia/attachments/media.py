@@ -77,7 +77,7 @@ class Media:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class SentContent:
     """The content that Claude receives for a file."""
 
     media_type: str
@@ -85,7 +85,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class Inspected:
+class InspectedFile:
     """A file that Claude accepts.
 
     Attributes:
@@ -94,10 +94,10 @@ class Inspected:
     """
 
     media: Media
-    converted: Prepared | None = None
+    converted: SentContent | None = None
 
 
-async def inspect_async(content: Path | bytes, filename: str = "", *, owner: UUID | None) -> Inspected:
+async def inspect_async(content: Path | bytes, filename: str = "", *, owner: UUID | None) -> InspectedFile:
     """Inspect a file in a sandbox process, and convert it if Claude does not accept its type or size.
 
     Args:
@@ -115,7 +115,7 @@ async def inspect_async(content: Path | bytes, filename: str = "", *, owner: UUI
             return _inspected(await job.sandbox.run(DECODE, seconds=DECODE_SECONDS, data=job.data, **arguments))
 
 
-def inspect(content: Path | bytes, filename: str = "", *, is_strict: bool = False) -> Inspected:
+def inspect(content: Path | bytes, filename: str = "", *, is_strict: bool = False) -> InspectedFile:
     """Inspect a file like `inspect_async`, in a thread without an event loop.
 
     Args:
@@ -177,12 +177,12 @@ def _bounds_as_refusal() -> Generator[None]:
         raise UnfitMedia("the file cannot be checked now, because the server is busy. Try again.") from None
 
 
-def _inspected(result: dict[str, Any]) -> Inspected:
+def _inspected(result: dict[str, Any]) -> InspectedFile:
     if "refused" in result:
         raise (UnknownMedia if result["unknown"] else UnfitMedia)(result["refused"])
     media_type, encoded = result["converted"] or (None, "")
-    converted = None if media_type is None else Prepared(media_type, base64.b64decode(encoded))
-    return Inspected(Media(**result["media"]), converted)
+    converted = None if media_type is None else SentContent(media_type, base64.b64decode(encoded))
+    return InspectedFile(Media(**result["media"]), converted)
 
 
 class PictureRoom:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tertulia.attachments.documents.errors import UnfitMedia, UnknownMedia
 from tertulia.attachments.documents.kinds import ACCEPTED
-from tertulia.attachments.media import FORMATS, MAX_DOCUMENT_BYTES, MAX_IMAGE_BYTES, MAX_SIDE, PDF, Media, Prepared
+from tertulia.attachments.media import FORMATS, MAX_DOCUMENT_BYTES, MAX_IMAGE_BYTES, MAX_SIDE, PDF, Media, SentContent
 from tertulia.extras import is_installed
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Picture:
     """An image: its type and size, and the image that Claude receives instead, if it was converted."""
 
     media: Media
-    converted: Prepared | None = None
+    converted: SentContent | None = None
 
 
 def decode_picture(content: Path | bytes, size: int, *, is_strict: bool) -> Picture:
@@ -129,7 +129,7 @@ def _converted(image: "Image", media_type: str, *, is_lossless: bool) -> Picture
         shown.save(buffer, kind, quality=quality)
         if buffer.tell() <= MAX_IMAGE_BYTES:
             media = Media(media_type, shown.width, shown.height)
-            return Picture(media, Prepared(FORMATS[kind], buffer.getvalue()))
+            return Picture(media, SentContent(FORMATS[kind], buffer.getvalue()))
     raise UnfitMedia("the image is too large, also after it was scaled down.")
 
 
@@ -187,4 +187,4 @@ def _as_document(image: "Image") -> Picture:
     frames[0].save(buffer, "PDF", save_all=True, append_images=frames[1:])
     if buffer.tell() > MAX_DOCUMENT_BYTES:
         raise UnfitMedia(f"the pages of the TIFF must have at most {MAX_DOCUMENT_BYTES >> 20} MB together.")
-    return Picture(Media(OTHER_FORMATS["TIFF"], pages=pages), Prepared(PDF, buffer.getvalue()))
+    return Picture(Media(OTHER_FORMATS["TIFF"], pages=pages), SentContent(PDF, buffer.getvalue()))

@@ -17,7 +17,7 @@ from tertulia.claude.connections import (
     Access,
     Connection,
     Deadlines,
-    Misconfigured,
+    ProviderConfigurationError,
     open_connection,
     reporting_credentials,
 )
@@ -136,11 +136,11 @@ class Claude:
         await asyncio.sleep(PRELOAD_AFTER)
         try:
             await self.sdk()
-        except Misconfigured as error:
+        except ProviderConfigurationError as error:
             logger.error("%s: %s", self.platform.title, error)  # noqa: TRY400 - the reason is in the message
 
     async def connection(self, provider: Provider) -> Connection:
-        """Return the connection to a provider, which is opened at its first use. Raise Misconfigured.
+        """Return the connection to a provider, which is opened at its first use. Raise ProviderConfigurationError.
 
         All callers wait for the first one.
         """

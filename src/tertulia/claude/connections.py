@@ -43,7 +43,7 @@ class Access:
     base_url: str | None = None
 
 
-class Misconfigured(Exception):
+class ProviderConfigurationError(Exception):
     """The environment lacks something that a provider needs. The message names it."""
 
 
@@ -80,7 +80,7 @@ def open_connection(
         access: The key and address of Anthropic's API; None for other providers.
 
     Raises:
-        Misconfigured: The environment lacks something, such as a region.
+        ProviderConfigurationError: The environment lacks something, such as a region.
     """
     import anthropic
     import httpx2
@@ -113,7 +113,7 @@ def open_connection(
         sdk = getattr(anthropic, platform.client)(**options)
     except Exception as error:
         # The SDK raises its own errors and ValueError, and the libraries of the clouds raise theirs.
-        raise Misconfigured(str(error)) from error
+        raise ProviderConfigurationError(str(error)) from error
     return Connection(platform, sdk, close)
 
 

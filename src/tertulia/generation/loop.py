@@ -38,7 +38,7 @@ from tertulia.generation.accumulator import AnswerAccumulator
 from tertulia.generation.config import EngineConfig, EngineServices
 from tertulia.generation.continuation import Continuations
 from tertulia.generation.input import GenerationInput
-from tertulia.generation.measuring import Measuring
+from tertulia.generation.prompt_measurement import PromptMeasurer
 from tertulia.generation.recovery import StartedGeneration, start_generation
 from tertulia.generation.request import Features, MessagesRequest
 from tertulia.generation.retry import retry_while_unavailable
@@ -115,7 +115,7 @@ class GenerationLoop:
         self._features = {provider: Features() for provider in Provider}
         self._continuations = Continuations(database, log, self._rounds, config)
         counter = TokenCounter(services.claude)
-        self._measuring = Measuring(database, counter, services.files, config.budget, process=process)
+        self._prompt_measurer = PromptMeasurer(database, counter, services.files, config.budget, process=process)
 
     async def write(self, active: ActiveGeneration) -> None:
         """Write an answer until it is complete.
@@ -286,7 +286,7 @@ class GenerationLoop:
         active.answer.schema = work.options.get("output_schema")
         active.answer.requested_terms = terms_of(work.options)
         if active.answer.sequence == 0:
-            work = await self._measuring.measure(active, work, model)
+            work = await self._prompt_measurer.measure(active, work, model)
         prompt = Prompt(work, await self._build_request(work, model))
         fallbacks = self._config.continuation.fallbacks_of(work.model, work.options)
         if work.pinned is not None and work.pinned in fallbacks:

@@ -35,7 +35,7 @@ from tertulia.server.http.rest import rest_router
 from tertulia.server.http.shares import shares_router
 from tertulia.server.http.tool_authorization import tool_authorization_router
 from tertulia.server.http.transfer import export_router, import_router
-from tertulia.server.running import Running
+from tertulia.server.running_server import RunningServer
 from tertulia.server.runtime.shutdown import drained_on_sigterm
 from tertulia.server.services import Host, start
 from tertulia.server.settings import Settings
@@ -101,7 +101,7 @@ class Tertulia:
         self._authenticate = authenticate
         self._schema = schema_with(query, mutation)
         self._metrics = Metrics()
-        self._running: Running | None = None
+        self._running: RunningServer | None = None
         self.app = self._create_app()
 
     @asynccontextmanager
@@ -228,7 +228,7 @@ class Tertulia:
         return Context(services, await load_viewer(services.database, viewer))
 
     @property
-    def running(self) -> Running:
+    def running(self) -> RunningServer:
         """The running server; raises RuntimeError outside of `lifespan`."""
         if self._running is None:
             raise RuntimeError("Tertulia is not running. Enter its lifespan: FastAPI(lifespan=tertulia.lifespan).")

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from tertulia.claude.client import Claude
-from tertulia.claude.connections import Deadlines, Misconfigured
+from tertulia.claude.connections import Deadlines, ProviderConfigurationError
 from tertulia.claude.model_check import ModelCheck, check_models
 from tertulia.claude.providers import PLATFORMS, Provider, model_name
 from tertulia.server.assistants import model_references
@@ -105,7 +105,7 @@ async def check_model_settings(settings: Settings) -> None:
         if claude.platform.provider is not Provider.ANTHROPIC:
             try:
                 await claude.connection(claude.platform.provider)
-            except Misconfigured as error:
+            except ProviderConfigurationError as error:
                 raise WrongSetting(f"{variable_name('provider')}: {str(error).partition(chr(10))[0]}") from None
         findings = await find_wrong_models(settings, claude)
     if findings.errors:

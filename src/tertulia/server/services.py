@@ -51,7 +51,7 @@ from tertulia.server.opening import connect, open_limits, open_log
 from tertulia.server.outbox.delivery import sweep
 from tertulia.server.outbox.opening import Deliveries, endpoints_of, open_database, start_deliveries
 from tertulia.server.plan_file import open_plans, reread_plans
-from tertulia.server.running import Running
+from tertulia.server.running_server import RunningServer
 from tertulia.server.runtime.gc import collect_when_idle
 from tertulia.server.settings import Settings, secret_of
 from tertulia.server.telemetry import tracing
@@ -89,7 +89,7 @@ class Host:
     hooks: object = None
 
 
-async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, host: Host) -> Running:
+async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, host: Host) -> RunningServer:
     """Start a server that runs until the stack is closed.
 
     Args:
@@ -184,13 +184,13 @@ async def _open_sign_in(
     settings: Settings,
     stack: AsyncExitStack,
     identities_of: IdentitiesOf | None,
-) -> Running:
+) -> RunningServer:
     identities = identities_of(services.database) if identities_of else await _identities(settings, services.database)
     authenticator = Authenticator(identities, services)
     services.signals.on(CHANGED, services.notifier.notify)
     services.signals.on(SIGNED_OUT, authenticator.signed_out)
     sign_ins = None if identities_of else _sign_ins(services, authenticator, settings, stack)
-    return Running(services, authenticator, metrics, sign_ins)
+    return RunningServer(services, authenticator, metrics, sign_ins)
 
 
 def _measure(services: Services, metrics: Metrics, stack: AsyncExitStack) -> None:
@@ -222,7 +222,7 @@ def _config(settings: Settings, metrics: Metrics, plans: Plans, *, alone: bool) 
     )
 
 
-def _start_background_tasks(running: Running, settings: Settings, claude: Claude, stack: AsyncExitStack) -> None:
+def _start_background_tasks(running: RunningServer, settings: Settings, claude: Claude, stack: AsyncExitStack) -> None:
     services = running.services
     database, signals = services.database, services.signals
     _measure(services, running.metrics, stack)

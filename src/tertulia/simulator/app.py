@@ -81,7 +81,7 @@ class _Messages:
             return _failure(planned.failure)
         planned, report = self._report(full_body, planned, request.headers.get("anthropic-beta", ""))
         report = replace(report, transformations=dropped)
-        self._files.add_made(planned.files)
+        self._files.add_generated(planned.files)
         await asyncio.sleep(planned.first_delay * self._pace)
         if planned.near_limit is not None:
             self._limits.exhaust(model, planned.near_limit)

@@ -13,7 +13,7 @@ from tertulia.attachments.documents.errors import UnfitMedia
 from tertulia.attachments.media import FORMATS, PDF, Media, inspect
 from tertulia.json import Json
 from tertulia.simulator.request_rules import MODELS, Refused, as_blocks, invalid
-from tertulia.simulator.script import MadeFile
+from tertulia.simulator.script import GeneratedFile
 
 MAX_BASE64 = 5 * 1024 * 1024
 MAX_FILES = 1000
@@ -45,14 +45,14 @@ class FileStore:
 
     def add(self, filename: str, media_type: str, data: bytes) -> Json:
         """Store a file and return its metadata."""
-        return self._add(MadeFile(f"file_{uuid.uuid4().hex[:24]}", filename, media_type, data), downloadable=False)
+        return self._add(GeneratedFile(f"file_{uuid.uuid4().hex[:24]}", filename, media_type, data), downloadable=False)
 
-    def add_made(self, files: Sequence[MadeFile]) -> None:
+    def add_generated(self, files: Sequence[GeneratedFile]) -> None:
         """Store files that the code execution tool has made. Only these can be downloaded."""
         for file in files:
             self._add(file, downloadable=True)
 
-    def _add(self, file: MadeFile, *, downloadable: bool) -> Json:
+    def _add(self, file: GeneratedFile, *, downloadable: bool) -> Json:
         if len(self._files) >= MAX_FILES:
             del self._files[next(iter(self._files))]
         metadata: Json = {
@@ -80,12 +80,12 @@ class FileStore:
         return self._files.pop(file_id, None) is not None
 
 
-def make_file(name: str) -> MadeFile:
+def make_file(name: str) -> GeneratedFile:
     """Return the file that the simulated Claude makes: by its name a picture, bytes of no known type, or a table."""
     filename = name or "numbers.csv"
     media_type = guess_type(filename)[0] or "application/octet-stream"
     data = {"image/png": PICTURE, "application/octet-stream": BYTES}.get(media_type, TABLE)
-    return MadeFile(f"file_{uuid.uuid4().hex[:24]}", filename, media_type, data)
+    return GeneratedFile(f"file_{uuid.uuid4().hex[:24]}", filename, media_type, data)
 
 
 def inspect_media(body: Json, files: FileStore) -> Json:

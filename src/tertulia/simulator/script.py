@@ -48,7 +48,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class MadeFile:
+class GeneratedFile:
     """A file that the code execution tool makes, with its id in the Files API."""
 
     file_id: str
@@ -84,7 +84,7 @@ class Plan:
     breaks: int | None = None
     server_tool_use: Json | None = None
     container: Json | None = None
-    files: list[MadeFile] = field(default_factory=list[MadeFile])
+    files: list[GeneratedFile] = field(default_factory=list[GeneratedFile])
     near_limit: float | None = None
 
 

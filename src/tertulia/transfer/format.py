@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 from pydantic import Field as Checked
 
-from tertulia.attachments.media import Inspected
+from tertulia.attachments.media import InspectedFile
 from tertulia.claude.errors import ErrorCode
 from tertulia.claude.parser import LONGEST_EXPLANATION, TOOL_NAME
 from tertulia.claude.repairs import LeftOut
@@ -265,7 +265,7 @@ class AttachedFile:
 
     line: AttachmentLine
     file: Path
-    inspected: Inspected
+    inspected: InspectedFile
     size: int
 
 

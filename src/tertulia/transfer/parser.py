@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from tertulia.attachments.documents.errors import UnfitMedia
 from tertulia.attachments.files import MISSING
 from tertulia.attachments.generated import MAX_FILES, stored_media_type
-from tertulia.attachments.media import Inspected, Media, inspect
+from tertulia.attachments.media import InspectedFile, Media, inspect
 from tertulia.db.tables import Role
 from tertulia.json import Json
 from tertulia.resolvers.app_data import check_context, check_external_id, merged, stored_context
@@ -192,7 +192,7 @@ def _decode_attachment(state: _ConversationState, line: AttachmentLine, number: 
     except UnfitMedia as error:
         if line.media_type is None:
             raise line_error(number, f"data: attachment {line.id}: {error}") from error
-        inspected = Inspected(Media(stored_media_type(line.media_type)))
+        inspected = InspectedFile(Media(stored_media_type(line.media_type)))
         state.attached.discard(line.id)
         state.unreadable.add(line.id)
     return AttachedFile(line.model_copy(update={"data": ""}), file, inspected, size)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tertulia.attachments.documents import kinds
 from tertulia.attachments.documents.archives import Archive
 from tertulia.attachments.documents.errors import UnfitMedia, UnknownMedia
-from tertulia.attachments.documents.kinds import Recognized, recognize
+from tertulia.attachments.documents.kinds import RecognizedDocument, recognize
 from tertulia.attachments.documents.mail import mail_units
 from tertulia.attachments.documents.markup import book_units, page_units
 from tertulia.attachments.documents.office import opendocument_units, slide_units, word_units
@@ -42,7 +42,7 @@ WITHOUT_MACROS = {with_macros: media_type for media_type, with_macros in kinds.W
 
 
 @dataclass(frozen=True, slots=True)
-class Converted:
+class ConvertedDocument:
     """The text of a document.
 
     Attributes:
@@ -60,7 +60,7 @@ class Converted:
         return json.dumps({"content": self.content}, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
-def convert(data: bytes, filename: str) -> Converted:
+def convert(data: bytes, filename: str) -> ConvertedDocument:
     """Convert a document.
 
     Args:
@@ -89,10 +89,10 @@ def convert(data: bytes, filename: str) -> Converted:
         content = blocks
     if not characters:
         raise UnfitMedia("the document has no text. Pictures in it are not read: save it as a PDF.")
-    return Converted(document.media_type, content, characters)
+    return ConvertedDocument(document.media_type, content, characters)
 
 
-def _passages(document: Recognized, data: bytes) -> Iterable[Passage]:
+def _passages(document: RecognizedDocument, data: bytes) -> Iterable[Passage]:
     media_type = WITHOUT_MACROS.get(document.media_type, document.media_type)
     needs_extra = document.text is None or media_type in (kinds.HTML, kinds.MAIL)
     if needs_extra and not is_installed("documents"):

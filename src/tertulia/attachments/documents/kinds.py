@@ -55,7 +55,7 @@ BEGINNING = 4_096
 
 
 @dataclass(frozen=True, slots=True)
-class Recognized:
+class RecognizedDocument:
     """A document whose type is known.
 
     Attributes:
@@ -73,7 +73,7 @@ class Recognized:
     is_prose: bool = False
 
 
-def recognize(data: bytes, filename: str) -> Recognized:
+def recognize(data: bytes, filename: str) -> RecognizedDocument:
     """Return the type of a document.
 
     Args:
@@ -89,27 +89,27 @@ def recognize(data: bytes, filename: str) -> Recognized:
     if data.startswith(ZIP):
         return _archive(Archive(data))
     if data.startswith(COMPOUND):
-        return Recognized(_compound(data))
+        return RecognizedDocument(_compound(data))
     if data.startswith(b"{\\rtf"):
-        return Recognized(RTF)
+        return RecognizedDocument(RTF)
     text = decoded(data)
     if text is None:
         raise UnknownMedia(ACCEPTED)
     return _text(text, filename)
 
 
-def _archive(archive: Archive) -> Recognized:
+def _archive(archive: Archive) -> RecognizedDocument:
     if "mimetype" in archive:
         declared = archive.read("mimetype").decode("latin-1").strip()
         if declared in PACKAGES:
-            return Recognized(declared, archive)
+            return RecognizedDocument(declared, archive)
     if "[Content_Types].xml" in archive:
         has_macros = any(name.endswith("vbaProject.bin") for name in archive.names)
         for folder, media_type in MAIN_PARTS.items():
             if any(name.startswith(folder) for name in archive.names):
                 if "xl/workbook.bin" in archive:
-                    return Recognized(XLSB, archive)
-                return Recognized(WITH_MACROS[media_type] if has_macros else media_type, archive)
+                    return RecognizedDocument(XLSB, archive)
+                return RecognizedDocument(WITH_MACROS[media_type] if has_macros else media_type, archive)
     raise UnknownMedia(ACCEPTED)
 
 
@@ -122,23 +122,23 @@ def _compound(data: bytes) -> str:
     raise UnknownMedia(ACCEPTED)
 
 
-def _text(text: str, filename: str) -> Recognized:
+def _text(text: str, filename: str) -> RecognizedDocument:
     ending = filename.rpartition(".")[2].lower() if "." in filename else ""
     beginning = text[:BEGINNING]
     if _HTML.match(_COMMENT.sub("", beginning)):
-        return Recognized(HTML, text=text)
+        return RecognizedDocument(HTML, text=text)
     value = as_json(text)
     if value is not None:
         is_notebook = is_object(value) and is_list(value.get("cells")) and "nbformat" in value
-        return Recognized(NOTEBOOK if is_notebook else JSON, text=text)
+        return RecognizedDocument(NOTEBOOK if is_notebook else JSON, text=text)
     headers = beginning.partition("\n\n")[0].partition("\r\n\r\n")[0]
     if _HEADER.match(headers) and _SENDER.search(headers) and _OF_MAIL.search(headers):
-        return Recognized(MAIL, text=text)
+        return RecognizedDocument(MAIL, text=text)
     if ending in MARKDOWN_NAMES:
-        return Recognized(MARKDOWN, text=text)
+        return RecognizedDocument(MARKDOWN, text=text)
     delimiter = delimiter_of(text, is_named_table=ending in TABLE_NAMES)
     if ending in TABLE_NAMES or (delimiter is not None and ending in PROSE_NAMES):
-        return Recognized(TABLE_NAMES.get(ending, CSV), text=text, delimiter=delimiter)
+        return RecognizedDocument(TABLE_NAMES.get(ending, CSV), text=text, delimiter=delimiter)
     guessed = _TYPES.guess_type(f"x.{ending}")[0] or PLAIN
     media_type = guessed if guessed.startswith("text/") or guessed.endswith("+xml") else PLAIN
-    return Recognized(media_type, text=text, is_prose=ending in PROSE_NAMES)
+    return RecognizedDocument(media_type, text=text, is_prose=ending in PROSE_NAMES)

@@ -17,7 +17,7 @@ from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.context import Services
 from tertulia.resolvers.tool_connections import AUTHORIZE_ROUTE
 from tertulia.server.http.problems import problem, too_many_requests
-from tertulia.server.running import Running
+from tertulia.server.running_server import RunningServer
 
 CALLBACK_ROUTE = "/tools/oauth/callback"
 HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
@@ -30,7 +30,7 @@ Parameter = Annotated[str | None, Query(max_length=LONGEST)]
 logger = logging.getLogger("tertulia.mcp")
 
 
-def tool_authorization_router(running: Callable[[], Running], origins: Sequence[str]) -> APIRouter:
+def tool_authorization_router(running: Callable[[], RunningServer], origins: Sequence[str]) -> APIRouter:
     """Return the routes.
 
     Args:

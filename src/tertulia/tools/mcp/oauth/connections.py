@@ -21,7 +21,7 @@ from tertulia.tools.mcp.config import HttpServer
 from tertulia.tools.mcp.oauth import grants
 from tertulia.tools.mcp.oauth.discovery import AuthorizationServer, discover
 from tertulia.tools.mcp.oauth.encryption import Encryption
-from tertulia.tools.mcp.oauth.grants import Client, Grant, Pending
+from tertulia.tools.mcp.oauth.grants import Client, Grant, PendingAuthorization
 from tertulia.tools.mcp.oauth.requests import SECONDS, AuthorizationError, AuthorizationHttp, GrantRefusedError
 
 TICKET_SECONDS = 600
@@ -67,7 +67,7 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class AuthorizationResponse:
     """An answer of an authorization server. Without a `confirmation`, the authorization has failed."""
 
     return_to: str
@@ -133,7 +133,7 @@ class UserConnections:
             await rows.begin(session, authorization)
         return grants.authorization_url(pending, state)
 
-    async def receive(self, state: str, code: str | None, issuer: str | None) -> Received | None:
+    async def receive(self, state: str, code: str | None, issuer: str | None) -> AuthorizationResponse | None:
         """Store the code of an authorization server until its user confirms it.
 
         The browser that brings the code need not be that of the user who began: anybody can send others their own
@@ -153,19 +153,19 @@ class UserConnections:
             if row is None or pending is None:
                 return None
             if code is None:
-                return Received(row.return_to)
+                return AuthorizationResponse(row.return_to)
             try:
                 grants.check_issuer(pending.at, issuer)
             except AuthorizationError as error:
                 logger.warning("A connection to the MCP server %s was refused: %s", row.server, error)
-                return Received(row.return_to)
+                return AuthorizationResponse(row.return_to)
             confirmation = secrets.token_urlsafe(32)
             pending = pending.model_copy(update={"code": code})
             key = ConnectionKey(row.owner_id, row.server)
             confirming = self._authorization(key, confirmation, row.return_to, pending, CONFIRM_SECONDS)
             confirming.has_code = True
             await rows.begin(session, confirming)
-        return Received(row.return_to, confirmation)
+        return AuthorizationResponse(row.return_to, confirmation)
 
     async def confirm(self, owner: UUID, confirmation: str) -> ConnectionKey | None:
         """Connect a user with the code that was received.
@@ -332,7 +332,7 @@ class UserConnections:
         return AuthorizationHttp(self._client, server.url)
 
     def _authorization(
-        self, key: ConnectionKey, secret: str, return_to: str, pending: Pending, seconds: int
+        self, key: ConnectionKey, secret: str, return_to: str, pending: PendingAuthorization, seconds: int
     ) -> ToolAuthorization:
         return ToolAuthorization(
             id=new_id(),
@@ -344,8 +344,10 @@ class UserConnections:
             expires_at=now() + timedelta(seconds=seconds),
         )
 
-    def _pending(self, row: ToolAuthorization) -> Pending | None:
-        pending = self._encryption.decrypt(row.secrets, f"authorization {row.owner_id} {row.server}", Pending)
+    def _pending(self, row: ToolAuthorization) -> PendingAuthorization | None:
+        pending = self._encryption.decrypt(
+            row.secrets, f"authorization {row.owner_id} {row.server}", PendingAuthorization
+        )
         return pending if pending is not None and self._is_at(row.server, pending.url) else None
 
     def _sealed(self, key: ConnectionKey, grant: Grant) -> str:

@@ -53,7 +53,7 @@ class Client(BaseModel):
         return self.scope is None or set((scope or "").split()) <= set(self.scope.split())
 
 
-class Pending(BaseModel):
+class PendingAuthorization(BaseModel):
     """The secrets of an authorization that the user has begun, and the code when it has been sent."""
 
     model_config = ConfigDict(frozen=True)
@@ -136,10 +136,12 @@ async def register(http: AuthorizationHttp, at: AuthorizationServer, redirect_ur
     )
 
 
-def begin(url: str, at: AuthorizationServer, client: Client, redirect_uri: str, scope: str | None) -> Pending:
+def begin(
+    url: str, at: AuthorizationServer, client: Client, redirect_uri: str, scope: str | None
+) -> PendingAuthorization:
     """Begin an authorization for the MCP server at `url`."""
     pkce = PKCEParameters.generate()
-    return Pending(
+    return PendingAuthorization(
         url=url,
         at=at,
         client=client,
@@ -150,7 +152,7 @@ def begin(url: str, at: AuthorizationServer, client: Client, redirect_uri: str, 
     )
 
 
-def authorization_url(pending: Pending, state: str) -> str:
+def authorization_url(pending: PendingAuthorization, state: str) -> str:
     """Return the address at which the user consents."""
     parameters = {
         "response_type": "code",
@@ -178,7 +180,7 @@ def check_issuer(at: AuthorizationServer, issuer: str | None) -> None:
         raise AuthorizationError("The code is from another authorization server.") from None
 
 
-async def exchange(http: AuthorizationHttp, pending: Pending) -> Grant:
+async def exchange(http: AuthorizationHttp, pending: PendingAuthorization) -> Grant:
     """Return the tokens for a code; raise AuthorizationError if there are none."""
     form = {
         "grant_type": "authorization_code",

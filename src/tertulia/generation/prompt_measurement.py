@@ -19,7 +19,7 @@ from tertulia.generation.retry import retry_while_unavailable
 from tertulia.generation.state import ActiveGeneration
 
 
-class Measuring:
+class PromptMeasurer:
     """Measures prompts before their first request."""
 
     def __init__(

@@ -23,7 +23,7 @@ FINAL_EVENTS_SECONDS = 2.0
 
 
 @dataclass(slots=True)
-class Running:
+class RunningServer:
     """A server that has started.
 
     Attributes:
@@ -60,14 +60,14 @@ class Running:
 
     async def check(self) -> dict[str, bool]:
         """Return for each part of the server whether it works. `storage` and `draining` are listed only if not."""
-        statuses = {"database": await _answers(self.services.database.check())}
+        statuses = {"database": await _responds(self.services.database.check())}
         log = self.services.log
         if not isinstance(log, MemoryLog):
             from tertulia.streams.redis.log import RedisLog
 
             if isinstance(log, RedisLog):
-                statuses["redis"] = await _answers(log.check())
-        storage = await _answers(self._check_storage())
+                statuses["redis"] = await _responds(log.check())
+        storage = await _responds(self._check_storage())
         self.metrics.ready(statuses | {"storage": storage})
         if not storage:
             statuses["storage"] = False
@@ -104,7 +104,7 @@ class Running:
             await self.services.log.check_storage()
 
 
-async def _answers(check: Awaitable[None]) -> bool:
+async def _responds(check: Awaitable[None]) -> bool:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await check
