@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from tertulia.attachments.generated import MAX_FILES, files_in
+from tertulia.attachments.generated_files import MAX_FILES, files_in
 from tertulia.db.tables import UNFINISHED, Attachment, Message
 from tertulia.resolvers.context import Info
 

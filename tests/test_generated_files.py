@@ -10,7 +10,7 @@ from people import MODE, register, signed
 from running import tertulia
 from scripted import START, Cut, Gate, Reply, begin, end, finish, text
 
-from tertulia.attachments.generated import MAX_BYTES, MAX_FILES, files_in
+from tertulia.attachments.generated_files import MAX_BYTES, MAX_FILES, files_in
 
 pytestmark = pytest.mark.both
 

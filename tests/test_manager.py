@@ -19,7 +19,7 @@ from sqlalchemy import delete
 from sqlmodel import col, select
 
 from tertulia import failpoints
-from tertulia.attachments.generated import GeneratedFiles
+from tertulia.attachments.generated_files import GeneratedFiles
 from tertulia.attachments.media import PictureRoom
 from tertulia.billing.budget import EXCEEDED, Budget
 from tertulia.billing.prices import Prices

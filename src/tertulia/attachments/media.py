@@ -102,7 +102,7 @@ async def inspect_async(content: Path | bytes, filename: str = "", *, owner: UUI
 
     Args:
         content: The path of the file, or its bytes.
-        filename: Its name, which tells kinds of texts apart.
+        filename: Its name, whose extension distinguishes kinds of texts.
         owner: The user whose file it is. One file of a user is inspected at a time. None if it must not wait for this.
 
     Raises:

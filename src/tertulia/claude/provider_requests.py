@@ -25,7 +25,7 @@ def adapted(request: Json, model: ModelName) -> Json:
     """Return the request as the provider of its model accepts it, under the provider's name of the model.
 
     Raises:
-        StreamError: The request must stay in a region, and the provider cannot be told so.
+        StreamError: The request must stay in a region, and the provider has no parameter for it.
     """
     platform = model.platform
     request = {**request, "model": model.name}

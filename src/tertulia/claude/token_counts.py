@@ -1,7 +1,7 @@
 """Count the tokens of a request with the Messages API, which is free, before the request is sent.
 
-A count is a round trip, so it is asked only where a guess is too coarse. Source: "Token counting" in the Claude API
-documentation.
+A count needs a round trip, so it is requested only where an estimate is not exact enough. Source: "Token
+counting" in the Claude API documentation.
 """
 
 import asyncio

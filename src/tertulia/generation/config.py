@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tertulia.attachments.files import Files
-from tertulia.attachments.generated import GeneratedFiles
+from tertulia.attachments.generated_files import GeneratedFiles
 from tertulia.billing.budget import Budget
 from tertulia.billing.prices import Prices
 from tertulia.claude.client import Claude

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from functools import partial
 from uuid import UUID
 
-from tertulia.attachments.generated import Answer
+from tertulia.attachments.generated_files import Answer
 from tertulia.billing.budget import EXCEEDED
 from tertulia.billing.prices import terms_of
 from tertulia.claude.errors import (

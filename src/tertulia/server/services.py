@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from tertulia.attachments.files import Files
-from tertulia.attachments.generated import GeneratedFiles
+from tertulia.attachments.generated_files import GeneratedFiles
 from tertulia.billing.budget import Budget
 from tertulia.billing.prices import Prices
 from tertulia.billing.server_budget import ServerBudget

@@ -17,8 +17,8 @@ class Document:
     """A document that a tool or the hook `retrieve` found for an answer. Claude can cite its passages.
 
     Attributes:
-        title: The title, at most 1,000 characters. Citations have it.
-        source: The address of the document, or another name of it, at most 2,000 characters. Citations have it.
+        title: The title, at most 1,000 characters. Citations contain it.
+        source: The address of the document, or another name of it, at most 2,000 characters. Citations contain it.
         passages: The texts, in order. A citation quotes one or more of them.
     """
 

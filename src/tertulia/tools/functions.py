@@ -50,8 +50,8 @@ def tool(
         seconds: The time limit of a call in seconds; None means `TERTULIA_TOOL_SECONDS`.
         idempotent: Whether calling the function twice has the same effect as calling it once. A call whose process was
             lost is then repeated. Otherwise, Claude is told that the tool may have run.
-        strict: Whether Claude's API guarantees that the arguments match the type hints. Dicts with any keys are not
-            supported.
+        strict: Whether Claude's API guarantees that the arguments match the type hints. Dicts with arbitrary keys are
+            not supported.
         input_examples: Examples of arguments, each of which must match the type hints.
         eager_input_streaming: Whether the arguments are streamed while Claude writes them, instead of checked pieces;
             None for the default of Claude's API.

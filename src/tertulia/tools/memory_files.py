@@ -1,6 +1,6 @@
 """The rules and texts of the memory tool: paths, limits, listings and edits. This module does no I/O.
 
-The texts are those that Claude knows from the Anthropic SDK's own memory tool (`anthropic.lib.tools`).
+The texts are those of the memory tool in the Anthropic SDK (`anthropic.lib.tools`).
 """
 
 from collections.abc import Mapping, Sequence

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tertulia.attachments.documents.errors import UnfitMedia
 from tertulia.attachments.files import MISSING
-from tertulia.attachments.generated import MAX_FILES, stored_media_type
+from tertulia.attachments.generated_files import MAX_FILES, stored_media_type
 from tertulia.attachments.media import InspectedFile, Media, inspect
 from tertulia.db.tables import Role
 from tertulia.json import Json

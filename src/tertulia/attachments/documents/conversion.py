@@ -68,7 +68,7 @@ def convert(data: bytes, filename: str) -> ConvertedDocument:
         filename: Its name.
 
     Raises:
-        UnknownMedia: It is of no type that is accepted.
+        UnknownMedia: Its type is not accepted.
         UnfitMedia: It is damaged, protected, too large, or has no text.
     """
     document = recognize(data, filename)

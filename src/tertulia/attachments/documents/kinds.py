@@ -1,4 +1,7 @@
-"""The recognition of documents by content. Names tell only kinds of texts apart, and declared types are ignored."""
+"""The recognition of documents by content.
+
+File names only distinguish kinds of texts, and declared types are ignored.
+"""
 
 import mimetypes
 import re
@@ -78,10 +81,10 @@ def recognize(data: bytes, filename: str) -> RecognizedDocument:
 
     Args:
         data: The document.
-        filename: Its name, whose ending is used for texts only.
+        filename: Its name, whose extension is used for texts only.
 
     Raises:
-        UnknownMedia: It is of no type that is accepted.
+        UnknownMedia: Its type is not accepted.
         UnfitMedia: It is damaged, or protected by a password.
     """
     if not data.strip():

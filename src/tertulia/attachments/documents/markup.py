@@ -31,7 +31,7 @@ def page_units(page: str, section: str = "") -> Iterator[Unit]:
 
     Args:
         page: The page.
-        section: The part of the document that the page is.
+        section: The name of the part of the document, such as a chapter.
     """
     numbers = count(1)
     heading = ""

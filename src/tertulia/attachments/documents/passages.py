@@ -1,7 +1,7 @@
 """Passages: pieces of a document's text with their places, which Claude cites.
 
-A passage begins with a line that names its place, such as `⟦slide 3⟧`. So Claude knows the place, and a citation, which
-quotes the whole passage, contains it.
+A passage begins with a line that names its place, such as `⟦slide 3⟧`. So Claude reads the place, and a citation
+contains it, because it quotes the whole passage.
 """
 
 import re
