@@ -325,6 +325,21 @@ def test_memories_are_exported_and_imported_without_replacing_files(shared: str,
     assert "path: Path /memories/../b would escape /memories directory" in str(refused)
 
 
+def test_what_a_guest_adds_to_a_full_memory_can_be_read_exported_and_imported(shared: str, api: Api) -> None:
+    tokens, deep = enter(shared), "/memories" + "/x" * 7
+    with signed(shared, tokens) as guest:
+        run(guest, *(create(f"{deep}/{number}", "of the guest") for number in range(60)))
+    run(api, *(create(f"/memories/{number}", "own") for number in range(60)))
+    name = api.ask("{ viewer { name } }")["viewer"]["name"]
+    with signed(shared, sign_in(shared, name, tokens)) as account:
+        moved = sorted(memory["path"] for memory in stored(account) if memory["content"] == "of the guest")
+        assert "of the guest" in run(account, {"command": "view", "path": moved[0]})[-1]
+        export = account.http.get("/export").content
+    with signed(shared, register(shared, f"next{abs(hash(export))}")) as next_account:
+        imported = next_account.http.post("/import", files={"file": ("export", export)}).json()
+        assert imported["memories"] == 100, imported
+
+
 def test_an_accounts_memories_are_deleted_with_it_and_a_guests_are_moved_to_it(shared: str, api: Api) -> None:
     tokens = enter(shared)
     with signed(shared, tokens) as guest:

@@ -121,8 +121,8 @@ class _Lines:
     folder: Path
     number: int = 0
     state: _ConversationState | None = None
-    memories: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
-    """The sizes of memories, by assistant and path."""
+    memories: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    """The assistants and paths of memories."""
 
     def item(self, line: AnyLine) -> Item | None:
         """Return the item of a line, or None. Raise InvalidInput if the line contradicts the lines before it."""
@@ -131,7 +131,7 @@ class _Lines:
         if isinstance(line, HeaderLine) or (isinstance(line, LeftOutLine) and line.kind == "conversation"):
             return None
         if isinstance(line, MemoryLine):
-            return _memory(self.memories.setdefault(line.assistant, {}), line, self.number)
+            return _memory(self.memories, line, self.number)
         if isinstance(line, ConversationLine):
             self.state = _ConversationState()
             return ConversationItem(_check_conversation(line, self.number), f"has an error in line {self.number}: ")
@@ -145,14 +145,16 @@ class _Lines:
         return None
 
 
-def _memory(sizes: dict[str, int], line: MemoryLine, number: int) -> MemoryLine:
-    path = "is used twice." if line.path in sizes else path_problem(line.path)
+def _memory(known: set[tuple[str, str]], line: MemoryLine, number: int) -> MemoryLine:
+    key = line.assistant, line.path
+    path = "is used twice." if key in known else path_problem(line.path)
     if path is not None or line.path == ROOT:
         raise line_error(number, f"path: {path or 'must be that of a file.'}")
-    content = size_problem(sizes, line.path, line.content)
+    # Only of this file: together, the files of an account and of a guest can exceed the limits, and are then skipped.
+    content = size_problem({}, line.path, line.content)
     if content is not None:
         raise line_error(number, f"content: {content}")
-    sizes[line.path] = len(line.content.encode())
+    known.add(key)
     return line
 
 
