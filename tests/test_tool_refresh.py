@@ -22,6 +22,8 @@ from tertulia.tools.mcp.oauth.connections import Access, ConnectionKey, NotConne
 from tertulia.tools.mcp.oauth.encryption import Encryption
 from tertulia.tools.mcp.oauth.grants import Client, Grant
 from tertulia.tools.mcp.oauth.requests import AuthorizationError
+from tertulia.tools.mcp.oauth.sessions import storable
+from tertulia.tools.mcp.results import ListedTool
 
 ENCRYPTION = Encryption(["a key of the tests" * 2])
 
@@ -154,3 +156,21 @@ def test_a_connection_that_ends_during_its_refresh_stays_ended(tmp_path: Path, m
                 await first.access(shared.key)
 
     asyncio.run(work())
+
+
+def test_a_server_cannot_fill_the_database_with_scopes_or_tools(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        async with replicas(tmp_path, monkeypatch) as shared:
+            users, key = shared.both[0], shared.key
+            for number in range(5):
+                await users.require_scope(key, f"{number}" * 1_000)
+            row = await users.get(key)
+            assert row is not None
+            assert row.missing_scope == "0" * 1_000
+
+    asyncio.run(check())
+    tool = ListedTool("read", "x" * 10_000, {"type": "object"})
+    assert 100 < len(storable([tool] * 1_000)) < 500
+    assert [stored["name"] for stored in storable([ListedTool("\ud800", "", {}), tool])] == ["read"]

@@ -33,7 +33,8 @@ CLAIM_SECONDS = 2 * SECONDS
 POLL_SECONDS = 0.2
 """The interval in which a process looks whether another one has refreshed the tokens."""
 TICKET = "ticket"
-UNAVAILABLE = "its tokens are being refreshed by another process"
+MAX_SCOPE = 2_000
+"""The most characters of the scopes that a server requires in addition, which can be different ones for each call."""
 
 logger = logging.getLogger("tertulia.mcp")
 
@@ -287,9 +288,10 @@ class UserConnections:
     async def require_scope(self, key: ConnectionKey, scope: str) -> None:
         """Record that a tool needs further scopes."""
         row = await self.get(key)
-        if row is not None:
+        wider_scope = scope if row is None else union_scopes(row.missing_scope, scope) or scope
+        if row is not None and len(wider_scope) <= MAX_SCOPE:
             async with self._database.write() as session:
-                await rows.require_scope(session, row, union_scopes(row.missing_scope, scope) or scope)
+                await rows.require_scope(session, row, wider_scope)
 
     async def _store(self, row: ToolConnection, sealed: str | None) -> None:
         async with self._database.write() as session:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -10,18 +10,21 @@ from uuid import UUID
 from tertulia.db import tool_connections as rows
 from tertulia.db.database import Database
 from tertulia.db.errors import DATABASE_ERRORS
-from tertulia.json import Json, clean
+from tertulia.json import Json, clean, encode
 from tertulia.tools.base import Result, ToolError
 from tertulia.tools.mcp.connection import Connection
 from tertulia.tools.mcp.oauth.auth import UserAuth
 from tertulia.tools.mcp.oauth.connections import ConnectionKey, NotConnectedError, UserConnections
 from tertulia.tools.mcp.oauth.requests import AuthorizationError
+from tertulia.tools.mcp.results import ListedTool
 
 IDLE_SECONDS = 300.0
 """How long a session is kept without a call."""
 SWEEP_SECONDS = 30.0
 MAX_SESSIONS = 500
 """The sessions of a process. When there are more, the unused one that was used least recently ends."""
+MAX_STORED = 4 * 1024 * 1024
+"""The maximum size of the stored tools of a connection in bytes. Further tools are left out."""
 OPEN_SECONDS = 10.0
 """The time limit for the list of tools of a new connection."""
 MUST_CONNECT = (
@@ -153,13 +156,10 @@ class UserSessions:
         return row is not None and self._connections.is_authorized(row)
 
     async def _store(self, session: _Session) -> None:
-        tools: list[Json] = [
-            {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
-            for tool in session.connection.offered
-        ]
         try:
-            # Tools with texts that cannot be stored are left out: under another name, a tool could not be called.
-            valid = [tool for tool in tools if clean(tool) == tool]
+            valid = storable(session.connection.offered)
+            if len(valid) < len(session.connection.offered):
+                logger.warning("The MCP server %s listed tools that cannot be stored", session.connection.name)
             async with self._database.write() as transaction:
                 await rows.store_tools(transaction, session.connection_id, valid)
         except (*DATABASE_ERRORS, ValueError) as error:
@@ -183,6 +183,24 @@ class UserSessions:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def storable(offered: Iterable[ListedTool]) -> list[Json]:
+    """Return the tools in the form in which they are stored, without those that cannot be stored.
+
+    These have texts that a database does not accept (under another name, a tool could not be called), or are too many.
+    """
+    tools: list[Json] = []
+    size = 0
+    for tool in offered:
+        stored: Json = {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
+        if clean(stored) != stored:
+            continue
+        size += len(encode(stored))
+        if size > MAX_STORED:
+            break
+        tools.append(stored)
+    return tools
 
 
 def _time() -> float:
