@@ -1,4 +1,4 @@
-"""Memories: the files that Claude writes for a viewer with the memory tool. Each assistant has its own ones.
+"""Memories: the files that Claude writes for a viewer with the memory tool. Each assistant has separate files.
 
 There are no rows for folders: a folder exists as long as a path begins with its own.
 """

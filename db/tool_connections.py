@@ -118,10 +118,10 @@ async def trim(session: AsyncSession, most: int) -> int:
 async def take(session: AsyncSession, digest: str, *, has_code: bool) -> ToolAuthorization | None:
     """Delete a valid authorization and return it, so that its secret works once. Return None if there is none."""
     where = (_AUTHORIZATIONS.c.digest == digest, _AUTHORIZATIONS.c.has_code == has_code)
-    taken = delete(_AUTHORIZATIONS).where(*where).returning(*_AUTHORIZATIONS.c)
+    deletion = delete(_AUTHORIZATIONS).where(*where).returning(*_AUTHORIZATIONS.c)
     connection = await session.connection()
-    found = (await connection.execute(taken)).mappings().one_or_none()
-    row = None if found is None else ToolAuthorization(**found)
+    values = (await connection.execute(deletion)).mappings().one_or_none()
+    row = None if values is None else ToolAuthorization(**values)
     return row if row is not None and row.expires_at > now() else None
 
 

@@ -61,8 +61,8 @@ def sent_size(rows: Iterable[Attachment], *, inline: bool) -> int:
         rows: The attachments.
         inline: Whether it contains the bytes of images and PDFs. It always contains the texts of other documents.
     """
-    sent = (row for row in rows if inline or row.characters is not None)
-    return sum(row.size_bytes if row.sent_bytes is None else row.sent_bytes for row in sent)
+    contained_rows = (row for row in rows if inline or row.characters is not None)
+    return sum(row.size_bytes if row.sent_bytes is None else row.sent_bytes for row in contained_rows)
 
 
 def display_name(filename: str, media_type: str) -> str:
@@ -233,10 +233,10 @@ class Files:
         is_text = blob.converted_type == CONTENT
         if blob.file_id is not None and self._files_api and not inline and not is_text:
             return {**block, "source": {"type": "file", "file_id": blob.file_id}}
-        sent = await self._sent(blob, filename, block["source"]["media_type"])
-        if sent is None:
+        content = await self._sent(blob, filename, block["source"]["media_type"])
+        if content is None:
             return {"type": "text", "text": MISSING.format(filename)}
-        return await self._with_source(block, blob, filename, sent, inline=inline)
+        return await self._with_source(block, blob, filename, content, inline=inline)
 
     async def _with_source(self, block: Json, blob: Blob, filename: str, sent: SentContent, *, inline: bool) -> Json:
         if sent.media_type == CONTENT:
@@ -250,10 +250,10 @@ class Files:
     async def converted(self, blob_id: UUID) -> SentContent:
         """Return the converted content of a blob. Raise FileNotFoundError if it does not exist."""
         async with self._database.read() as session:
-            found = await attachments.blob(session, blob_id)
-        if found is None or found.converted_type is None:
+            blob = await attachments.blob(session, blob_id)
+        if blob is None or blob.converted_type is None:
             raise FileNotFoundError(str(blob_id))
-        return SentContent(found.converted_type, await self.blobs.get(blob_id, converted=True))
+        return SentContent(blob.converted_type, await self.blobs.get(blob_id, converted=True))
 
     async def _sent(self, blob: Blob, filename: str, media_type: str) -> SentContent | None:
         """Return the content that Claude receives for a blob; None if its bytes are missing."""

@@ -108,10 +108,10 @@ class GeneratedFiles:
         try:
             async with asyncio.timeout(ALL_SECONDS):
                 async with self._database.read() as session:
-                    known = await generated_files.known_ids(session, answer.message_id)
+                    stored_ids = await generated_files.known_ids(session, answer.message_id)
                 async with asyncio.TaskGroup() as group:
                     for reference in references:
-                        if reference.file_id not in known:
+                        if reference.file_id not in stored_ids:
                             group.create_task(store(reference))
         except Exception:
             # The answer is complete without its files.

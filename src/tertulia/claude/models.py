@@ -70,20 +70,20 @@ class Model:
 
 def known_model(canonical: str) -> Model | None:
     """Return a model with the capabilities that `known_models` lists; None if it lists none."""
-    known = KNOWN_MODELS.get(canonical)
-    if known is None:
+    capabilities = KNOWN_MODELS.get(canonical)
+    if capabilities is None:
         return None
     return Model(
         canonical,
-        known.title,
+        capabilities.title,
         default=False,
         simulated=False,
-        max_input_tokens=known.max_input_tokens,
-        max_output_tokens=known.max_output_tokens,
-        thinking=known.thinking,
+        max_input_tokens=capabilities.max_input_tokens,
+        max_output_tokens=capabilities.max_output_tokens,
+        thinking=capabilities.thinking,
         takes_images=True,
         takes_documents=True,
-        compacts=known.compacts,
+        compacts=capabilities.compacts,
         structured=True,
     )
 

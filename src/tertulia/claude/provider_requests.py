@@ -87,11 +87,11 @@ def _without(message: Json, dropped: set[str]) -> Json:
 def _without_web_citations(block: Json) -> Json:
     # They refer to search results by an encrypted index.
     citations: list[Json] = block.get("citations") or []
-    kept = [citation for citation in citations if citation.get("type") != "web_search_result_location"]
-    if len(kept) == len(citations):
+    other_citations = [citation for citation in citations if citation.get("type") != "web_search_result_location"]
+    if len(other_citations) == len(citations):
         return block
     others = {name: value for name, value in block.items() if name != "citations"}
-    return {**others, "citations": kept} if kept else others
+    return {**others, "citations": other_citations} if other_citations else others
 
 
 def _in_version(tool: Json, platform: Platform) -> Json:

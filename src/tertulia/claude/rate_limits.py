@@ -117,7 +117,9 @@ def _limit_in(headers: Mapping[str, str], kind: str, now: float) -> RateLimit | 
     """Return the limit of a kind in the headers; None if they have none, or if it is not valid."""
     limit, remaining, reset = (headers.get(f"{PREFIX}{kind}-{name}") for name in ("limit", "remaining", "reset"))
     try:
-        found = RateLimit(int(limit or ""), int(remaining or ""), datetime.fromisoformat(reset or "").timestamp(), now)
+        rate_limit = RateLimit(
+            int(limit or ""), int(remaining or ""), datetime.fromisoformat(reset or "").timestamp(), now
+        )
     except (ValueError, OverflowError):
         return None
-    return found if 0 <= found.remaining <= MAX_COUNT and 0 < found.limit <= MAX_COUNT else None
+    return rate_limit if 0 <= rate_limit.remaining <= MAX_COUNT and 0 < rate_limit.limit <= MAX_COUNT else None

@@ -32,13 +32,13 @@ def with_search(
     """
     if not deferred or any(tool["name"] == TOOL_SEARCH["name"] for tool in definitions):
         return list(definitions)
-    called, found = set[str](), set[str]()
+    called_names, found_names = set[str](), set[str]()
     for blocks in contents:
         for block in blocks:
-            found.update(_references(block))
+            found_names.update(_references(block))
             if block.get("type") == "tool_use":
-                called.add(str(block.get("name")))
-    hidden = deferred - (called - found)
+                called_names.add(str(block.get("name")))
+    hidden = deferred - (called_names - found_names)
     if all(tool["name"] not in hidden for tool in definitions):
         return list(definitions)
     marked = [_deferred(tool) if tool["name"] in hidden else _without_examples(tool) for tool in definitions]
@@ -63,8 +63,11 @@ def with_found_tools(definitions: Sequence[Json], messages: Iterable[Json]) -> l
         messages: The messages of the request.
     """
     names = {tool["name"] for tool in definitions}
-    found = {name for message in messages for block in message["content"] for name in _references(block)}
-    return [*definitions, *({"name": name, **REMOVED_TOOL, "defer_loading": True} for name in sorted(found - names))]
+    found_names = {name for message in messages for block in message["content"] for name in _references(block)}
+    return [
+        *definitions,
+        *({"name": name, **REMOVED_TOOL, "defer_loading": True} for name in sorted(found_names - names)),
+    ]
 
 
 def _is_search(block: Json) -> bool:

@@ -71,8 +71,8 @@ class AnswerBlock:
         if shown == summary:
             self.block = original
             return
-        kept = {name: value for name, value in self.block.items() if name not in ("signature", "encrypted_content")}
-        self.original, self.block = original, {**kept, "content": shown or None, FILTERED: True}
+        fields = {name: value for name, value in self.block.items() if name not in ("signature", "encrypted_content")}
+        self.original, self.block = original, {**fields, "content": shown or None, FILTERED: True}
 
     def keep_original(self) -> None:
         """Mark finished thinking that the filter has changed. Its signature is not valid for the changed text."""

@@ -101,11 +101,11 @@ def search(body: Json, draft: Draft, query: str) -> list[str]:
     block: Json = {"type": "server_tool_use", "id": f"srvtoolu_{uuid.uuid4().hex[:24]}", "name": name}
     draft.call(block, json.dumps({"query": query}), {"query": query})
     deferred = [tool for tool in tools if tool.get("defer_loading")]
-    found = _by_pattern(deferred, query) if name == "tool_search_tool_regex" else _by_words(deferred, query)
-    references = [{"type": "tool_reference", "tool_name": name} for name in found]
+    matches = _by_pattern(deferred, query) if name == "tool_search_tool_regex" else _by_words(deferred, query)
+    references = [{"type": "tool_reference", "tool_name": name} for name in matches]
     content = {"type": "tool_search_tool_search_result", "tool_references": references}
     draft.add({"type": RESULT, "tool_use_id": block["id"], "content": content}, SEARCH_DELAY)
-    return found
+    return matches
 
 
 def _text(tool: Json) -> str:

@@ -216,8 +216,8 @@ def _tool_search(body: Json, _number: int | None) -> Plan:
         return _conclude(body, "This request has no tool for searching tools.")
     draft = begin(body)
     match = _TOOL_SEARCH.search(last_words(body))
-    found = search(body, draft, (match[1] or "").strip() if match else "")
-    draft.say(f"I found these tools: {', '.join(found)}." if found else "I found no such tool.")
+    matches = search(body, draft, (match[1] or "").strip() if match else "")
+    draft.say(f"I found these tools: {', '.join(matches)}." if matches else "I found no such tool.")
     return draft.plan(**_search_usage(1))
 
 

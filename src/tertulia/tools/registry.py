@@ -173,7 +173,7 @@ class ToolRegistry:
         chosen: Json,
         model: Model,
         allows: Allows = lambda _: True,
-        remembering: str | None = None,
+        memory_assistant: str | None = None,
         user_tools: Sequence[Tool] = (),
     ) -> Selection:
         """Return the tools of a conversation.
@@ -182,7 +182,7 @@ class ToolRegistry:
             chosen: The conversation's choice, `Conversation.tools`.
             model: The model of the answer. Server tools that it cannot use are left out.
             allows: Returns whether a tool of this server may be used, by its name.
-            remembering: The id of the assistant whose memory tool is one of the tools; None for none.
+            memory_assistant: The id of the assistant whose memory tool is one of the tools; None for none.
             user_tools: The tools of the conversation's owner, from `user_tools`.
         """
         patterns: list[str] | None = chosen.get("server")
@@ -195,8 +195,8 @@ class ToolRegistry:
         # A client tool hides a tool of the server with the same name, which was added later.
         local_tools = self._local_tools(user_tools)
         running = {tool.name: tool for tool in local_tools if is_chosen(tool.name) and tool.name not in client}
-        if remembering is not None and self._memory_of is not None and memory.NAME not in client:
-            running[memory.NAME] = self._memory_of(remembering)
+        if memory_assistant is not None and self._memory_of is not None and memory.NAME not in client:
+            running[memory.NAME] = self._memory_of(memory_assistant)
         # Sorted, because Claude's prompt cache and thinking are bound to the order.
         definitions = [_definition(running[name]) for name in sorted(running)]
         definitions += [
