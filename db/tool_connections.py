@@ -115,6 +115,12 @@ async def trim(session: AsyncSession, most: int) -> int:
     return (await session.exec(delete(ToolAuthorization).where(col(ToolAuthorization.id).in_(expired)))).rowcount
 
 
+async def exists(session: AsyncSession, digest: str) -> bool:
+    """Return whether there is an authorization with the hash of a secret, which may have expired."""
+    query = select(ToolAuthorization.id).where(ToolAuthorization.digest == digest)
+    return (await session.exec(query)).one_or_none() is not None
+
+
 async def take(session: AsyncSession, digest: str, *, has_code: bool) -> ToolAuthorization | None:
     """Delete a valid authorization and return it, so that its secret works once. Return None if there is none."""
     where = (_AUTHORIZATIONS.c.digest == digest, _AUTHORIZATIONS.c.has_code == has_code)

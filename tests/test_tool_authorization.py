@@ -120,6 +120,8 @@ UNUSABLE: dict[str, tuple[Pages, str]] = {
             "https://[fd00::1]/",
             "https://localhost/",
             "https://redis.internal/",
+            "https://redis.internal./",
+            "https://localhost./",
         )
     },
     **{
@@ -129,10 +131,13 @@ UNUSABLE: dict[str, tuple[Pages, str]] = {
         )
         for url in ("http://login.example.com", "https://192.168.0.1", "http://localhost:6379")
     },
-    "metadata elsewhere": (
-        {URL: challenge('resource_metadata="http://127.0.0.1:8080/admin"')},
-        "names an address that is not public",
-    ),
+    **{
+        f"metadata at {url}": (
+            {URL: challenge(f'resource_metadata="{url}"')},
+            "names an address that is not public",
+        )
+        for url in ("http://127.0.0.1:8080/admin", "https://2130706433/", "https://0x7f.1/", "https://10.1/")
+    },
 }
 
 

@@ -57,6 +57,7 @@ class Replicas:
         self, database: Database, endpoint: TokenEndpoint, owner: UUID, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.key = ConnectionKey(owner, "notes")
+        self.database = database
         self.endpoint = endpoint
         self.both = [
             UserConnections(database, ENCRYPTION, {"notes": HttpServer(url=URL, auth="oauth")}) for _ in range(2)
@@ -156,6 +157,16 @@ def test_a_connection_that_ends_during_its_refresh_stays_ended(tmp_path: Path, m
                 await first.access(shared.key)
 
     asyncio.run(work())
+
+
+def test_a_callback_with_an_unknown_state_does_not_wait_for_writers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check() -> None:
+        async with replicas(tmp_path, monkeypatch) as shared, shared.database.write(), asyncio.timeout(5):
+            assert await shared.both[0].receive("unknown", "code", None) is None
+
+    asyncio.run(check())
 
 
 def test_a_server_cannot_fill_the_database_with_scopes_or_tools(

@@ -148,6 +148,10 @@ class UserConnections:
         Returns:
             None if the state is not valid.
         """
+        async with self._database.read() as session:
+            # Anybody can send any state, without signing in, and must not occupy the database for others with this.
+            if not await rows.exists(session, _digest(state)):
+                return None
         async with self._database.write() as session:
             row = await rows.take(session, _digest(state), has_code=False)
             pending = None if row is None else self._pending(row)

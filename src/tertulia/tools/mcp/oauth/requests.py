@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import socket
 from urllib.parse import urlsplit
 
 import httpx2
@@ -97,7 +98,13 @@ def _origin(url: str) -> str:
 
 
 def _is_private(host: str) -> bool:
+    name = host.rstrip(".")
     try:
-        return not ipaddress.ip_address(host).is_global
+        # Resolvers also accept `2130706433` and `127.1`.
+        return not ipaddress.ip_address(socket.inet_aton(name)).is_global
+    except (OSError, ValueError):
+        pass
+    try:
+        return not ipaddress.ip_address(name).is_global
     except ValueError:
-        return host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
+        return name == "localhost" or name.endswith((".localhost", ".local", ".internal"))
