@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import httpx2
 import pytest
 from running import prepare_database
+from sqlalchemy.exc import OperationalError
 from test_tool_authorization import URL, server_at
 
 from tertulia.db import accounts
@@ -157,6 +159,28 @@ def test_a_connection_that_ends_during_its_refresh_stays_ended(tmp_path: Path, m
                 await first.access(shared.key)
 
     asyncio.run(work())
+
+
+def test_new_tokens_are_stored_after_the_database_was_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [OperationalError("UPDATE", {}, Exception("lost")) for _ in range(2)]
+    change = rows.change
+
+    async def failing(*arguments: Any) -> bool:
+        if failures:
+            raise failures.pop()
+        return await change(*arguments)
+
+    async def check() -> None:
+        async with replicas(tmp_path, monkeypatch) as shared:
+            shared.endpoint.released.set()
+            old = await shared.both[0].access(shared.key)
+            monkeypatch.setattr(rows, "change", failing)
+            assert (await shared.both[0].refresh(shared.key, old)).token == "access-1"
+            assert (await shared.both[1].access(shared.key)).token == "access-1"
+
+    asyncio.run(check())
 
 
 def test_a_callback_with_an_unknown_state_does_not_wait_for_writers(

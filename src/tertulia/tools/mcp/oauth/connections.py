@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 import secrets
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,6 +16,7 @@ from pydantic import BaseModel
 
 from tertulia.db import tool_connections as rows
 from tertulia.db.database import AsyncSession, Database
+from tertulia.db.errors import AWAY
 from tertulia.db.tables import new_id, now
 from tertulia.db.tool_connections import ToolAuthorization, ToolClient, ToolConnection
 from tertulia.tools.mcp.config import HttpServer
@@ -280,7 +282,7 @@ class UserConnections:
             async with self._database.write() as session:
                 await rows.end_refresh(session, row)
             raise
-        await self._store(row, self._sealed(key, grant))
+        await self._store_new(row, self._sealed(key, grant))
         return Access(row.id, row.version + 1, grant.access_token)
 
     async def end(self, key: ConnectionKey, access: Access) -> None:
@@ -296,6 +298,19 @@ class UserConnections:
         if row is not None and len(wider_scope) <= MAX_SCOPE:
             async with self._database.write() as session:
                 await rows.require_scope(session, row, wider_scope)
+
+    async def _store_new(self, row: ToolConnection, sealed: str) -> None:
+        """Store new tokens, also if the database is unavailable for a moment: the old ones may not work any more."""
+        began = time.monotonic()
+        while True:
+            try:
+                await self._store(row, sealed)
+            except AWAY:
+                if time.monotonic() - began > SECONDS:
+                    raise
+            else:
+                return
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _store(self, row: ToolConnection, sealed: str | None) -> None:
         async with self._database.write() as session:
