@@ -305,11 +305,12 @@ def test_a_file_is_converted_again_if_its_converted_content_is_missing(fresh: Ap
 
 
 def test_an_export_has_the_original_file_and_an_import_converts_it_again(api: Api) -> None:
-    sent = say(api, "Read", uploaded(api, made.epub(), "tea.epub"), uploaded(api, b"a,b,c\n" * 9, "t.csv"))
+    file = made.epub()
+    sent = say(api, "Read", uploaded(api, file, "tea.epub"), uploaded(api, b"a,b,c\n" * 9, "t.csv"))
     conversation = imported(api, export(api, f"/export/{sent['conversation']['id']}"))["conversation_ids"][0]
     book, table = [block["attachment"] for block in shown(api, conversation)[0]["content"] if "attachment" in block]
     assert (book["mediaType"], table["mediaType"], table["filename"]) == (kinds.EPUB, kinds.CSV, "t.csv")
-    assert api.http.get(book["url"]).content == made.epub()
+    assert api.http.get(book["url"]).content == file
     assert next(citation["place"] for citation in cited(api, conversation)) == "chapter 1, “Morning”, paragraphs 1-2"
 
 

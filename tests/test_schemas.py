@@ -232,7 +232,7 @@ def sources(address: str) -> list[Json]:
 
 
 def test_urls_in_users_messages_and_imports_are_never_fetched(staged: Staged) -> None:
-    stage = staged(says("Hi"), says("Hi"), says("Hi"))
+    stage = staged(*[says("Hi")] * 5)
     api = stage.api
     with listener() as (address, fetched):
         for block in sources(address):
@@ -255,6 +255,10 @@ def test_urls_in_users_messages_and_imports_are_never_fetched(staged: Staged) ->
         assert api.http.get("/export").status_code == 200
         assert refusal(api.try_send("Hello", attachmentIds=[f"{address}/attached"]))
         assert refusal(api.try_send("Hello", attachmentIds=["file:///etc/hostname"]))
-        response = api.http.post("/attachments", files={"file": (f"{address}/name", f"{address}/body".encode())})
-        assert response.status_code == 415
+        page = f'<img src="{address}/picture"><a href="{address}/link">Tea</a>'
+        for file in ((f"{address}/name", f"{address}/body".encode()), ("page.html", page.encode())):
+            response = api.http.post("/attachments", files={"file": file})
+            assert response.status_code == 201
+            event = api.answer("Read", conversationId=conversation, attachmentIds=[response.json()["id"]])
+            assert event["__typename"] == "GenerationCompleted"
         assert fetched == []

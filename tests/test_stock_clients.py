@@ -47,7 +47,7 @@ def test_all_pages_work_in_a_browser_without_internet_access(paced: Api) -> None
     assert seen["plain"]["stopped"].startswith(seen["plain"]["afterReload"].strip())
     assert "Tool result" in seen["plain"]["paid"]
     check_tour(seen["graphiql"])
-    assert seen["swagger"] == 7
+    assert seen["swagger"] == 8
     assert seen["redoc"] > 0
     assert seen["foreign"] == []
     # ReDoc requests its vendor's logo, which the page's content security policy blocks.
