@@ -26,7 +26,7 @@ MAX_METADATA_DEPTH = 8
 MAX_METADATA_ENTRIES = 100
 """Keys and list items, on all levels together."""
 MAX_METADATA_KEY = 100
-"""Characters."""
+"""The longest key of metadata, in characters."""
 MAX_EXTERNAL_ID = 255
 """Characters."""
 

@@ -12,7 +12,7 @@ from tertulia.resolvers.tool_choice import ToolChoice
 MAX_TEXT = 200_000
 """Characters of one message."""
 MAX_TITLE = 200
-"""Characters."""
+"""The longest title, in characters."""
 MAX_SYSTEM_PROMPT = 100_000
 """Characters."""
 

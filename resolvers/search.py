@@ -16,7 +16,7 @@ from tertulia.resolvers.context import Info
 from tertulia.resolvers.errors import BadUserInput
 
 MAX_QUERY = 1000
-"""Characters."""
+"""The longest search, in characters."""
 MAX_TERMS = 32
 """Words and phrases."""
 PASSAGE = 240

@@ -132,7 +132,7 @@ def _copy_blobs(source: Path, target: Path, blob_ids: frozenset[str] | None = No
         if match is None or copy_path.exists() or (blob_ids is not None and match[1] not in blob_ids):
             continue
         copy_path.parent.mkdir(exist_ok=True)
-        temporary = copy_path.with_name(f"{file.name}.coming")
+        temporary = copy_path.with_name(f"{file.name}.partial")
         try:
             shutil.copyfile(file, temporary)
         except FileNotFoundError:

@@ -22,7 +22,7 @@ called again while a socket or a stream is open, at least once a minute. If it t
 ISSUER = "host"
 """The value of `issuer` for these users in the table of users."""
 MAX_ID, MAX_NAME = 255, 100
-"""Characters."""
+"""The longest id and name of a viewer, in characters."""
 
 
 class HostAuth:

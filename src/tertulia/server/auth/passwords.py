@@ -12,7 +12,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from tertulia.db.names import NAME, canonical_name
 
 MIN_PASSWORD, MAX_PASSWORD = 8, 1000
-"""Characters."""
+"""The lengths of a password in characters."""
 AT_ONCE = 2
 """Concurrent hashes in one process. Each uses 64 MB."""
 
