@@ -21,7 +21,7 @@ from tertulia.claude.tool_search import with_search
 from tertulia.db.messages import BranchMessage
 from tertulia.db.tables import Conversation, Generation, Role
 from tertulia.generation.contribution import AssistantContribution
-from tertulia.generation.request import Features, Healing, MessagesRequest
+from tertulia.generation.request import Features, MessagesRequest, RepairPolicy
 from tertulia.json import Json
 from tertulia.tools.registry import Selection
 
@@ -117,7 +117,7 @@ class GenerationInput:
             slow=self.slow if caching else None,
             context_tokens=self.context_tokens,
             writer=self.model if self.is_fallback else None,
-            healing=Healing(self.depth, self.repairs, features, binds_thinking=bool(model.thinking)),
+            repair_policy=RepairPolicy(self.depth, self.repairs, features, binds_thinking=bool(model.thinking)),
             previous_response=self.previous_response,
         )
 

@@ -42,7 +42,7 @@ class Features:
 
 
 @dataclass(frozen=True, slots=True)
-class Healing:
+class RepairPolicy:
     """How a request leaves out what Claude's API refuses.
 
     Attributes:
@@ -70,7 +70,7 @@ class MessagesRequest:
         slow: bool | None,
         context_tokens: int,
         writer: str | None = None,
-        healing: Healing | None = None,
+        repair_policy: RepairPolicy | None = None,
         previous_response: str | None = None,
     ) -> None:
         """Initialize with a request that `claude.prompt` has built.
@@ -82,11 +82,11 @@ class MessagesRequest:
             slow: Whether cache entries live for an hour (see `claude.cache_control`); None disables caching.
             context_tokens: The number of tokens of the context window that were in use before this answer.
             writer: The fallback model to which the request is sent; None for the model of the generation.
-            healing: How it leaves out what Claude's API refuses.
+            repair_policy: How it leaves out what Claude's API refuses.
             previous_response: The API's id of the last response, with which it explains a cache miss, if there is one.
         """
-        healing = healing or Healing()
-        self.repairs = healing.repairs
+        repair_policy = repair_policy or RepairPolicy()
+        self.repairs = repair_policy.repairs
         self.context_tokens = context_tokens
         self._request = request
         self._left_out = left_out
@@ -99,9 +99,9 @@ class MessagesRequest:
         self._inline = False
         self._is_interrupted = False
         self._writer = writer
-        self._depth = healing.depth
-        self._binds_thinking = healing.binds_thinking
-        self._features = healing.features or Features(thinking_binding=False)
+        self._depth = repair_policy.depth
+        self._binds_thinking = repair_policy.binds_thinking
+        self._features = repair_policy.features or Features(thinking_binding=False)
         self._credit: str | None = None
         self._has_fallbacks = True
         self._sent: Json = request
