@@ -225,7 +225,7 @@ def test_a_disconnected_client_that_reads_again_gets_the_close_code(
     monkeypatch.setattr(SocketProtocol, "send", noted)
     gate = Gate()
     with stalled(staged(says(*PIECES, gate)), gate) as (_, connection):
-        assert closing.wait(WAIT)
+        assert closing.wait(3 * WAIT)
         with suppress(ConnectionClosed):
             deque(connection, maxlen=0)
         assert connection.close_code == 1013
