@@ -135,6 +135,10 @@ schema: .venv/run.done ## Generate schema/schema.graphql
 settings-reference: .venv/run.done ## Generate the tables of docs/settings.md
 	$(BIN)/python docs/settings_reference.py
 
+.PHONY: messages-api
+messages-api: .venv/run.done ## Generate the tables of docs/messages-api.md, and list what is new in the SDK
+	$(BIN)/python docs/messages_api_reference.py
+
 bench: .venv/bench.done bench-node ## Compare Tertulia with similar servers; bench/README.md describes ARGS
 	@$(BIN)/python -m bench $(ARGS)
 

@@ -11,7 +11,7 @@ def test_every_name_of_the_sdk_has_a_status_with_a_reason() -> None:
 
 def test_the_page_has_the_names_of_the_installed_sdk() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert page == write_page(page), "run `.venv/bin/python docs/messages_api_reference.py`"
+    assert page == write_page(page), "run `make messages-api`"
     assert "not yet" not in page
 
 
