@@ -17,8 +17,10 @@ from scripted import Gate, says, scripted
 from servers import RedisCluster, Servers
 from test_command import refused, run, run_here
 
+from tertulia.ratelimit import limits
 from tertulia.ratelimit.limits import Rate, Rates
 from tertulia.ratelimit.slots import RedisConnectionSlots
+from tertulia.server.auth import throttle
 from tertulia.server.auth.throttle import RedisFailures
 from tertulia.streams.events import GenerationCompleted, GenerationStarted, TextDelta
 from tertulia.streams.lease import Lease
@@ -156,7 +158,11 @@ def test_a_log_is_taken_over_with_all_its_events_and_its_former_writer_is_refuse
     complete(work())
 
 
-def test_limits_are_counted_for_all_processes(cluster: RedisCluster) -> None:
+def test_limits_are_counted_for_all_processes(cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a busy machine, the first connections to all nodes can take longer.
+    monkeypatch.setattr(limits, "STORE_PATIENCE", WAIT)
+    monkeypatch.setattr(throttle, "REDIS_PATIENCE", WAIT)
+
     async def work() -> None:
         rates, other_rates, rate = Rates(cluster.url), Rates(cluster.url), Rate("x", "2/minute")
         viewers = [uuid4() for _ in range(10)]

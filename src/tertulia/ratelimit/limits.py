@@ -127,7 +127,7 @@ class Rates:
 
     def _failed(self, error: Exception) -> None:
         self._not_before = time.monotonic() + STORE_REST
-        logger.error("Limits are not counted, because Redis is unavailable: %s", error)
+        logger.error("Limits are not counted, because Redis is unavailable: %r", error)
 
 
 @dataclass(frozen=True, slots=True)

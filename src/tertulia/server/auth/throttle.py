@@ -105,7 +105,7 @@ class RedisFailures:
             async with asyncio.timeout(REDIS_PATIENCE), self._redis.pipeline(transaction=True) as pipeline:
                 count, ttl_ms = await pipeline.get(_redis_key(key)).pttl(_redis_key(key)).execute()
         except self._errors as error:
-            logger.warning("Redis is unreachable, so each process counts failed sign-ins by itself: %s", error)
+            logger.warning("Redis is unreachable, so each process counts failed sign-ins by itself: %r", error)
             return await self._local.get(key)
         return Failures(int(count), max(FORGOTTEN_AFTER - ttl_ms / 1000, 0.0)) if count else Failures()
 
