@@ -131,7 +131,7 @@ def check(report: dict[str, Any], api: Api) -> None:
     assert report["greeting"] == greeted["text"]
 
     # A message whose response was lost was sent again with the same idempotency key.
-    assert asked == ["Hello, my name is Ada", "/simulate long 300", "/simulate long 200", "/simulate error 1 reject"]
+    assert asked == ["Hello, my name is Ada", "/simulate long 400", "/simulate long 200", "/simulate error 1 reject"]
     first, again, *later = report["keys"]
     assert first == again
     assert len({first, *later}) == 3
@@ -142,7 +142,7 @@ def check(report: dict[str, Any], api: Api) -> None:
 
     assert grows(*report["refreshed"].values())
     assert grows(*report["cut"].values())
-    assert whole["text"] == " ".join(f"word{number}" for number in range(1, 301)) + "."
+    assert whole["text"] == " ".join(f"word{number}" for number in range(1, 401)) + "."
     assert report["answers"] == [whole["text"]] * 3
     assert report["roles"] == ["user", "assistant"] * 2
 

@@ -118,7 +118,7 @@ async function journey(browser, address) {
       await route.fetch();
       await route.abort("connectionreset");
     }, { times: 1 });
-    await send(page, "/simulate long 300");
+    await send(page, "/simulate long 400");
     seen.unheard = await alert(page);
     await page.getByRole("button", { name: "Send" }).click();
 

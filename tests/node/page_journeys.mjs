@@ -449,7 +449,8 @@ export const LOCAL = {
     await send(page, "/simulate refusal 0");
     await finished(page, 1).getByText("Claude declined to answer (general harms). The request was declined.").waitFor();
     await sendAndWait(page, "2 + 2?", 2);
-    check((await finished(page, 2).getByText("refused").count()) === 1, "it does not say that a message was left out");
+    // The page reads what was left out after the end of the answer.
+    await finished(page, 2).getByText("refused").waitFor();
     check((await finished(page, 2).getByText("declined").count()) === 0, "it was declined too");
   },
 
