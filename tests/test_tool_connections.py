@@ -206,8 +206,10 @@ def test_a_refresh_that_fails_for_a_while_keeps_the_connection(
         with monkeypatch.context() as patch:
             patch.setattr(oauth.provider, "load_refresh_token", fail)
             refused = call(api)
-        # If the session has just ended, the call fails before the refresh.
-        assert refused["isError"]
+        assert refused == {
+            "output": "The connection to the MCP server notes cannot be refreshed now. Try again later.",
+            "isError": True,
+        }
         assert server(api)["connected"]
         assert call(api)["output"] == "You are waits@notes."
 

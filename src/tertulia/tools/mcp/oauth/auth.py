@@ -25,6 +25,8 @@ class UserAuth(httpx2.Auth):
         self._connection_id = connection_id
         self.scope_refusals = 0
         """How many requests the server has refused because the user has not granted enough."""
+        self.failed_refreshes = 0
+        """How many requests were sent without a valid token, because it could not be refreshed at that time."""
 
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         """Send a request, and repeat it once with a new token."""
@@ -47,7 +49,10 @@ class UserAuth(httpx2.Auth):
                 access = await self._connections.access(self._key)
             else:
                 access = await self._connections.refresh(self._key, refused)
-        except (NotConnectedError, AuthorizationError, TimeoutError):
+        except NotConnectedError:
+            return None
+        except (AuthorizationError, TimeoutError):
+            self.failed_refreshes += 1
             return None
         return access if access.connection_id == self._connection_id else None
 

@@ -105,7 +105,7 @@ class UserSessions:
         except (AuthorizationError, TimeoutError):
             raise ToolError(NOT_NOW.format(key.server)) from None
         session = self._session(key, access.connection_id)
-        refusals = session.auth.scope_refusals
+        refusals, failures = session.auth.scope_refusals, session.auth.failed_refreshes
         with session.in_use():
             await session.connection.tried.wait()
             try:
@@ -116,6 +116,8 @@ class UserSessions:
                 if not await self._is_authorized(key):
                     self.end(key)
                     raise ToolError(MUST_CONNECT.format(key.server)) from None
+                if session.auth.failed_refreshes > failures:
+                    raise ToolError(NOT_NOW.format(key.server)) from None
                 raise
 
     async def open(self, key: ConnectionKey) -> None:
