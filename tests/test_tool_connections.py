@@ -193,12 +193,15 @@ def test_a_server_that_refuses_new_tokens_too_ends_the_connection(address: str, 
         assert not server(api)["connected"]
 
 
+@pytest.mark.parametrize("lifetime", [0, 3600])
 def test_a_refresh_that_fails_for_a_while_keeps_the_connection(
-    address: str, oauth: OAuthServers, monkeypatch: pytest.MonkeyPatch
+    address: str, oauth: OAuthServers, monkeypatch: pytest.MonkeyPatch, lifetime: int
 ) -> None:
-    with signed(address, register(address, "waits")) as api:
-        oauth.provider.lifetime = 0
-        connect(api, address, oauth, "waits@notes")
+    with signed(address, register(address, f"waits{lifetime}")) as api:
+        oauth.provider.lifetime = lifetime
+        connect(api, address, oauth, f"waits{lifetime}@notes")
+        # The token has expired, or the server refuses a token that has not.
+        oauth.provider.access.clear()
 
         async def fail(*_: object) -> None:
             raise RuntimeError
@@ -211,7 +214,7 @@ def test_a_refresh_that_fails_for_a_while_keeps_the_connection(
             "isError": True,
         }
         assert server(api)["connected"]
-        assert call(api)["output"] == "You are waits@notes."
+        assert call(api)["output"] == f"You are waits{lifetime}@notes."
 
 
 def test_a_user_who_denies_returns_to_the_application_without_a_connection(address: str, oauth: OAuthServers) -> None:
