@@ -245,7 +245,7 @@ def test_chat_uses_the_public_api(tmp_path: Path, api: Api) -> None:
     done = run(tmp_path, "chat", "--url", api.address, stdin="My name is Ada\n\nWhat is my name?\n/simulate thinking\n")
     assert done.returncode == 0, done.stderr
     assert "Your name is Ada." in done.stdout
-    assert "count to three" in done.stdout
+    assert "count to three" in done.stderr
 
 
 def test_chat_shows_why_an_answer_failed_and_continues(tmp_path: Path, api: Api) -> None:
@@ -257,13 +257,13 @@ def test_chat_shows_why_an_answer_failed_and_continues(tmp_path: Path, api: Api)
 def test_chat_reports_that_no_server_answers(tmp_path: Path) -> None:
     done = run(tmp_path, "chat", "--url", "http://127.0.0.1:9", stdin="Hello\n")
     assert done.returncode == 1
-    assert "tertulia serve" in done.stdout
+    assert "tertulia serve" in done.stderr
 
 
 def test_chat_reports_what_the_server_refuses(tmp_path: Path, api: Api) -> None:
     done = run(tmp_path, "chat", "--url", api.address, "--model", "gpt-4", stdin="Hello\n")
     assert done.returncode == 1
-    assert "options.model" in done.stdout
+    assert "options.model" in done.stderr
 
 
 def test_ctrl_c_stops_the_answer_and_the_chat_continues(tmp_path: Path) -> None:

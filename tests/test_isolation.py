@@ -98,7 +98,7 @@ KNOWN = {
     "resolvers/tool_results.py _store_results": ONE_REQUEST,
     "resolvers/tools.py check_tools": ONE_REQUEST,
     "src/tertulia/server/auth/oidc.py _add_user": BOUNDED,
-    "src/tertulia/cli/chat.py _answer_calls": BOUNDED,
+    "src/tertulia/cli/terminal/conversation.py _submit": BOUNDED,
     "src/tertulia/streams/redis/reader.py _read_once": ISOLATED,
     "src/tertulia/server/http/uploads.py _write": "its items belong to one upload",
 }
