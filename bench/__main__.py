@@ -18,7 +18,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.options import Options
-from bench.parts import assistants, caching, joined, memory, providers, queries, sizes, start, streams, tails
+from bench.parts import (
+    assistants,
+    caching,
+    joined,
+    memory,
+    opening,
+    pacing,
+    providers,
+    queries,
+    sizes,
+    start,
+    streams,
+    tails,
+)
 from bench.peers.candidates import PEERS, Stage, staged
 from bench.processes import HERE, Cores, choose_cores, node
 from bench.report import Report
@@ -31,9 +44,11 @@ PARTS: dict[str, Part] = {
     "flat": streams.flat,
     "first": streams.first,
     "followers": streams.followers,
+    "pacing": pacing.pacing,
     "tails": tails.tails,
     "joined": joined.joined,
     "memory": memory.memory,
+    "opening": opening.opening,
     "queries": queries.queries,
     "messages": sizes.messages,
     "lists": sizes.lists,

@@ -9,6 +9,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from bench.parts import pacing
+
 if TYPE_CHECKING:
     from bench.report import Check, Report
 
@@ -21,10 +23,15 @@ SPREAD = 30.0
 def draw(report: "Report", path: Path) -> None:
     """Write the plot in the format of the file's suffix."""
     mpl.use("agg")
-    compared = {figure: candidates for figure, candidates in report.samples.items() if len(candidates) > 1}
+    compared = {
+        figure: candidates
+        for figure, candidates in report.samples.items()
+        if len(candidates) > 1 and figure.part != pacing.PART
+    }
     parts = dict.fromkeys(figure.part for figure in report.samples)
     checks = [check for part in parts for check in report.checks(part) if check.value and check.target.limit]
-    rows = math.ceil(len(compared) / COLUMNS)
+    charts = pacing.FIGURES if pacing.PART in parts else ()
+    rows = math.ceil(len(compared) / COLUMNS) + bool(charts)
     heights = [0.25 * len(checks) + 0.8, 2.0 * rows + 0.1]
     canvas = Canvas(figsize=(4.2 * COLUMNS, sum(heights)), layout="constrained")
     [[above], [below]] = canvas.subfigures(2, 1, squeeze=False, height_ratios=heights)
@@ -33,6 +40,8 @@ def draw(report: "Report", path: Path) -> None:
         axes = below.add_subplot(rows, COLUMNS, index + 1)
         _bars(axes, {name: statistics.median(values) for name, values in candidates.items()})
         axes.set_title(f"{figure.part}: {figure.name}" + (f" ({figure.unit})" if figure.unit else ""), fontsize=8)
+    for index, name in enumerate(charts):
+        _curves(below.add_subplot(rows, COLUMNS, (rows - 1) * COLUMNS + index + 1), report, name)
     canvas.savefig(path)
 
 
@@ -58,6 +67,27 @@ def _bars(axes: Axes, medians: dict[str, float]) -> None:
     bars = axes.barh(names, values, color=[OURS if name == "tertulia" else OTHERS for name in names])
     axes.bar_label(bars, fmt="{:,.4g}", fontsize=7, padding=2)
     _style(axes, values)
+
+
+def _curves(axes: Axes, report: "Report", name: str) -> None:
+    """Draw a figure of the part `pacing` over the number of answers, with a line for each candidate."""
+    lines: dict[str, list[tuple[int, float]]] = {}
+    unit = ""
+    for figure, candidates in report.samples.items():
+        answers, _, what = figure.name.partition(" answers: ")
+        if (figure.part, what) == (pacing.PART, name):
+            unit = figure.unit
+            for candidate, values in candidates.items():
+                lines.setdefault(candidate, []).append((int(answers), statistics.median(values)))
+    for candidate, points in lines.items():
+        xs, ys = zip(*points, strict=True)
+        axes.plot(xs, ys, marker="o", markersize=3, label=candidate, color=OURS if candidate == "tertulia" else None)
+    if unit == "ms":
+        axes.set_yscale("log")
+    axes.set_title(f"{pacing.PART}: {name}" + (f" ({unit})" if unit else "") + " by answers", fontsize=8)
+    axes.legend(fontsize=6)
+    axes.tick_params(labelsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _style(axes: Axes, values: list[float]) -> None:

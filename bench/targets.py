@@ -51,6 +51,9 @@ TARGETS = (
     Target("client", "20 answers: deltas per token", "load", "<=", 1.02, to="second client"),
     Target("client", "20 answers: deltas per token", "load", ">=", 0.98, to="second client"),
     Target("followers", "1,000 followers: CPU per frame", "tertulia", "<=", 8),
+    # Tokens are merged only by a core that is full.
+    Target("pacing", "100 answers: deltas per token", "tertulia", ">=", 0.98, to="tertulia-unmerged"),
+    Target("pacing", "100 answers: p99", "tertulia", "<=", 1.5, to="tertulia-unmerged", enough=15),
     Target("tails", "longest pause", "tertulia", "<=", 20),
     Target("joined", "20 answers: p50", "joined", "<=", 10),
     Target("joined", "20 answers: p99", "joined", "<=", 2, to="embedded"),
@@ -64,6 +67,7 @@ TARGETS = (
     Target("memory", "per idle subscription", "tertulia", "<=", 40),
     Target("memory", "tokens: end / middle", "tertulia", "<=", 1.1),
     Target("memory", "conversations: end / middle", "tertulia", "<=", 1.1),
+    Target("opening", "a socket with a subscription: CPU to open", "tertulia", "<=", 2),
     Target("queries", "first page of 50: CPU per request", "tertulia", "<=", 4, to="handwritten"),
     Target("queries", "first page of 50: CPU per request", "tertulia", "<=", 0.25, to="naive"),
     Target("queries", "first page of 50: SQL statements", "tertulia", "<=", 3),

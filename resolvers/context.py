@@ -233,6 +233,10 @@ class Context(BaseContext):
             context.read, context.loaders = snapshot.read, Loaders(snapshot, self.viewer.user_id)
             yield context
 
+    def renew_loaders(self) -> None:
+        """Replace the loaders, which keep the rows of their last batch in memory."""
+        self.loaders = Loaders(self.database, self.viewer.user_id)
+
     def path(self, route: str) -> str:
         """Return the path of a route for clients, including the prefix under which the server is mounted."""
         return self._root_path + route

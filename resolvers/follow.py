@@ -111,8 +111,11 @@ async def follow_after(
     )
     with context.services.subscriptions.slot(ends=True):
         async with aclosing(_follow(context, rows, after, push)) as followed:
+            # Many followers wait for a long time, and must not keep rows and events in memory meanwhile.
+            del rows
             async for event in followed:
                 yield event
+                del event
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +161,9 @@ async def follow(context: Context, generation_id: UUID) -> AsyncGenerator[Genera
 async def _follow(
     context: Context, rows: _Rows, after: int | None, push: Push | None = None
 ) -> AsyncGenerator[GenerationEvent]:
-    generation = rows.generation
+    generation_id = rows.generation.id
     follower = Follower(0 if after is None else after, push)
-    with _span(generation, follower) as span:
+    with _span(rows.generation.conversation_id, generation_id, follower) as span:
         # The span is current only during this call. If it were still current at a `yield`, it would also be current
         # in the consumer.
         with trace.use_span(span, **QUIET):
@@ -168,32 +171,35 @@ async def _follow(
         mode = _mode(beginning.events)
         span.set_attribute("tertulia.follow.how", mode)
         context.services.observer.on_follow(mode)
-        for event in beginning.events:
-            follower.after = event.sequence
-            yield event
-        ended = beginning.ended
+        ended, events = beginning.ended, beginning.events[::-1]
+        del rows, beginning
+        while events:
+            follower.after = events[-1].sequence
+            yield events.pop()
+        context.renew_loaders()
         while not ended:
-            async with aclosing(context.log.follow(generation.id, follower)) as batches:
+            async with aclosing(context.log.follow(generation_id, follower)) as batches:
                 async for batch in batches:
                     # An empty batch is a request to read the row: the log is unavailable, or another process may have
                     # ended the generation.
-                    for event in batch or await _new_events(context, generation.id, follower.after):
+                    for event in batch or await _new_events(context, generation_id, follower.after):
                         follower.after = event.sequence
                         yield event
                         ended = isinstance(event, TerminalEvent)
+                        del event
                     if ended:
                         return
+                    del batch
 
 
 @contextmanager
-def _span(generation: Generation, follower: Follower) -> Generator[trace.Span]:
+def _span(conversation_id: UUID, generation_id: UUID, follower: Follower) -> Generator[trace.Span]:
     """Open the span of a follower, which ends with the last event or when the client disconnects."""
-    ids: dict[str, str | int] = {
-        "gen_ai.conversation.id": str(generation.conversation_id),
-        "tertulia.generation.id": str(generation.id),
-        "tertulia.follow.after": follower.after,
-    }
-    span = tracer.start_span("follow", attributes=ids)
+    span = tracer.start_span("follow")
+    if span.is_recording():
+        span.set_attribute("gen_ai.conversation.id", str(conversation_id))
+        span.set_attribute("tertulia.generation.id", str(generation_id))
+        span.set_attribute("tertulia.follow.after", follower.after)
     try:
         yield span
     finally:

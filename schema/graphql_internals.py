@@ -12,16 +12,10 @@ import strawberry
 from graphql import GraphQLField, GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema, pyutils
 from graphql.execution import Executor
 from graphql.execution.collect_fields import FieldDetails, collect_fields, collect_subfields
-from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.schema.types.base_scalars import DateDefinition, DateTimeDefinition, DecimalDefinition
 from strawberry.schema.types.scalar import DEFAULT_SCALAR_REGISTRY
-from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
-    BaseGraphQLTransportWSHandler,
-)
-from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import Operation as SocketOperation
-from strawberry.subscriptions.protocols.graphql_transport_ws.types import Message as SocketMessage
 from strawberry.types import Info
 from strawberry.types.base import StrawberryObjectDefinition, get_object_definition
 from strawberry.types.enum import StrawberryEnumDefinition
@@ -29,17 +23,14 @@ from strawberry.types.field import StrawberryField
 
 __all__ = [
     "DEFAULT_SCALAR_REGISTRY",
-    "BaseGraphQLTransportWSHandler",
     "DateDefinition",
     "DateTimeDefinition",
     "DecimalDefinition",
     "Selection",
-    "SocketMessage",
-    "SocketOperation",
     "StrawberryExecutor",
     "StrawberryObjectDefinition",
     "StrawberrySchema",
-    "WebSocketDisconnected",
+    "allows_origin",
     "declared_field",
     "declaring_module",
     "enum_definition",
@@ -145,6 +136,17 @@ def resolver(declared: StrawberryField, info: ResolveInfo) -> Callable[[Sequence
     if base.root_parameter:
         return lambda sources: [function(root=source) for source in sources]
     return lambda sources: [function() for _ in sources]
+
+
+def allows_origin(view: Any, socket: object) -> bool:
+    """Return whether a page of the socket's origin may open it. Relies on `AsyncBaseHTTPView._check_websocket_origin`.
+
+    Args:
+        view: A view of Strawberry, with the origins that are allowed.
+        socket: The WebSocket of Starlette.
+    """
+    is_allowed: bool = view._check_websocket_origin(socket)  # noqa: SLF001 - it has no public name
+    return is_allowed
 
 
 def enum_definition(enum: type) -> StrawberryEnumDefinition:

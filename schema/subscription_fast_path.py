@@ -53,6 +53,27 @@ FIELDS: dict[str, tuple[bytes, Callable[[Any], Any]]] = {
 """The placeholder of each leaf of an event, and the function that reads it."""
 
 
+class _NewestResults:
+    """The results of the newest event. All subscribers whose documents select the same fields share them."""
+
+    def __init__(self) -> None:
+        # One tuple, because servers in several threads use this: the results always belong to the event.
+        self._newest: tuple[object, dict[Fill, bytes]] = (None, {})
+
+    def of(self, event: object, fill: Fill) -> bytes:
+        """Return the result for an event."""
+        newest = self._newest
+        if newest[0] is not event:
+            newest = self._newest = (event, {})
+        result = newest[1].get(fill)
+        if result is None:
+            result = newest[1][fill] = fill(event)
+        return result
+
+
+NEWEST = _NewestResults()
+
+
 class OperationFailed(Exception):
     """The whole operation failed. `errors` are safe to show to clients."""
 
@@ -114,7 +135,7 @@ async def follow(operation: Operation, send: Callable[[bytes], bool] | None = No
         async with aclosing(events):
             async for event in events:
                 fill = fills.get(event.__class__)
-                yield fill(event) if fill is not None else await execute(operation, event)
+                yield NEWEST.of(event, fill) if fill is not None else await execute(operation, event)
                 del event
     except Exception as error:
         raise OperationFailed([_as_graphql_error(error)]) from error
@@ -138,9 +159,11 @@ def _templates(operation: Operation, executor: AnyExecutor) -> dict[type, Fill]:
 
 
 def _push_with_templates(fills: dict[type, Fill], send: Callable[[bytes], bool]) -> Push:
+    result_of = NEWEST.of
+
     def push(event: GenerationEvent) -> bool:
         fill = fills.get(event.__class__)
-        return fill is not None and send(fill(event))
+        return fill is not None and send(result_of(event, fill))
 
     return push
 

@@ -19,8 +19,6 @@ MODULE = "schema/graphql_internals.py"
 VERSIONS = " and ".join(f"{library} {version(library)}" for library in ("strawberry-graphql", "graphql-core"))
 COLLECT = "graphql.execution.collect_fields"
 EXECUTOR = "strawberry.schema.schema:StrawberryGraphQLCoreExecutionContext"
-HANDLER = "strawberry.subscriptions.protocols.graphql_transport_ws.handlers:BaseGraphQLTransportWSHandler"
-OPERATION = "strawberry.subscriptions.protocols.graphql_transport_ws.handlers:Operation"
 COMPLETION = "self return_type field_details_list info path result position_context"
 PARAMETERS = {
     f"{COLLECT}:collect_fields": "schema fragments variable_values runtime_type operation",
@@ -31,17 +29,7 @@ PARAMETERS = {
     f"{EXECUTOR}.complete_awaitable_value": COMPLETION,
     f"{EXECUTOR}.complete_leaf_value": "return_type result",
     "strawberry.types:Info": "_raw_info _field",
-    f"{HANDLER}.handle": "self",
-    f"{HANDLER}.handle_message": "self message",
-    f"{HANDLER}.handle_connection_init": "self message",
-    f"{HANDLER}.handle_invalid_message": "self error_message",
-    f"{HANDLER}.handle_subscribe": "self message",
-    f"{HANDLER}.handle_task_exception": "self error",
-    f"{HANDLER}.run_operation": "self operation",
-    f"{HANDLER}.send_message": "self message",
-    f"{OPERATION}.send_initial_errors": "self errors",
-    f"{OPERATION}.send_next": "self execution_result",
-    f"{OPERATION}.send_operation_message": "self message",
+    "strawberry.http.async_base_view:AsyncBaseHTTPView._check_websocket_origin": "self request",
 }
 """The first parameters of each function that is called or overridden, in order."""
 PUBLIC = {

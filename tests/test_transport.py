@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scripted import START, Gate, Reply, ScriptedClaude, end, says, scripted, sse, text
 
-from tertulia.claude.backpressure import LATE, LONGEST, Backpressure
+from tertulia.claude.backpressure import LATE, Backpressure
 from tertulia.claude.client import Claude
 from tertulia.claude.connections import Deadlines
 from tertulia.claude.errors import ErrorCode, describe
@@ -112,15 +112,7 @@ def test_events_that_arrive_during_a_delay_are_delivered_together() -> None:
     assert len(received) < len(PIECES) / 2
 
 
-def test_the_delay_grows_above_4_ms_of_lateness_shrinks_below_2_ms_and_stays_in_between() -> None:
-    backpressure, delays = Backpressure(), list[float]()
-    for late in (0.0041, 0.0039, 0.0021, 0.0019, 0.0041):
-        backpressure.adapt(late)
-        delays.append(backpressure.delay)
-    assert delays == pytest.approx([0.005, 0.005, 0.005, 0.004, 0.009])
-
-
-def test_the_delay_begins_when_the_loop_is_late_and_ends_when_it_is_on_time() -> None:
+def test_the_delay_begins_when_the_loop_is_late_all_the_time() -> None:
     async def late() -> float:
         backpressure = Backpressure()
         watching = asyncio.create_task(backpressure.watch())
@@ -131,10 +123,3 @@ def test_the_delay_begins_when_the_loop_is_late_and_ends_when_it_is_on_time() ->
         return backpressure.delay
 
     assert asyncio.run(late()) > 0
-    backpressure = Backpressure()
-    for _ in range(1000):
-        backpressure.adapt(10 * LATE)
-    assert backpressure.delay == LONGEST
-    for _ in range(1000):
-        backpressure.adapt(0)
-    assert backpressure.delay == 0

@@ -14,7 +14,10 @@ PATIENCE = 120.0
 
 
 async def idle(options: argparse.Namespace) -> Json:
-    """Open idle subscriptions, each on its own socket, and measure the memory that they take."""
+    """Open idle subscriptions, each on its own socket, and measure the memory that they take.
+
+    The CPU of opening and closing all of them is measured too.
+    """
     tally = Tally()
     before = [rss_mb(pid) for pid in options.pids]
     generation = ""
@@ -29,12 +32,23 @@ async def idle(options: argparse.Namespace) -> Json:
         await asyncio.wait_for(answer.text_came, PATIENCE)
         return socket
 
+    window = Window(options.pids)
     sockets = await gather_limited(OPENING, [hold] * options.streams)
+    opened = sum(window.cpu())
     await asyncio.sleep(options.warm)
     after = [rss_mb(pid) for pid in options.pids]
+    window = Window(options.pids)
     for socket in sockets:
         socket.close()
-    return {"before_mb": before, "after_mb": after, "begun": tally.begun, "errors": tally.errors[:3]}
+    await asyncio.sleep(options.warm)
+    return {
+        "before_mb": before,
+        "after_mb": after,
+        "begun": tally.begun,
+        "errors": tally.errors[:3],
+        "open_cpu_ms": 1000 * opened,
+        "close_cpu_ms": 1000 * sum(window.cpu()),
+    }
 
 
 async def requests(options: argparse.Namespace) -> Json:

@@ -106,6 +106,8 @@ class _Core:
     begun: deque[float] = field(default_factory=deque[float])
     free: float = 0.0
     busy: float = 0.0
+    busy_at_look: float = 0.0
+    looked: float = 0.0
     number: int = 0
 
     def add(self, time: float, what: str, which: int = 0) -> None:
@@ -149,7 +151,8 @@ class _Core:
             self.slice(which, begun + cost)
             return cost
         else:
-            self.backpressure.adapt(begun - time)
+            self.backpressure.adapt(begun - time, (self.busy - self.busy_at_look) / (begun - self.looked))
+            self.busy_at_look, self.looked = self.busy, begun
             self.add(begun + LOOK_SECONDS, "look")
         return 0.0
 

@@ -86,13 +86,19 @@ class Follower:
         self._notification = asyncio.get_running_loop().create_future()
         return self._notification
 
-    def notify(self, stream: "Stream") -> None:
-        """Deliver new events, or wake the task."""
+    def notify(self, stream: "Stream", batches: dict[int, list[GenerationEvent]]) -> None:
+        """Deliver new events, or wake the task.
+
+        Args:
+            stream: The stream that is followed.
+            batches: The new events after each sequence number. Followers with the same `after` share the objects, so
+                that an event is encoded once for all of them.
+        """
         notification = self._notification
         if (
             notification is not None
             and not notification.done()
-            and (self.push is None or not self._push_events(stream, self.push))
+            and (self.push is None or not self._push_events(stream, batches, self.push))
         ):
             notification.set_result(None)
 
@@ -101,8 +107,16 @@ class Follower:
         if self._notification is not None and not self._notification.done():
             self._notification.set_result(None)
 
-    def _push_events(self, stream: "Stream", push: Callable[[GenerationEvent], bool]) -> bool:
-        for event in stream.events_after(self.after):
+    def _push_events(
+        self,
+        stream: "Stream",
+        batches: dict[int, list[GenerationEvent]],
+        push: Callable[[GenerationEvent], bool],
+    ) -> bool:
+        events = batches.get(self.after)
+        if events is None:
+            events = batches[self.after] = stream.events_after(self.after)
+        for event in events:
             if not push(event):
                 return False
             self.after = event.sequence
@@ -152,7 +166,7 @@ class Stream:
         self._parts: list[_Run | GenerationEvent] = []
         self._open: _Run | None = None
         self._newest: GenerationEvent | None = None
-        self._followers: list[Follower] = []
+        self._followers: dict[Follower, None] = {}
         for event in events:
             self.append(event)
         self.last_visible = self.last
@@ -199,10 +213,11 @@ class Stream:
     def show(self, last: int) -> None:
         """Make the events up to the sequence number `last` visible, and notify followers."""
         self.last_visible = last
+        batches: dict[int, list[GenerationEvent]] = {}
         for follower in tuple(self._followers):
             # Without a context manager, because this runs for each token and each follower.
             try:
-                follower.notify(self)
+                follower.notify(self, batches)
                 FOLLOWERS.step.hit(self.generation_id)
             except Exception as error:  # noqa: BLE001 - a failure must not affect the writer or other followers
                 FOLLOWERS.fail(self.generation_id, error)
@@ -210,7 +225,7 @@ class Stream:
 
     def wake(self) -> None:
         """Wake all followers, even if there are no new events."""
-        for follower in self._followers:
+        for follower in tuple(self._followers):
             follower.wake()
 
     def close(self) -> None:
@@ -221,11 +236,11 @@ class Stream:
     @contextmanager
     def notifications_for(self, follower: Follower) -> "Generator[asyncio.Future[None]]":
         """Register a follower that has read all events. Yields a future that is resolved when there are new events."""
-        self._followers.append(follower)
+        self._followers[follower] = None
         try:
             yield follower.listen()
         finally:
-            self._followers.remove(follower)
+            self._followers.pop(follower, None)
 
     def events_after(self, after: int) -> list[GenerationEvent]:
         """Return the visible events after a sequence number. Adjacent deltas are merged and have the last number."""

@@ -2,25 +2,24 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
-from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from graphql import GraphQLError, OperationType
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from strawberry.exceptions import ConnectionRejectionError
+from starlette.routing import WebSocketRoute
 from strawberry.fastapi import GraphQLRouter
-from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
-from strawberry.types.unset import UNSET
 
-from tertulia.json import encode, loads
+from tertulia.json import encode
 from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.context import Context
 from tertulia.schema.document_policy import CheckedDocument as AdmittedDocument
 from tertulia.schema.document_policy import DocumentPolicy, needs_no_sign_in
 from tertulia.schema.documents import BAD_USER_INPUT, bad_request, is_subscription
 from tertulia.schema.failures import internal_error, storage_error
+from tertulia.schema.graphql_internals import allows_origin
 from tertulia.schema.results import response
 from tertulia.schema.subscription_fast_path import OperationFailed, follow
 from tertulia.server.auth.authenticator import Anonymous, Authenticated, Authenticator
@@ -38,7 +37,7 @@ from tertulia.server.http.graphql_request import (
 from tertulia.server.http.negotiation import preferred
 from tertulia.server.http.problems import TRY_AGAIN, challenge, retry_after
 from tertulia.server.http.streams import MULTIPART, MULTIPART_TYPE, SSE, SSE_TYPE, Framing, ResultStream
-from tertulia.server.http.websocket import SocketHandler
+from tertulia.server.http.websocket import SocketEndpoint
 from tertulia.storage import is_storage_full
 
 REQUEST_ERROR_STATUS = 400
@@ -49,8 +48,6 @@ METHODS = ("GET", "POST")
 
 class GraphQLEndpoint(GraphQLRouter[Context, None]):
     """The GraphQL endpoint: POST and GET, the page for browsers, and the WebSocket."""
-
-    graphql_transport_ws_handler_class = SocketHandler
 
     def __init__(
         self,
@@ -81,36 +78,25 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             path,
             graphql_ide=None,
             context_getter=anonymous_context,
-            subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
             allowed_origins=allowed_origins,
-            max_subscriptions_per_connection=None,
-            connection_init_wait_timeout=timedelta(seconds=connection_init_seconds),
         )
+        sockets = SocketEndpoint(
+            document_policy,
+            authenticator,
+            allows_origin=partial(allows_origin, self),
+            init_seconds=connection_init_seconds,
+        )
+        # Without FastAPI's dependencies, whose objects would stay in memory while the socket is open.
+        self.routes[:] = [route for route in self.routes if not isinstance(route, WebSocketRoute)]
+        self.routes.append(WebSocketRoute(path, sockets))
         self._schema = document_policy.schema
         self.document_policy = document_policy
         self._page = page
         self.add_api_route(path, self._refuse_method, methods=["PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
 
     async def run(self, request: Any, context: Any = None, root_value: Any = None) -> Any:
-        """Serve one HTTP request, or one socket until it closes."""
-        if request.scope["type"] == "websocket":
-            endpoint: Any = super()
-            return await endpoint.run(request, context, root_value)
+        """Serve one HTTP request."""
         return await self._serve(request, context.authenticator)
-
-    def decode_json(self, data: str | bytes) -> object:
-        """Return parsed JSON, for Strawberry."""
-        return loads(data)
-
-    def encode_json(self, data: object) -> str:
-        """Return a value as JSON text, for Strawberry."""
-        return encode(data).decode()
-
-    async def on_ws_connect(self, context: Any) -> Any:
-        """Close an unauthenticated socket with 4403. Those that sent a valid token have a `Context` already."""
-        if not isinstance(context, Context):
-            raise ConnectionRejectionError
-        return UNSET
 
     async def _serve(self, request: Request, authenticator: Authenticator) -> Response:
         accept = request.headers.get("accept")

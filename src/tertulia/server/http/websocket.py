@@ -1,38 +1,39 @@
 """GraphQL over WebSocket: the `graphql-transport-ws` protocol.
 
-Source: PROTOCOL.md of the graphql-ws project. Strawberry's handler implements the states; this one validates every
-message first, sends errors of an operation as its `error` message, and pings a silent socket.
+Source: PROTOCOL.md of the graphql-ws project. Every message is validated first, errors of an operation are sent as its
+`error` message, and each socket is pinged.
 """
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
-from typing import Any, cast
+from dataclasses import dataclass
+from enum import Enum, auto
+from json import JSONDecodeError
+from typing import Any
 
 from graphql import GraphQLError
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from tertulia.db.errors import DATABASE_ERRORS
-from tertulia.json import encode
+from tertulia.json import encode, loads
 from tertulia.ratelimit.errors import RateLimited
 from tertulia.ratelimit.limits import too_many
 from tertulia.resolvers.context import Context
-from tertulia.schema.document_policy import CheckedDocument as AdmittedDocument
 from tertulia.schema.document_policy import DocumentPolicy
-from tertulia.schema.documents import Schema, is_subscription, narrow_schema
+from tertulia.schema.documents import is_subscription
 from tertulia.schema.failures import internal_error, show_error
-from tertulia.schema.graphql_internals import (
-    BaseGraphQLTransportWSHandler,
-    SocketMessage,
-    SocketOperation,
-    WebSocketDisconnected,
-)
+from tertulia.schema.results import response
+from tertulia.schema.subscription_fast_path import Operation as GraphQLOperation
 from tertulia.schema.subscription_fast_path import OperationFailed, follow
 from tertulia.server.auth.authenticator import Anonymous, Authenticated, Authenticator
 from tertulia.server.auth.providers import Unauthenticated, Unavailable
-from tertulia.server.runtime.socket_protocol import SocketProtocol, protocol_of
+from tertulia.server.http.socket_messages import MalformedMessage, check_message, pong, token_of
+from tertulia.server.runtime.socket_protocol import protocol_of
 
+PROTOCOL = "graphql-transport-ws"
 PING_SECONDS = 15.0
 """Shorter than the shortest idle timeout of proxies in use, 20 s."""
 STALLED_SECONDS = 30.0
@@ -43,259 +44,336 @@ STALLED = 1013
 """Try again later (IANA's registry of close codes)."""
 RESULTS_AT_ONCE = 20
 """Results of one operation written before other tasks get a turn: writing replayed events never suspends by itself."""
+PING, ACKNOWLEDGEMENT = b'{"type":"ping"}', b'{"type":"connection_ack"}'
 MAX_REASON = 123
 """Bytes of a close reason (RFC 6455, section 5.5)."""
 
 logger = logging.getLogger("tertulia.socket")
 
 
-class MalformedMessage(Exception):
-    """A message that violates the protocol; the reason goes into the close frame."""
+class SocketClosed(Exception):
+    """The socket is closed, or its client reads nothing."""
 
 
-class SocketHandler(BaseGraphQLTransportWSHandler[Context, None]):
-    """Serves one socket."""
+class SocketState(Enum):
+    """How far a client has opened its socket."""
 
+    CONNECTED = auto()
+    INITIALIZED = auto()
+    ACKNOWLEDGED = auto()
+
+
+@dataclass(slots=True, eq=False)
+class Operation:
+    """A running operation. It has the text of its document only until it starts, because sockets may idle for hours."""
+
+    id: str
+    query: str
+    variables: dict[str, Any] | None
+    name: str | None
+
+
+class SocketEndpoint:
+    """The ASGI application of all sockets."""
+
+    def __init__(
+        self,
+        policy: DocumentPolicy,
+        authenticator: Callable[[], Authenticator],
+        *,
+        allows_origin: Callable[[WebSocket], bool],
+        init_seconds: float,
+    ) -> None:
+        """Create the application.
+
+        Args:
+            policy: Decides which documents are executed.
+            authenticator: Returns the authenticator of the running server.
+            allows_origin: Returns whether a page of the socket's origin may open it.
+            init_seconds: Seconds within which a new socket must send `connection_init`.
+        """
+        self._policy = policy
+        self._authenticator = authenticator
+        self._allows_origin = allows_origin
+        self._init_seconds = init_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one socket until it closes."""
+        socket = WebSocket(scope, receive, send)
+        if not self._allows_origin(socket):
+            await socket.close(1008)  # before the handshake is accepted, so the response is 403
+        elif PROTOCOL in scope["subprotocols"]:
+            await socket.accept(PROTOCOL)
+            await SocketHandler(socket, Anonymous(self._authenticator()), self._policy, self._init_seconds).handle()
+        else:
+            await socket.accept()
+            await socket.close(4406, "Subprotocol not acceptable")
+
+
+class SocketHandler:
+    """Serves one socket.
+
+    Many sockets are idle for a long time. So an idle socket has one task that reads, one per subscription, and no task
+    for its timers.
+    """
+
+    __slots__ = (
+        "_context",
+        "_operations",
+        "_policy",
+        "_protocol",
+        "_slot_stack",
+        "_socket",
+        "_state",
+        "_tasks",
+        "_timer",
+    )
     ping_seconds = PING_SECONDS
-    _protocol: SocketProtocol | None = None
-    _tasks: list[asyncio.Task[None]]
-    _slot_stack: AsyncExitStack
 
-    @property
-    def _socket(self) -> WebSocket:
-        adapter: Any = self.websocket
-        socket: WebSocket = adapter.ws
-        return socket
+    def __init__(self, socket: WebSocket, context: Anonymous, policy: DocumentPolicy, init_seconds: float) -> None:
+        """Serve an accepted socket.
 
-    @property
-    def _document_policy(self) -> DocumentPolicy:
-        endpoint: Any = self.view
-        document_policy: DocumentPolicy = endpoint.document_policy
-        return document_policy
+        Args:
+            socket: The socket.
+            context: The context until the client is authenticated.
+            policy: Decides which documents are executed.
+            init_seconds: Seconds within which the client must send `connection_init`.
+        """
+        self._socket = socket
+        self._context: Context | Anonymous = context
+        self._policy = policy
+        self._protocol = protocol_of(socket)
+        self._operations: dict[str, tuple[Operation, asyncio.Task[None]]] = {}
+        self._state = SocketState.CONNECTED
+        self._slot_stack: AsyncExitStack | None = None
+        self._tasks = set[asyncio.Task[None]]()
+        self._timer = asyncio.get_running_loop().call_later(init_seconds, self._time_out)
 
-    def _write(self, message: bytes) -> bool:
-        return self._protocol is not None and self._protocol.write_text(message)
+    def _write(self, *parts: bytes) -> bool:
+        return self._protocol is not None and self._protocol.write_text(*parts)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def handle(self) -> None:
         """Serve the socket until it closes, which ends its operations."""
-        self._protocol = protocol_of(self._socket)
-        self._slot_stack = AsyncExitStack()
-        self._tasks = [asyncio.create_task(self._keep_pinging())]
         try:
-            with suppress(WebSocketDisconnect):
-                await super().handle()
+            with suppress(WebSocketDisconnect, SocketClosed):
+                while self._socket.application_state is not WebSocketState.DISCONNECTED:
+                    if not await self._receive():
+                        break
+                    # Receiving an available message and writing to a buffer with space do not suspend this task:
+                    # without this, a client that sends thousands of messages at once would block the loop.
+                    await asyncio.sleep(0)
         finally:
-            for task in self._tasks:
+            self._timer.cancel()
+            operations = [task for _, task in self._operations.values()]
+            self._operations.clear()
+            for task in (*operations, *self._tasks):
                 task.cancel()
-            await self._slot_stack.aclose()
+            for task in operations:
+                with suppress(Exception, asyncio.CancelledError):
+                    await task
+            if self._slot_stack is not None:
+                await self._slot_stack.aclose()
 
-    async def handle_message(self, message: Any) -> None:
-        """Validate a message, then handle it."""
+    async def _receive(self) -> bool:
+        """Receive and handle a message. Returns False if the client has disconnected."""
+        event = await self._socket.receive()
+        if event["type"] == "websocket.disconnect":
+            return False
+        text = event.get("text")
+        if text is None:
+            await self._refuse("WebSocket message type must be text")
+            return True
         try:
-            checked = check_message(message)
+            await self._handle(check_message(loads(text)))
+        except JSONDecodeError:
+            await self._refuse("WebSocket message must be valid JSON")
         except MalformedMessage as malformed:
-            await self.handle_invalid_message(str(malformed))
-            return
-        if checked["type"] == "ping":
-            await self.send_message(_echo(checked))
-        else:
-            await super().handle_message(cast("SocketMessage", checked))
-        # Receiving an available message and writing to a buffer with space do not suspend this task: without
-        # this, a client that sends thousands of messages at once would block the loop.
-        await asyncio.sleep(0)
+            await self._refuse(str(malformed))
+        return True
 
-    async def handle_connection_init(self, message: Any) -> None:
+    async def _handle(self, message: dict[str, Any]) -> None:
+        match message["type"]:
+            case "connection_init":
+                await self._initialize(message["payload"])
+            case "ping":
+                await self._send(encode(pong(message)))
+            case "subscribe":
+                await self._subscribe(message)
+            case "complete":
+                _, task = self._operations.pop(message["id"], (None, None))
+                if task is not None:
+                    task.cancel()
+            case _:
+                pass  # a pong
+
+    async def _initialize(self, payload: dict[str, Any]) -> None:
         """Authenticate the client by the token in the payload or, without one, in the header of the handshake."""
-        context: Any = self.context
-        if isinstance(context, Anonymous):
+        if isinstance(self._context, Anonymous):
             try:
-                await self._authenticate(context.authenticator, message["payload"])
+                await self._authenticate(self._context.authenticator, payload)
             except RateLimited as limited:
-                await self.websocket.close(code=STALLED, reason=limited.message[:MAX_REASON])
+                await self._close(STALLED, limited.message[:MAX_REASON])
                 return
             except (*DATABASE_ERRORS, Unavailable) as error:
                 logger.warning(
                     "A socket was closed with %d, because its client could not be authenticated: %s", STALLED, error
                 )
-                await self.websocket.close(code=STALLED, reason="Try again later")
+                await self._close(STALLED, "Try again later")
                 return
-        await super().handle_connection_init(message)
+        if self._state is not SocketState.CONNECTED:
+            await self._close(4429, "Too many initialisation requests")
+            return
+        self._state = SocketState.INITIALIZED
+        self._timer.cancel()
+        if isinstance(self._context, Anonymous):
+            await self._close(FORBIDDEN, "Forbidden")
+            return
+        await self._send(ACKNOWLEDGEMENT)
+        self._state = SocketState.ACKNOWLEDGED
+        self._ping_later()
 
     async def _authenticate(self, authenticator: Authenticator, payload: dict[str, Any]) -> None:
-        with suppress(Unauthenticated):  # then the context stays anonymous, and Strawberry closes with 4403
+        with suppress(Unauthenticated):  # then the context stays anonymous, and the socket is closed with 4403
             self._socket.state.connection_init = payload
-            admitted = await authenticator.admit(self._socket, _token(payload))
+            admitted = await authenticator.admit(self._socket, token_of(payload))
             context = admitted.context
-            await self._slot_stack.enter_async_context(context.limits.connection_slot(context.viewer.user_id))
-            self.context = admitted.context
+            if context.limits.sockets is not None:
+                self._slot_stack = AsyncExitStack()
+                await self._slot_stack.enter_async_context(context.limits.connection_slot(context.viewer.user_id))
+            self._context = context
             if admitted.identity.revocable:
-                self._tasks.append(asyncio.create_task(self._close_when_lapsed(admitted)))
+                self._start(self._close_when_lapsed(admitted))
 
-    async def handle_invalid_message(self, error_message: str) -> None:
+    def _time_out(self) -> None:
+        self._start(self._close(4408, "Connection initialisation timeout"))
+
+    async def _close(self, code: int, reason: str) -> None:
+        with suppress(RuntimeError, WebSocketDisconnect):
+            await self._socket.close(code=code, reason=reason)
+
+    async def _refuse(self, reason: str) -> None:
         """Close with 4400, and a reason that is cut to the size of the frame."""
-        reason = error_message.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
-        await self.websocket.close(code=4400, reason=reason)
+        await self._close(4400, reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore"))
 
-    async def handle_subscribe(self, message: Any) -> None:
+    async def _subscribe(self, message: dict[str, Any]) -> None:
         """Start an operation. Close reasons with its id are cut to the size of the frame."""
-        if not self.connection_acknowledged:
-            await super().handle_subscribe(message)  # which closes with 4401
+        context, id = self._context, message["id"]
+        if self._state is not SocketState.ACKNOWLEDGED or isinstance(context, Anonymous):
+            await self._close(4401, "Unauthorized")
             return
-        if message["id"] in self.operations:
-            operation_id = message["id"].encode(errors="replace")[: MAX_REASON - 40].decode(errors="ignore")
-            await self.websocket.close(code=4409, reason=f"Subscriber for {operation_id} already exists")
+        if id in self._operations:
+            shown_id = id.encode(errors="replace")[: MAX_REASON - 40].decode(errors="ignore")
+            await self._close(4409, f"Subscriber for {shown_id} already exists")
             return
-        per_socket = self.context.services.subscriptions.per_socket
-        if len(self.operations) >= per_socket:
-            error = too_many(f"A socket can run at most {per_socket:,} operations at once: complete one first.")
-            await self.send_message({"id": message["id"], "type": "error", "payload": [error.formatted]})
+        per_socket = context.services.subscriptions.per_socket
+        if len(self._operations) >= per_socket:
+            await self._send_errors(
+                id, [too_many(f"A socket can run at most {per_socket:,} operations at once: complete one first.")]
+            )
             return
         payload = message["payload"]
         try:
-            await self.context.limits.check_request(self.context.viewer.user_id)
-            text = self._document_policy.document(
-                payload.get("query"), payload.get("extensions"), payload.get("documentId")
-            )
+            await context.limits.check_request(context.viewer.user_id)
+            text = self._policy.document(payload.get("query"), payload.get("extensions"), payload.get("documentId"))
         except (GraphQLError, RateLimited) as refusal:
-            error = too_many(refusal.message) if isinstance(refusal, RateLimited) else refusal
-            await self.send_message({"id": message["id"], "type": "error", "payload": [error.formatted]})
+            await self._send_errors(id, [too_many(refusal.message) if isinstance(refusal, RateLimited) else refusal])
             return
-        payload["query"] = text
-        await super().handle_subscribe(message)
+        operation = Operation(id, text, payload.get("variables"), payload.get("operationName"))
+        self._operations[id] = operation, asyncio.create_task(self._run(operation, context))
 
-    async def run_operation(self, operation: SocketOperation[Context, None]) -> None:
+    async def _run(self, operation: Operation, context: Context) -> None:
         """Run one operation. Its failures become its `error` message, and the socket stays open."""
-        schema = narrow_schema(self.schema)
+        errors: Sequence[GraphQLError] = ()
         try:
-            document = await self._document_policy.admit(operation.query, operation.variables, operation.operation_name)
+            schema = self._policy.schema
+            document = await self._policy.admit(operation.query, operation.variables, operation.name)
             if is_subscription(document.operation):
-                await self._follow(operation, schema, document)
+                prepared = schema.operation(document.prepared, operation.variables, operation.name, context)
+                operation.query, operation.variables = "", None
+                await self._follow(operation.id, prepared)
             else:
-                await self._answer(operation, schema, document)
-        except WebSocketDisconnected:
+                result = await schema.answer(document.prepared, operation.variables, operation.name, context)
+                if result.data is None and all(error.path is None for error in result.errors or ()):
+                    # Errors of the whole request: nothing was executed, so there is no result for a `next` message.
+                    errors = result.errors or [GraphQLError("The operation returned nothing.")]
+                else:
+                    payload = response(result.data, result.errors)
+                    await self._send(encode({"id": operation.id, "type": "next", "payload": payload}))
+        except SocketClosed:
             return
         except GraphQLError as error:
-            await self._fail(operation, [error])
+            errors = [show_error(error)]
         except OperationFailed as failed:
-            await self._fail(operation, failed.errors)
+            errors = [show_error(error) for error in failed.errors]
+        except Exception as error:  # noqa: BLE001 - an error of any kind is logged, and ends its operation alone
+            errors = [internal_error(error)]
+        if self._operations.get(operation.id, (None, None))[0] is operation:
+            # Its id can be used again as soon as the client has the final message.
+            del self._operations[operation.id]
+        with suppress(SocketClosed):
+            if errors:
+                await self._send_errors(operation.id, errors)
+            else:
+                await self._send(encode({"id": operation.id, "type": "complete"}))
 
-    async def _follow(
-        self, operation: SocketOperation[Context, None], schema: Schema, document: AdmittedDocument
-    ) -> None:
-        prefix = b'{"id":%b,"type":"next","payload":' % encode(operation.id)
-        prepared = schema.operation(document.prepared, operation.variables, operation.operation_name, self.context)
+    async def _follow(self, id: str, operation: GraphQLOperation) -> None:
+        prefix = b'{"id":%b,"type":"next","payload":' % encode(id)
+        # Without a layer in between, because this runs for each token.
+        write = self._write if self._protocol is None else self._protocol.write_text
 
         def send(result: bytes) -> bool:
-            return self._write(b"%b%b}" % (prefix, result))
+            return write(prefix, result, b"}")
 
         sent_count = 0
-        async with aclosing(follow(prepared, send)) as results:
+        async with aclosing(follow(operation, send)) as results:
+            del operation
             async for result in results:
-                await self._send(b"%b%b}" % (prefix, result))
+                await self._send(prefix, result, b"}")
                 # Many sockets are silent for a long time, and each would keep its last result in memory.
                 del result
                 sent_count += 1
                 if sent_count % RESULTS_AT_ONCE == 0:
                     await asyncio.sleep(0)
-        await operation.send_operation_message({"id": operation.id, "type": "complete"})
 
-    async def _answer(
-        self, operation: SocketOperation[Context, None], schema: Schema, document: AdmittedDocument
-    ) -> None:
-        result = await schema.answer(document.prepared, operation.variables, operation.operation_name, self.context)
-        if result.data is None and all(error.path is None for error in result.errors or ()):
-            # Errors of the whole request: nothing was executed, so there is no result for a `next` message.
-            await operation.send_initial_errors(result.errors or [])
-            return
-        await operation.send_next(result)
-        await operation.send_operation_message({"id": operation.id, "type": "complete"})
+    async def _send_errors(self, id: str, errors: Sequence[GraphQLError]) -> None:
+        formatted = [error.formatted for error in errors]
+        await self._send(encode({"id": id, "type": "error", "payload": formatted}))
 
-    async def _fail(self, operation: SocketOperation[Context, None], errors: Sequence[GraphQLError]) -> None:
-        with suppress(WebSocketDisconnected, RuntimeError):
-            await operation.send_initial_errors([show_error(error) for error in errors])
-
-    async def handle_task_exception(self, error: Exception) -> None:
-        """Log an exception as an internal error, unless the client has disconnected."""
-        if not isinstance(error, WebSocketDisconnected):
-            internal_error(error)
-
-    async def send_message(self, message: Any) -> None:
-        """Send a message."""
-        await self._send(encode(message))
-
-    async def _send(self, message: bytes) -> None:
-        """Send a message; raise WebSocketDisconnected if the socket is closed or its client reads nothing."""
-        if self._write(message):
+    async def _send(self, *parts: bytes) -> None:
+        """Send a message; raise SocketClosed if the socket is closed or its client reads nothing."""
+        if self._write(*parts):
             return
         try:
             async with asyncio.timeout(STALLED_SECONDS):
-                await self._socket.send_text(message.decode())
+                await self._socket.send_text(b"".join(parts).decode())
         except TimeoutError as error:
-            with suppress(TimeoutError, RuntimeError):
+            with suppress(TimeoutError):
                 async with asyncio.timeout(1):
-                    await self.websocket.close(code=STALLED, reason="The client read nothing for too long")
-            raise WebSocketDisconnected from error
+                    await self._close(STALLED, "The client read nothing for too long")
+            raise SocketClosed from error
         except (RuntimeError, WebSocketDisconnect) as error:
-            raise WebSocketDisconnected from error
+            raise SocketClosed from error
 
     async def _close_when_lapsed(self, admitted: Authenticated) -> None:
         await admitted.lapsed()
-        with suppress(RuntimeError, WebSocketDisconnect):
-            await self.websocket.close(code=FORBIDDEN, reason="Forbidden")
+        await self._close(FORBIDDEN, "Forbidden")
 
-    async def _keep_pinging(self) -> None:
-        with suppress(WebSocketDisconnected, WebSocketDisconnect):
-            while True:
-                await asyncio.sleep(self.ping_seconds)
-                if self.connection_acknowledged:
-                    await self.send_message({"type": "ping"})
+    def _ping_later(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self.ping_seconds, self._ping)
 
+    def _ping(self) -> None:
+        if self._write(PING):
+            self._ping_later()
+        else:
+            self._start(self._ping_slowly())
 
-def check_message(message: object) -> dict[str, Any]:
-    """Return a message of the types that the protocol requires; raise MalformedMessage for any other."""
-    if not isinstance(message, dict):
-        raise MalformedMessage("The message must be a JSON object")
-    fields = cast("dict[str, Any]", message)
-    kind = fields.get("type")
-    if kind in ("connection_init", "ping", "pong"):
-        if not isinstance(fields.get("payload"), dict | None):
-            raise MalformedMessage(f"`payload` of {kind} must be an object")
-        return {**fields, "payload": fields.get("payload") or {}} if kind == "connection_init" else fields
-    if kind not in ("subscribe", "complete"):
-        raise MalformedMessage(f"Unknown message type: {str(kind)[:60]}")
-    if not isinstance(fields.get("id"), str) or not fields["id"]:
-        raise MalformedMessage(f"`id` of {kind} must be a string that is not empty")
-    if kind == "subscribe":
-        _check_payload(fields.get("payload"))
-    return fields
-
-
-def _token(payload: dict[str, Any]) -> str | None:
-    """Return the payload's `Authorization`, whose name may be in any case. A field `token` is ignored."""
-    authorization = next((value for name, value in payload.items() if name.lower() == "authorization"), None)
-    return authorization if isinstance(authorization, str) else None
-
-
-def _check_payload(payload: object) -> None:
-    if not isinstance(payload, dict):
-        raise MalformedMessage("`payload` of subscribe must be an object")
-    fields = cast("dict[str, Any]", payload)
-    if not isinstance(fields.get("query"), str) and not _names_document(fields):
-        raise MalformedMessage("`payload.query` of subscribe must be a string")
-    if not isinstance(fields.get("operationName"), str | None):
-        raise MalformedMessage("`payload.operationName` of subscribe must be a string")
-    for name in ("variables", "extensions"):
-        if not isinstance(fields.get(name), dict | None):
-            raise MalformedMessage(f"`payload.{name}` of subscribe must be an object")
-
-
-def _names_document(payload: dict[str, Any]) -> bool:
-    """Return whether the payload names a persisted document instead of a query."""
-    if payload.get("query") is not None:
-        return False
-    extensions = payload.get("extensions")
-    return "documentId" in payload or (isinstance(extensions, dict) and "persistedQuery" in extensions)
-
-
-def _echo(ping: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "pong", "payload": ping["payload"]} if ping.get("payload") is not None else {"type": "pong"}
+    async def _ping_slowly(self) -> None:
+        """Ping a client that does not read, which closes the socket if it does not read for too long."""
+        with suppress(SocketClosed):
+            await self._send(PING)
+            self._ping_later()

@@ -10,6 +10,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 STATE = "socket_protocol"
 SHORT, LONG = 126, 1 << 16
 """Lengths from which a frame needs a longer header (RFC 6455, section 5.2)."""
+MEDIUM_HEADER, LONG_HEADER = struct.Struct("!BBH").pack, struct.Struct("!BBQ").pack
 BYTES_AT_ONCE = 8192
 """Bytes parsed before other connections get a turn: uvloop reads 256,000 at once, which can be 40,000 frames."""
 CLOSE_SECONDS = 3.0
@@ -84,22 +85,24 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         scope["state"][STATE] = self
         await super().run_asgi()
 
-    def write_text(self, message: bytes) -> bool:
+    def write_text(self, *parts: bytes) -> bool:
         """Write a UTF-8 message at once; return False if it would have to wait, or if the socket is closing."""
-        if not self.writable.is_set() or self.close_sent or not self.handshake_complete or self.transport.is_closing():
+        if self.close_sent or not self.handshake_complete or not self.writable.is_set() or self.transport.is_closing():
             return False
-        self.transport.write(frame(message))
+        self.transport.write(frame(*parts))
         return True
 
 
-def frame(message: bytes) -> bytes:
-    """Return a text message as one frame, neither masked nor compressed."""
-    length = len(message)
+def frame(*parts: bytes) -> bytes:
+    """Return a text message, which consists of `parts`, as one frame, neither masked nor compressed."""
+    length = sum(map(len, parts))
     if length < SHORT:
-        return b"\x81%c%b" % (length, message)
-    if length < LONG:
-        return struct.pack("!BBH", 0x81, 126, length) + message
-    return struct.pack("!BBQ", 0x81, 127, length) + message
+        header = b"\x81%c" % length
+    elif length < LONG:
+        header = MEDIUM_HEADER(0x81, 126, length)
+    else:
+        header = LONG_HEADER(0x81, 127, length)
+    return b"".join((header, *parts))
 
 
 def protocol_of(socket: WebSocket) -> SocketProtocol | None:

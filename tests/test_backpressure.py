@@ -1,0 +1,153 @@
+"""Backpressure answers to the load of the event loop, in a simulation of the loop that needs no clock."""
+
+import heapq
+from dataclasses import dataclass, field
+
+import pytest
+
+from tertulia.claude.backpressure import LATE, LONGEST, LOOK_SECONDS, LOOKS, MOST, SHORTEST, Backpressure
+
+TOKEN_SECONDS = 0.02
+"""Seconds between two tokens of an answer."""
+TURN_US, FRAME_US, TOKEN_US = 30, 50, 12
+"""CPU of an iteration of the loop, of a read with its frame, and of each token in it."""
+
+
+@dataclass
+class Loop:
+    """An event loop that runs answers, and other work in turns of `turn` seconds every `every` seconds."""
+
+    turn: float = 0.0
+    every: float = 0.1
+    backpressure: Backpressure = field(default_factory=Backpressure)
+    now: float = 0.0
+    delays: list[float] = field(default_factory=list[float])
+    """The delay after each look."""
+    latencies: list[float] = field(default_factory=list[float])
+    frames: int = 0
+    _next_turn: float = 0.0
+
+    def run(self, seconds: float, answers: int = 0) -> None:
+        """Simulate the loop while some answers are written."""
+        self.latencies.clear()
+        self.frames = 0
+        end, look, used = self.now + seconds, self.now + LOOK_SECONDS, 0.0
+        self._next_turn = self.now
+        begun = self.now
+        tokens = [(self.now + TOKEN_SECONDS * number / answers, number) for number in range(answers)]
+        unread = [list[float]() for _ in range(answers)]
+        paused = [0.0] * answers
+        resumed: list[tuple[float, int]] = []
+        while self.now < end:
+            ready = set[int]()
+            while tokens and tokens[0][0] <= self.now:
+                time, number = tokens[0]
+                heapq.heapreplace(tokens, (time + TOKEN_SECONDS, number))
+                unread[number].append(time)
+                if paused[number] <= self.now:
+                    ready.add(number)
+            while resumed and resumed[0][0] <= self.now:
+                ready.add(heapq.heappop(resumed)[1])
+            if look <= self.now:
+                self.backpressure.adapt(self.now - look, used / (self.now - begun))
+                self.delays.append(self.backpressure.delay)
+                look, begun, used = self.now + LOOK_SECONDS, self.now, 0.0
+            cost = self._turn() + self._read(ready, unread, paused, resumed)
+            used += cost
+            if cost:
+                self.now += cost
+            else:
+                others = [look, self._next_turn if self.turn else end]
+                self.now = min(*others, *(queue[0][0] for queue in (tokens, resumed) if queue))
+
+    def _turn(self) -> float:
+        if not self.turn or self._next_turn > self.now:
+            return 0.0
+        self._next_turn += self.every
+        return self.turn
+
+    def _read(
+        self, ready: set[int], unread: list[list[float]], paused: list[float], resumed: list[tuple[float, int]]
+    ) -> float:
+        cost = TURN_US / 1e6 if ready else 0.0
+        for number in ready:
+            if unread[number]:
+                cost += (FRAME_US + TOKEN_US * len(unread[number])) / 1e6
+                self.frames += 1
+                self.latencies += [self.now + cost - time for time in unread[number]]
+                unread[number].clear()
+                if self.backpressure.delay:
+                    paused[number] = self.now + self.backpressure.delay
+                    heapq.heappush(resumed, (paused[number], number))
+        return cost
+
+    @property
+    def p99(self) -> float:
+        return sorted(self.latencies)[int(0.99 * len(self.latencies))]
+
+
+@pytest.mark.parametrize("answers", [1, 50, 200, 250])
+def test_there_is_no_delay_while_the_core_has_room(answers: int) -> None:
+    loop = Loop()
+    loop.run(3, answers)
+    assert not any(loop.delays)
+    assert loop.p99 < LATE
+
+
+@pytest.mark.parametrize(("turn", "every"), [(0.4, 3.0), (0.027, 0.1), (0.06, 0.1), (0.010, 0.02)])
+def test_long_turns_alone_cause_no_delay(turn: float, every: float) -> None:
+    # Such as the token of an answer with 1,000 followers, a long conversation, or one client at a time.
+    loop = Loop(turn, every)
+    loop.run(6, 20)
+    assert not any(loop.delays)
+
+
+def test_an_overloaded_core_merges_tokens_until_it_has_room() -> None:
+    merged, unmerged = Loop(), Loop()
+    unmerged.backpressure.adapt = lambda late, used: None  # type: ignore[method-assign]
+    for loop in (merged, unmerged):
+        loop.run(2, 500)  # 50 % more than the core can do without merging
+        loop.run(2, 500)
+    assert 0 < merged.backpressure.delay <= LONGEST
+    assert len(merged.latencies) > 1.5 * merged.frames
+    assert merged.p99 < 2 * LONGEST
+
+
+def test_the_delay_settles() -> None:
+    loop = Loop()
+    loop.run(3, 500)
+    loop.delays.clear()
+    loop.run(10, 500)
+    changes = sum(before != after for before, after in zip(loop.delays, loop.delays[1:], strict=False))
+    assert changes <= 10, loop.delays
+
+
+@pytest.mark.parametrize("answers", [0, 1, 100])
+def test_the_delay_ends_within_a_second_after_the_load(answers: int) -> None:
+    loop = Loop()
+    loop.backpressure.delay = LONGEST
+    loop.run(1, answers)
+    assert loop.backpressure.delay == 0
+
+
+def test_a_delay_stays_while_the_core_would_be_full_without_it() -> None:
+    backpressure = Backpressure()
+    backpressure.delay = SHORTEST
+    for _ in range(10 * LOOKS):
+        backpressure.adapt(0.0, 0.8)
+    assert backpressure.delay == SHORTEST
+    for _ in range(LOOKS):
+        backpressure.adapt(0.0, 0.7)
+    assert backpressure.delay == 0
+
+
+def test_a_loop_that_is_late_at_most_looks_is_overloaded_even_if_it_uses_little_of_its_core() -> None:
+    # Its container may be limited to a share of the core, or other programs use it.
+    backpressure = Backpressure()
+    for _ in range(MOST):
+        assert backpressure.delay == 0
+        backpressure.adapt(2 * LATE, 0.3)
+    assert backpressure.delay == SHORTEST
+    for _ in range(10 * MOST):
+        backpressure.adapt(2 * LATE, 0.3)
+    assert backpressure.delay == LONGEST
