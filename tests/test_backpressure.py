@@ -96,7 +96,7 @@ def test_there_is_no_delay_while_the_core_has_room(answers: int) -> None:
 
 @pytest.mark.parametrize(("turn", "every"), [(0.4, 3.0), (0.027, 0.1), (0.06, 0.1), (0.010, 0.02)])
 def test_long_turns_alone_cause_no_delay(turn: float, every: float) -> None:
-    # Such as the token of an answer with 1,000 followers, a long conversation, or one client at a time.
+    # A token with 1,000 followers, a long conversation, and one client at a time cause such turns.
     loop = Loop(turn, every)
     loop.run(6, 20)
     assert not any(loop.delays)

@@ -34,7 +34,7 @@ class Backpressure:
         self._used = 0.0
 
     async def watch(self) -> None:
-        """Look at the event loop every LOOK_SECONDS, until cancelled."""
+        """Measure the load of the event loop every LOOK_SECONDS, until cancelled."""
         begun, cpu = time.monotonic(), time.thread_time()
         while True:
             due = time.monotonic() + LOOK_SECONDS
