@@ -57,8 +57,7 @@ def test_the_wheel_puts_one_package_into_site_packages(dist: Path) -> None:
     (wheel,) = dist.glob("*.whl")
     tops = {name.partition("/")[0] for name in names(wheel)}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"tertulia"}
-    wanted = {"py.typed", "schema/root.py", "db/migrations/env.py", "web/graphiql.html", "web/stream.js"}
-    wanted |= {"web/vendor/graphiql/graphiql.min.js", "web/vendor/graphiql/LICENSE"}
+    wanted = {"py.typed", "schema/root.py", "db/migrations/env.py", "web/building.html", "web/stream.js"}
     wanted |= {"web/vendor/openapi/swagger-ui-bundle.js", "web/vendor/openapi/LICENSE"}
     assert {f"tertulia/{name}" for name in wanted} - names(wheel) == set()
 

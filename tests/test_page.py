@@ -172,6 +172,14 @@ def test_the_page_is_precompressed_immutable_and_has_a_strict_policy(api: Api) -
             assert client.get("/" + script[1], headers=conditional).status_code == 304
 
 
+def test_graphiql_without_a_build_says_so_and_reloads(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ASSETS, "app", tmp_path / "not-built")
+    page = api.http.get("/graphql", headers={"accept": "text/html"})
+    assert (page.status_code, "make page" in page.text, 'http-equiv="refresh"' in page.text) == (200, True, True)
+
+
 def test_the_plain_page_is_served_without_a_build(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ASSETS, "app", tmp_path / "not-built")
     page = httpx2.get(f"{api.address}/", headers={"accept": "text/html"})

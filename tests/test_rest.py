@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from client import WAIT, Api, Json, wait_until
 from conftest import Staged
+from people import MODE
 from running import tertulia
 from scripted import START, Gate, Reply, end, says, text
 
@@ -185,6 +186,33 @@ def test_pages_load_nothing_from_other_hosts(api: Api, path: str) -> None:
         if part.startswith("/assets/"):
             assert api.http.get(part).status_code == 200, part
     assert "//" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_script_of_redoc_names_no_other_host_for_pictures(api: Api) -> None:
+    script = api.http.get("/assets/openapi/redoc.standalone.js")
+    assert (script.headers["content-type"].partition(";")[0], "cdn.redoc.ly" in script.text) == (
+        "text/javascript",
+        False,
+    )
+    again = api.http.get("/assets/openapi/redoc.standalone.js", headers={"if-none-match": script.headers["etag"]})
+    assert again.status_code == 304
+
+
+@pytest.mark.parametrize(("mode", "schemes"), [({}, {"token"}), (MODE, {"token", "password"})])
+def test_openapi_describes_how_the_routes_of_a_viewer_are_authenticated(
+    tmp_path: Path, mode: dict[str, Any], schemes: set[str]
+) -> None:
+    with tertulia(tmp_path, **mode) as address, Api(address) as api:
+        document = api.http.get("/openapi.json").json()
+    assert set(document["components"]["securitySchemes"]) == schemes
+    secured = {
+        path: {name for scheme in operation.get("security", []) for name in scheme}
+        for path, operations in document["paths"].items()
+        for operation in operations.values()
+    }
+    public = {"/auth/register", "/auth/token", "/auth/refresh", "/auth/revoke"}
+    assert {path for path, names in secured.items() if not names} == (public if mode else set())
+    assert [path for path, names in secured.items() if names not in (set(), schemes)] == []
 
 
 def test_health_and_readiness_are_reported(api: Api) -> None:

@@ -1,4 +1,4 @@
-"""Copy the built files and licences of GraphiQL, Swagger UI and ReDoc into the package, for `make dist`.
+"""Copy the built files and licences of Swagger UI and ReDoc into the package, for `make dist`.
 
 The files come from the wheels in `requirements/pages.txt`. docs/decisions/0001-page-assets.md explains why.
 """
@@ -8,11 +8,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 VENDOR = Path(__file__).parent.parent / "src" / "tertulia" / "web" / "vendor"
-GRAPHIQL = "graphene_django_graphiql_static"
-SOURCES = {
-    "graphiql": (GRAPHIQL, f"{GRAPHIQL}/static/{GRAPHIQL}"),
-    "openapi": ("fastapi_offline", "fastapi_offline/static"),
-}
+SOURCES = {"openapi": ("fastapi_offline", "fastapi_offline/static")}
 """The folder in the package, the distribution, and the folder in that distribution."""
 LICENCES = ("LICENSE", "LICENCE", "COPYING", "AUTHORS")
 

@@ -64,7 +64,7 @@ async function stills(conversation) {
   }
   const page = await open({ width: 1280, height: 800 }, "light");
   await page.goto(`${address}/graphql`);
-  await page.locator(".graphiql-query-editor .CodeMirror").waitFor();
+  await page.locator(".graphiql-query-editor .view-line").first().waitFor();
   await page.screenshot({ path: `${folder}/graphiql.png` });
 }
 

@@ -12,8 +12,9 @@ const context = await browser.newContext({ viewport: { width: 1280, height: 800 
 const foreign = [];
 const problems = [];
 
-async function open(path) {
+async function open(path, script) {
   const page = await context.newPage();
+  if (script) await page.addInitScript(script, {});
   page.setDefaultTimeout(20_000);
   await page.route("**/*", (route) => {
     const wanted = route.request().url();
@@ -76,24 +77,27 @@ async function run(page, press) {
   const place = ".tour [role=status]";
   await page.waitForFunction((said) => !["", "Following…"].includes(document.querySelector(said).textContent), place);
   return page.evaluate(() => {
-    const [result, variables] = [".result-window .CodeMirror", ".graphiql-editor-tool .CodeMirror"].map((place) =>
-      JSON.parse(document.querySelector(place).CodeMirror.getValue() || "null"));
+    const [result, variables] = ["response.json", "variables.json"].map((name) =>
+      JSON.parse(window.textOf(name) || "null"));
     const tab = document.querySelector(".graphiql-tab-active").innerText.trim();
     return { tab, variables, ...result, said: document.querySelector(".tour [role=status]").textContent };
   });
 }
 
 async function graphiql() {
-  const page = await open("/graphql");
+  const page = await open("/graphql", () => {
+    // Each editor of GraphiQL has a model, whose address ends with a name.
+    const modelOf = (name) => globalThis.__MONACO?.editor.getModels().find(({ uri }) => uri.path.endsWith(name));
+    window.textOf = (name) => modelOf(name)?.getValue() ?? "";
+    window.setText = (name, text) => modelOf(name).setValue(text);
+  });
   const sent = [];
   page.on("websocket", (socket) => socket.on("framesent", ({ payload }) => sent.push(JSON.parse(payload))));
   await page.waitForFunction(() => document.activeElement.id === "tour-title");
-  await page.locator(".graphiql-editor-tool .CodeMirror").nth(1).waitFor({ state: "attached" });
+  await page.waitForFunction(() => window.textOf("variables.json").includes("Ada"));
+  const layout = await page.evaluate(fits);
   const tabs = await page.locator(".graphiql-tab").count();
-  await page.evaluate(() => {
-    const [, headers] = document.querySelectorAll(".graphiql-editor-tool .CodeMirror");
-    headers.CodeMirror.setValue('{"Authorization": "Bearer of Ada"}');
-  });
+  await page.evaluate(() => window.setText("request-headers.json", '{"Authorization": "Bearer of Ada"}'));
   const steps = [await run(page)];
   await picture(page, "graphiql");
   await show(page, 2);
@@ -111,16 +115,25 @@ async function graphiql() {
     await show(page, step);
     steps.push(await run(page, "Control+Enter"));
   }
-  return { tabs, sent, steps, answer, inaccessible, ...(await leave(page)) };
+  return { tabs, sent, steps, answer, inaccessible, layout, ...(await leave(page)) };
+}
+
+// Returns the editors that are cut off or too narrow to read an operation.
+function fits() {
+  const places = [".graphiql-query-editor", ".graphiql-editor-tool", ".graphiql-response", "aside.tour"];
+  return places.filter((place) => {
+    const { left, right, width } = document.querySelector(place).getBoundingClientRect();
+    return left < 0 || right > window.innerWidth || width < 300;
+  });
 }
 
 // GraphiQL stores its tabs with a delay. A page that is reloaded before that shows one of them twice.
 async function reload(page) {
   await page.waitForFunction(() => {
     const { tabs, activeTabIndex } = JSON.parse(localStorage.getItem("graphiql:tabState")) ?? { tabs: [] };
-    const places = { query: ".graphiql-query-editor", variables: ".graphiql-editor-tool" };
-    return Object.entries(places).every(([name, place]) => {
-      const shown = document.querySelector(`${place} .CodeMirror`).CodeMirror.getValue();
+    const names = { query: "operation.graphql", variables: "variables.json" };
+    return Object.entries(names).every(([name, file]) => {
+      const shown = window.textOf(file);
       return shown === tabs[activeTabIndex]?.[name] && shown === localStorage.getItem(`graphiql:${name}`);
     });
   });
@@ -157,7 +170,8 @@ async function swagger() {
   const page = await open("/docs");
   await page.getByText("/chat/stream").first().waitFor();
   await picture(page, "swagger");
-  return (await page.locator(".opblock").count());
+  const authorize = await page.getByRole("button", { name: "Authorize" }).count();
+  return { operations: await page.locator(".opblock").count(), authorize };
 }
 
 async function redoc() {

@@ -1,26 +1,10 @@
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { brotliCompressSync, gzipSync } from "node:zlib";
 import react from "@vitejs/plugin-react";
-import { defineConfig, type Plugin } from "vite";
+import { defineConfig } from "vite";
+import { compressed } from "./compressed";
 
 const server = process.env.TERTULIA_URL ?? "http://127.0.0.1:8000";
 // The server accepts uploads and sockets only from its own origin.
 const proxied = { target: server, changeOrigin: true, ws: true, rewriteWsOrigin: true, headers: { origin: server } };
-
-/** Compress the files at build time: compression in the server would delay the delivery of tokens. */
-const compressed: Plugin = {
-  name: "compressed",
-  apply: "build",
-  async writeBundle({ dir = "." }, bundle) {
-    for (const file of Object.values(bundle)) {
-      const content = file.type === "chunk" ? file.code : file.source;
-      if (!/\.(js|css)$/.test(file.fileName)) continue;
-      await writeFile(join(dir, `${file.fileName}.br`), brotliCompressSync(content));
-      await writeFile(join(dir, `${file.fileName}.gz`), gzipSync(content, { level: 9 }));
-    }
-  },
-};
 
 // `npm run build` writes the files that src/tertulia/server/http/pages.py serves at /. `npm run dev` shows changes at once, and
 // needs a running server.

@@ -32,6 +32,7 @@ from tertulia.server.http.graphql import GraphQLEndpoint
 from tertulia.server.http.middleware import REQUEST_ID, LoopbackHosts, SecureHeaders
 from tertulia.server.http.pages import graphiql_page, health_router, mount_assets, pages_router
 from tertulia.server.http.rest import rest_router
+from tertulia.server.http.security import described
 from tertulia.server.http.shares import shares_router
 from tertulia.server.http.tool_authorization import tool_authorization_router
 from tertulia.server.http.transfer import export_router, import_router
@@ -266,18 +267,19 @@ class Tertulia:
     def _add_optional_routes(self, app: FastAPI) -> None:
         """Add the routes that depend on settings, and the page that lists them."""
         settings = self._settings
+        auth = settings.auth if self._authenticate is None else "host"
+        context = described(self._context, auth)
         if settings.rest:
-            app.include_router(rest_router(self._admit))
-        app.include_router(attachments_router(self._context, settings.cors_origins))
+            app.include_router(rest_router(described(self._admit, auth)))
+        app.include_router(attachments_router(context, settings.cors_origins))
         if settings.export:
-            app.include_router(export_router(self._context))
+            app.include_router(export_router(context))
         if settings.import_files:
-            app.include_router(import_router(self._context, settings.cors_origins))
+            app.include_router(import_router(context, settings.cors_origins))
         if settings.sharing:
             app.include_router(shares_router(self._reader_of_shares))
         if settings.mcp_config is not None:
             app.include_router(tool_authorization_router(lambda: self.running, settings.cors_origins))
-        auth = settings.auth if self._authenticate is None else "host"
         if auth == "password":
             from tertulia.server.auth.routes import accounts_router
 

@@ -10,6 +10,9 @@ from tertulia.json import loads
 MAX_BYTES = 16_384
 """Bytes of a form."""
 MAX_FIELDS = 20
+TOKEN_SCHEME, PASSWORD_SCHEME = "token", "password"
+SIGNED_IN: dict[str, Any] = {"security": [{TOKEN_SCHEME: []}, {PASSWORD_SCHEME: []}]}
+"""The description of a route that needs the token of an account, for OpenAPI."""
 
 
 class BadForm(Exception):

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from tertulia.server.auth.forms import BadForm, described, fields
+from tertulia.server.auth.forms import SIGNED_IN, BadForm, described, fields
 from tertulia.server.auth.guests import NotAGuest
 from tertulia.server.auth.passwords import Unfit
 from tertulia.server.auth.providers import Unauthenticated
@@ -115,9 +115,15 @@ ROUTES: tuple[tuple[str, str, str, Serve, dict[str, Any]], ...] = (
         "/password",
         "Change the password, and sign out everywhere else",
         _change_password,
-        described("password", "new_password"),
+        described("password", "new_password") | SIGNED_IN,
     ),
-    ("DELETE", "/user", "Delete the account with all of the user's data, permanently", _delete, described("password")),
+    (
+        "DELETE",
+        "/user",
+        "Delete the account with all of the user's data, permanently",
+        _delete,
+        described("password") | SIGNED_IN,
+    ),
 )
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, FastAPI, Query
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -20,7 +20,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-cache",
-    # GraphiQL, Swagger UI and ReDoc use style attributes, and their own fonts and workers.
+    # Swagger UI and ReDoc use style attributes, and fonts in their styles. ReDoc also creates its worker.
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
         "font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'; "
@@ -32,6 +32,15 @@ STRICT = HEADERS | {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+}
+REDOC_LOGO = "https://cdn.redoc.ly/redoc/logo-mini.svg"
+GRAPHIQL = HEADERS | {
+    # Its editors use style elements and attributes, and fonts in their styles. Their workers are files of this server.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; "
+        "img-src 'self' data:; font-src 'self' data:; worker-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
     ),
 }
 CACHE_FOREVER = "public, max-age=31536000, immutable"
@@ -68,16 +77,13 @@ def vendored_folder(name: str, package: str, *inside: str) -> Path | None:
 ASSETS = {
     "app": package_folder("tertulia.web", "build"),
     "web": package_folder("tertulia.web"),
-    "graphiql": vendored_folder(
-        "graphiql", "graphene_django_graphiql_static", "static", "graphene_django_graphiql_static"
-    ),
     "openapi": vendored_folder("openapi", "fastapi_offline", "static"),
 }
 
 
 def graphiql_page(_request: Request) -> Response:
     """Return the GraphiQL page, with example operations."""
-    return _page("graphiql.html", HEADERS, needs="graphiql")
+    return _built("graphiql/index.html", GRAPHIQL) or _page("building.html", HEADERS)
 
 
 def pages_router(
@@ -98,7 +104,7 @@ def pages_router(
     @router.get("/")
     async def home(request: Request) -> Response:
         if preferred(request.headers.get("accept"), ("application/json", "text/html")) == "text/html":
-            return _chat() or _page("plain.html", STRICT)
+            return _built("index.html", STRICT | {"Vary": "Accept"}) or _page("plain.html", STRICT)
         prefix = request.scope.get("root_path", "").rstrip("/")
         paths = {name: prefix + path for name, path in links.items()}
         offers = {"auth": auth, "registration": registration, "guests": guests, "sharing": sharing}
@@ -152,13 +158,30 @@ def mount_assets(app: FastAPI) -> None:
         if folder is not None and name == "app":
             # `make run` serves before the build of the page has finished.
             app.mount("/assets/app", BuiltFiles(directory=folder, check_dir=False), name="assets-app")
+        elif folder is not None and name == "openapi" and folder.is_dir():
+            app.mount("/assets/openapi", OpenApiFiles(directory=folder), name="assets-openapi")
         elif folder is not None and folder.is_dir():
             # In a checkout, `stream.js` is a link to web/packages.
             app.mount(f"/assets/{name}", StaticFiles(directory=folder, follow_symlink=True), name=f"assets-{name}")
 
 
+class OpenApiFiles(StaticFiles):
+    """The files of Swagger UI and ReDoc."""
+
+    def file_response(
+        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        """Return the file. ReDoc's script loads its maker's logo from a CDN, and shows none if the image is invalid."""
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        if Path(full_path).name != "redoc.standalone.js" or not isinstance(response, FileResponse):
+            return response
+        script = Path(full_path).read_text(encoding="utf-8").replace(REDOC_LOGO, "data:,")
+        headers = {"ETag": response.headers["ETag"], "Cache-Control": "no-cache"}
+        return Response(script, headers=headers, media_type="text/javascript")
+
+
 class BuiltFiles(StaticFiles):
-    """The built files of the chat page. They are compressed in advance, and their names contain content hashes."""
+    """The built files of the chat page and GraphiQL. They are compressed, and their names contain content hashes."""
 
     async def check_config(self) -> None:
         """Accept a folder that does not exist yet: requests for its files get 404."""
@@ -181,13 +204,13 @@ class BuiltFiles(StaticFiles):
         return response
 
 
-def _chat() -> Response | None:
-    """Return the chat page; None if it is not built."""
+def _built(name: str, headers: dict[str, str]) -> Response | None:
+    """Return a page that `make page` builds; None if it is not built."""
     folder = ASSETS["app"]
-    page = None if folder is None else folder / "index.html"
+    page = None if folder is None else folder / name
     if page is None or not page.is_file():
         return None
-    return HTMLResponse(page.read_text(encoding="utf-8"), headers=STRICT | {"Vary": "Accept"})
+    return HTMLResponse(page.read_text(encoding="utf-8"), headers=headers)
 
 
 def _page(name: str, headers: dict[str, str], needs: str = "web") -> Response:

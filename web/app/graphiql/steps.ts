@@ -1,6 +1,23 @@
 // The steps of GraphiQL's tour. The operation of a step is in the tab that has its name. `needs` names the id that an
 // earlier step must have returned; known ids are filled into the variables.
 
+import type { Ids } from "./known";
+
+type Variables = Record<string, unknown>;
+
+export interface Step {
+  title: string;
+  text: string;
+  note?: string;
+  /** The name of the operation. */
+  tab: string;
+  query: string;
+  needs?: keyof Ids;
+  variables: (ids: Ids) => Variables;
+  /** What the panel says when the operation has succeeded. */
+  done: string;
+}
+
 const SEND = `# Stores the message, starts Claude's answer, and returns at once. Ctrl+Enter runs the operation.
 # Without conversationId this creates a conversation. With it, Claude receives the messages of the active branch.
 
@@ -131,9 +148,12 @@ query Usage($conversationId: ID!) {
 }
 `;
 
-const of = (...names) => (known) => Object.fromEntries(names.map((name) => [name, known[name] ?? null]));
+const of =
+  (...names: (keyof Ids)[]) =>
+  (ids: Ids): Variables =>
+    Object.fromEntries(names.map((name) => [name, ids[name] ?? null]));
 
-export const STEPS = [
+export const STEPS: readonly Step[] = [
   {
     title: "Send a message",
     text:
@@ -141,7 +161,7 @@ export const STEPS = [
       "that it returns. They are filled in for you.",
     note:
       'Does this server require a sign-in? Write {"Authorization": "Bearer …"} under Headers, below the ' +
-      'operation. It also applies to subscriptions and to the next tabs.',
+      "operation. It also applies to subscriptions and to the next tabs.",
     tab: "Send",
     query: SEND,
     variables: () => ({ text: "Hello, my name is Ada", conversationId: null }),
@@ -166,9 +186,9 @@ export const STEPS = [
     tab: "Send",
     query: SEND,
     needs: "conversationId",
-    variables: (known) => ({
-      text: known.simulated === false ? "Tell me a story of a thousand words." : "/simulate long 300",
-      ...of("conversationId")(known),
+    variables: (ids) => ({
+      text: ids.simulated === false ? "Tell me a story of a thousand words." : "/simulate long 300",
+      ...of("conversationId")(ids),
     }),
     done: "The answer is being written, although no client follows it. Next, stop it.",
   },
@@ -191,7 +211,7 @@ export const STEPS = [
     tab: "Edit",
     query: EDIT,
     needs: "messageId",
-    variables: (known) => ({ ...of("messageId")(known), text: "What is my name?" }),
+    variables: (ids) => ({ ...of("messageId")(ids), text: "What is my name?" }),
     done: "The message now has two siblings: the old version and the new one.",
   },
   {
@@ -202,7 +222,7 @@ export const STEPS = [
     tab: "Regenerate",
     query: REGENERATE,
     needs: "answerId",
-    variables: (known) => ({ ...of("answerId")(known), options: null }),
+    variables: (ids) => ({ ...of("answerId")(ids), options: null }),
     done: "The new answer is being written. The old one is kept.",
   },
   {
@@ -256,6 +276,6 @@ export const TABS = STEPS.filter((step, index) => STEPS.findIndex((other) => oth
 );
 
 /** Returns the name of a document's first operation. */
-export function operationOf(document) {
+export function operationOf(document: string | null | undefined): string | undefined {
   return /^\s*(?:query|mutation|subscription)\s+(\w+)/m.exec(document ?? "")?.[1];
 }
