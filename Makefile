@@ -75,8 +75,12 @@ test: export PYTHONDONTWRITEBYTECODE =
 test: .venv/test.done node .venv/page.done ## Run all tests; ARGS goes to pytest
 	@$(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk 4 $(ARGS)
 
-chaos: .venv/test.done ## Inject each fault twenty times as often as `make test`
-	@TERTULIA_FAULTS=20 $(BIN)/python -m pytest -n auto -rP -o faulthandler_timeout=3000 tests/test_faults.py $(ARGS)
+# The tests with the mark `chaos`, and the files whose tests can try more often.
+FAULTS ?= 20
+chaos: export PYTHONDONTWRITEBYTECODE =
+chaos: .venv/test.done node ## Inject faults at all points, and FAULTS times as often as `make test` (20)
+	@TERTULIA_FAULTS=$(FAULTS) $(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk 1 -o faulthandler_timeout=3000 \
+	  -m "" tests/test_faults.py tests/test_freezes.py tests/test_failpoint_walk.py $(ARGS)
 
 .PHONY: mutations
 mutations: .venv/test.done ## Test 2,000 answers of a Claude whose events contain one wrong field

@@ -135,6 +135,20 @@ class ThreadedServer(uvicorn.Server):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.left.wait(), 1.0)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Shut down like uvicorn, which waits at least 0.1 s for connections that close in a few milliseconds."""
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.config.timeout_graceful_shutdown):
+                while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 - uvicorn has no event
+                    await asyncio.sleep(0.005)
+        for task in self.server_state.tasks:
+            task.cancel()
+        await self.lifespan.shutdown()
+
     def leave(self) -> None:
         self.should_exit = True
         if self.listens.is_set():

@@ -2,13 +2,15 @@
 
 At each step four items get an error whenever they reach it: a TypeError, a KeyError, a MemoryError and a database
 error. Steps of new loops are included automatically; their test fails if the workload does not reach them.
+
+`make test` walks one step of each part of the server, and `make chaos` walks all.
 """
 
 import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -55,12 +57,19 @@ REACHED_THROUGH = {
 """Steps that are reached only after an error at another step."""
 AT_START = ("changes.", "end.given_up", "models.", "removal.", "retention", "search.", "takeover")
 """Steps that a server reaches for the work that it finds when it starts. The other walks share a running server."""
+FAMILIES = {step.partition(".")[0]: step for step in reversed(STEPS)}
+"""For each part of the server, its first step. `make chaos` walks all the other ones."""
 ITEMS = 5
 """Messages of each kind. Four get an error, and one must not be affected."""
 MAX_NODES = 100
 WAIT = 60.0
 UNFINISHED = ("QUEUED", "RUNNING")
 STATES = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Generation { id status } } }"
+
+
+def walked_at(steps: Iterable[str]) -> list[Any]:
+    """Return steps as parameters. Those that are not the first ones of their part run in `make chaos`."""
+    return [pytest.param(step, marks=() if step in FAMILIES.values() else pytest.mark.chaos) for step in steps]
 
 
 class Strikes:
@@ -263,7 +272,7 @@ def walked(folder: Path, settings: dict[str, Any], replicas: int) -> Generator[S
 
 
 @pytest.mark.usefixtures("sweeps")
-@pytest.mark.parametrize("step", [step for step in STEPS if step.startswith(AT_START)])
+@pytest.mark.parametrize("step", walked_at(step for step in STEPS if step.startswith(AT_START)))
 def test_an_error_at_a_step_of_the_start_affects_only_its_item(
     step: str, tmp_path: Path, claude: dict[str, Any], seeds: Path
 ) -> None:
@@ -272,13 +281,13 @@ def test_an_error_at_a_step_of_the_start_affects_only_its_item(
         walk(step, strikes, served)
 
 
-@pytest.mark.parametrize("step", [step for step in STEPS if not step.startswith((*AT_START, "redis."))])
+@pytest.mark.parametrize("step", walked_at(step for step in STEPS if not step.startswith((*AT_START, "redis."))))
 def test_an_error_at_a_step_affects_only_its_item(step: str, embedded: Served) -> None:
     with armed(step) as strikes:
         walk(step, strikes, embedded)
 
 
-@pytest.mark.parametrize("step", [step for step in STEPS if step.startswith("redis.")])
+@pytest.mark.parametrize("step", walked_at(step for step in STEPS if step.startswith("redis.")))
 def test_an_error_at_a_redis_step_affects_only_its_item(step: str, joined: Served) -> None:
     with armed(step) as strikes:
         walk(step, strikes, joined)

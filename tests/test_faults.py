@@ -1,6 +1,6 @@
 """The same guarantees hold when processes are killed or frozen, servers are restarted, and sockets are cut.
 
-`make chaos` tries each fault twenty times as often and at other times.
+`make chaos` tries each fault more often and at other times.
 """
 
 import signal

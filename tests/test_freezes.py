@@ -2,6 +2,8 @@
 
 Two servers share a storage, each in a thread. The first one that reaches a step sleeps there, with its whole event
 loop. To the other server and by the clock, that is the same as a process that is suspended and resumed.
+
+`make test` freezes at a few steps of each kind, and `make chaos` at all of them.
 """
 
 import threading
@@ -20,6 +22,7 @@ from running import tertulia
 from tertulia import failpoints
 
 pytestmark = pytest.mark.both
+JOINED, ALONE = (pytest.mark.joined,), (pytest.mark.embedded,)
 
 Json = dict[str, Any]
 LEASE, FROZEN = 1.0, 2.5
@@ -29,13 +32,23 @@ WRITES = ("round.heard", "checkpoint.renewing", "checkpoint.save", "checkpoint.r
 ENDS = ("end.begin", "end.save", "end.saved", "end.announce")
 TAKEOVERS = ("takeover.claimed", "takeover.read")
 REDIS_TAKEOVERS = ("redis.taking", "redis.taken")
+CHOSEN = (
+    "round.heard",
+    "end.save",
+    "redis.sent",
+    "journal.writing",
+    "continuation.begin",
+    "takeover.read",
+    "redis.taking",
+)
+"""The steps of `make test`."""
 ATTEMPTS, FREEZE_BEGINS = 5, 8.0
 LONG, SHORT, BREAKS = "/simulate long 120", "/simulate long 30", "/simulate break-at 1200"
 
 
-def only(mark: pytest.MarkDecorator, steps: tuple[str, ...]) -> list[Any]:
-    """Return parameters for steps that only the setup of a mark has."""
-    return [pytest.param(step, marks=mark) for step in steps]
+def at(*steps: str, only: tuple[pytest.MarkDecorator, ...] = ()) -> list[Any]:
+    """Return steps as parameters, with the mark of the setup if only one has them."""
+    return [pytest.param(step, marks=only if step in CHOSEN else (*only, pytest.mark.chaos)) for step in steps]
 
 
 class Freeze:
@@ -129,7 +142,7 @@ def assert_nothing_follows_the_end(readers: list[Reader]) -> None:
 
 @pytest.mark.parametrize(
     "step",
-    [*WRITES, *ENDS, *only(pytest.mark.joined, REDIS_WRITES), *only(pytest.mark.embedded, JOURNAL_WRITES)],
+    [*at(*WRITES, *ENDS), *at(*REDIS_WRITES, only=JOINED), *at(*JOURNAL_WRITES, only=ALONE)],
 )
 def test_a_frozen_writer_sends_nothing_that_is_not_stored(pair: list[Api], claude: CountingClaude, step: str) -> None:
     message, sent, readers, asked = frozen(pair, claude, {step: FROZEN}, SHORT if step in ENDS else LONG)
@@ -138,7 +151,7 @@ def test_a_frozen_writer_sends_nothing_that_is_not_stored(pair: list[Api], claud
     assert_the_terminal_event_is_repeated(pair, sent["generation"]["id"])
 
 
-@pytest.mark.parametrize("step", ["continuation.recorded", "continuation.begin"])
+@pytest.mark.parametrize("step", at("continuation.recorded", "continuation.begin"))
 def test_a_process_frozen_while_it_continues_an_answer_leaves_it_to_the_other(
     pair: list[Api], claude: CountingClaude, step: str
 ) -> None:
@@ -156,7 +169,7 @@ def assert_the_terminal_event_is_repeated(pair: list[Api], generation: str) -> N
         assert again[-1] == last
 
 
-@pytest.mark.parametrize("step", [*TAKEOVERS, *only(pytest.mark.joined, REDIS_TAKEOVERS)])
+@pytest.mark.parametrize("step", [*at(*TAKEOVERS), *at(*REDIS_TAKEOVERS, only=JOINED)])
 def test_a_process_frozen_during_a_takeover_leaves_the_answer_to_the_other(
     pair: list[Api], claude: CountingClaude, step: str
 ) -> None:
