@@ -80,7 +80,9 @@ class Claude:
     def model(self, _id: str) -> Any:
         return SimpleNamespace(platform=SimpleNamespace(counts_tokens=False))
 
-    async def stream(self, request: Any, _failed: list[Attempt]) -> AsyncGenerator[Sequence[Json]]:
+    async def stream(
+        self, request: Any, _failed: list[Attempt], _push: object = None
+    ) -> AsyncGenerator[Sequence[Json]]:
         self.requests.append(await request.body())
         for step in self.scripts.pop(0) if self.scripts else round_of(texts("Hi.")[0]):
             if isinstance(step, Exception):

@@ -120,7 +120,9 @@ async def _read(
     begun, cpu = time.perf_counter(), time.process_time()
     if sdk is None:
         async for events in claude.stream(question):
-            count += sum(event["type"] == "content_block_delta" for event in events)
+            # Tokens that arrive together are joined.
+            deltas = (event["delta"]["text"] for event in events if event["type"] == "content_block_delta")
+            count += sum(text.count("word") for text in deltas)
     else:
         stream: Any = await sdk.messages.create(**await question.body(), stream=True)
         async for event in stream:

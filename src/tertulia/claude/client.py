@@ -6,7 +6,7 @@ The SDK has 3,000 modules, which take a second to import, so it is imported at i
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -21,25 +21,22 @@ from tertulia.claude.connections import (
     open_connection,
     reporting_credentials,
 )
-from tertulia.claude.deltas import clean_event
 from tertulia.claude.errors import (
     UNREADABLE,
     BrokenStream,
     ErrorCode,
     GenerationError,
     StreamError,
-    from_error_event,
     quotes_users,
     request_id_of,
     retry_after,
     without_key,
 )
-from tertulia.claude.event_stream import EventStreamReader, is_event_stream
-from tertulia.claude.parser import event_of, message_of
+from tertulia.claude.event_parser import EventParser
+from tertulia.claude.parser import message_of
 from tertulia.claude.provider_requests import adapted
 from tertulia.claude.providers import PLATFORMS, ModelName, Provider, model_name
 from tertulia.claude.rate_limits import RateLimits
-from tertulia.claude.sse import EventReader
 from tertulia.claude.tracing import Chat, chat_span
 from tertulia.json import Json, clean, loads
 
@@ -58,6 +55,8 @@ FAILURES = 400
 """The lowest HTTP status that is a failure."""
 MAX_RETRY_AFTER = 10.0
 """The longest Retry-After after which a request is retried, in seconds. The SDK has no limit."""
+Push = Callable[[list[Json]], bool]
+"""Called with events as soon as they arrive; returns whether it has processed them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,38 +155,38 @@ class Claude:
         # In a thread, because the import of the SDK, and the files of profiles, would block the event loop.
         return await asyncio.to_thread(open_connection, provider, self.deadlines, _watch_attempts, access)
 
-    async def stream(self, source: RequestSource, failed: list[Attempt] | None = None) -> AsyncIterator[list[Json]]:
+    async def stream(
+        self, source: RequestSource, failed: list[Attempt] | None = None, push: Push | None = None
+    ) -> AsyncIterator[list[Json]]:
         """Send a request, and yield the events of its stream, except `ping`, in the batches in which they arrive.
 
-        A request is retried only before its first event.
+        Adjacent pieces of text in a batch are joined. A request is retried only before its first event.
 
         Args:
             source: The request.
             failed: Receives each attempt that has failed.
+            push: Called with each batch as soon as its bytes arrive. This saves waking a task for each token. If it
+                returns False, the batch is yielded, and the following ones wait until the next is requested.
 
         Raises:
             StreamError: Claude sent an error or malformed data, or the stream ended without `message_stop`. The other
-                exceptions are those of `claude.errors.request_errors`.
+                exceptions are those of `claude.errors.request_errors`, and those of `push`.
         """
         from tertulia.claude.transport import BODY
 
         async with AsyncExitStack() as stack:
             response, chat = await self._open(stack, source, failed)
-            request_id = request_id_of(response.http_response)
-            reader = EventStreamReader() if is_event_stream(response.headers) else EventReader()
             body: Body = response.http_response.extensions[BODY]
-            while data := await body.read():
-                events, error = _read(reader.feed(data), response.http_response)
-                if events:
-                    if chat is not None:
-                        chat.record_events(events)
-                    yield events
-                if error is not None:
-                    raise error
-                if events and events[-1]["type"] == "message_stop":
+            reader = _Reader(EventParser(response.http_response), body, self.backpressure, chat, push)
+            while await body.receive(reader.take):
+                if reader.events:
+                    yield reader.events
+                if reader.error is not None:
+                    raise reader.error
+                if reader.has_ended:
                     return
-                if self.backpressure.delay:
-                    await body.pause_reading(self.backpressure.delay)
+                reader.pace()
+            request_id = request_id_of(response.http_response)
         raise BrokenStream(GenerationError(ErrorCode.CONNECTION, "Claude's response ended early.", request_id))
 
     async def ask(self, request: Json, failed: list[Attempt]) -> Json:
@@ -284,33 +283,47 @@ def _arguments(body: Json, chat: Chat | None) -> Json:
     return arguments
 
 
-def _read(
-    named_events: Iterable[tuple[bytes, bytes]], response: "httpx2.Response"
-) -> tuple[list[Json], StreamError | None]:
-    """Return the events up to the end of the stream or to the first error, and that error."""
-    request_id = request_id_of(response)
-    events: list[Json] = []
-    try:
-        for name, data in named_events:
-            if name == b"ping":
-                continue
-            if name == b"error":
-                return events, from_error_event(data, response)
-            event = event_of(loads(data))
-            kind = event["type"]
-            if kind == "error":
-                return events, from_error_event(data, response)
-            if kind == "ping":
-                continue
-            event = clean_event(event)
-            if kind == "message_start":
-                event["request_id"] = request_id
-            events.append(event)
-            if kind == "message_stop":
-                break
-    except (ValueError, KeyError, TypeError):
-        return events, BrokenStream(GenerationError(ErrorCode.API_ERROR, UNREADABLE, request_id))
-    return events, None
+class _Reader:
+    """Parses a response, and pushes its events, until the task that reads the response must act.
+
+    Attributes:
+        events: The events that were not pushed.
+        error: The error after them.
+        has_ended: Whether `message_stop` was received.
+    """
+
+    def __init__(
+        self, parser: EventParser, body: "Body", backpressure: Backpressure, chat: Chat | None, push: Push | None
+    ) -> None:
+        self._parser = parser
+        self._body = body
+        self._backpressure = backpressure
+        self._chat = chat
+        self._push = push
+        self.events: list[Json] = []
+        self.error: StreamError | None = None
+        self.has_ended = False
+
+    def take(self, data: bytes) -> bool:
+        """Process a piece of the body. Return False if the task must act before the next one."""
+        events = self._parser.parse(data)
+        self.events, self.error = [], self._parser.error
+        if events:
+            self.has_ended = events[-1]["type"] == "message_stop"
+            if self._chat is not None:
+                self._chat.record_events(events)
+            if self._push is None or not self._push(events):
+                self.events = events
+                return False
+        if self.has_ended or self.error is not None:
+            return False
+        self.pace()
+        return True
+
+    def pace(self) -> None:
+        """Receive nothing for a time while the event loop is late."""
+        if self._backpressure.delay:
+            self._body.pause(self._backpressure.delay)
 
 
 def forget_attempts() -> None:

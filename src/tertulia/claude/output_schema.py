@@ -20,6 +20,11 @@ def output_format(schema: Json) -> Json:
     return {"type": "json_schema", "schema": supported_schema}
 
 
+def ends_block(events: Sequence[Json]) -> bool:
+    """Return whether one of the events ends a block."""
+    return any(event.get("type") == "content_block_stop" for event in events)
+
+
 def split_before_stops(events: Sequence[Json]) -> list[list[Json]]:
     """Split events before each one that ends a block, because the block is validated before that event is processed."""
     parts: list[list[Json]] = [[]]

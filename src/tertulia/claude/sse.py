@@ -4,8 +4,6 @@ Source: "Server-sent events" in the HTML standard, section 9.2.6, as far as the 
 reads line by line and takes several times as long for each token.
 """
 
-from collections.abc import Iterator
-
 LONGEST_EVENT = 32 * 1024 * 1024
 """The maximum size of an event in bytes, so that a server that never ends an event cannot fill the memory."""
 
@@ -19,8 +17,8 @@ class EventReader:
         self._size = 0
         self._after_cr = False
 
-    def feed(self, piece: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the name, which may be empty, and the data of each complete event.
+    def feed(self, piece: bytes) -> list[tuple[bytes, bytes]]:
+        """Return the name, which may be empty, and the data of each complete event.
 
         Raises:
             ValueError: An event is too long.
@@ -32,10 +30,12 @@ class EventReader:
         if b"\r" in piece:
             self._after_cr = piece.endswith(b"\r")
             piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        for event in self._split(piece):
-            name, data = _fields(event)
-            if data:
-                yield name, data
+        if not self._pieces and piece.endswith(b"\n\n") and len(piece) <= LONGEST_EVENT:
+            # The common case: the piece is one event, or several complete ones.
+            events = piece[:-2].split(b"\n\n")
+        else:
+            events = self._split(piece)
+        return [fields for event in events if (fields := _fields(event))[1]]
 
     def _split(self, piece: bytes) -> list[bytes]:
         """Return the events that end in this piece, and buffer the rest."""

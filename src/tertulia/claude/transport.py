@@ -1,7 +1,8 @@
 """The HTTP transport of the SDK: a thin adapter from httpx's interface to aiohttp's client.
 
 The SDK's aiohttp transport reads each token through five generators. This transport provides the body itself, as the
-response's extension BODY, and can pause reading it. aiohttp handles HTTP, TLS, encodings and connection reuse.
+response's extension BODY, which delivers bytes when they arrive and can be paused. aiohttp handles HTTP, TLS, encodings
+and connection reuse.
 """
 
 import asyncio
@@ -13,6 +14,8 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import httpx2
 from yarl import URL
+
+from tertulia.claude.receiver import Receiver, Take
 
 BODY = "tertulia.body"
 DECODED_HEADERS = (b"content-encoding", b"content-length", b"transfer-encoding")
@@ -27,6 +30,7 @@ class Body(httpx2.AsyncByteStream):
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         """Initialize with a response whose headers have been received."""
         self._response = response
+        self._resuming: asyncio.TimerHandle | None = None
 
     async def read(self) -> bytes:
         """Wait for data, and return all bytes that have been received and not read. Empty at the end of the body."""
@@ -35,16 +39,44 @@ class Body(httpx2.AsyncByteStream):
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _translated(error) from error
 
-    async def pause_reading(self, seconds: float) -> None:
-        """Pause reading. Bytes that arrive meanwhile stay in the kernel's buffer and are then read at once."""
+    async def receive(self, take: Take) -> bool:
+        """Call `take` with each piece of the body in the turn of the event loop in which it arrives.
+
+        Args:
+            take: Processes a piece without waiting, and returns whether it accepts the next one. Its exceptions are
+                raised here.
+
+        Returns:
+            True as soon as `take` returns False; the following pieces are buffered until the next call. False at the
+            end of the body.
+        """
+        connection = self._response.connection
+        if connection is None or connection.transport is None or connection.protocol is None:
+            # The whole body has been received, or the connection is lost.
+            return await self.receive_by_reading(take)
+        return await Receiver(
+            connection.transport, connection.protocol, self._response.content, take, _translated
+        ).receive()
+
+    async def receive_by_reading(self, take: Take) -> bool:
+        """Do the same as `receive`, but wake the task for each piece."""
+        while data := await self.read():
+            if not take(data):
+                return True
+        return False
+
+    def pause(self, seconds: float) -> None:
+        """Receive nothing for a time. Bytes that arrive meanwhile stay in the kernel's buffer and are then read at once."""
         connection = self._response.connection
         transport = connection.transport if connection is not None else None
-        if transport is not None:
+        if transport is not None and self._resuming is None and transport.is_reading():
             transport.pause_reading()
-            try:
-                await asyncio.sleep(seconds)
-            finally:
-                transport.resume_reading()
+            self._resuming = asyncio.get_running_loop().call_later(seconds, self._resume, transport)
+
+    def _resume(self, transport: asyncio.Transport) -> None:
+        self._resuming = None
+        if not transport.is_closing():
+            transport.resume_reading()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the pieces of the body."""
@@ -53,6 +85,10 @@ class Body(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         """Release the connection for reuse if the body was read to its end, or else close it."""
+        if self._resuming is not None:
+            self._resuming.cancel()
+            if (connection := self._response.connection) is not None and connection.transport is not None:
+                self._resume(connection.transport)
         self._response.release()
 
 

@@ -180,10 +180,11 @@ class AnswerAccumulator(AnswerContent):
 
     def _index_of(self, index: int) -> int:
         """Return the index in the answer of the block to which Claude has given this index in its response."""
-        index -= sum(skipped < index for skipped in self._skipped)
-        joined, open_text = self._joined or (None, 0)
-        if joined is None:
+        if self._skipped:
+            index -= sum(skipped < index for skipped in self._skipped)
+        if self._joined is None:
             return self._round_start + index
+        joined, open_text = self._joined
         return open_text if index == joined else self._round_start + index - (index > joined)
 
     def _fall_back(self, index: int, boundary: Json, output: list[GenerationEvent]) -> None:
@@ -261,7 +262,8 @@ class AnswerAccumulator(AnswerContent):
         self._written_characters += len(text)
         if current.written:
             current.written.append(text)
-        return self._show(kind, index, current, current.feed(text))
+        shown = text if current.join is None and current.text_filter is None else current.feed(text)
+        return self._show(kind, index, current, shown)
 
     def _show(self, kind: type[Delta], index: int, current: AnswerBlock, text: str) -> GenerationEvent | None:
         if not text:

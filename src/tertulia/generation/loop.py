@@ -26,7 +26,7 @@ from tertulia.claude.errors import (
     unavailability_by,
 )
 from tertulia.claude.models import Model
-from tertulia.claude.output_schema import split_before_stops
+from tertulia.claude.output_schema import ends_block, split_before_stops
 from tertulia.claude.parser import REFUSAL
 from tertulia.claude.providers import Provider
 from tertulia.claude.token_counts import TokenCounter
@@ -233,25 +233,40 @@ class GenerationLoop:
         # would be paid for twice.
         await active.may_write()
         active.answer.fallbacks = request.fallbacks
-        async for events in self._services.claude.stream(request, active.failed):
-            if events[0]["type"] == "message_start":
-                request.note_dropped(events[0]["message"]["input_transformations"])
-            for batch in [events] if active.answer.schema is None else split_before_stops(events):
+        push = partial(self._process_at_once, active, request)
+        async for events in self._services.claude.stream(request, active.failed, push):
+            for batch in split_before_stops(events):
                 await active.answer.check_json(batch[0], answer_problem)
                 await active.may_write()
-                HEARD.hit(active.generation_id)
-                self._append_events(active, batch)
-            self._check_cost(active)
+                self._process(active, request, batch)
 
-    def _check_cost(self, active: ActiveGeneration) -> None:
-        """Raise StreamError if the answer costs more than was reserved for it."""
+    def _process_at_once(self, active: ActiveGeneration, request: MessagesRequest, events: Sequence[Json]) -> bool:
+        """Process events in the turn of the event loop in which they arrive.
+
+        Returns:
+            False if something must be awaited first: the renewal of the lease, or the validation of a block.
+        """
+        if not active.lease.holds or (active.answer.schema is not None and ends_block(events)):
+            return False
+        self._process(active, request, events)
+        return True
+
+    def _process(self, active: ActiveGeneration, request: MessagesRequest, events: Sequence[Json]) -> None:
+        if events[0]["type"] == "message_start":
+            request.note_dropped(events[0]["message"]["input_transformations"])
+        HEARD.hit(active.generation_id)
+        self._append_events(active, events)
         if active.allowance is not None:
-            answer = active.answer
-            other_usage = {"cache_write_1h_tokens": answer.cache_write_1h_tokens, "web_searches": answer.web_searches}
-            calls = [answer.billed() | other_usage, *(attempt.usage for attempt in active.failed)]
-            prices, model, terms = self._config.prices, active.model or "", answer.terms
-            if sum(prices.amount(model, usage, terms) or 0 for usage in calls) > active.allowance:
-                raise StreamError(EXCEEDED)
+            self._check_cost(active, active.allowance)
+
+    def _check_cost(self, active: ActiveGeneration, allowance: int) -> None:
+        """Raise StreamError if the answer costs more than was reserved for it."""
+        answer = active.answer
+        other_usage = {"cache_write_1h_tokens": answer.cache_write_1h_tokens, "web_searches": answer.web_searches}
+        calls = [answer.billed() | other_usage, *(attempt.usage for attempt in active.failed)]
+        prices, model, terms = self._config.prices, active.model or "", answer.terms
+        if sum(prices.amount(model, usage, terms) or 0 for usage in calls) > allowance:
+            raise StreamError(EXCEEDED)
 
     def _append_events(self, active: ActiveGeneration, events: Sequence[Json]) -> None:
         """Append the events of one read as one batch. Those before a malformed event are appended too."""

@@ -30,13 +30,19 @@ _FIELDS = {kind: tuple(field.name for field in fields(kind))[1:] for kind in _LE
 
 def encode(batch: Iterable[GenerationEvent]) -> bytes:
     """Encode events of one generation as one line of JSON, without the generation's id."""
-    return json.encode([_row(event) for event in batch])
+    return json.encode(
+        [
+            # Not by their names, because most events are deltas.
+            (_LETTER_OF[type(event)], event.sequence, event.index, event.offset, event.text)
+            if isinstance(event, events.Delta)
+            else _row(event)
+            for event in batch
+        ]
+    )
 
 
 def _row(event: GenerationEvent) -> tuple[Any, ...]:
     kind = type(event)
-    if isinstance(event, events.Delta):
-        return _LETTER_OF[kind], event.sequence, event.index, event.offset, event.text
     return _LETTER_OF[kind], *(getattr(event, name) for name in _FIELDS[kind])
 
 

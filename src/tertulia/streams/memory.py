@@ -50,8 +50,9 @@ class MemoryLog:
 
     def append(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
         """Append events and notify the readers. Events of a released log are dropped."""
-        if self.append_hidden(generation_id, events):
-            self.show(generation_id, events[-1].sequence, events)
+        stream = self._append(generation_id, events)
+        if stream is not None:
+            self._show(stream, stream.last, events)
 
     def mark_saved(self, generation_id: UUID, sequence: int) -> None:
         """Show the events that were appended while the lease had lapsed."""
@@ -61,27 +62,34 @@ class MemoryLog:
 
     def append_hidden(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> bool:
         """Append events without showing them. Return False if there are none, or the log was released or has ended."""
+        return self._append(generation_id, events) is not None
+
+    def _append(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> Stream | None:
         stream = self._streams.get(generation_id)
         if stream is None or stream.ended or not events:
-            return False
+            return None
         for event in events:
             stream.append(event)
-        return True
+        return stream
 
-    def show(self, generation_id: UUID, last: int, newest: Sequence[GenerationEvent] = ()) -> None:
-        """Show the events up to a sequence number to readers, unless the lease has lapsed.
-
-        All events that readers of this process see have passed through this method. `newest` are the newest events, if
-        the caller has them.
-        """
+    def show(self, generation_id: UUID, last: int) -> None:
+        """Show the events up to a sequence number to readers, unless the lease has lapsed."""
         stream = self._streams.get(generation_id)
-        if stream is None or last <= stream.last_visible or not stream.is_held:
+        if stream is not None:
+            self._show(stream, last)
+
+    def _show(self, stream: Stream, last: int, newest: Sequence[GenerationEvent] = ()) -> None:
+        """Show events. All events that readers of this process see pass through this method.
+
+        `newest` are the newest events, if the caller has them.
+        """
+        if last <= stream.last_visible or not stream.is_held:
             return
         if self._journal is not None and not (stream.ended and last == stream.last):
-            WRITING.hit(generation_id)
+            WRITING.hit(stream.generation_id)
             is_complete = bool(newest) and newest[0].sequence == stream.last_visible + 1
             self._journal.write(
-                generation_id, newest if is_complete else tuple(stream.iter_events(stream.last_visible, last))
+                stream.generation_id, newest if is_complete else tuple(stream.iter_events(stream.last_visible, last))
             )
             # A process that was frozen since the first check may have written after another process had taken over.
             if not stream.is_held:
@@ -89,7 +97,7 @@ class MemoryLog:
         stream.show(last)
         if stream.is_over:
             if self._journal is not None:
-                self._journal.forget(generation_id)
+                self._journal.forget(stream.generation_id)
             self._retire(stream)
 
     async def check_storage(self) -> None:

@@ -1,0 +1,130 @@
+"""Parse the body of a streaming response into events of the Messages API. This module does no I/O.
+
+Nearly all events are pieces of text. Parsing each as JSON and checking its shape takes most of the time of a token.
+Therefore the bytes before the text of a block are compared with those of an earlier event of the block.
+"""
+
+from typing import TYPE_CHECKING
+
+from tertulia.claude.deltas import DELTAS, clean_event
+from tertulia.claude.errors import (
+    UNREADABLE,
+    BrokenStream,
+    ErrorCode,
+    GenerationError,
+    StreamError,
+    from_error_event,
+    request_id_of,
+)
+from tertulia.claude.event_stream import EventStreamReader, is_event_stream
+from tertulia.claude.parser import event_of
+from tertulia.claude.sse import EventReader
+from tertulia.json import Json, loads
+
+if TYPE_CHECKING:
+    import httpx2
+
+DELTA_END = b'"}}'
+"""The end of an event with a piece of text, whose text is the last value. The API may add spaces, which hide its length."""
+PROBE = "probe"
+
+
+class DeltaPattern:
+    """The bytes before the text in the events of one block, which are the same in all of them."""
+
+    def __init__(self) -> None:
+        """Initialize without a pattern: `text_in` finds nothing until `learn` was called."""
+        self._beginning = b""
+        self._event: Json = {}
+        self._name = ""
+
+    def learn(self, data: bytes, event: Json) -> None:
+        """Remember the bytes before the text of an event, if it is a piece of text without escapes."""
+        kind = event["type"] == "content_block_delta" and event["delta"]["type"]
+        if kind not in DELTAS or (self._beginning and data.startswith(self._beginning)):
+            return
+        name = DELTAS[kind][1]
+        quoted_text = b'"%b"' % event["delta"][name].encode("utf-8", "surrogatepass")
+        beginning = data[: data.rfind(quoted_text) + 1]
+        try:
+            probe = event_of(loads(beginning + PROBE.encode() + DELTA_END))
+        except ValueError:
+            return
+        # The text is the last string of the event, so any text without escapes can replace it.
+        if probe == {**event, "delta": {"type": kind, name: PROBE}}:
+            self._beginning, self._event, self._name = beginning, event, name
+
+    def text_in(self, data: bytes) -> str | None:
+        """Return the text of an event that differs only in its text; None if it must be parsed."""
+        beginning = self._beginning
+        if not beginning or not data.startswith(beginning):
+            return None
+        start = len(beginning)
+        end = data.find(b'"', start)
+        if data[end:] != DELTA_END and data[end:].translate(None, b" ") != DELTA_END:
+            return None
+        try:
+            text = data[start:end].decode()
+        except UnicodeDecodeError:
+            return None
+        # JSON does not allow control characters in a string.
+        return text if text.isprintable() and "\\" not in text else None
+
+    def event(self, pieces: list[str]) -> Json:
+        """Return the event with the joined pieces."""
+        delta = {"type": self._event["delta"]["type"], self._name: pieces[0] if len(pieces) == 1 else "".join(pieces)}
+        return {"type": "content_block_delta", "index": self._event["index"], "delta": delta}
+
+
+class EventParser:
+    """Parses a body, which arrives in any pieces, up to its first error or `message_stop`."""
+
+    def __init__(self, response: "httpx2.Response") -> None:
+        """Initialize with the response, whose headers name the request and the framing."""
+        self.error: StreamError | None = None
+        """The error after the events that `parse` has returned."""
+        self._response = response
+        self._request_id = request_id_of(response)
+        self._reader = EventStreamReader() if is_event_stream(response.headers) else EventReader()
+        self._pattern = DeltaPattern()
+
+    def parse(self, piece: bytes) -> list[Json]:
+        """Return the events that end in this piece, except `ping`. Adjacent pieces of text are joined."""
+        events: list[Json] = []
+        texts: list[str] = []
+        pattern = self._pattern
+        try:
+            for name, data in self._reader.feed(piece):
+                if name == b"ping":
+                    continue
+                text = pattern.text_in(data)
+                if text is not None and name != b"error":
+                    texts.append(text)
+                    continue
+                if texts:
+                    events.append(pattern.event(texts))
+                    texts = []
+                if (event := self._parsed(name, data)) is not None:
+                    events.append(event)
+                if self.error is not None or (event is not None and event["type"] == "message_stop"):
+                    return events
+        except (ValueError, KeyError, TypeError):
+            self.error = BrokenStream(GenerationError(ErrorCode.API_ERROR, UNREADABLE, self._request_id))
+        if texts:
+            events.append(pattern.event(texts))
+        return events
+
+    def _parsed(self, name: bytes, data: bytes) -> Json | None:
+        """Return the event; None if it is a `ping` or an `error`."""
+        event: Json = {"type": "error"} if name == b"error" else event_of(loads(data))
+        kind = event["type"]
+        if kind == "error":
+            self.error = from_error_event(data, self._response)
+            return None
+        if kind == "ping":
+            return None
+        event = clean_event(event)
+        if kind == "message_start":
+            event["request_id"] = self._request_id
+        self._pattern.learn(data, event)
+        return event

@@ -1,0 +1,90 @@
+"""Pieces of text are recognized by the bytes before them, with the same result as parsing each event."""
+
+import json
+from typing import Any
+from unittest.mock import patch
+
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from scripted import START, begin, delta, end, finish, sse, text
+
+from tertulia.claude.deltas import merge_deltas
+from tertulia.claude.event_parser import DeltaPattern, EventParser
+
+Json = dict[str, Any]
+ODD = ['"', "\\", '\\"', "\\u0041", "\n", "\t", "\0", "\ud83d", "\ude00", "\u2028", "\x85", "\xa0", "é", "👋", "", "}}", '"}}']
+WORDS = some.lists(some.sampled_from([" the", " word", "s", *ODD]) | some.text(max_size=5), max_size=8)
+
+
+def parsed(body: bytes, sizes: list[int] | None = None) -> tuple[list[Json], str | None]:
+    """Return the events of a body that arrives in pieces of these sizes, and the error after them."""
+    parser, events, start = EventParser(httpx2.Response(200, headers={"request-id": "req_1"})), list[Json](), 0
+    for size in [*(sizes or []), len(body)]:
+        events += parser.parse(body[start : start + size])
+        start += size
+        if parser.error is not None:
+            return list(merge_deltas(events)), parser.error.error.code
+    return list(merge_deltas(events)), None
+
+
+def parsed_one_by_one(body: bytes) -> tuple[list[Json], str | None]:
+    with patch.object(DeltaPattern, "text_in", return_value=None):
+        return parsed(body)
+
+
+def written(events: list[Json], *, spaced: bool, ascii_only: bool, padding: int) -> bytes:
+    """Return a body as an implementation of the API may write it."""
+    separators = None if spaced else (",", ":")
+    body = b""
+    for event in events:
+        data = json.dumps(event, ensure_ascii=ascii_only, separators=separators).encode("utf-8", "surrogatepass")
+        is_padded = event["type"] == "content_block_delta"
+        data = data[:-1] + b" " * padding + data[-1:] if is_padded else data
+        body += b"event: %b\ndata: %b\n\n" % (event["type"].encode(), data)
+    return body
+
+
+@given(
+    WORDS, WORDS, some.booleans(), some.booleans(), some.sampled_from([0, 1, 20]), some.lists(some.integers(1, 300))
+)
+def test_any_text_in_any_form_is_parsed_like_all_other_events(
+    first: list[str], second: list[str], spaced: bool, ascii_only: bool, padding: int, sizes: list[int]
+) -> None:
+    thinking = [delta(1, "thinking_delta", thinking=word) for word in second]
+    events = [START, *text(*first), begin(1, type="thinking", thinking="", signature=""), *thinking, finish(1), *end()]
+    body = written(events, spaced=spaced, ascii_only=ascii_only, padding=padding)
+    assert parsed(body, sizes) == parsed_one_by_one(body)
+
+
+def test_pieces_of_text_that_arrive_together_are_joined() -> None:
+    events = b"".join(map(sse, [delta(0, "text_delta", text=word) for word in ("a", " few", " words")]))
+    parser = EventParser(httpx2.Response(200))
+    assert len(parser.parse(events)) == 2  # The first is parsed, and shows the form of the others.
+    assert parser.parse(events) == [delta(0, "text_delta", text="a few words")]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        b'{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "b\x01"}}',
+        b'{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "b\xff"}}',
+        b'{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "b"}}}',
+        b'{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "b"}',
+        b'{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "b',
+        b'{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "b", "text": "c"}}',
+        b'{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "b"}, "index": 1}',
+        b'{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": null}}',
+    ],
+)
+@pytest.mark.parametrize("name", [b"content_block_delta", b"ping", b"error", b""])
+def test_an_event_of_another_form_is_parsed(other: bytes, name: bytes) -> None:
+    body = sse(delta(0, "text_delta", text="a")) + b"event: %b\ndata: %b\n\n" % (name, other)
+    assert parsed(body) == parsed_one_by_one(body)
+
+
+def test_a_form_whose_last_string_is_not_the_text_is_not_remembered() -> None:
+    event = b'data: {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", %b}}\n\n'
+    body = event % b'"text": "a", "x": "a"' + event % b'"text": "a", "x": "b"'
+    assert parsed(body)[0] == [delta(0, "text_delta", text="aa")]

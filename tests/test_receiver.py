@@ -1,0 +1,422 @@
+"""Answers are processed in the turn in which their bytes arrive, with the same result as when a task reads them."""
+
+import asyncio
+import gzip
+import json
+import random
+import socket
+import struct
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from client import WAIT
+from scripted import EVERYTHING, START, begin, delta, end, sse, text
+
+from tertulia.claude.client import Claude
+from tertulia.claude.connections import Deadlines
+from tertulia.claude.deltas import merge_deltas
+from tertulia.claude.errors import ErrorCode, describe
+from tertulia.claude.receiver import Receiver
+from tertulia.claude.transport import Body
+
+Json = dict[str, Any]
+HEAD = b"HTTP/1.1 200 OK\r\nrequest-id: req_1\r\ncontent-type: text/event-stream\r\n"
+WORDS = [f" word{number}" for number in range(40)]
+ANSWER = b"".join(map(sse, [*EVERYTHING[:-2], *text(*WORDS, index=3), *end()]))
+UNFINISHED = b"".join(map(sse, [START, *text(*WORDS)]))
+Script = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+def chunked(body: bytes, sizes: range = range(1, 200), seed: int = 1) -> bytes:
+    dice, chunks = random.Random(seed), list[bytes]()
+    while body:
+        chunk, body = body[: (size := dice.choice(sizes))], body[size:]
+        chunks.append(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+    return HEAD + b"transfer-encoding: chunked\r\n\r\n" + b"".join(chunks) + b"0\r\n\r\n"
+
+
+def measured(body: bytes) -> bytes:
+    return HEAD + b"content-length: %d\r\n\r\n" % len(body) + body
+
+
+def until_closed(body: bytes) -> bytes:
+    return HEAD + b"\r\n" + body
+
+
+def compressed(body: bytes) -> bytes:
+    return chunked(gzip.compress(body)).replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\n\r\n", 1)
+
+
+def in_pieces(response: bytes, seed: int) -> Script:
+    """Return a script that writes a response in pieces of random sizes, with and without time between them."""
+
+    async def write(writer: asyncio.StreamWriter) -> None:
+        dice = random.Random(seed)
+        cuts = sorted(dice.sample(range(1, len(response)), dice.randint(1, 30)))
+        for start, stop in pairwise([0, *cuts, len(response)]):
+            writer.write(response[start:stop])
+            await asyncio.sleep(dice.choice([0, 0, 0.001]))
+
+    return write
+
+
+@dataclass
+class Upstream:
+    """A server that runs one script for each request."""
+
+    scripts: list[Script]
+    address: str = ""
+    connections: int = 0
+    requests: int = 0
+    lost: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+                await reader.readexactly(int(length.split(b":")[1]))
+                script = self.scripts[min(self.requests, len(self.scripts) - 1)]
+                self.requests += 1
+                await script(writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self.lost.set()
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def serving(*scripts: Script) -> AsyncGenerator[Upstream]:
+    upstream = Upstream(list(scripts))
+    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
+    upstream.address = "http://127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+    async with server:
+        yield upstream
+
+
+class Hello:
+    has_begun = False
+
+    async def body(self) -> Json:
+        return {"model": "claude-opus-5-5", "max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]}
+
+    async def body_without_refused(self, error: Exception) -> None:
+        return None
+
+
+@dataclass
+class Result:
+    """What a client has received: all events, merged, and the code of the error that ended them."""
+
+    events: list[Json]
+    error: ErrorCode | None = None
+    pushed: int = 0
+
+
+@asynccontextmanager
+async def connected(upstream: Upstream, **deadlines: float) -> AsyncGenerator[Claude]:
+    claude = Claude(api_key="sk-ant-test", base_url=upstream.address, deadlines=Deadlines(**deadlines))
+    try:
+        yield claude
+    finally:
+        await claude.close()
+
+
+async def received(claude: Claude, accepts: Callable[[], bool] = lambda: True) -> Result:
+    """Receive an answer. `accepts` decides for each batch whether it is processed at once."""
+    events, pushed = list[Json](), 0
+
+    def push(batch: list[Json]) -> bool:
+        nonlocal pushed
+        if not accepts():
+            return False
+        events.extend(batch)
+        pushed += 1
+        return True
+
+    error = None
+    try:
+        async for batch in claude.stream(Hello(), push=push):
+            await asyncio.sleep(0)
+            events.extend(batch)
+    except Exception as raised:
+        error = describe(raised).code
+    return Result(list(merge_deltas(events)), error, pushed)
+
+
+async def received_from(script: Script, accepts: Callable[[], bool] = lambda: True, **deadlines: float) -> Result:
+    async with serving(script) as upstream, connected(upstream, **deadlines) as claude:
+        return await received(claude, accepts)
+
+
+def of_both_ways(run: Callable[[], Awaitable[Result]], monkeypatch: pytest.MonkeyPatch) -> tuple[Result, Result]:
+    async def limited() -> Result:
+        async with asyncio.timeout(WAIT):
+            return await run()
+
+    at_once = asyncio.run(limited())
+    with monkeypatch.context() as patch:
+        patch.setattr(Body, "receive", Body.receive_by_reading)
+        return at_once, asyncio.run(limited())
+
+
+@pytest.mark.parametrize("framing", [chunked, measured, until_closed, compressed])
+@pytest.mark.parametrize("seed", range(3))
+def test_both_ways_receive_the_same_events_in_pieces_of_any_size(
+    framing: Callable[[bytes], bytes], seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run() -> Awaitable[Result]:
+        dice = random.Random(seed)
+        return received_from(in_pieces(framing(ANSWER), seed), lambda: seed == 0 or dice.random() < 0.7)
+
+    at_once, by_reading = of_both_ways(run, monkeypatch)
+    assert at_once.events == by_reading.events
+    assert "".join(WORDS) in json.dumps(at_once.events)
+    assert at_once.error is by_reading.error is None
+    assert at_once.pushed > 0
+
+
+async def cut(writer: asyncio.StreamWriter) -> None:
+    writer.write(chunked(UNFINISHED)[:-40])
+    await asyncio.sleep(0.02)
+    writer.close()
+
+
+async def reset(writer: asyncio.StreamWriter) -> None:
+    writer.write(chunked(UNFINISHED)[:-40])
+    await asyncio.sleep(0.02)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def end_early(writer: asyncio.StreamWriter) -> None:
+    await in_pieces(chunked(UNFINISHED), 1)(writer)
+
+
+async def close_early(writer: asyncio.StreamWriter) -> None:
+    await in_pieces(until_closed(UNFINISHED), 1)(writer)
+    writer.close()
+
+
+async def break_framing(writer: asyncio.StreamWriter) -> None:
+    writer.write(chunked(UNFINISHED)[:-5])
+    await asyncio.sleep(0.02)
+    writer.write(b"no number\r\n")
+
+
+async def break_compression(writer: asyncio.StreamWriter) -> None:
+    response = compressed(UNFINISHED)
+    writer.write(response[:-60])
+    await asyncio.sleep(0.02)
+    writer.write(b"\x00" * 60)
+
+
+async def send_an_error(writer: asyncio.StreamWriter) -> None:
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": "later"}}
+    await in_pieces(chunked(UNFINISHED + sse(error) + ANSWER), 1)(writer)
+
+
+async def send_no_json(writer: asyncio.StreamWriter) -> None:
+    await in_pieces(chunked(UNFINISHED + b"data: {\n\n" + ANSWER), 1)(writer)
+
+
+async def fall_silent(writer: asyncio.StreamWriter) -> None:
+    writer.write(chunked(UNFINISHED)[:-40])
+    await asyncio.sleep(WAIT)
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        (cut, ErrorCode.CONNECTION),
+        (reset, ErrorCode.CONNECTION),
+        (end_early, ErrorCode.CONNECTION),
+        (close_early, ErrorCode.CONNECTION),
+        (break_compression, ErrorCode.API_ERROR),
+        (send_an_error, ErrorCode.OVERLOADED),
+        (send_no_json, ErrorCode.API_ERROR),
+        (fall_silent, ErrorCode.TIMEOUT),
+    ],
+)
+def test_both_ways_report_the_same_failure_after_the_same_events(
+    script: Script, code: ErrorCode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once, by_reading = of_both_ways(lambda: received_from(script, silence=0.2), monkeypatch)
+    assert at_once.error is by_reading.error is code
+    assert at_once.events == by_reading.events
+    assert " word20" in json.dumps(at_once.events)
+
+
+def test_a_response_that_is_not_valid_http_fails_at_once() -> None:
+    result = asyncio.run(received_from(break_framing, silence=WAIT))
+    assert result.error is ErrorCode.CONNECTION
+    assert " word30" in json.dumps(result.events)
+
+
+def test_no_task_is_woken_for_a_token_and_the_context_is_that_of_the_task() -> None:
+    name, tasks, names = ContextVar("name", default=""), list[Any](), list[str]()
+
+    async def run() -> None:
+        name.set("the generation")
+        gates = [asyncio.Event() for _ in WORDS]
+
+        async def write(writer: asyncio.StreamWriter) -> None:
+            writer.write(HEAD + b"\r\n" + sse(START) + sse(begin(0, type="text", text="")))
+            for word, gate in zip(WORDS, gates, strict=True):
+                writer.write(sse(delta(0, "text_delta", text=word)))
+                await gate.wait()
+            writer.write(b"".join(map(sse, text()[1:] + end())))
+
+        def push(_batch: list[Json]) -> bool:
+            tasks.append(asyncio.current_task())
+            names.append(name.get())
+            gates[min(len(tasks), len(gates)) - 1].set()
+            return True
+
+        async with serving(write) as upstream, connected(upstream) as claude:
+            async for _ in claude.stream(Hello(), push=push):
+                pass
+
+    asyncio.run(run())
+    assert len(tasks) >= len(WORDS)
+    assert not any(tasks[1:])
+    assert set(names) == {"the generation"}
+
+
+@pytest.mark.parametrize("error", [ValueError("a fault"), TimeoutError("of a hook")])
+def test_an_error_in_the_processing_ends_the_answer_unchanged(error: Exception) -> None:
+    async def run() -> None:
+        batches = list[list[Json]]()
+
+        def push(batch: list[Json]) -> bool:
+            batches.append(batch)
+            if len(batches) > 1:
+                raise error
+            return True
+
+        async with serving(in_pieces(chunked(ANSWER), 1)) as upstream, connected(upstream) as claude:
+            with pytest.raises(type(error)) as raised:
+                async for _ in claude.stream(Hello(), push=push):
+                    pass
+            assert raised.value is error
+            await asyncio.wait_for(upstream.lost.wait(), WAIT)
+
+    asyncio.run(run())
+
+
+def test_nothing_is_processed_after_a_cancellation_and_the_connection_is_closed() -> None:
+    async def run() -> None:
+        batches, writers = list[list[Json]](), list[asyncio.StreamWriter]()
+
+        async def write(writer: asyncio.StreamWriter) -> None:
+            writers.append(writer)
+            writer.write(until_closed(UNFINISHED))
+            await asyncio.sleep(WAIT)
+
+        def push(batch: list[Json]) -> bool:
+            batches.append(batch)
+            if len(batches) > 1:
+                answering.cancel()
+            return True
+
+        async def answer() -> None:
+            async for _ in claude.stream(Hello(), push=push):
+                pass
+
+        async with serving(write) as upstream, connected(upstream) as claude:
+            answering = asyncio.create_task(answer())
+            while not batches:
+                await asyncio.sleep(0.001)
+            for _ in range(20):
+                writers[0].write(sse(delta(0, "text_delta", text=" more")))
+                await asyncio.sleep(0)
+            await asyncio.wait([answering], timeout=WAIT)
+            assert answering.cancelled()
+            assert len(batches) == 2
+            writers[0].write(b" " * 100_000)
+            writers[0].write(b" " * 100_000)
+
+    asyncio.run(run())
+
+
+def test_the_deadline_for_silence_counts_from_the_last_byte() -> None:
+    async def write(writer: asyncio.StreamWriter) -> None:
+        response = until_closed(UNFINISHED)
+        for start in range(0, len(response), len(response) // 8):
+            writer.write(response[start : start + len(response) // 8])
+            await asyncio.sleep(0.1)
+        writer.write(b"".join(map(sse, end())))
+        await asyncio.sleep(WAIT)
+
+    result = asyncio.run(received_from(write, silence=0.4))
+    assert result.error is None
+    assert result.events[-1] == end()[-1]
+
+
+def test_a_connection_is_reused_and_aiohttp_waits_on_it_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    receivers = list[Receiver]()
+    attach = Receiver.receive
+
+    async def counted(self: Receiver) -> bool:
+        receivers.append(self)
+        return await attach(self)
+
+    async def last(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n")
+        await asyncio.sleep(WAIT)
+
+    async def run() -> None:
+        answer = in_pieces(chunked(ANSWER), 3)
+        async with serving(answer, answer, answer, last) as upstream, connected(upstream, silence=0.3) as claude:
+            for _ in range(3):
+                assert (await received(claude)).error is None
+                await asyncio.sleep(0.01)
+            assert (await received(claude)).error is ErrorCode.TIMEOUT
+            assert upstream.connections == 1
+
+    monkeypatch.setattr(Receiver, "receive", counted)
+    asyncio.run(run())
+    assert len(receivers) == 4
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_pieces_that_arrive_during_a_pause_are_processed_together(*, cancelled: bool) -> None:
+    async def run() -> None:
+        batches, all_written = list[list[Json]](), asyncio.Event()
+
+        async def write(writer: asyncio.StreamWriter) -> None:
+            writer.write(until_closed(b"".join(map(sse, [START, begin(0, type="text", text="")]))))
+            await asyncio.sleep(0.02)
+            for word in WORDS:
+                writer.write(sse(delta(0, "text_delta", text=word)))
+                await asyncio.sleep(0.001)
+            writer.write(b"".join(map(sse, text()[1:] + end())))
+            await writer.drain()
+            all_written.set()
+
+        def push(batch: list[Json]) -> bool:
+            batches.append(batch)
+            claude.backpressure.delay = WAIT if len(batches) == 2 and cancelled else 0.3 if len(batches) == 2 else 0.0
+            return True
+
+        async def answer() -> None:
+            async for _ in claude.stream(Hello(), push=push):
+                pass
+
+        async with serving(write) as upstream, connected(upstream) as claude:
+            answering = asyncio.create_task(answer())
+            await asyncio.wait_for(all_written.wait(), WAIT)
+            if cancelled:
+                answering.cancel()
+                await asyncio.wait_for(upstream.lost.wait(), WAIT)
+            else:
+                await asyncio.wait_for(answering, WAIT)
+                assert len(batches) == 3
+                assert list(merge_deltas(sum(batches, [])))[2] == delta(0, "text_delta", text="".join(WORDS))
+
+    asyncio.run(run())
