@@ -238,7 +238,7 @@ class GenerationLoop:
             for batch in split_before_stops(events):
                 await active.answer.check_json(batch[0], answer_problem)
                 await active.may_write()
-                self._process(active, request, batch)
+                self._process_events(active, request, batch)
 
     def _process_at_once(self, active: ActiveGeneration, request: MessagesRequest, events: Sequence[Json]) -> bool:
         """Process events in the turn of the event loop in which they arrive.
@@ -248,10 +248,10 @@ class GenerationLoop:
         """
         if not active.lease.holds or (active.answer.schema is not None and ends_block(events)):
             return False
-        self._process(active, request, events)
+        self._process_events(active, request, events)
         return True
 
-    def _process(self, active: ActiveGeneration, request: MessagesRequest, events: Sequence[Json]) -> None:
+    def _process_events(self, active: ActiveGeneration, request: MessagesRequest, events: Sequence[Json]) -> None:
         if events[0]["type"] == "message_start":
             request.note_dropped(events[0]["message"]["input_transformations"])
         HEARD.hit(active.generation_id)
