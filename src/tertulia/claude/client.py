@@ -317,7 +317,8 @@ class _Reader:
                 return False
         if self.has_ended or self.error is not None:
             return False
-        self.pace()
+        if self._backpressure.delay:
+            self.pace()
         return True
 
     def pace(self) -> None:

@@ -24,7 +24,9 @@ from tertulia.json import Json, loads
 if TYPE_CHECKING:
     import httpx2
 
-DELTA_END = b'"}}'
+FRAME_BEGINNING = b"event: content_block_delta\ndata: "
+"""The bytes before the JSON of such an event in a stream of server-sent events."""
+DELTA_END, FRAME_END = b'"}}', b'"}}\n\n'
 """The end of an event with a piece of text, whose text is the last value. The API may add spaces, which hide its length."""
 PROBE = "probe"
 
@@ -35,8 +37,10 @@ class DeltaPattern:
     def __init__(self) -> None:
         """Initialize without a pattern: `text_in` finds nothing until `learn` was called."""
         self._beginning = b""
-        self._event: Json = {}
-        self._name = ""
+        self.frame_beginning = b""
+        """The beginning of such an event in a stream of server-sent events."""
+        self._index = 0
+        self._kind = self._name = ""
 
     def learn(self, data: bytes, event: Json) -> None:
         """Remember the bytes before the text of an event, if it is a piece of text without escapes."""
@@ -52,28 +56,32 @@ class DeltaPattern:
             return
         # The text is the last string of the event, so any text without escapes can replace it.
         if probe == {**event, "delta": {"type": kind, name: PROBE}}:
-            self._beginning, self._event, self._name = beginning, event, name
+            self._beginning, self.frame_beginning = beginning, FRAME_BEGINNING + beginning
+            self._index, self._kind, self._name = event["index"], kind, name
 
     def text_in(self, data: bytes) -> str | None:
         """Return the text of an event that differs only in its text; None if it must be parsed."""
-        beginning = self._beginning
-        if not beginning or not data.startswith(beginning):
-            return None
-        start = len(beginning)
-        end = data.find(b'"', start)
-        if data[end:] != DELTA_END and data[end:].translate(None, b" ") != DELTA_END:
-            return None
-        try:
-            text = data[start:end].decode()
-        except UnicodeDecodeError:
-            return None
-        # JSON does not allow control characters in a string.
-        return text if text.isprintable() and "\\" not in text else None
+        return text_between(self._beginning, data, DELTA_END)
 
-    def event(self, pieces: list[str]) -> Json:
-        """Return the event with the joined pieces."""
-        delta = {"type": self._event["delta"]["type"], self._name: pieces[0] if len(pieces) == 1 else "".join(pieces)}
-        return {"type": "content_block_delta", "index": self._event["index"], "delta": delta}
+    def event(self, text: str) -> Json:
+        """Return the event with another text."""
+        return {"type": "content_block_delta", "index": self._index, "delta": {"type": self._kind, self._name: text}}
+
+
+def text_between(beginning: bytes, data: bytes, ending: bytes) -> str | None:
+    """Return the text of a JSON string without escapes between two parts of an event; None if it is not of this form."""
+    if not beginning or not data.startswith(beginning):
+        return None
+    start = len(beginning)
+    end = data.find(b'"', start)
+    if data[end:] != ending and data[end:].translate(None, b" ") != ending:
+        return None
+    try:
+        text = data[start:end].decode()
+    except UnicodeDecodeError:
+        return None
+    # JSON does not allow control characters in a string.
+    return text if text.isprintable() and "\\" not in text else None
 
 
 class EventParser:
@@ -90,9 +98,14 @@ class EventParser:
 
     def parse(self, piece: bytes) -> list[Json]:
         """Return the events that end in this piece, except `ping`. Adjacent pieces of text are joined."""
+        pattern = self._pattern
+        if self._reader.is_between_events:
+            # Most pieces are one event.
+            text = text_between(pattern.frame_beginning, piece, FRAME_END)
+            if text is not None:
+                return [pattern.event(text)]
         events: list[Json] = []
         texts: list[str] = []
-        pattern = self._pattern
         try:
             for name, data in self._reader.feed(piece):
                 if name == b"ping":
@@ -102,7 +115,7 @@ class EventParser:
                     texts.append(text)
                     continue
                 if texts:
-                    events.append(pattern.event(texts))
+                    events.append(pattern.event("".join(texts)))
                     texts = []
                 if (event := self._parsed(name, data)) is not None:
                     events.append(event)
@@ -111,7 +124,7 @@ class EventParser:
         except (ValueError, KeyError, TypeError):
             self.error = BrokenStream(GenerationError(ErrorCode.API_ERROR, UNREADABLE, self._request_id))
         if texts:
-            events.append(pattern.event(texts))
+            events.append(pattern.event("".join(texts)))
         return events
 
     def _parsed(self, name: bytes, data: bytes) -> Json | None:

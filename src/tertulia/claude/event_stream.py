@@ -44,6 +44,9 @@ def is_event_stream(headers: Mapping[str, str]) -> bool:
 class EventStreamReader:
     """Splits a body, which arrives in any pieces, into its events."""
 
+    is_between_events = False
+    """Always False: a message is never only the text of a server-sent event."""
+
     def __init__(self) -> None:
         """Initialize at the start of a body."""
         self._pieces: list[bytes] = []

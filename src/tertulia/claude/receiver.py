@@ -2,8 +2,9 @@
 
 Reading a body with `await` costs a future, a wake-up of the task, and a new timer for each piece, and each token is a
 piece. A receiver costs none of these. While it is attached, it is the protocol of the connection: it passes everything
-on to aiohttp's protocol, which parses HTTP and decompresses the body, and then delivers what has been received. It uses
-only public interfaces of asyncio and aiohttp. tests/test_receiver.py compares it with reading.
+on to aiohttp's protocol, which parses HTTP and decompresses the body, and then delivers what has been received. Only a
+chunk that arrives alone is delivered without aiohttp. The receiver uses only public interfaces of asyncio and aiohttp.
+tests/test_receiver.py compares it with reading.
 """
 
 import asyncio
@@ -18,6 +19,8 @@ Take = Callable[[bytes], bool]
 """Processes a piece of a body, and returns whether it accepts the next piece in the same way."""
 EARLY = 0.001
 """The seconds by which a timer may be early."""
+LONGEST_SIZE = 10
+"""The number of bytes in which the size of a chunk must end."""
 
 
 class Receiver(asyncio.Protocol):
@@ -27,7 +30,7 @@ class Receiver(asyncio.Protocol):
         self,
         transport: asyncio.Transport,
         protocol: ResponseHandler,
-        content: aiohttp.StreamReader,
+        response: aiohttp.ClientResponse,
         take: Take,
         translated: Callable[[Exception], Exception],
     ) -> None:
@@ -36,7 +39,7 @@ class Receiver(asyncio.Protocol):
         Args:
             transport: The transport of the connection.
             protocol: aiohttp's protocol of the connection.
-            content: The body, which may already have been received in part.
+            response: The response, whose body may already have been received in part.
             take: Called with each piece, in the context of the task that creates the receiver. Its exceptions end
                 receiving.
             translated: Returns the exception to raise for one of aiohttp's.
@@ -44,7 +47,9 @@ class Receiver(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self._transport = transport
         self._protocol = protocol
-        self._content = content
+        self._content = response.content
+        self._is_encoded = "content-encoding" in response.headers
+        self._is_between_chunks = False
         self._take: Take = partial(copy_context().run, take)
         self._translated = translated
         self._delivered = 0
@@ -74,10 +79,33 @@ class Receiver(asyncio.Protocol):
         return stopped
 
     def data_received(self, data: bytes) -> None:
-        """Let aiohttp parse the data, and deliver the piece of the body in it."""
+        """Deliver the piece of the body in the data, which aiohttp parses unless it is a single chunk."""
         self._heard_at = self._time()
-        self._protocol.data_received(data)
-        self._deliver()
+        chunk = self._only_chunk(data)
+        if chunk is None or not self._is_between_chunks or self._ended.done():
+            received = self._content.total_bytes
+            self._protocol.data_received(data)
+            # If it was a chunk for aiohttp too, aiohttp now expects the next one.
+            self._is_between_chunks = chunk is not None and self._content.total_bytes - received == len(chunk)
+            self._deliver()
+            return
+        try:
+            if not self._take(chunk):
+                self._end(stopped=True)
+        except Exception as error:  # noqa: BLE001 - it is raised where the task waits
+            self._fail(error)
+
+    def _only_chunk(self, data: bytes) -> bytes | None:
+        """Return the content of a chunk if the data is exactly one in the usual form, and not the last one.
+
+        Source: "Chunked Transfer Coding", RFC 9112, section 7.1. Servers send each event as one. While aiohttp expects a
+        chunk, a complete one does not change its state, so it need not parse it, which saves half of the time of reading.
+        """
+        if self._is_encoded or not data.endswith(b"\r\n"):
+            return None
+        end = data.find(b"\r\n", 0, LONGEST_SIZE)
+        size = len(data) - end - 4
+        return data[end + 2 : -2] if end > 0 and size > 0 and data[:end] == b"%x" % size else None
 
     def eof_received(self) -> bool | None:
         """Pass on the end of the stream."""

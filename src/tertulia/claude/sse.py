@@ -16,6 +16,8 @@ class EventReader:
         self._pieces: list[bytes] = []
         self._size = 0
         self._after_cr = False
+        self.is_between_events = True
+        """Whether the next piece begins with an event."""
 
     def feed(self, piece: bytes) -> list[tuple[bytes, bytes]]:
         """Return the name, which may be empty, and the data of each complete event.
@@ -35,6 +37,7 @@ class EventReader:
             events = piece[:-2].split(b"\n\n")
         else:
             events = self._split(piece)
+        self.is_between_events = not self._pieces and not self._after_cr
         return [fields for event in events if (fields := _fields(event))[1]]
 
     def _split(self, piece: bytes) -> list[bytes]:

@@ -54,9 +54,8 @@ class Body(httpx2.AsyncByteStream):
         if connection is None or connection.transport is None or connection.protocol is None:
             # The whole body has been received, or the connection is lost.
             return await self.receive_by_reading(take)
-        return await Receiver(
-            connection.transport, connection.protocol, self._response.content, take, _translated
-        ).receive()
+        receiver = Receiver(connection.transport, connection.protocol, self._response, take, _translated)
+        return await receiver.receive()
 
     async def receive_by_reading(self, take: Take) -> bool:
         """Do the same as `receive`, but wake the task for each piece."""

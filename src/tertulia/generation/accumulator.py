@@ -144,7 +144,10 @@ class AnswerAccumulator(AnswerContent):
         """
         try:
             for event in events if len(events) == 1 else merge_deltas(events):
-                generation_event = self._handle(event, output)
+                if event["type"] == "content_block_delta":
+                    generation_event = self._delta(self._index_of(event["index"]), event["delta"])
+                else:
+                    generation_event = self._handle(event, output)
                 if generation_event is not None:
                     output.append(generation_event)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -152,8 +155,6 @@ class AnswerAccumulator(AnswerContent):
 
     def _handle(self, event: Json, output: list[GenerationEvent]) -> GenerationEvent | None:
         match event["type"]:
-            case "content_block_delta":
-                return self._delta(self._index_of(event["index"]), event["delta"])
             case "content_block_start" if event["content_block"].get("type") == FALLBACK:
                 self._fall_back(event["index"], event["content_block"], output)
             case "content_block_start":
@@ -262,23 +263,22 @@ class AnswerAccumulator(AnswerContent):
         self._written_characters += len(text)
         if current.written:
             current.written.append(text)
-        shown = text if current.join is None and current.text_filter is None else current.feed(text)
-        return self._show(kind, index, current, shown)
+        if current.join is not None or current.text_filter is not None:
+            text = current.feed(text)
+        return self._show(kind, index, current, text) if text else None
 
-    def _show(self, kind: type[Delta], index: int, current: AnswerBlock, text: str) -> GenerationEvent | None:
-        if not text:
-            return None
+    def _show(self, kind: type[Delta], index: int, current: AnswerBlock, text: str) -> GenerationEvent:
         offset = current.offset
-        current.offset += utf16_length(text)
+        current.offset += len(text) if text.isascii() else utf16_length(text)
         current.pieces.append(text)
-        return kind(self.generation_id, self.next_sequence(), index, offset, text)
+        self.sequence += 1
+        return kind(self.generation_id, self.sequence, index, offset, text)
 
     def _release(self, index: int, current: AnswerBlock, output: list[GenerationEvent]) -> None:
         held_back, current.held_back = current.finish_text(), ""
         kind = ThinkingDelta if current.block.get("type") == "thinking" else TextDelta
-        event = self._show(kind, index, current, held_back)
-        if event is not None:
-            output.append(event)
+        if held_back:
+            output.append(self._show(kind, index, current, held_back))
 
     def release_text(self) -> list[GenerationEvent]:
         """Return the events of the text that filters still hold back, because the answer ends before its block."""
@@ -303,8 +303,7 @@ class AnswerAccumulator(AnswerContent):
         entry = self._blocks[index := self._joined[1]]
         entry.finish_join()
         held_back, entry.held_back = entry.held_back, ""
-        event = self._show(TextDelta, index, entry, held_back)
-        return [] if event is None else [event]
+        return [self._show(TextDelta, index, entry, held_back)] if held_back else []
 
     def _finish(self, index: int, output: list[GenerationEvent]) -> GenerationEvent:
         current = self._blocks[index]

@@ -252,10 +252,20 @@ class GenerationLoop:
         return True
 
     def _process_events(self, active: ActiveGeneration, request: MessagesRequest, events: Sequence[Json]) -> None:
+        """Append the events of one read as one batch. Those before a malformed event are appended too."""
+        answer, generation_events = active.answer, list[GenerationEvent]()
         if events[0]["type"] == "message_start":
             request.note_dropped(events[0]["message"]["input_transformations"])
-        HEARD.hit(active.generation_id)
-        self._append_events(active, events)
+        HEARD.hit(answer.generation_id)
+        TAKE.hit(answer.generation_id)
+        try:
+            answer.process(events, generation_events)
+        finally:
+            if generation_events:
+                active.first_token_at = active.first_token_at or now()
+                self._log.append(answer.generation_id, generation_events)
+        if answer.is_joining and active.join_timer is None:
+            active.join_timer = asyncio.get_running_loop().call_later(JOIN_SECONDS, self._release_join, active)
         if active.allowance is not None:
             self._check_cost(active, active.allowance)
 
@@ -267,19 +277,6 @@ class GenerationLoop:
         prices, model, terms = self._config.prices, active.model or "", answer.terms
         if sum(prices.amount(model, usage, terms) or 0 for usage in calls) > allowance:
             raise StreamError(EXCEEDED)
-
-    def _append_events(self, active: ActiveGeneration, events: Sequence[Json]) -> None:
-        """Append the events of one read as one batch. Those before a malformed event are appended too."""
-        generation_events: list[GenerationEvent] = []
-        TAKE.hit(active.generation_id)
-        try:
-            active.answer.process(events, generation_events)
-        finally:
-            if generation_events:
-                active.first_token_at = active.first_token_at or now()
-                self._log.append(active.generation_id, generation_events)
-        if active.answer.is_joining and active.join_timer is None:
-            active.join_timer = asyncio.get_running_loop().call_later(JOIN_SECONDS, self._release_join, active)
 
     def _release_join(self, active: ActiveGeneration) -> None:
         """Show the text that a continuation holds back to find out what it repeats."""

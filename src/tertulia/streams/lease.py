@@ -32,8 +32,7 @@ class Lease:
     @property
     def holds(self) -> bool:
         """Whether the lease has not lapsed, so that no other process can have taken over the generation."""
-        # Not `clock()`, because this is checked several times for each token.
-        return time.clock_gettime(_CLOCK) < self.until
+        return clock() < self.until
 
     @property
     def seconds_left(self) -> float:

@@ -50,8 +50,7 @@ class MemoryLog:
 
     def append(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
         """Append events and notify the readers. Events of a released log are dropped."""
-        stream = self._append(generation_id, events)
-        if stream is not None:
+        if (stream := self._append(generation_id, events)) is not None:
             self._show(stream, stream.last, events)
 
     def mark_saved(self, generation_id: UUID, sequence: int) -> None:
