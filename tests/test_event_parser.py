@@ -14,7 +14,25 @@ from tertulia.claude.deltas import merge_deltas
 from tertulia.claude.event_parser import DeltaPattern, EventParser
 
 Json = dict[str, Any]
-ODD = ['"', "\\", '\\"', "\\u0041", "\n", "\t", "\0", "\ud83d", "\ude00", "\u2028", "\x85", "\xa0", "é", "👋", "", "}}", '"}}']
+ODD = [
+    '"',
+    "\\",
+    '\\"',
+    "\\u0041",
+    "\n",
+    "\t",
+    "\0",
+    "\ud83d",
+    "\ude00",
+    "\u2028",
+    "\x85",
+    "\xa0",
+    "é",
+    "👋",
+    "",
+    "}}",
+    '"}}',
+]
 WORDS = some.lists(some.sampled_from([" the", " word", "s", *ODD]) | some.text(max_size=5), max_size=8)
 
 
@@ -47,10 +65,15 @@ def written(events: list[Json], *, spaced: bool, ascii_only: bool, padding: int)
 
 
 @given(
-    WORDS, WORDS, some.booleans(), some.booleans(), some.sampled_from([0, 1, 20]), some.lists(some.integers(1, 300))
+    first=WORDS,
+    second=WORDS,
+    spaced=some.booleans(),
+    ascii_only=some.booleans(),
+    padding=some.sampled_from([0, 1, 20]),
+    sizes=some.lists(some.integers(1, 300)),
 )
 def test_any_text_in_any_form_is_parsed_like_all_other_events(
-    first: list[str], second: list[str], spaced: bool, ascii_only: bool, padding: int, sizes: list[int]
+    first: list[str], second: list[str], *, spaced: bool, ascii_only: bool, padding: int, sizes: list[int]
 ) -> None:
     thinking = [delta(1, "thinking_delta", thinking=word) for word in second]
     events = [START, *text(*first), begin(1, type="thinking", thinking="", signature=""), *thinking, finish(1), *end()]

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from scripted import EVERYTHING, START, begin, delta, end, sse, text
 from tertulia.claude.client import Claude
 from tertulia.claude.connections import Deadlines
 from tertulia.claude.deltas import merge_deltas
-from tertulia.claude.errors import ErrorCode, describe
+from tertulia.claude.errors import ErrorCode, describe, request_errors
 from tertulia.claude.receiver import Receiver
 from tertulia.claude.transport import Body
 
@@ -94,7 +94,7 @@ class Upstream:
 async def serving(*scripts: Script) -> AsyncGenerator[Upstream]:
     upstream = Upstream(list(scripts))
     server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
-    upstream.address = "http://127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+    upstream.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
         yield upstream
 
@@ -144,7 +144,7 @@ async def received(claude: Claude, accepts: Callable[[], bool] = lambda: True) -
         async for batch in claude.stream(Hello(), push=push):
             await asyncio.sleep(0)
             events.extend(batch)
-    except Exception as raised:
+    except request_errors() as raised:
         error = describe(raised).code
     return Result(list(merge_deltas(events)), error, pushed)
 
@@ -311,7 +311,7 @@ def test_an_error_in_the_processing_ends_the_answer_unchanged(error: Exception) 
 
 def test_nothing_is_processed_after_a_cancellation_and_the_connection_is_closed() -> None:
     async def run() -> None:
-        batches, writers = list[list[Json]](), list[asyncio.StreamWriter]()
+        batches, writers, begun = list[list[Json]](), list[asyncio.StreamWriter](), asyncio.Event()
 
         async def write(writer: asyncio.StreamWriter) -> None:
             writers.append(writer)
@@ -320,6 +320,7 @@ def test_nothing_is_processed_after_a_cancellation_and_the_connection_is_closed(
 
         def push(batch: list[Json]) -> bool:
             batches.append(batch)
+            begun.set()
             if len(batches) > 1:
                 answering.cancel()
             return True
@@ -330,8 +331,7 @@ def test_nothing_is_processed_after_a_cancellation_and_the_connection_is_closed(
 
         async with serving(write) as upstream, connected(upstream) as claude:
             answering = asyncio.create_task(answer())
-            while not batches:
-                await asyncio.sleep(0.001)
+            await asyncio.wait_for(begun.wait(), WAIT)
             for _ in range(20):
                 writers[0].write(sse(delta(0, "text_delta", text=" more")))
                 await asyncio.sleep(0)
@@ -417,6 +417,6 @@ def test_pieces_that_arrive_during_a_pause_are_processed_together(*, cancelled: 
             else:
                 await asyncio.wait_for(answering, WAIT)
                 assert len(batches) == 3
-                assert list(merge_deltas(sum(batches, [])))[2] == delta(0, "text_delta", text="".join(WORDS))
+                assert list(merge_deltas([*chain(*batches)]))[2] == delta(0, "text_delta", text="".join(WORDS))
 
     asyncio.run(run())

@@ -42,7 +42,6 @@ from tertulia.json import Json, clean, loads
 
 if TYPE_CHECKING:
     import anthropic
-    import httpx2
 
     from tertulia.claude.transport import Body
 

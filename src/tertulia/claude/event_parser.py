@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FRAME_BEGINNING = b"event: content_block_delta\ndata: "
 """The bytes before the JSON of such an event in a stream of server-sent events."""
 DELTA_END, FRAME_END = b'"}}', b'"}}\n\n'
-"""The end of an event with a piece of text, whose text is the last value. The API may add spaces, which hide its length."""
+"""The end of an event with a piece of text, which is its last value. The API may add spaces, which hide its length."""
 PROBE = "probe"
 
 
@@ -69,7 +69,7 @@ class DeltaPattern:
 
 
 def text_between(beginning: bytes, data: bytes, ending: bytes) -> str | None:
-    """Return the text of a JSON string without escapes between two parts of an event; None if it is not of this form."""
+    """Return a text without escapes between the two parts of an event; None if the event is not of this form."""
     if not beginning or not data.startswith(beginning):
         return None
     start = len(beginning)
@@ -105,27 +105,31 @@ class EventParser:
             if text is not None:
                 return [pattern.event(text)]
         events: list[Json] = []
+        try:
+            self._parse(piece, events)
+        except (ValueError, KeyError, TypeError):
+            self.error = BrokenStream(GenerationError(ErrorCode.API_ERROR, UNREADABLE, self._request_id))
+        return events
+
+    def _parse(self, piece: bytes, events: list[Json]) -> None:
+        """Append the events to `events`. Raise ValueError, KeyError or TypeError at one that is malformed."""
         texts: list[str] = []
         try:
             for name, data in self._reader.feed(piece):
-                if name == b"ping":
-                    continue
-                text = pattern.text_in(data)
-                if text is not None and name != b"error":
+                text = None if name in (b"ping", b"error") else self._pattern.text_in(data)
+                if text is not None:
                     texts.append(text)
                     continue
                 if texts:
-                    events.append(pattern.event("".join(texts)))
-                    texts = []
-                if (event := self._parsed(name, data)) is not None:
+                    events.append(self._pattern.event("".join(texts)))
+                    texts.clear()
+                if name != b"ping" and (event := self._parsed(name, data)) is not None:
                     events.append(event)
-                if self.error is not None or (event is not None and event["type"] == "message_stop"):
-                    return events
-        except (ValueError, KeyError, TypeError):
-            self.error = BrokenStream(GenerationError(ErrorCode.API_ERROR, UNREADABLE, self._request_id))
-        if texts:
-            events.append(pattern.event("".join(texts)))
-        return events
+                if self.error is not None or (events and events[-1]["type"] == "message_stop"):
+                    return
+        finally:
+            if texts:
+                events.append(self._pattern.event("".join(texts)))
 
     def _parsed(self, name: bytes, data: bytes) -> Json | None:
         """Return the event; None if it is a `ping` or an `error`."""

@@ -65,7 +65,7 @@ class Body(httpx2.AsyncByteStream):
         return False
 
     def pause(self, seconds: float) -> None:
-        """Receive nothing for a time. Bytes that arrive meanwhile stay in the kernel's buffer and are then read at once."""
+        """Pause receiving. Bytes that arrive meanwhile stay in the kernel's buffer, and are then read at once."""
         connection = self._response.connection
         transport = connection.transport if connection is not None else None
         if transport is not None and self._resuming is None and transport.is_reading():
