@@ -111,7 +111,7 @@ class Hello:
 
 @dataclass
 class Result:
-    """What a client has received: all events, merged, and the code of the error that ended them."""
+    """All events that a client has received, merged, and the code of the error that ended them."""
 
     events: list[Json]
     error: ErrorCode | None = None
