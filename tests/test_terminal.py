@@ -6,6 +6,8 @@ import pty
 import re
 import select
 import subprocess
+import sys
+import termios
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -30,7 +32,7 @@ from test_command import environment, run_here
 from tertulia.cli.terminal import operations
 from tertulia.cli.terminal.answer import AnswerReader, Kind, Piece
 from tertulia.cli.terminal.commands import BY_NAME, command_of
-from tertulia.cli.terminal.reader import CommandCompleter, PromptReader, open_history
+from tertulia.cli.terminal.reader import CommandCompleter, PromptReader, open_history, without_echo
 from tertulia.cli.terminal.screen import MarkdownScreen, split_blocks
 from tertulia.cli.terminal.server import RefusedError
 from tertulia.schema.root import schema
@@ -95,7 +97,7 @@ def test_an_answer_is_rendered_block_by_block_and_each_block_once(size: int) -> 
     assert [word for word in words if word not in text] == []
     assert (text.count("Boil"), text.count("steep"), text.count("Enjoy.")) == (1, 1, 1)
     assert re.search(r"\*\*|```|\| ---", text) is None
-    assert re.search(r"95 °C\n • green: 75 °C\n\n", text)
+    assert re.search(r"water\.\n\n • black: 95 °C\n • green: 75 °C\n\n", text)
 
 
 def test_blocks_are_printed_before_the_answer_ends() -> None:
@@ -206,6 +208,15 @@ def test_earlier_messages_return_with_the_arrow_keys_and_are_kept_privately(tmp_
 async def _loaded(history: FileHistory) -> None:
     async for _ in history.load():
         pass
+
+
+def test_keys_are_not_shown_during_an_answer_and_are_shown_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, theirs = pty.openpty()
+    with os.fdopen(own), os.fdopen(theirs) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        with without_echo():
+            assert termios.tcgetattr(terminal)[3] & termios.ECHO == 0
+        assert termios.tcgetattr(terminal)[3] & termios.ECHO
 
 
 def test_commands_and_their_values_are_completed() -> None:

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,8 @@ from prompt_toolkit.output import Output
 from prompt_toolkit.styles import Style
 
 STYLE = Style.from_dict({"prompt": "bold", "bottom-toolbar": "noreverse fg:ansibrightblack"})
+LOCAL_MODES = 3
+"""The index of the local modes in the attributes of a terminal."""
 TO_EXIT = "To exit, press Ctrl+C again, or enter /quit."
 
 
@@ -160,6 +163,25 @@ def open_history(variables: dict[str, str] | None = None) -> History:
     except OSError:
         return InMemoryHistory()
     return FileHistory(str(file))
+
+
+@contextmanager
+def without_echo() -> Generator[None]:
+    """Keep the terminal from showing keys in the middle of an answer. The next prompt reads them."""
+    try:
+        import termios
+    except ImportError:  # Windows
+        yield
+        return
+    terminal = sys.stdin.fileno()
+    attributes = termios.tcgetattr(terminal)
+    quiet = [*attributes]
+    quiet[LOCAL_MODES] &= ~termios.ECHO
+    termios.tcsetattr(terminal, termios.TCSANOW, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSANOW, attributes)
 
 
 def _key_bindings() -> KeyBindings:

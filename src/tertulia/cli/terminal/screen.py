@@ -141,26 +141,29 @@ class MarkdownScreen:
         if self._block_has_content and self._kind is Kind.TEXT:
             self._console.print()
         self._block_has_content = self._has_content = True
-        self._console.print(self._rendered(text.rstrip("\n")))
+        self._console.print(Lines(self._rendered(text)))
 
     def _rendered(self, text: str) -> ConsoleRenderable:
         return Markdown(text) if self._kind is Kind.TEXT else Text(text, style=STYLES[self._kind])
 
     def _last_block(self) -> ConsoleRenderable:
         tail = self._tail
-        return LastLines(self._rendered(tail)) if tail.strip() else self._waiting
+        return Lines(self._rendered(tail), self._console.height - 2) if tail.strip() else self._waiting
 
 
-class LastLines:
-    """The last lines of a renderable, as many as fit on the screen."""
+class Lines:
+    """The lines of a renderable, without blank ones at the start and the end. With `height`, the last lines of them."""
 
-    def __init__(self, renderable: ConsoleRenderable) -> None:
+    def __init__(self, renderable: ConsoleRenderable, height: int | None = None) -> None:
         self._renderable = renderable
+        self._height = height
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the lines."""
         lines = console.render_lines(self._renderable, options, pad=False)
-        for line in lines[-max(1, console.height - 2) :]:
+        written = [place for place, line in enumerate(lines) if any(segment.text.strip() for segment in line)]
+        lines = lines[written[0] : written[-1] + 1] if written else []
+        for line in lines if self._height is None else lines[-max(1, self._height) :]:
             yield from line
             yield Segment.line()
 

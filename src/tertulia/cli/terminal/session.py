@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Coroutine
+from contextlib import nullcontext
 
 from prompt_toolkit.history import InMemoryHistory
 from rich.console import Console
@@ -10,7 +11,7 @@ from rich.console import Console
 from tertulia.cli.terminal.answer import Kind
 from tertulia.cli.terminal.commands import BY_NAME, ExitChat, command_of, show_assistants, values_of
 from tertulia.cli.terminal.conversation import Choices, Conversation, title_of
-from tertulia.cli.terminal.reader import CommandCompleter, PipeReader, PromptReader, Reader, open_history
+from tertulia.cli.terminal.reader import CommandCompleter, PipeReader, PromptReader, Reader, open_history, without_echo
 from tertulia.cli.terminal.screen import MarkdownScreen, PlainScreen
 from tertulia.cli.terminal.server import LOST, RefusedError, Server, connection_problem, is_forbidden
 
@@ -110,7 +111,8 @@ class Session:
         """Run one step, and show why it failed. Return whether it succeeded."""
         screen = self._chat.screen
         try:
-            asyncio.run(work)
+            with without_echo() if self._is_interactive else nullcontext():
+                asyncio.run(work)
         except RefusedError as refused:
             screen.say(_explanation(refused), Kind.PROBLEM)
             return False
