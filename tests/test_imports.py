@@ -33,6 +33,7 @@ LAZY = {
     "obstore": "TERTULIA_ATTACHMENTS names an object store",
     "opentelemetry.exporter": "OTEL_EXPORTER_OTLP_ENDPOINT is set",
     "opentelemetry.sdk": "OTEL_EXPORTER_OTLP_ENDPOINT is set",
+    "prompt_toolkit": "`tertulia chat` runs",
     "pygments": "a terminal needs colors",
     "pypdfium2": "documents are opened in a separate process",
     "redis": "REDIS_URL is set",

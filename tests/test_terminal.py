@@ -10,6 +10,7 @@ import sys
 import termios
 import time
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
@@ -17,7 +18,8 @@ from typing import Any
 
 import forking
 import pytest
-from client import Api
+from client import WAIT, Api, wait_until
+from conftest import Staged
 from graphql import validate
 from people import MODE, register
 from prompt_toolkit.completion import CompleteEvent
@@ -27,14 +29,16 @@ from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from rich.console import Console
 from running import tertulia
+from scripted import START, Gate, Reply, end, text
 from test_command import environment, run_here
 
 from tertulia.cli.terminal import operations
 from tertulia.cli.terminal.answer import AnswerReader, Kind, Piece
 from tertulia.cli.terminal.commands import BY_NAME, command_of
+from tertulia.cli.terminal.conversation import Choices, Conversation
 from tertulia.cli.terminal.reader import CommandCompleter, PromptReader, open_history, without_echo
 from tertulia.cli.terminal.screen import MarkdownScreen, split_blocks
-from tertulia.cli.terminal.server import RefusedError
+from tertulia.cli.terminal.server import RefusedError, Server
 from tertulia.schema.root import schema
 
 DOCUMENT = """# Tea
@@ -259,6 +263,59 @@ def test_commands_change_and_open_conversations(tmp_path: Path, api: Api) -> Non
     texts = [[message["node"]["text"] for message in messages][::2] for messages in conversations]
     assert texts[:2] == [["My name is Ada", "What is my name?"], ["Hello"]]
     assert len(conversations[0][-1]["node"]["siblings"]) == 2
+
+
+class Replies:
+    """Replies to the questions of a conversation in order."""
+
+    def __init__(self, *replies: str | None) -> None:
+        self.replies, self.questions = list(replies), list[str]()
+
+    def read(self) -> str | None:
+        return None
+
+    async def ask(self, question: str) -> str | None:
+        self.questions.append(question)
+        return self.replies.pop(0)
+
+    def ask_secret(self, question: str) -> str | None:
+        return None
+
+
+def conversation(address: str, *replies: str | None) -> tuple[Conversation, StringIO]:
+    markdown, written = screen()
+    return Conversation(Server(address, None), markdown, Replies(*replies), Choices(), is_interactive=True), written
+
+
+def test_an_opened_conversation_shows_the_rest_of_the_answer_that_is_being_written(staged: Staged) -> None:
+    gate = Gate()
+    stage = staged(Reply([START, *text("Once ", gate, "upon **a time**."), *end()]))
+    sent = stage.api.send("Tell me a story")
+    gate.reached.wait(WAIT)
+    opened, written = conversation(stage.api.address)
+    with ThreadPoolExecutor() as pool:
+        opening = pool.submit(asyncio.run, opened.open(sent["conversation"]["id"]))
+        wait_until(lambda: opened.generation, "the answer")
+        gate.open.set()
+        opening.result(WAIT)
+    shown = written.getvalue().split()
+    assert " ".join(shown[shown.index(">") :]).startswith("> Tell me a story Once upon a time.")
+    assert opened.succeeded
+
+
+def test_an_approval_can_hold_for_all_calls_of_the_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with tertulia(tmp_path, tools=("some_tools:pay",)) as address:
+        allowed, written = conversation(address, "a")
+        for _ in range(2):
+            asyncio.run(allowed.send('/simulate call pay {"amount": 7}'))
+        assert (allowed.succeeded, written.getvalue().count("(tool result: Paid 7.)")) == (True, 2)
+        denied, written = conversation(address, "")
+        asyncio.run(denied.send('/simulate call pay {"amount": 7}'))
+        assert "The user denied this call." in written.getvalue()
+        stopped, written = conversation(address, None)
+        asyncio.run(stopped.send('/simulate call pay {"amount": 7}'))
+        assert (stopped.succeeded, written.getvalue().endswith("(stopped)\n")) == (False, True)
 
 
 def test_a_deleted_conversation_is_confirmed_first(tmp_path: Path, api: Api) -> None:
