@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 from client import Api, Json, wait_until
 from scripted import START, Reply, begin, delta, end, finish, says, scripted, text
-from test_command import address_in, started
+from test_command import REAL, address_in, started
 from test_import_checks import asked, conversation, file
 
 INTERVAL = 0.02
@@ -30,14 +30,20 @@ STATUS = "query ($id: ID!) { generation(id: $id) { status } }"
 
 
 class Watcher:
-    """Records the worst latency of `/healthz` on a separate connection."""
+    """Records the worst latency of `/healthz` on a separate connection, without the time of waiting for a core.
 
-    def __init__(self, address: str) -> None:
+    That time is what other programs of the machine take. It is subtracted for this thread and for all threads of the
+    server, as Linux counts it.
+    """
+
+    def __init__(self, address: str, pid: int) -> None:
         self._host = urlsplit(address).netloc
+        self._server = Path(f"/proc/{pid}/task")
         self._worst = 0.0
         self._lock = threading.Lock()
         self._left = threading.Event()
         self._begun: float | None = None
+        self._waited: dict[str, float] = {}
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
@@ -54,19 +60,39 @@ class Watcher:
         yield recorded
         time.sleep(2 * INTERVAL)
         with self._lock:
-            waiting = 0.0 if self._begun is None else time.perf_counter() - self._begun
+            waiting = 0.0 if self._begun is None else self._latency(self._begun)
             recorded.append(max(self._worst, waiting))
 
     def _watch(self) -> None:
         connection = HTTPConnection(self._host, timeout=60)
         while not self._left.wait(INTERVAL):
             with self._lock:
+                self._waited = self._waited_for_core()
                 self._begun = begun = time.perf_counter()
             connection.request("GET", "/healthz")
             connection.getresponse().read()
             with self._lock:
-                self._worst, self._begun = max(self._worst, time.perf_counter() - begun), None
+                self._worst, self._begun = max(self._worst, self._latency(begun)), None
         connection.close()
+
+    def _latency(self, begun: float) -> float:
+        """Return the latency of the request that began then. The lock is held."""
+        passed = time.perf_counter() - begun
+        waited = sum(time - self._waited.get(thread, 0.0) for thread, time in self._waited_for_core().items())
+        return max(passed - waited, 0.0)
+
+    def _waited_for_core(self) -> dict[str, float]:
+        """Return the seconds for which each thread of the server, and the watcher's, has waited for a core."""
+        threads = [*self._server.glob("*"), Path(f"/proc/self/task/{self._thread.native_id}")]
+        return {str(thread): waited for thread in threads if (waited := _waited(thread)) is not None}
+
+
+def _waited(thread: Path) -> float | None:
+    """Return the seconds for which a thread has waited for a core; None if it has ended or the system does not say."""
+    try:
+        return int((thread / "schedstat").read_text().split()[1]) / 1e9
+    except OSError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +157,7 @@ def staged(folder: Path) -> Generator[Stage]:
     with ExitStack() as stack:
         claude = stack.enter_context(scripted(*REPLIES))
         environment = {"ANTHROPIC_API_KEY": "sk-ant-scripted", "ANTHROPIC_BASE_URL": claude.address}
-        _, printed = stack.enter_context(started(folder, "serve", **environment))
+        process, printed = stack.enter_context(started(folder, "serve", program=REAL, **environment))
         api = stack.enter_context(Api(address_in(printed)))
         api.http.timeout = httpx2.Timeout(60)
         sentences = ["The heron waits at the river and does not move. " * 10] * MESSAGES
@@ -147,7 +173,7 @@ def staged(folder: Path) -> Generator[Stage]:
             created = api.ask(CREATE, input={"tools": tools})["createConversation"]["conversation"]
             waiting.append(api.send("Look", conversationId=created["id"])["generation"]["id"])
             until(api, waiting[-1], "AWAITING_TOOL_RESULTS")
-        watcher = Watcher(api.address)
+        watcher = Watcher(api.address, process.pid)
         stack.callback(watcher.close)
         yield Stage(api, watcher, long, long_file, deltas, blocks, waiting)
 

@@ -23,13 +23,13 @@ from latency import ATTEMPTS, BLOCKS, CREATE, DELTAS, Stage, Watcher, staged
 from media import cut, image, pdf
 from PIL import Image
 from test_changes import CHANGES
-from test_command import address_in, started
+from test_command import REAL, address_in, started
 
 from tertulia.streams.events import TextDelta
 from tertulia.streams.stream import Stream
 
-BOUND = 0.5
-"""Seconds. The rule is 0.1 s, but parallel tests share two cores, and waiting for a core is not the loop's fault."""
+BOUND = 0.2
+"""Seconds. The rule is 0.1 s, but a thread of the server that waits for a core may hold the interpreter's lock."""
 ANSWER = UUID(int=1)
 IDLE_SECONDS = 0.2
 KNOWN: dict[str, str] = {}
@@ -204,10 +204,13 @@ def test_the_loop_stays_responsive_while_a_request_is_served(stage: Stage, kind:
 
 def test_the_loop_stays_responsive_while_passwords_are_checked(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("passwords")
-    with started(folder, "serve", TERTULIA_AUTH="password") as (_, printed), Api(address_in(printed)) as api:
+    with (
+        started(folder, "serve", program=REAL, TERTULIA_AUTH="password") as (process, printed),
+        Api(address_in(printed)) as api,
+    ):
         account = {"username": "ada", "password": PASSWORD}
         assert api.http.post("/auth/register", json=account).status_code < 300
-        watcher = Watcher(api.address)
+        watcher = Watcher(api.address, process.pid)
         for kind, password in (("right password", PASSWORD), ("wrong password", "x" * 1000)):
             form = {"grant_type": "password", "username": "ada", "password": password}
             check(watcher, kind, partial(sign_in, api, form))
@@ -220,9 +223,9 @@ def test_the_events_of_a_long_answer_with_emoji_are_listed_in_linear_time() -> N
         stream.append(TextDelta(ANSWER, number + 1, 0, 9 * number, "heron 🐦 "))
     stream.show(stream.last)
     stream.seal()
-    begun = time.perf_counter()
+    begun = time.thread_time()
     assert {event.text for event in stream.iter_events() if isinstance(event, TextDelta)} == {"heron 🐦 "}
-    assert time.perf_counter() - begun < 2 * BOUND  # 0.04 s; 5 s if each event encoded the whole text
+    assert time.thread_time() - begun < 1  # 0.04 s; 5 s if each event encoded the whole text
 
 
 def sign_in(api: Api, form: dict[str, str]) -> str:
