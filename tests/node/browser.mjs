@@ -57,8 +57,10 @@ export async function network(address) {
   const to = new URL(address);
   const open = new Set();
   let cut = false;
+  let silent = false;
   const server = net.createServer((near) => {
     if (cut) return near.destroy();
+    if (silent) return open.add(near);
     const far = net.connect(Number(to.port), to.hostname);
     for (const [one, other] of [[near, far], [far, near]]) {
       open.add(one);
@@ -71,6 +73,8 @@ export async function network(address) {
   return {
     address: `http://127.0.0.1:${server.address().port}`,
     cut() { cut = true; for (const socket of open) socket.destroy(); },
+    /** Deliver nothing more, without closing connections. */
+    silence() { silent = true; for (const socket of open) { socket.unpipe(); socket.resume(); } },
     restore() { cut = false; },
     close() { this.cut(); server.close(); },
   };

@@ -125,28 +125,52 @@ export const LOCAL = {
     await send(page, "/simulate long 120");
     await answers(page).getByText("word20").waitFor();
     between.cut();
-    await page.getByText("The connection is lost.").waitFor();
+    await page.getByText("Reconnecting… your answer continues.").waitFor();
     between.restore();
     await finished(page, 1).waitFor();
     await waitForText(page, 1, numberedWords(120));
-    await page.getByText("The connection is lost.").waitFor({ state: "detached" });
+    await page.getByText("Reconnecting").waitFor({ state: "detached" });
     between.close();
     noted.length = 0;
   },
 
-  async "a message that could not be sent stays in the box, and is sent once"({ page, address, noted }) {
+  async "messages written without a connection survive a refresh, and are sent once when it returns"({ page, address, noted }) {
     const between = await network(address);
     await page.goto(between.address);
     await sendAndWait(page, "Hello, my name is Ada", 1);
     between.cut();
+    await page.getByText("Reconnecting").waitFor({ timeout: 5_000 });
     await send(page, "What is my name?");
-    await page.getByText("The server cannot be reached.").first().waitFor();
-    check(await message(page).inputValue() === "What is my name?", "the text is gone");
+    await send(page, "And what is yours?");
+    await page.getByText("It will be sent when the connection is back.").nth(1).waitFor();
+    check(await message(page).inputValue() === "", "the text is still in the box");
     between.restore();
-    await message(page).press("Enter");
-    await finished(page, 2).waitFor();
+    // The page is refreshed before it has noticed that the connection is back.
+    await page.reload();
+    await page.getByText("You’re back online. Your messages were sent.").waitFor();
+    await finished(page, 3).waitFor();
     const { conversation } = await ask(address, TEXT_OF, { id: idOf(page) });
-    check(conversation.messages.edges.length === 4, "it was sent twice");
+    const texts = conversation.messages.edges.map(({ node }) => node.text);
+    check(texts.length === 6 && texts[2] === "What is my name?" && texts[4] === "And what is yours?", `the messages are ${texts}`);
+    between.close();
+    noted.length = 0;
+  },
+
+  async "the page notices at once that the network is silent, and takes an unsent message back"({ page, address, noted }) {
+    const between = await network(address);
+    await page.goto(between.address);
+    await sendAndWait(page, "Hello, my name is Ada", 1);
+    between.silence();
+    await page.evaluate(() => {
+      Object.defineProperty(navigator, "onLine", { value: false });
+      dispatchEvent(new Event("offline"));
+    });
+    await page.getByText("You’re offline.").waitFor({ timeout: 5_000 });
+    between.cut();
+    await send(page, "Hello again");
+    await page.locator("li.user").getByRole("button", { name: "Edit", exact: true }).click();
+    check(await message(page).inputValue() === "Hello again", "the text is gone");
+    check(await page.locator("li.user").count() === 1, "the message is still shown");
     between.close();
     noted.length = 0;
   },
@@ -173,9 +197,9 @@ export const LOCAL = {
   async "a tool call can be approved, also after a refresh"({ page, address }) {
     await page.goto(address);
     await send(page, '/simulate call pay {"amount": 7}');
-    await page.getByRole("button", { name: "Yes" }).waitFor();
+    await page.getByRole("button", { name: "Allow" }).waitFor();
     await page.reload();
-    await page.getByRole("button", { name: "Yes" }).click();
+    await page.getByRole("button", { name: "Allow" }).click();
     await finished(page, 1).waitFor();
     const call = finished(page, 1).locator("details.call");
     await call.locator("summary").click();
@@ -186,7 +210,7 @@ export const LOCAL = {
   async "a denied call returns an error to Claude"({ page, address }) {
     await page.goto(address);
     await send(page, '/simulate call pay {"amount": 8}');
-    await page.getByRole("button", { name: "No" }).click();
+    await page.getByRole("button", { name: "Deny" }).click();
     await finished(page, 1).waitFor();
     check(await finished(page, 1).locator('details.call[data-state="failed"]').count() === 1, "the call did not fail");
   },
@@ -228,7 +252,7 @@ export const LOCAL = {
     await page.locator(".files li").nth(1).waitFor();
     await sendAndWait(page, "What does it say?", 1);
     check(await page.locator("img.attached").evaluate((image) => image.decode().then(() => image.naturalWidth)) === 1, "not shown");
-    await page.getByText("One source").click();
+    await page.getByText("1 source").click();
     await page.getByRole("button", { name: "tea.md, “Tea”, lines 1-2" }).click();
     const focused = await page.evaluate(() => document.activeElement.textContent);
     check(focused.includes("tea.md"), `the citation led to ${focused}`);
@@ -297,7 +321,7 @@ export const LOCAL = {
     check(await message(page).inputValue() === "Half a thought", "the draft is gone");
     check(await page.locator(".files").getByText("kept.png").isVisible(), "its attachment is gone");
     await page.getByRole("link", { name: "New conversation" }).first().click();
-    await page.getByRole("heading", { name: "What shall we talk about?" }).waitFor();
+    await page.getByRole("heading", { name: "How can I help?" }).waitFor();
     check(await message(page).inputValue() === "", "another conversation has the draft");
     await page.goBack();
     await finished(page, 1).waitFor();
@@ -323,8 +347,6 @@ export const LOCAL = {
     await stored;
     await page.unrouteAll({ behavior: "ignoreErrors" });
     await page.reload();
-    check(await message(page).inputValue() === text, "the draft is gone");
-    await message(page).press("Enter");
     await finished(page, 1).waitFor();
     const sent = await page.evaluate(async (words) => {
       const query = "query ($words: String!) { searchMessages(query: $words) { edges { node { role } } } }";
@@ -357,7 +379,7 @@ export const LOCAL = {
     await hit.waitFor();
     check(await visibleIn(hit), "the message is out of sight");
     check(!page.url().includes("m="), "the address still names the message");
-    await page.getByRole("button", { name: "Jump to the end" }).click();
+    await page.getByRole("button", { name: "Jump to latest" }).click();
     await page.locator("#search").fill("quagga-and-quokka");
     await page.getByText("No results.").waitFor();
     await openSearchResult(page, "quokka");
@@ -417,7 +439,7 @@ export const LOCAL = {
     await page.getByRole("button", { name: "Skip" }).click();
     await button("Bad answer").click();
     await button("Bad answer").and(page.locator("[aria-pressed=false]")).waitFor();
-    await page.getByRole("button", { name: "Regenerate answer" }).click();
+    await page.getByRole("button", { name: "Regenerate" }).click();
     await page.getByText("2 / 2").waitFor();
     await finished(page, 1).waitFor();
     const before = page.url();
@@ -436,12 +458,87 @@ export const LOCAL = {
     await waitForText(page, 2, numberedWords(3));
   },
 
-  async "a failed answer shows why, and can be regenerated"({ page, address }) {
+  async "a failed answer says in plain words what happened, and when it can be retried"({ page, address, picture }) {
     await page.goto(address);
-    await send(page, "/simulate error 1 reject");
-    await finished(page, 1).getByRole("alert").waitFor();
-    check((await finished(page, 1).getByRole("alert").innerText()).length > 3, "the alert is empty");
-    check(await page.getByRole("button", { name: "Regenerate answer" }).isVisible(), "it cannot be regenerated");
+    await sendAndWait(page, "/simulate spend-limit", 1);
+    await finished(page, 1).getByRole("alert").filter({ hasText: "Ask the administrator." }).waitFor();
+    const retry = page.getByRole("button", { name: /^Retry/ });
+    check(await retry.count() === 0, "it offers to retry what cannot succeed");
+    await page.clock.install();
+    await sendAndWait(page, "/simulate rate-limit 90", 2);
+    await finished(page, 2).getByRole("alert").filter({ hasText: "Claude is receiving too many requests" }).waitFor();
+    check(/^Retry in 1m [23]\ds$/.test(await retry.innerText()), `the button says ${await retry.innerText()}`);
+    check(await retry.isDisabled(), "it can be retried too early");
+    await picture("failed");
+    await page.clock.fastForward(60_000);
+    await page.getByText(/^Retry in [23]?\ds$/).waitFor();
+    await page.clock.fastForward(31_000);
+    await page.getByRole("button", { name: "Retry", exact: true }).click();
+    await finished(page, 2).getByText("2 / 2").waitFor();
+  },
+
+  async "a refused message stays with the reason, and can be retried or edited"({ page, address }) {
+    await page.goto(address);
+    const refuse = { __typename: "RateLimited", message: "Too many messages.", retryAfterSeconds: 1 };
+    await page.route("**/graphql", (route) => (route.request().postData()?.includes("sendMessage")
+      ? route.fulfill({ json: { data: { sendMessage: refuse } } }) : route.continue()));
+    await send(page, "Hello, my name is Ada");
+    await page.getByRole("alert").filter({ hasText: "You’ve reached a limit of this server." }).waitFor();
+    check(await page.getByRole("button", { name: "Retry in 1s" }).isDisabled(), "it can be retried too early");
+    await page.unrouteAll({ behavior: "ignoreErrors" });
+    await page.getByRole("button", { name: "Retry", exact: true }).click();
+    await finished(page, 1).getByText("Ada").waitFor();
+    check(await page.locator("li.user").count() === 1, "the message is shown twice");
+  },
+
+  async "formulas are rendered while the answer is written, and code and prices are not"({ page, address, picture }) {
+    await page.goto(address);
+    await page.waitForLoadState("networkidle");
+    const loaded = [];
+    page.on("response", (response) => loaded.push(response.url()));
+    await message(page).fill("/simulate math");
+    // Each state of the answer that was visible for a frame.
+    await page.evaluate(() => {
+      window.seen = new Set();
+      const look = () => {
+        const texts = [...document.querySelectorAll(".assistant p")].map((paragraph) => {
+          const copy = paragraph.cloneNode(true);
+          for (const element of copy.querySelectorAll(".katex-mathml, .katex-html, code")) element.remove();
+          return copy.textContent;
+        });
+        window.seen.add(texts.join());
+        requestAnimationFrame(look);
+      };
+      look();
+    });
+    await message(page).press("Enter");
+    const answer = finished(page, 1);
+    await answer.locator(".katex").nth(4).waitFor();
+    await picture("formulas");
+    check(await answer.locator(".katex-display").count() === 2, "the formulas with their own line");
+    check(await answer.locator("td .katex").count() === 2, "the formulas of the table");
+    check(await answer.getByText("It costs $5 or $10").count() === 1, "a price was taken for a formula");
+    check((await answer.locator("pre").innerText()).includes("\\[ E = mc^2 \\]"), "the code has changed");
+    check(await answer.getByText("\\(\\unknown{x}\\)").count() === 1, "an unknown command is not shown");
+    check((await answer.locator(".katex-base").first().boundingBox()).height > 10, "the styles are missing");
+    check(await page.evaluate(() => document.fonts.check("16px KaTeX_Math")), "the fonts are missing");
+    check(loaded.some((url) => /KaTeX_Math.*woff2/.test(url)), "the fonts were not loaded");
+    const seen = await page.evaluate(() => [...window.seen]);
+    check(!seen.some((text) => /ax\^2|\\frac|\\sum/.test(text)), `sources of formulas were visible: ${seen.find((text) => /ax\^2|\\frac|\\sum/.test(text))}`);
+    await audit(page, "formulas");
+  },
+
+  async "the first view is at most 150 KiB, and formulas and code load nothing before they are needed"({ page, address }) {
+    const sizes = [];
+    page.on("requestfinished", async (request) => {
+      if (!request.url().endsWith("graphql")) sizes.push([request.url(), (await request.sizes()).responseBodySize]);
+    });
+    await page.goto(address);
+    await page.getByRole("heading", { name: "How can I help?" }).waitFor();
+    await page.waitForLoadState("networkidle");
+    const total = sizes.reduce((sum, [, size]) => sum + size, 0);
+    check(sizes.some(([url]) => url.includes("Markdown")) && !sizes.some(([url]) => /katex|common/i.test(url)), `it loads ${sizes.map(([url]) => url)}`);
+    check(total < 150 * 1024, `it loads ${total} bytes: ${sizes.join(" ")}`);
   },
 
   async "a declined message shows why, and the next answer does not"({ page, address }) {
@@ -450,15 +547,15 @@ export const LOCAL = {
     await finished(page, 1).getByText("Claude declined to answer (general harms). The request was declined.").waitFor();
     await sendAndWait(page, "2 + 2?", 2);
     // The page reads what was left out after the end of the answer.
-    await finished(page, 2).getByText("refused").waitFor();
-    check((await finished(page, 2).getByText("declined").count()) === 0, "it was declined too");
+    await finished(page, 2).getByText("declined by Claude").waitFor();
+    check((await finished(page, 2).getByText("Claude declined").count()) === 0, "it was declined too");
   },
 
   async "a link shares a conversation without a sign-in, until it is revoked"({ page, address, context, open, picture, noted }) {
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     await startConversation(page, address, "/simulate markdown");
     await page.getByRole("button", { name: "Share" }).click();
-    await page.getByLabel("The link works").selectOption("for a day");
+    await page.getByLabel("Link expires").selectOption("after a day");
     await page.getByRole("button", { name: "Create link" }).press("Enter");
     await page.getByRole("button", { name: "Copy link" }).click();
     await page.getByRole("button", { name: "Revoke" }).waitFor();
@@ -479,7 +576,7 @@ export const LOCAL = {
       await picture(`shared-${scheme}`, reader);
     }
     await page.getByRole("button", { name: "Revoke" }).press("Enter");
-    await page.getByText("The link has been revoked.").waitFor();
+    await page.getByText("The link was revoked").waitFor();
     await page.getByRole("button", { name: "Revoke" }).waitFor({ state: "detached" });
     await reader.reload();
     await reader.getByText("This link does not work").waitFor();
@@ -500,9 +597,25 @@ export const LOCAL = {
     await entry(page, "Airships").waitFor({ state: "detached" });
     await page.getByRole("button", { name: "Archived" }).click();
     await chooseFromMenu(page, "Airships", "Delete");
-    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
-    await page.getByRole("heading", { name: "What shall we talk about?" }).waitFor();
+    const dialog = page.getByRole("dialog");
+    check(parseFloat(await dialog.getByRole("heading").evaluate((title) => getComputedStyle(title).fontSize)) > 16, "the title is tiny");
+    await dialog.getByRole("button", { name: "Delete" }).click();
+    await page.getByRole("heading", { name: "How can I help?" }).waitFor();
     await entry(page, "Airships").waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Undo" }).click();
+    await entry(page, "Airships").waitFor();
+    await finished(page, 1).waitFor();
+    const id = idOf(page);
+    await chooseFromMenu(page, "Airships", "Delete");
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    await entry(page, "Airships").waitFor({ state: "detached" });
+    check((await ask(address, TEXT_OF, { id })).conversation, "it was deleted before it could be undone");
+    // Leaving the page does not undo it.
+    await page.goto("about:blank");
+    for (let left = 100; (await ask(address, TEXT_OF, { id })).conversation; left -= 1) {
+      check(left > 0, "it was not deleted");
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
   },
 
   async "the settings of a conversation are stored"({ page, address }) {
@@ -541,7 +654,7 @@ export const LOCAL = {
     await page.keyboard.press("Enter");
     await finished(page, 1).getByText("word4.").waitFor();
     await page.keyboard.press("Control+Shift+O");
-    await page.getByRole("heading", { name: "What shall we talk about?" }).waitFor();
+    await page.getByRole("heading", { name: "How can I help?" }).waitFor();
     await page.goBack();
     await finished(page, 1).getByText("word4.").waitFor();
     await page.locator("body").press("Tab");
@@ -562,16 +675,67 @@ export const LOCAL = {
     await page.getByRole("link", { name: "New conversation" }).first().waitFor({ state: "hidden" });
   },
 
+  async "on a phone with its keyboard up, half of the screen shows messages, and model and cost are visible"({ page, address, context, picture }) {
+    await importConversation(address, 30, 5, "The numbat eats termites.");
+    const phone = await context.browser().newContext({ viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, reducedMotion: "reduce" });
+    const touched = await phone.newPage();
+    await touched.goto(address);
+    await touched.getByRole("heading", { name: "How can I help?" }).waitFor();
+    check(await touched.evaluate(() => document.activeElement === document.body), "opening the page raises the keyboard");
+    const model = touched.getByRole("combobox", { name: "Model" });
+    const { full, shown } = await model.evaluate((select) => ({ full: select.scrollWidth, shown: select.clientWidth }));
+    check(full <= shown, "the name of the model is cut off");
+    await send(touched, "/simulate markdown");
+    await finished(touched, 1).waitFor();
+    await touched.locator("header.head").getByText("Claude Opus").waitFor();
+    await picture("phone", touched);
+    // Safari shrinks the visual viewport only; other browsers the window.
+    await touched.evaluate(() => {
+      Object.defineProperty(visualViewport, "height", { value: 420, configurable: true });
+      visualViewport.dispatchEvent(new Event("resize"));
+    });
+    const share = async () => (await touched.locator(".scroller").boundingBox()).height / 420;
+    check((await share()) > 0.5, `the messages have ${await share()} of the screen that Safari leaves`);
+    await touched.evaluate(() => {
+      delete visualViewport.height;
+      visualViewport.dispatchEvent(new Event("resize"));
+    });
+    await touched.setViewportSize({ width: 390, height: 420 });
+    check((await share()) > 0.5, `the messages have ${await share()} of the screen`);
+    check(await touched.locator("header.head").getByText("Claude Opus").isVisible(), "the model is hidden");
+    check(await touched.locator("header.head").getByText("$").isVisible(), "the cost is hidden");
+    check(await message(touched).isVisible(), "the message box is hidden");
+    await picture("phone-keyboard", touched);
+    check(!(await touched.evaluate(() => document.documentElement.scrollWidth > innerWidth)), "it scrolls sideways");
+    await phone.close();
+  },
+
+  async "the button that jumps to the latest message covers no notice, and the copy button of long code stays visible"({ page, address, picture }) {
+    const code = `\`\`\`python\n${Array.from({ length: 80 }, (_, line) => `print(${line})`).join("\n")}\n\`\`\``;
+    await importConversation(address, 8, 5, `The axle. ${"\n\n"}${code}`);
+    await page.goto(address);
+    await message(page).waitFor();
+    await openSearchResult(page, "axle");
+    await page.locator("li[data-target=true]").waitFor();
+    await page.locator(".scroller").evaluate((scroller) => scroller.scrollBy(0, 600));
+    const box = (locator) => locator.boundingBox();
+    const copy = page.locator("li[data-target=true]").getByRole("button", { name: "Copy code" });
+    check(await visibleIn(copy), "the copy button is out of sight");
+    const [jump, notice] = [await box(page.getByRole("button", { name: "Jump to latest" })), await box(page.locator("#simulated"))];
+    check(jump.y + jump.height <= notice.y, "the button covers the notice");
+    await picture("jump");
+  },
+
   async "accessibility audits find no violation, in the light and the dark theme"({ page, address, picture }) {
     await page.goto(address);
-    await page.getByRole("heading", { name: "What shall we talk about?" }).waitFor();
+    await page.getByRole("heading", { name: "How can I help?" }).waitFor();
     await audit(page, "welcome");
     await sendAndWait(page, "/simulate markdown", 1);
     await sendAndWait(page, "/simulate thinking", 2);
     await sendAndWait(page, "/simulate web-search lighthouses", 3);
     await sendAndWait(page, "/simulate error 1 reject", 4);
     await send(page, '/simulate call pay {"amount": 7}');
-    await page.getByRole("button", { name: "Yes" }).waitFor();
+    await page.getByRole("button", { name: "Allow" }).waitFor();
     for (const scheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme: scheme });
       await picture(scheme);
@@ -580,12 +744,12 @@ export const LOCAL = {
       await audit(page, `settings, ${scheme}`);
       await page.keyboard.press("Escape");
       await page.locator("nav footer button").first().click();
-      await page.getByText("in total.").waitFor();
+      await page.getByText("Total: ").waitFor();
       await picture(`account-${scheme}`);
       await audit(page, `account, ${scheme}`);
       await page.keyboard.press("Escape");
     }
-    await page.getByRole("button", { name: "No" }).click();
+    await page.getByRole("button", { name: "Deny" }).click();
     await finished(page, 5).waitFor();
   },
 
@@ -674,7 +838,7 @@ export const ASSISTED = {
     check((await remembered())[0].node.content === "I like coffee", "it was not saved");
     await page.locator("summary").getByText("i-like-tea.md").click();
     await page.getByRole("button", { name: "Delete i-like-tea.md" }).press("Enter");
-    await page.getByRole("heading", { name: "What Claude remembers" }).waitFor({ state: "detached" });
+    await page.getByRole("heading", { name: "Claude’s memory" }).waitFor({ state: "detached" });
     check((await remembered()).length === 0, "it was not deleted");
   },
 };
@@ -682,7 +846,7 @@ export const ASSISTED = {
 export const PASSWORD = {
   async "a user can register, sign out and sign in, but not with a wrong password"({ page, address, picture, noted }) {
     await page.goto(address);
-    await page.getByRole("button", { name: "I do not have an account" }).click();
+    await page.getByRole("button", { name: "I don’t have an account" }).click();
     await picture("sign-in");
     await audit(page, "sign-in");
     await page.getByLabel("Name").fill("ada");
@@ -730,7 +894,7 @@ export const PASSWORD = {
 
   async "two tabs can refresh the same sign-in, and an image is shown to its owner"({ page, address, open, noted }) {
     await page.goto(address);
-    await page.getByRole("button", { name: "I do not have an account" }).click();
+    await page.getByRole("button", { name: "I don’t have an account" }).click();
     await page.getByLabel("Name").fill("grace");
     await page.getByLabel("Password").fill("a long enough one");
     await page.getByRole("button", { name: "Create account" }).click();
@@ -790,7 +954,7 @@ export const CONNECTED = {
     await page.getByRole("alert").filter({ hasText: "is not valid" }).waitFor();
     check(!page.url().includes("forged"), "the secret stays in the address");
     await page.goto(`${place}/?again#tool-connection-error=denied`);
-    await page.getByText("You have not allowed the connection.").waitFor();
+    await page.getByText("You did not allow the connection.").waitFor();
     // The page may be left while its socket connects.
     noted.splice(0, noted.length, ...noted.filter((line) => !line.includes("WebSocket")));
   },

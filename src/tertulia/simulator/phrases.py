@@ -73,5 +73,27 @@ HELP = (
     "`rounds 3`, `tool-search WORDS`, `remember TEXT`, `recall`, `web-search WORDS`, `web-fetch URL`, `code`, `file "
     "NAME`, `pause`, `rate-limit 30`, `near-limit 5`, `spend-limit`, `overloaded 2`, `server-error`, `error`, "
     "`api-error`, `cut`, `no-stop`, `garbage`, `hang`, `break-at 120`, `break-thinking`, `break-tool`, `refusal`, "
-    "`max-tokens`, `unicode`, `markdown`."
+    "`max-tokens`, `unicode`, `markdown`, `math`."
 )
+MATH = r"""The roots of \(ax^2 + bx + c = 0\) are:
+
+\[
+x_{1,2} = \frac{-b \pm \sqrt{b^2 - 4ac}}{2a}
+\]
+
+| case | roots |
+| --- | --- |
+| $b^2 > 4ac$ | two |
+| $|x| = 0$ | one |
+
+1. A sum:
+   $$
+   \sum_{k=1}^{n} k = \frac{n(n+1)}{2}
+   $$
+2. It costs $5 or $10, and `\(x\)` is code:
+
+```latex
+\[ E = mc^2 \]
+```
+
+An unknown command stays as it is: \(\unknown{x}\)."""

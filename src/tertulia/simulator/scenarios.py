@@ -13,7 +13,7 @@ from dataclasses import replace
 from tertulia.json import Json
 from tertulia.simulator.breaks import BREAKS, broken_text
 from tertulia.simulator.json_schema import example, schema_in
-from tertulia.simulator.phrases import HELP, NOTE, OPENINGS, THOUGHT_ABOUT_BREAK, THOUGHTS
+from tertulia.simulator.phrases import HELP, MATH, NOTE, OPENINGS, THOUGHT_ABOUT_BREAK, THOUGHTS
 from tertulia.simulator.request_rules import as_blocks, cites
 from tertulia.simulator.script import Draft, Failure, Plan, Step, delta, speak, text_steps
 from tertulia.simulator.search_results import cited, new_results
@@ -231,6 +231,10 @@ def _markdown(body: Json, _number: int | None) -> Plan:
     return speak(body, f"# Title\n\nA *list*:\n\n- one\n- **two**\n\n{table}\n\n```sql\nSELECT 1;\n```\n\n> Quoted.")
 
 
+def _math(body: Json, _number: int | None) -> Plan:
+    return speak(body, MATH)
+
+
 SCENARIOS: dict[str, Callable[[Json, int | None], Plan]] = {
     "slow-start": _slow_start,
     "long": _long,
@@ -244,5 +248,6 @@ SCENARIOS: dict[str, Callable[[Json, int | None], Plan]] = {
     "max-tokens": _max_tokens,
     "unicode": _unicode,
     "markdown": _markdown,
+    "math": _math,
     **TOOL_SCENARIOS,
 }

@@ -1,50 +1,62 @@
 import { useQuery } from "urql";
 import { Dialog } from "./Dialog";
+import { finishDeletions } from "./deletions";
 import { forgetDrafts } from "./drafts";
 import { Memories } from "./Memories";
+import { date, dollars, forCode, list, number, t, type MessageKey } from "./messages";
 import { AccountDocument, type AccountQuery } from "./operations";
+import { forgetOutbox } from "./outbox";
+import { requestProblem } from "./problems";
 import { claiming, session, signOut } from "./session";
 import { useStore } from "./store";
 import { choose, theme, type Theme } from "./theme";
 import { ToolServers } from "./ToolServers";
-import { dollars, sentence, spent, tokens } from "./words";
+import { Trouble } from "./Trouble";
+import { inputTokens, total } from "./words";
 
 type Viewer = AccountQuery["viewer"];
 
-const KEYS: readonly (readonly [string, string])[] = [
-  ["Enter", "sends"],
-  ["Shift+Enter", "adds a line break"],
-  ["Escape", "stops the answer"],
-  ["↑ in an empty message", "edits the last one"],
-  ["Ctrl+K", "searches"],
-  ["Ctrl+Shift+O", "starts a new conversation"],
-  ["Ctrl+B", "shows the conversations on a narrow screen"],
+const KEYS: readonly (readonly [string, MessageKey])[] = [
+  ["Enter", "keys.enter"],
+  ["Shift+Enter", "keys.shiftEnter"],
+  ["Escape", "keys.escape"],
+  [t("keys.upKey"), "keys.up"],
+  ["Ctrl+K", "keys.search"],
+  ["Ctrl+Shift+O", "keys.new"],
+  ["Ctrl+B", "keys.list"],
 ];
+
+async function leave(): Promise<void> {
+  await finishDeletions();
+  forgetDrafts();
+  forgetOutbox();
+  await signOut();
+}
 
 /** The viewer's name and usage, the page's theme and its keyboard shortcuts. */
 export function AccountDialog({ onClose }: { onClose: () => void }) {
   const [{ data, error }] = useQuery({ query: AccountDocument, requestPolicy: "network-only" });
   const signed = useStore(session);
   return (
-    <Dialog title={data?.viewer.name ?? "Account"} onClose={onClose}>
-      {error && <p className="notice trouble" role="alert">{sentence(error)}</p>}
+    <Dialog title={data?.viewer.name ?? t("account.title")} onClose={onClose}>
+      <Trouble problem={error ? requestProblem(error) : null} />
       {data && <ViewerUsage viewer={data.viewer} />}
       {signed?.guest && (
         <>
-          <p>You are a guest. With an account you keep these conversations. If you sign out, you lose them.</p>
-          <button type="button" className="plain" onClick={() => claiming.set(true)}>Sign in or create an account</button>
+          <p>{t("account.guest")}</p>
+          <button type="button" className="plain" onClick={() => claiming.set(true)}>{t("account.claim")}</button>
         </>
       )}
       <ToolServers />
       <Memories />
-      <h3>Appearance</h3>
+      <h3>{t("account.appearance")}</h3>
       <Themes />
-      <h3>Keyboard shortcuts</h3>
+      <h3>{t("keys.title")}</h3>
       <dl className="keys">
-        {KEYS.map(([key, does]) => <div key={key}><dt><kbd>{key}</kbd></dt><dd>{does}</dd></div>)}
+        {KEYS.map(([key, does]) => <div key={key}><dt><kbd>{key}</kbd></dt><dd>{t(does)}</dd></div>)}
       </dl>
       <div className="actions">
-        {signed && <button type="button" className="plain" onClick={() => { forgetDrafts(); void signOut(); }}>Sign out</button>}
+        {signed && <button type="button" className="plain" onClick={() => void leave()}>{t("account.signOut")}</button>}
       </div>
     </Dialog>
   );
@@ -54,44 +66,54 @@ function ViewerUsage({ viewer }: { viewer: Viewer }) {
   const { budget, usage, usageByDay, limits, toolUsage } = viewer;
   return (
     <>
-      <h3>Usage</h3>
-      <p>{spent(usage)} in total.</p>
+      <h3>{t("account.usage")}</h3>
+      <p>{t("account.total", { usage: total(usage) })}</p>
       {budget && (
         <p>
-          <meter min={0} max={Number(budget.limitUsd)} value={Number(budget.spentUsd)} aria-label="This month's budget" />{" "}
-          {dollars(budget.spentUsd)} of {dollars(budget.limitUsd)} this month, until {new Date(budget.resetsAt).toLocaleDateString()}.
+          <meter min={0} max={Number(budget.limitUsd)} value={Number(budget.spentUsd)} aria-label={t("account.budgetMeter")} />{" "}
+          {t("account.budget", { spent: dollars(budget.spentUsd) ?? "", limit: dollars(budget.limitUsd) ?? "", date: date(budget.resetsAt) })}
         </p>
       )}
       {usageByDay.length > 0 && (
-        <div className="wide" tabIndex={0} role="region" aria-label="Usage by day">
+        <div className="wide" tabIndex={0} role="region" aria-label={t("account.byDay")}>
           <table>
-            <thead><tr><th>Day</th><th>Model</th><th>Tokens in</th><th>Tokens out</th><th>Cost</th></tr></thead>
+            <thead><tr>{COLUMNS.map((column) => <th key={column}>{t(column)}</th>)}</tr></thead>
             <tbody>
               {usageByDay.slice(-14).reverse().map(({ day, model, usage: daily }) => (
                 <tr key={day + model}>
                   <td>{day}</td><td>{model}</td>
-                  <td>{tokens(daily.inputTokens + daily.cacheReadTokens + daily.cacheWriteTokens)}</td>
-                  <td>{tokens(daily.outputTokens)}</td><td>{dollars(daily.costUsd) ?? "?"}</td>
+                  <td>{number(inputTokens(daily))}</td>
+                  <td>{number(daily.outputTokens)}</td><td>{dollars(daily.costUsd) ?? "?"}</td>
                 </tr>
               ))}
             </tbody>
           </table>
         </div>
       )}
-      {limits.length > 0 && <p>{limits.map(({ name, maximum, remaining }) => `${remaining} of ${maximum} ${name}`).join(", ")} left.</p>}
-      {toolUsage.length > 0 && <p>Tools: {toolUsage.map(({ name, calls, failed }) => `${name} ${calls}${failed ? ` (${failed} failed)` : ""}`).join(", ")}.</p>}
+      {limits.length > 0 && <p>{t("account.limits", { limits: list(limits.map(limitText)) })}</p>}
+      {toolUsage.length > 0 && <p>{t("account.tools", { tools: list(toolUsage.map(toolText)) })}</p>}
     </>
   );
+}
+
+const COLUMNS = ["account.day", "account.model", "account.tokensIn", "account.tokensOut", "account.cost"] as const;
+
+function limitText({ name, maximum, remaining }: Viewer["limits"][number]): string {
+  return t("account.limit", { remaining: number(remaining), maximum: number(maximum), name: forCode("limit", name, name) });
+}
+
+function toolText({ name, calls, failed }: Viewer["toolUsage"][number]): string {
+  return t(failed ? "account.toolCallsFailed" : "account.toolCalls", { name, calls, failed });
 }
 
 function Themes() {
   const selected = useStore(theme);
   return (
-    <div className="row" role="radiogroup" aria-label="Appearance">
+    <div className="row" role="radiogroup" aria-label={t("account.appearance")}>
       {(["system", "light", "dark"] satisfies Theme[]).map((option) => (
         <label key={option} className="check">
           <input type="radio" name="theme" checked={selected === option} onChange={() => choose(option)} />
-          {option === "system" ? "System" : option === "light" ? "Light" : "Dark"}
+          {t(`account.${option}`)}
         </label>
       ))}
     </div>

@@ -6,14 +6,19 @@ import { connect, lost } from "./client";
 import { useReturnedConnection } from "./toolConnection";
 import { Conversation } from "./Conversation";
 import { Icon } from "./Icon";
+import { t } from "./messages";
 import { StartDocument } from "./operations";
+import { useDelivery } from "./outbox";
+import { requestProblem, type Problem } from "./problems";
 import { show, useConversationId } from "./route";
 import { loadServerInfo } from "./serverInfo";
 import { claiming, refused, session, subject } from "./session";
 import { Sidebar } from "./Sidebar";
 import { SignIn } from "./SignIn";
 import { useStore } from "./store";
-import { sentence } from "./words";
+import { Toasts } from "./Toasts";
+import { Trouble } from "./Trouble";
+import { WithCode } from "./WithCode";
 
 /** The page, connected with the current sign-in. */
 export function App() {
@@ -39,47 +44,50 @@ function Page() {
   const connection = useReturnedConnection(() => readAgain({ requestPolicy: "network-only" }));
   useEffect(() => setDrawer(false), [id]);
   useEffect(() => void loadServerInfo().catch(() => undefined), []);
+  useDelivery();
   useShortcuts(() => setDrawer((open) => !open));
   return (
     <div className="page" data-drawer={drawer}>
-      <a className="skip" href="#text">To the message box</a>
+      <a className="skip" href="#text">{t("app.skip")}</a>
       <p className="hidden" role="status">{useStore(announced)}</p>
       <Sidebar current={id} onClose={() => setDrawer(false)} onAccount={() => setAccount(true)} name={data?.viewer.name} />
       <div className="scrim" onClick={() => setDrawer(false)} />
       <main>
-        <button type="button" className="quiet drawer" onClick={() => setDrawer(true)} aria-expanded={drawer} aria-label="Conversations">
+        <button type="button" className="quiet drawer" onClick={() => setDrawer(true)} aria-expanded={drawer} aria-label={t("app.conversations")}>
           <Icon name="menu" />
         </button>
         <Conversation id={id} start={data}>
-          {connection && <p className={connection.failed ? "notice trouble" : "notice"} role={connection.failed ? "alert" : "status"}>{connection.text}</p>}
-          <Notices simulated={data?.models.some((model) => model.simulated) ?? false} problem={error ? sentence(error) : null} />
+          {connection && (connection.problem ? <Trouble problem={connection.problem} /> : <p className="notice" role="status">{connection.text}</p>)}
+          <Notices simulated={data?.models.some((model) => model.simulated) ?? false} problem={error ? requestProblem(error) : null} />
         </Conversation>
       </main>
+      <Toasts />
       {account && <AccountDialog onClose={() => setAccount(false)} />}
     </div>
   );
 }
 
-function Notices({ simulated, problem }: { simulated: boolean; problem: string | null }) {
-  const disconnected = useTrueFor(useStore(lost), 1500);
+/** Shorter interruptions, such as when a server restarts, show no notice. */
+const SHORT_INTERRUPTION_MS = 400;
+
+function Notices({ simulated, problem }: { simulated: boolean; problem: Problem | null }) {
+  const disconnected = useTrueFor(useStore(lost), SHORT_INTERRUPTION_MS);
   return (
     <>
       {simulated && (
         <p className="notice" id="simulated">
-          A simulated Claude answers. To use the real one, set <code>ANTHROPIC_API_KEY</code> and restart the server.
+          <WithCode message="notice.simulated" />
         </p>
       )}
-      {problem && <p className="notice trouble" role="alert">{problem}</p>}
+      <Trouble problem={problem} />
       {disconnected && (
-        <p className="notice trouble" role="status">
-          The connection is lost. Reconnecting… The answer continues in the meantime.
-        </p>
+        <p className="notice trouble" role="status">{t(navigator.onLine ? "notice.reconnecting" : "notice.offline")}</p>
       )}
     </>
   );
 }
 
-/** Return true once `value` has been true for this long, so that short interruptions show no notice. */
+/** Return true once `value` has been true for this long. */
 function useTrueFor(value: boolean, milliseconds: number): boolean {
   const [elapsed, setElapsed] = useState(false);
   useEffect(() => {

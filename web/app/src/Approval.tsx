@@ -1,13 +1,16 @@
 import type { Block, StreamEvent } from "@tertulia/stream";
 import { useState } from "react";
 import { useMutation } from "urql";
+import { t } from "./messages";
 import { SubmitDocument, type ToolResultInput } from "./operations";
-import { complaint, written } from "./words";
+import { complaint, type Problem } from "./problems";
+import { WithCode } from "./WithCode";
+import { written } from "./words";
 
 interface Props {
   readonly generationId: string;
   readonly waits: StreamEvent;
-  readonly onProblem: (problem: string | null) => void;
+  readonly onProblem: (problem: Problem | null) => void;
 }
 
 /** The calls that Claude waits for. The user approves or denies each; client tools get an error, as this page has none. */
@@ -48,15 +51,16 @@ interface PendingCallProps {
 
 function PendingCall({ call, approvable, answered, onResult }: PendingCallProps) {
   const toolUseId = call.toolUseId ?? "";
+  const name = call.name ?? "";
   const missing = { toolUseId, isError: true, output: "This client does not have this tool." };
   return (
-    <div role="group" aria-label={`Call of ${call.name}`}>
-      <p>{approvable ? <>Allow Claude to call <code>{call.name}</code> with this input?</> : <>Claude called <code>{call.name}</code>. This page cannot run that tool.</>}</p>
+    <div role="group" aria-label={t("approval.group", { name })}>
+      <p><WithCode message={approvable ? "approval.question" : "approval.unavailable"} values={{ name }} /></p>
       <pre>{written(call.input)}</pre>
       <div className="actions">
         {approvable && (
           <button type="button" className="loud" disabled={answered} onClick={() => onResult({ toolUseId, approved: true, isError: false })}>
-            Yes
+            {t("approval.allow")}
           </button>
         )}
         <button
@@ -65,7 +69,7 @@ function PendingCall({ call, approvable, answered, onResult }: PendingCallProps)
           disabled={answered}
           onClick={() => onResult(approvable ? { toolUseId, approved: false, isError: false } : missing)}
         >
-          {approvable ? "No" : "Continue without it"}
+          {t(approvable ? "approval.deny" : "approval.continue")}
         </button>
       </div>
     </div>

@@ -1,19 +1,20 @@
 import { useEffect, useState } from "react";
 import { Icon } from "./Icon";
+import { bytes, list, t } from "./messages";
 import type { FileFragment } from "./operations";
 import { authorization } from "./session";
-import { bytes } from "./words";
 
 /** An image, or a button that downloads a document. Only the owner may read a file, so it is fetched with the viewer's token. */
 export function Attachment({ file }: { file: FileFragment }) {
   const image = file.width !== null;
   // Browsers cannot show all types of images.
   const address = useBytes(image ? (file.convertedUrl ?? file.url) : null);
-  const label = `${file.filename}, ${bytes(file.sizeBytes)}`;
+  const pages = file.pages === null ? [] : [t("content.pages", { count: file.pages })];
+  const label = list([file.filename, bytes(file.sizeBytes), ...pages]);
   if (!image) {
     return (
       <button type="button" className="file" data-name={file.filename} onClick={() => void save(file.url, file.filename)}>
-        <Icon name="file" /> {label}{file.pages !== null && `, ${file.pages === 1 ? "1 page" : `${file.pages} pages`}`}
+        <Icon name="file" /> {label}
       </button>
     );
   }

@@ -1,6 +1,7 @@
 import type { Block } from "@tertulia/stream";
 import { lazy, Suspense } from "react";
 import { Attachment } from "./Attachment";
+import { t, type MessageKey } from "./messages";
 import type { BlockFragment, FileFragment } from "./operations";
 import { ConnectForTool } from "./ToolServers";
 import { written } from "./words";
@@ -60,8 +61,8 @@ function OneBlock({ block, growing, running, blocks, waits }: Props) {
     case "CompactionBlock":
       return (
         <details className="aside">
-          <summary>Claude summarized the earlier messages</summary>
-          <p>{block.summary ?? "The summary failed."}</p>
+          <summary>{t("content.summary")}</summary>
+          <p>{block.summary ?? t("content.summaryFailed")}</p>
         </details>
       );
     case "ImageBlock":
@@ -89,7 +90,7 @@ function Text({ block, growing }: { block: Block; growing: boolean }) {
       </Suspense>
       {sources.length > 0 && (
         <details className="aside sources">
-          <summary>{sources.length === 1 ? "One source" : `${sources.length} sources`}</summary>
+          <summary>{t("content.sources", { count: sources.length })}</summary>
           <ol>
             {sources.map((citation, position) => (
               <li key={position}><q>{citation.citedText}</q> <cite><Source {...citation} /></cite></li>
@@ -106,15 +107,15 @@ function Source({ source, title, url, place }: Citation) {
   if (url) return <a href={url} target="_blank" rel="noreferrer">{title ?? url}</a>;
   if (place === null) return title ?? source;
   const show = () => document.querySelector<HTMLElement>(`[data-name="${CSS.escape(source)}"]`)?.focus();
-  return <button type="button" className="quiet" onClick={show}>{source}, {place}</button>;
+  return <button type="button" className="quiet" onClick={show}>{source}{t("common.comma")}{place}</button>;
 }
 
 function Thinking({ block, growing }: { block: Block; growing: boolean }) {
   if (!block.redacted && !block.text && !growing) return null;
   return (
     <details className="aside thinking">
-      <summary>{growing ? "Thinking" : "Thought"}</summary>
-      <p>{block.redacted ? "Claude's API has redacted this thinking." : block.text}</p>
+      <summary>{t(growing ? "content.thinking" : "content.thought")}</summary>
+      <p>{block.redacted ? t("content.redacted") : block.text}</p>
     </details>
   );
 }
@@ -130,15 +131,31 @@ interface CallProps {
   readonly waiting: boolean;
 }
 
+const STATES = {
+  failed: "call.failed",
+  done: "call.done",
+  waiting: "call.waiting",
+  running: "call.running",
+  unanswered: "call.noResult",
+  incomplete: "call.incomplete",
+} as const satisfies Record<string, MessageKey>;
+
+function callState(block: Block, result: Block | null, { running, waiting }: Pick<CallProps, "running" | "waiting">): keyof typeof STATES {
+  if (result) return result.isError ? "failed" : "done";
+  if (waiting) return "waiting";
+  if (running) return "running";
+  return block.partialJson === null ? "unanswered" : "incomplete";
+}
+
 function Call({ block, result, running, waiting }: CallProps) {
-  const state = result ? (result.isError ? "failed" : "done") : waiting ? "waiting for you" : running ? "running" : block.partialJson === null ? "no result" : "incomplete";
+  const state = callState(block, result, { running, waiting });
   return (
     <>
       <details className="aside call" data-state={state}>
-        <summary><code>{block.name}</code> {state}</summary>
-        <h3>Input</h3>
+        <summary><code>{block.name}</code> {t(STATES[state])}</summary>
+        <h3>{t("call.input")}</h3>
         <pre>{block.partialJson ?? written(block.input)}</pre>
-        {result && <h3>{result.isError ? "Error" : "Result"}</h3>}
+        {result && <h3>{t(result.isError ? "call.error" : "call.result")}</h3>}
         {result && <pre>{written(result.output)}</pre>}
       </details>
       {result?.isError && block.name?.includes("__") && <ConnectForTool tool={block.name} />}
@@ -149,7 +166,7 @@ function Call({ block, result, running, waiting }: CallProps) {
 function Result({ block }: { block: Block }) {
   return (
     <details className="aside call">
-      <summary>{block.isError ? "A tool failed" : "A tool's result"}</summary>
+      <summary>{t(block.isError ? "call.toolFailed" : "call.toolResult")}</summary>
       <pre>{written(block.output)}</pre>
     </details>
   );

@@ -1,8 +1,9 @@
 import { useMutation } from "urql";
 import { Icon } from "./Icon";
+import { t } from "./messages";
 import { SelectBranchDocument, type TurnFragment } from "./operations";
+import { complaint } from "./problems";
 import type { TurnActions } from "./Transcript";
-import { complaint } from "./words";
 
 /** The number of the version of a message that is shown, and buttons for the other versions. */
 export function Branches({ turn, onChanged, onProblem }: TurnActions & { readonly turn: TurnFragment }) {
@@ -17,15 +18,15 @@ export function Branches({ turn, onChanged, onProblem }: TurnActions & { readonl
     if (!problem) onChanged();
   }
   return (
-    <span className="branches" role="group" aria-label="Versions">
-      <button type="button" className="quiet" aria-label="Previous version" disabled={fetching || position === 0} onClick={() => go(position - 1)}>
+    <span className="branches" role="group" aria-label={t("turn.versions")}>
+      <button type="button" className="quiet" aria-label={t("turn.previousVersion")} disabled={fetching || position === 0} onClick={() => go(position - 1)}>
         <Icon name="previous" />
       </button>
-      <span>{position + 1} / {turn.siblings.length}</span>
+      <span>{t("turn.version", { position: position + 1, count: turn.siblings.length })}</span>
       <button
         type="button"
         className="quiet"
-        aria-label="Next version"
+        aria-label={t("turn.nextVersion")}
         disabled={fetching || position === turn.siblings.length - 1}
         onClick={() => go(position + 1)}
       >

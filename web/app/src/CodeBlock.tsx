@@ -1,6 +1,7 @@
 import type { HLJSApi } from "highlight.js";
 import { isValidElement, useDeferredValue, useEffect, useMemo, useState, type ComponentProps, type ReactNode } from "react";
 import { CopyButton } from "./CopyButton";
+import { t } from "./messages";
 
 /** Longer code, in characters, is not highlighted. */
 const MAX_LENGTH = 50_000;
@@ -27,9 +28,9 @@ export function CodeBlock({ children }: ComponentProps<"pre">) {
     <figure className="code" dir="ltr">
       <figcaption>
         <span>{language ?? "text"}</span>
-        <CopyButton text={code} what="code" />
+        <CopyButton text={code} label={t("copy.code")} />
       </figcaption>
-      <pre tabIndex={0} aria-label="Code">
+      <pre tabIndex={0} aria-label={t("content.code")}>
         {painted === null ? <code>{code}</code> : <code dangerouslySetInnerHTML={{ __html: painted }} />}
       </pre>
     </figure>

@@ -1,9 +1,13 @@
 import { useEffect, useRef, useState, type ClipboardEvent, type DragEvent, type KeyboardEvent } from "react";
 import { Icon } from "./Icon";
-import { EMPTY, useDraft, type Attempt, type Draft } from "./drafts";
+import { EMPTY, useDraft, type Draft } from "./drafts";
 import type { Allowed } from "./assistants";
+import { t } from "./messages";
 import { Options, type Choices } from "./Options";
+import { problemOf, type Problem } from "./problems";
+import { Trouble } from "./Trouble";
 import { ACCEPTED_TYPES, upload } from "./uploads";
+import { hasScreenKeyboard } from "./viewport";
 
 interface Props {
   /** The key of the draft: each conversation has its own. */
@@ -11,30 +15,29 @@ interface Props {
   readonly busy: boolean;
   /** The options of a new conversation; null once it has a message. */
   readonly choices: { choices: Choices; setChoices: (choices: Choices) => void; allowed: Allowed } | null;
-  readonly onSend: (draft: Draft, remember: (attempt: Attempt | null) => void) => Promise<boolean>;
+  readonly onSend: (draft: Draft) => void;
   readonly onStop: () => Promise<void>;
 }
 
 export function Composer({ draftKey, busy, choices, onSend, onStop }: Props) {
   const [draft, setDraft] = useDraft(draftKey);
-  const [sending, setSending] = useState(false);
   const field = useRef<HTMLTextAreaElement>(null);
   const files = useFiles(setDraft);
-  const ready = (draft.text.trim() !== "" || draft.files.length > 0) && !sending && files.running === 0;
-  useEffect(() => field.current?.focus(), [draftKey]);
-  async function send() {
+  const ready = (draft.text.trim() !== "" || draft.files.length > 0) && files.running === 0;
+  useEffect(() => {
+    if (!hasScreenKeyboard()) field.current?.focus();
+  }, [draftKey]);
+  function send() {
     if (!ready) return;
-    setSending(true);
-    const sent = await onSend(draft, (attempt) => setDraft((now) => ({ ...now, attempt })));
-    setSending(false);
-    if (sent) setDraft(EMPTY);
-    field.current?.focus();
+    onSend(draft);
+    setDraft(EMPTY);
+    if (!hasScreenKeyboard()) field.current?.focus();
   }
   function onKeyDown(event: KeyboardEvent) {
     if (event.nativeEvent.isComposing) return;
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
-      void send();
+      send();
     } else if (event.key === "Escape" && busy) {
       void onStop();
     } else if (event.key === "ArrowUp" && draft.text === "") {
@@ -49,37 +52,36 @@ export function Composer({ draftKey, busy, choices, onSend, onStop }: Props) {
       {...files.dropping}
       onSubmit={(event) => {
         event.preventDefault();
-        void send();
+        send();
       }}
     >
-      {files.problem && <p className="notice trouble" role="alert">{files.problem}</p>}
+      <Trouble problem={files.problem} />
       <Files files={draft.files} running={files.running} onRemove={files.remove} />
-      <label htmlFor="text" className="hidden">Message</label>
+      <label htmlFor="text" className="hidden">{t("composer.label")}</label>
       <textarea
         id="text"
         dir="auto"
         ref={field}
         rows={1}
         value={draft.text}
-        placeholder={busy ? "Write the next message. It is answered after this one." : "Write a message."}
+        placeholder={t(busy ? "composer.placeholderBusy" : "composer.placeholder")}
         onChange={(event) => setDraft({ ...draft, text: event.target.value })}
         onKeyDown={onKeyDown}
         onPaste={files.paste}
       />
       <div className="bar">
-        <label className="quiet attach" title="Attach images or documents">
+        <label className="quiet attach" title={t("composer.attach")}>
           <Icon name="clip" />
-          <span className="hidden">Attach images or documents</span>
+          <span className="hidden">{t("composer.attach")}</span>
           <input type="file" className="hidden" multiple accept={ACCEPTED_TYPES} onChange={files.pick} />
         </label>
-        {choices && <NewOptions {...choices} />}
-        <span className="gap" />
+        <div className="options">{choices && <NewOptions {...choices} />}</div>
         {busy && (
-          <button type="button" className="plain" onClick={() => void onStop()} title="Escape">
-            <Icon name="stop" /> Stop
+          <button type="button" className="plain" onClick={() => void onStop()} title={t("composer.stopKey")}>
+            <Icon name="stop" /> {t("composer.stop")}
           </button>
         )}
-        <button type="submit" className="loud" disabled={!ready} aria-label="Send">
+        <button type="submit" className="loud" disabled={!ready} aria-label={t("common.send")}>
           <Icon name="send" />
         </button>
       </div>
@@ -91,13 +93,13 @@ function NewOptions({ choices, setChoices, allowed }: NonNullable<Props["choices
   return (
     <>
       <Options allowed={allowed} options={choices.options} onChange={(options) => setChoices({ ...choices, options })} />
-      <label className="check" title="Not listed, not searchable, and deleted a day after its last message">
+      <label className="check" title={t("composer.temporaryHint")}>
         <input
           type="checkbox"
           checked={choices.temporary}
           onChange={(event) => setChoices({ ...choices, temporary: event.target.checked })}
         />
-        Temporary
+        {t("common.temporary")}
       </label>
     </>
   );
@@ -112,16 +114,16 @@ interface FilesProps {
 function Files({ files, running, onRemove }: FilesProps) {
   if (files.length === 0 && running === 0) return null;
   return (
-    <ul className="files" aria-label="Attachments">
+    <ul className="files" aria-label={t("composer.attachments")}>
       {files.map((file) => (
         <li key={file.id}>
           <Icon name={file.width === null ? "file" : "image"} /> {file.filename}
-          <button type="button" className="quiet" aria-label={`Remove ${file.filename}`} onClick={() => onRemove(file.id)}>
+          <button type="button" className="quiet" aria-label={t("composer.remove", { name: file.filename })} onClick={() => onRemove(file.id)}>
             <Icon name="close" />
           </button>
         </li>
       ))}
-      {running > 0 && <li role="status">Uploading {running === 1 ? "one file" : `${running} files`}…</li>}
+      {running > 0 && <li role="status">{t("composer.uploading", { count: running })}</li>}
     </ul>
   );
 }
@@ -129,7 +131,7 @@ function Files({ files, running, onRemove }: FilesProps) {
 /** Attach files by the button, by drop or by paste. Each is uploaded at once. */
 function useFiles(setDraft: (next: (now: Draft) => Draft) => void) {
   const [running, setRunning] = useState(0);
-  const [problem, setProblem] = useState<string | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
   const [over, setOver] = useState(false);
   function add(list: FileList | null) {
     const added = Array.from(list ?? []);
@@ -139,7 +141,7 @@ function useFiles(setDraft: (next: (now: Draft) => Draft) => void) {
     for (const file of added) {
       upload(file)
         .then((uploaded) => setDraft((now) => ({ ...now, files: [...now.files, uploaded] })))
-        .catch((error: unknown) => setProblem(error instanceof Error ? error.message : String(error)))
+        .catch((error: unknown) => setProblem(problemOf(error instanceof Error ? error.message : String(error))))
         .finally(() => setRunning((count) => count - 1));
     }
     return true;

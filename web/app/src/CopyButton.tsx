@@ -1,10 +1,11 @@
 import { useState } from "react";
 import { Icon } from "./Icon";
+import { t } from "./messages";
 
 const CONFIRMATION_MS = 1500;
 
 /** Copy a text, and confirm it. Browsers allow this only to pages from this machine or over TLS. */
-export function CopyButton({ text, what }: { text: string; what: string }) {
+export function CopyButton({ text, label }: { text: string; label: string }) {
   const [done, setDone] = useState(false);
   if (!navigator.clipboard) return null;
   async function copy() {
@@ -13,7 +14,7 @@ export function CopyButton({ text, what }: { text: string; what: string }) {
     setTimeout(() => setDone(false), CONFIRMATION_MS);
   }
   return (
-    <button type="button" className="quiet" onClick={copy} aria-label={done ? "Copied" : `Copy ${what}`} title="Copy">
+    <button type="button" className="quiet" onClick={copy} aria-label={done ? t("copy.copied") : label} title={t("copy.title")}>
       <Icon name={done ? "check" : "copy"} />
     </button>
   );

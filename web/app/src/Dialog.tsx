@@ -1,5 +1,6 @@
 import { useEffect, useRef, type ReactNode } from "react";
 import { Icon } from "./Icon";
+import { t } from "./messages";
 
 interface Props {
   readonly title: string;
@@ -24,7 +25,7 @@ export function Dialog({ title, onClose, children }: Props) {
     >
       <header>
         <h2 id="dialog-title">{title}</h2>
-        <button type="button" className="quiet" onClick={onClose} aria-label="Close"><Icon name="close" /></button>
+        <button type="button" className="quiet" onClick={onClose} aria-label={t("common.close")}><Icon name="close" /></button>
       </header>
       {children}
     </dialog>

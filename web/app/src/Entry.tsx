@@ -1,48 +1,52 @@
 import { at } from "./base";
 import { useEffect, useRef, useState } from "react";
-import { useMutation } from "urql";
+import { useClient, useMutation } from "urql";
 import { save } from "./Attachment";
+import { deleteLater } from "./deletions";
 import { Dialog } from "./Dialog";
 import { Icon } from "./Icon";
-import { DeleteDocument, UpdateDocument, type EntryFragment } from "./operations";
-import { follow, show } from "./route";
+import { t } from "./messages";
+import { UpdateDocument, type EntryFragment } from "./operations";
+import { complaint, type Problem } from "./problems";
+import { follow } from "./route";
 import { serverInfo } from "./serverInfo";
 import { useStore } from "./store";
-import { complaint } from "./words";
+import { Trouble } from "./Trouble";
 
 /** A conversation in the list, with its menu. */
 export function Entry({ entry, current }: { entry: EntryFragment; current: boolean }) {
   const [renaming, setRenaming] = useState(false);
   const [deleting, setDeleting] = useState(false);
-  const [problem, setProblem] = useState<string | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const client = useClient();
   const [, update] = useMutation(UpdateDocument);
   const server = useStore(serverInfo);
   const canExport = server === null || "export" in server.links;
   const change = async (changes: { title?: string | null; pinned?: boolean; archived?: boolean }) => {
     setProblem(complaint(await update({ input: { id: entry.id, ...changes } })));
   };
-  const title = entry.title ?? "New conversation";
+  const title = entry.title ?? t("common.newConversation");
   return (
     <li className="entry">
       {renaming ? (
         <Rename title={entry.title ?? ""} onDone={(changed) => { setRenaming(false); if (changed !== null) void change({ title: changed || null }); }} />
       ) : (
         <a dir="auto" href={`/?c=${entry.id}`} aria-current={current ? "page" : undefined} onClick={(event) => follow(event, entry.id)} title={title}>
-          {entry.activeGeneration && <span className="alive" role="img" aria-label="Claude is answering" />}
+          {entry.activeGeneration && <span className="alive" role="img" aria-label={t("entry.answering")} />}
           {title}
         </a>
       )}
       <Menu title={title}>
-        <button type="button" onClick={() => setRenaming(true)}><Icon name="edit" /> Rename</button>
-        <button type="button" onClick={() => change({ pinned: !entry.pinned })}><Icon name="pin" /> {entry.pinned ? "Unpin" : "Pin"}</button>
+        <button type="button" onClick={() => setRenaming(true)}><Icon name="edit" /> {t("entry.rename")}</button>
+        <button type="button" onClick={() => change({ pinned: !entry.pinned })}><Icon name="pin" /> {t(entry.pinned ? "entry.unpin" : "entry.pin")}</button>
         <button type="button" onClick={() => change({ archived: !entry.archived })}>
-          <Icon name="archive" /> {entry.archived ? "Unarchive" : "Archive"}
+          <Icon name="archive" /> {t(entry.archived ? "entry.unarchive" : "entry.archive")}
         </button>
-        {canExport && <button type="button" onClick={() => save(at(`export/${entry.id}?format=markdown`), `${title}.md`)}><Icon name="export" /> Export</button>}
-        <button type="button" onClick={() => setDeleting(true)}><Icon name="trash" /> Delete</button>
+        {canExport && <button type="button" onClick={() => save(at(`export/${entry.id}?format=markdown`), `${title}.md`)}><Icon name="export" /> {t("entry.export")}</button>}
+        <button type="button" onClick={() => setDeleting(true)}><Icon name="trash" /> {t("common.delete")}</button>
       </Menu>
-      {problem && <p className="notice trouble" role="alert">{problem}</p>}
-      {deleting && <Delete entry={entry} title={title} current={current} onClose={() => setDeleting(false)} />}
+      <Trouble problem={problem} />
+      {deleting && <Delete title={title} onDelete={() => deleteLater(client, { id: entry.id, title, current })} onClose={() => setDeleting(false)} />}
     </li>
   );
 }
@@ -62,7 +66,7 @@ function Menu({ title, children }: { title: string; children: React.ReactNode })
         menu.current.querySelector("summary")?.focus();
       }}
     >
-      <summary aria-label={`Actions for ${title}`}><Icon name="more" /></summary>
+      <summary aria-label={t("entry.actions", { title })}><Icon name="more" /></summary>
       <div onClick={close}>{children}</div>
     </details>
   );
@@ -76,7 +80,7 @@ function Rename({ title, onDone }: { title: string; onDone: (title: string | nul
     <input
       ref={field}
       autoFocus
-      aria-label="Title"
+      aria-label={t("entry.title")}
       dir="auto"
       value={changed}
       onChange={(event) => setChanged(event.target.value)}
@@ -92,29 +96,18 @@ function Rename({ title, onDone }: { title: string; onDone: (title: string | nul
 }
 
 interface DeleteProps {
-  readonly entry: EntryFragment;
   readonly title: string;
-  readonly current: boolean;
+  readonly onDelete: () => void;
   readonly onClose: () => void;
 }
 
-function Delete({ entry, title, current, onClose }: DeleteProps) {
-  const [{ fetching }, remove] = useMutation(DeleteDocument);
-  const [problem, setProblem] = useState<string | null>(null);
-  async function go() {
-    const failure = complaint(await remove({ id: entry.id }));
-    setProblem(failure);
-    if (failure) return;
-    onClose();
-    if (current) show(null, { replace: true });
-  }
+function Delete({ title, onDelete, onClose }: DeleteProps) {
   return (
-    <Dialog title="Delete this conversation?" onClose={onClose}>
-      <p>“{title}” and its messages and attachments are deleted permanently. Its cost still counts in your usage.</p>
-      {problem && <p className="notice trouble" role="alert">{problem}</p>}
+    <Dialog title={t("delete.title")} onClose={onClose}>
+      <p>{t("delete.text", { title })}</p>
       <div className="actions">
-        <button type="button" className="plain" onClick={onClose}>Cancel</button>
-        <button type="button" className="loud" disabled={fetching} onClick={go}>Delete</button>
+        <button type="button" className="plain" onClick={onClose}>{t("common.cancel")}</button>
+        <button type="button" className="loud" onClick={onDelete}>{t("common.delete")}</button>
       </div>
     </Dialog>
   );

@@ -1,7 +1,11 @@
 import { useQuery } from "urql";
+import { deleted } from "./deletions";
+import { t } from "./messages";
 import { ConversationsDocument, SearchDocument, type SearchQuery } from "./operations";
+import { requestProblem } from "./problems";
 import { address, follow } from "./route";
-import { sentence } from "./words";
+import { useStore } from "./store";
+import { Trouble } from "./Trouble";
 
 type Hit = SearchQuery["searchMessages"]["edges"][number];
 
@@ -9,14 +13,15 @@ type Hit = SearchQuery["searchMessages"]["edges"][number];
 export function Found({ words, current }: { words: string; current: string | null }) {
   const [titles] = useQuery({ query: ConversationsDocument, variables: { filter: { titleContains: words }, first: 10 } });
   const [messages] = useQuery({ query: SearchDocument, variables: { query: words } });
-  const named = titles.data?.conversations.edges ?? [];
-  const hits = messages.data?.searchMessages.edges ?? [];
+  const hidden = useStore(deleted);
+  const named = titles.data?.conversations.edges.filter(({ node }) => !hidden.has(node.id)) ?? [];
+  const hits = messages.data?.searchMessages.edges.filter(({ node }) => !hidden.has(node.conversation.id)) ?? [];
   const done = !titles.fetching && !messages.fetching;
   return (
-    <section className="found" aria-label="Search results">
-      <p className="hidden" role="status">{done ? `${named.length + hits.length} results` : ""}</p>
-      {messages.error && <p className="notice trouble" role="alert">{sentence(messages.error)}</p>}
-      {done && named.length + hits.length === 0 && <p className="note">No results.</p>}
+    <section className="found" aria-label={t("sidebar.results")}>
+      <p className="hidden" role="status">{done ? t("sidebar.resultCount", { count: named.length + hits.length }) : ""}</p>
+      <Trouble problem={messages.error ? requestProblem(messages.error) : null} />
+      {done && named.length + hits.length === 0 && <p className="note">{t("sidebar.noResults")}</p>}
       <ol className="entries">
         {named.map(({ node }) => (
           <li key={node.id}>
@@ -28,7 +33,7 @@ export function Found({ words, current }: { words: string; current: string | nul
         {hits.map((hit) => (
           <li key={hit.cursor}>
             <a className="hit" dir="auto" href={address(hit.node.conversation.id, hit.node.id)} onClick={(event) => follow(event, hit.node.conversation.id, hit.node.id)}>
-              <strong>{hit.node.conversation.title ?? "New conversation"}</strong>
+              <strong>{hit.node.conversation.title ?? t("common.newConversation")}</strong>
               <span><Marked hit={hit} /></span>
             </a>
           </li>

@@ -1,11 +1,11 @@
 import { useState } from "react";
 import { Icon } from "./Icon";
+import { dollars, number, t } from "./messages";
 import type { ConversationQuery } from "./operations";
 import { serverInfo } from "./serverInfo";
 import { SettingsDialog, type SettingsProps } from "./Settings";
 import { ShareDialog } from "./Share";
 import { useStore } from "./store";
-import { dollars, tokens } from "./words";
 
 interface Props extends Omit<SettingsProps, "onClose"> {
   readonly conversation: NonNullable<ConversationQuery["conversation"]>;
@@ -20,31 +20,31 @@ export function Header({ conversation, start, onProblem }: Props) {
   const cost = dollars(usage.costUsd);
   return (
     <header className="head">
-      <h1 dir="auto">{conversation.title ?? "New conversation"}</h1>
-      {conversation.temporary && <small>Temporary</small>}
+      <h1 dir="auto">{conversation.title ?? t("common.newConversation")}</h1>
+      {conversation.temporary && <small>{t("common.temporary")}</small>}
       {conversation.assistant && (
-        <small className="who"><span className="hidden">Assistant: </span>{conversation.assistant.name}</small>
+        <small className="who"><span className="hidden">{t("header.assistant")}</span>{conversation.assistant.name}</small>
       )}
-      <small>
+      <small className="model">
         {conversation.model.displayName}
-        {cost && <>, <span title="Total cost of this conversation">{cost}</span></>}
+        {cost && <>{t("common.comma")}<span title={t("header.cost")}>{cost}</span></>}
       </small>
       {context.limit !== null && context.usedTokens > 0 && (
         <meter
           min={0}
           max={context.limit}
           value={context.usedTokens}
-          title={`${tokens(context.usedTokens)} of ${tokens(context.limit)} tokens of the context window`}
-          aria-label="Context window in use"
+          title={t("header.contextTokens", { used: number(context.usedTokens), limit: number(context.limit) })}
+          aria-label={t("header.context")}
         />
       )}
       {server?.sharing && (
-        <button type="button" className="quiet" onClick={() => setSharing(true)} aria-label="Share" title="Share">
+        <button type="button" className="quiet" onClick={() => setSharing(true)} aria-label={t("header.share")} title={t("header.share")}>
           <Icon name="share" />
         </button>
       )}
       {sharing && <ShareDialog id={conversation.id} onClose={() => setSharing(false)} />}
-      <button type="button" className="quiet" onClick={() => setOpen(true)} aria-label="Conversation settings" title="Settings">
+      <button type="button" className="quiet" onClick={() => setOpen(true)} aria-label={t("header.settings")} title={t("common.settings")}>
         <Icon name="settings" />
       </button>
       {open && (

@@ -1,6 +1,9 @@
-import Compiled, { type MarkdownToJSX } from "markdown-to-jsx/react";
-import { memo, type ComponentProps } from "react";
+import Compiled, { RuleType, type MarkdownToJSX } from "markdown-to-jsx/react";
+import { Fragment, memo, useMemo, type ComponentProps } from "react";
 import { CodeBlock } from "./CodeBlock";
+import { extractFormulas, splitFormulas, type Formula } from "./formulas";
+import { loadKatex, Math } from "./Math";
+import { t } from "./messages";
 
 function Link(props: ComponentProps<"a">) {
   return <a {...props} target="_blank" rel="noreferrer" />;
@@ -13,7 +16,7 @@ function Picture({ src, alt }: ComponentProps<"img">) {
 
 /** Wide tables scroll on their own, also by keyboard. */
 function Table(props: ComponentProps<"table">) {
-  return <div className="wide" tabIndex={0} role="region" aria-label="Table"><table {...props} /></div>;
+  return <div className="wide" tabIndex={0} role="region" aria-label={t("content.table")}><table {...props} /></div>;
 }
 
 /** Arabic and Hebrew are written from right to left: the first letter of each block sets the block's direction. */
@@ -25,12 +28,32 @@ const OPTIONS: MarkdownToJSX.Options = {
   // HTML in Claude's text is shown as text and never interpreted.
   disableParsingRawHTML: true,
   forceBlock: true,
+  // Otherwise the first block would be recreated when the second one begins.
+  forceWrapper: true,
   overrides: { a: Link, img: Picture, pre: CodeBlock, table: Table, ...DIRECTIONS },
 };
 const GROWING: MarkdownToJSX.Options = { ...OPTIONS, optimizeForStreaming: true };
 
+/** Return the rule that renders the placeholders of formulas. */
+function formulaRule(formulas: readonly Formula[]): NonNullable<MarkdownToJSX.Options["renderRule"]> {
+  return (next, node, _renderChildren, state) => {
+    if (node.type !== RuleType.text) return next();
+    const pieces = splitFormulas(node.text, formulas);
+    if (pieces.every((piece) => typeof piece === "string")) return next();
+    return (
+      <Fragment key={state.key}>
+        {pieces.map((piece, position) => (typeof piece === "string" ? piece : <Math key={position} {...piece} />))}
+      </Fragment>
+    );
+  };
+}
+
 function Markdown({ text, growing }: { text: string; growing: boolean }) {
-  return <Compiled options={growing ? GROWING : OPTIONS}>{text}</Compiled>;
+  const options = growing ? GROWING : OPTIONS;
+  const { text: marked, formulas } = useMemo(() => extractFormulas(text, growing), [text, growing]);
+  // A formula that has begun is likely to end.
+  if (formulas.length > 0 || (growing && marked.length < text.length)) void loadKatex();
+  return <Compiled options={formulas.length > 0 ? { ...options, renderRule: formulaRule(formulas) } : options}>{marked}</Compiled>;
 }
 
 export default memo(Markdown);

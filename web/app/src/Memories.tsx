@@ -1,18 +1,20 @@
 import { useState } from "react";
 import { useMutation, useQuery } from "urql";
+import { t } from "./messages";
 import { DeleteMemoryDocument, MemoriesDocument, UpdateMemoryDocument, type MemoryFragment } from "./operations";
-import { complaint, sentence } from "./words";
+import { complaint, requestProblem, type Problem } from "./problems";
+import { Trouble } from "./Trouble";
 
 /** The files that assistants keep about the viewer, who can change and delete them. Nothing if there are none. */
 export function Memories() {
   const [{ data, error }, read] = useQuery({ query: MemoriesDocument, requestPolicy: "network-only" });
   const memories = data?.viewer.memories.edges.map(({ node }) => node) ?? [];
   const readAgain = () => read({ requestPolicy: "network-only" });
-  if (error) return <p className="notice trouble" role="alert">{sentence(error)}</p>;
+  if (error) return <Trouble problem={requestProblem(error)} />;
   if (memories.length === 0) return null;
   return (
     <>
-      <h3 id="memories">What Claude remembers</h3>
+      <h3 id="memories">{t("memories.title")}</h3>
       <ul className="memories" aria-labelledby="memories">
         {memories.map((memory) => <Memory key={memory.id + memory.updatedAt} memory={memory} onChanged={readAgain} />)}
       </ul>
@@ -22,11 +24,11 @@ export function Memories() {
 
 function Memory({ memory, onChanged }: { memory: MemoryFragment; onChanged: () => void }) {
   const [content, setContent] = useState(memory.content);
-  const [problem, setProblem] = useState<string | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
   const [{ fetching: updating }, update] = useMutation(UpdateMemoryDocument);
   const [{ fetching: deleting }, remove] = useMutation(DeleteMemoryDocument);
   const name = memory.path.replace("/memories/", "");
-  function done(failure: string | null) {
+  function done(failure: Problem | null) {
     setProblem(failure);
     if (!failure) onChanged();
   }
@@ -38,12 +40,12 @@ function Memory({ memory, onChanged }: { memory: MemoryFragment; onChanged: () =
       <details>
         <summary>{name}{memory.assistant && <small> {memory.assistant.name}</small>}</summary>
         <form className="fields" onSubmit={(event) => { event.preventDefault(); void save(); }}>
-          <textarea aria-label={`Content of ${name}`} rows={5} value={content} onChange={({ target }) => setContent(target.value)} />
+          <textarea aria-label={t("memories.content", { name })} rows={5} value={content} onChange={({ target }) => setContent(target.value)} />
           <div className="actions">
-            <button type="button" className="plain" disabled={deleting} aria-label={`Delete ${name}`} onClick={() => void remove({ id: memory.id }).then(complaint).then(done)}>Delete</button>
-            <button type="submit" className="loud" disabled={updating || content === memory.content} aria-label={`Save ${name}`}>Save</button>
+            <button type="button" className="plain" disabled={deleting} aria-label={t("memories.delete", { name })} onClick={() => void remove({ id: memory.id }).then(complaint).then(done)}>{t("common.delete")}</button>
+            <button type="submit" className="loud" disabled={updating || content === memory.content} aria-label={t("memories.save", { name })}>{t("common.save")}</button>
           </div>
-          {problem && <p className="notice trouble" role="alert">{problem}</p>}
+          <Trouble problem={problem} />
         </form>
       </details>
     </li>

@@ -1,4 +1,5 @@
 import type { Allowed } from "./assistants";
+import { t } from "./messages";
 import type { Effort, GenerationOptionsInput } from "./operations";
 
 /** The options that are sent with the first message of a new conversation. */
@@ -26,7 +27,7 @@ export function Options({ allowed: { models, modelId, settings }, options, onCha
     <>
       {settings.includes("MODEL") && (
         <label>
-          <span className="hidden">Model</span>
+          <span className="hidden">{t("options.model")}</span>
           <select value={model?.id ?? ""} onChange={(event) => onChange({ ...options, model: event.target.value })}>
             {models.map(({ id, displayName }) => <option key={id} value={id}>{displayName}</option>)}
           </select>
@@ -34,29 +35,29 @@ export function Options({ allowed: { models, modelId, settings }, options, onCha
       )}
       {efforts.length > 0 && (
         <label>
-          <span className="hidden">Effort</span>
+          <span className="hidden">{t("options.effort")}</span>
           <select
             value={options.effort ?? ""}
             onChange={(event) => onChange({ ...options, effort: (event.target.value || null) as Effort | null })}
           >
-            <option value="">Default effort</option>
+            <option value="">{t("options.defaultEffort")}</option>
             {efforts.map((effort) => (
-              <option key={effort} value={effort}>{effort.toLowerCase()} effort</option>
+              <option key={effort} value={effort}>{t(`options.effort.${effort}`)}</option>
             ))}
           </select>
         </label>
       )}
       {settable && (model?.thinking?.length ?? 0) > 0 && (
         <label>
-          <span className="hidden">Thinking</span>
+          <span className="hidden">{t("options.thinking")}</span>
           <select
             value={options.thinking ? String(options.thinking.enabled) : ""}
             onChange={({ target }) =>
               onChange({ ...options, thinking: target.value ? { enabled: target.value === "true" } : null })}
           >
-            <option value="">Default thinking</option>
-            <option value="true">With thinking</option>
-            <option value="false">Without thinking</option>
+            <option value="">{t("options.defaultThinking")}</option>
+            <option value="true">{t("options.withThinking")}</option>
+            <option value="false">{t("options.withoutThinking")}</option>
           </select>
         </label>
       )}

@@ -2,15 +2,17 @@ import { useState } from "react";
 import { useMutation } from "urql";
 import { Dialog } from "./Dialog";
 import { Icon } from "./Icon";
+import { t } from "./messages";
 import { RateDocument, type RateMessageInput, type Rating, type TurnFragment } from "./operations";
 import type { TurnActions } from "./Transcript";
-import { complaint } from "./words";
+import { complaint, type Problem } from "./problems";
+import { Trouble } from "./Trouble";
 
 /** The maximum that the server accepts, in characters. */
 const MAX_COMMENT = 2000;
 const BUTTONS = [
-  { rating: "GOOD", label: "Good answer", icon: "thumbUp" },
-  { rating: "BAD", label: "Bad answer", icon: "thumbDown" },
+  { rating: "GOOD", label: "rating.good", icon: "thumbUp" },
+  { rating: "BAD", label: "rating.bad", icon: "thumbDown" },
 ] as const;
 
 interface Props {
@@ -40,20 +42,20 @@ export function RatingButtons({ turn, onProblem }: Props) {
     if (!problem) setCommented(rating === "BAD" && rating !== current ? rating : null);
   }
   return (
-    <span className="ratings" role="group" aria-label="Rating">
+    <span className="ratings" role="group" aria-label={t("rating.group")}>
       {BUTTONS.map(({ rating, label, icon }) => (
-        <button key={rating} type="button" className="quiet" aria-pressed={current === rating} onClick={() => toggle(rating)} aria-label={label} title={label}>
+        <button key={rating} type="button" className="quiet" aria-pressed={current === rating} onClick={() => toggle(rating)} aria-label={t(label)} title={t(label)}>
           <Icon name={icon} />
         </button>
       ))}
       {current && (
-        <button type="button" className="quiet" onClick={() => setCommented(current)} aria-label={comment ? "Edit comment" : "Add comment"} title={comment ?? "Add comment"}>
+        <button type="button" className="quiet" onClick={() => setCommented(current)} aria-label={t(comment ? "rating.editComment" : "rating.addComment")} title={comment ?? t("rating.addComment")}>
           <Icon name="comment" />
         </button>
       )}
       {commented && (
         <CommentDialog
-          title={commented === "BAD" ? "What was wrong?" : "What was good?"}
+          title={t(commented === "BAD" ? "rating.whatWasWrong" : "rating.whatWasGood")}
           stored={comment ?? ""}
           onSave={(changed) => store({ rating: commented, comment: changed || null, tags })}
           onClose={() => setCommented(null)}
@@ -67,15 +69,15 @@ interface CommentDialogProps {
   readonly title: string;
   /** The comment of the rating; empty for none. */
   readonly stored: string;
-  /** Store the comment, and return the error message, or null. An empty comment removes it. */
-  readonly onSave: (comment: string) => Promise<string | null>;
+  /** Store the comment, and return the problem, or null. An empty comment removes it. */
+  readonly onSave: (comment: string) => Promise<Problem | null>;
   readonly onClose: () => void;
 }
 
 function CommentDialog({ title, stored, onSave, onClose }: CommentDialogProps) {
   const [comment, setComment] = useState(stored);
   const [saving, setSaving] = useState(false);
-  const [problem, setProblem] = useState<string | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
   async function save() {
     setSaving(true);
     const failure = await onSave(comment.trim());
@@ -87,13 +89,13 @@ function CommentDialog({ title, stored, onSave, onClose }: CommentDialogProps) {
     <Dialog title={title} onClose={onClose}>
       <form className="fields" onSubmit={(event) => { event.preventDefault(); void save(); }}>
         <label>
-          Comment (optional)
+          {t("rating.comment")}
           <textarea autoFocus dir="auto" rows={3} maxLength={MAX_COMMENT} value={comment} onChange={(event) => setComment(event.target.value)} />
         </label>
-        {problem && <p className="notice trouble" role="alert">{problem}</p>}
+        <Trouble problem={problem} />
         <div className="actions">
-          <button type="button" className="quiet" onClick={onClose}>{stored ? "Cancel" : "Skip"}</button>
-          <button type="submit" className="loud" disabled={saving || comment.trim() === stored}>{stored ? "Save" : "Send"}</button>
+          <button type="button" className="quiet" onClick={onClose}>{t(stored ? "common.cancel" : "rating.skip")}</button>
+          <button type="submit" className="loud" disabled={saving || comment.trim() === stored}>{t(stored ? "common.save" : "common.send")}</button>
         </div>
       </form>
     </Dialog>

@@ -2,6 +2,7 @@ import { useState } from "react";
 import { useMutation } from "urql";
 import { allowedIn } from "./assistants";
 import { Dialog } from "./Dialog";
+import { t } from "./messages";
 import {
   UpdateDocument,
   type ClientSetting,
@@ -12,13 +13,14 @@ import {
   type UpdateConversationInput,
 } from "./operations";
 import { Options } from "./Options";
-import { complaint } from "./words";
+import { complaint, type Problem } from "./problems";
+import { Trouble } from "./Trouble";
 
 export interface SettingsProps {
   readonly conversation: SettingsFragment;
   readonly start: StartQuery | undefined;
   readonly onClose: () => void;
-  readonly onProblem: (problem: string | null) => void;
+  readonly onProblem: (problem: Problem | null) => void;
 }
 
 /** A dialog for the title of a conversation, and for the instructions, model, options and tools that clients may set. */
@@ -36,7 +38,7 @@ export function SettingsDialog({ conversation, start, onClose, onProblem }: Sett
   }));
   const [options, setOptions] = useState(started);
   const [chosen, setChosen] = useState<readonly string[] | null>(conversation.tools.server);
-  const [problem, setProblem] = useState<string | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
   const [{ fetching }, update] = useMutation(UpdateDocument);
   async function save() {
     // Send only what the user has changed: other fields may have changed on another device.
@@ -56,7 +58,7 @@ export function SettingsDialog({ conversation, start, onClose, onProblem }: Sett
     onClose();
   }
   return (
-    <Dialog title="Conversation settings" onClose={onClose}>
+    <Dialog title={t("header.settings")} onClose={onClose}>
       <form
         className="fields"
         onSubmit={(event) => {
@@ -64,19 +66,19 @@ export function SettingsDialog({ conversation, start, onClose, onProblem }: Sett
           void save();
         }}
       >
-        <label>Title<input value={title} onChange={(event) => setTitle(event.target.value)} /></label>
+        <label>{t("settings.title")}<input value={title} onChange={(event) => setTitle(event.target.value)} /></label>
         {may("INSTRUCTIONS") && (
           <label>
-            {conversation.assistant ? "Your own instructions" : "System prompt"}
+            {t(conversation.assistant ? "settings.instructions" : "settings.systemPrompt")}
             <textarea rows={4} value={systemPrompt} onChange={(event) => setSystemPrompt(event.target.value)} />
           </label>
         )}
         {may("MODEL", "OPTIONS") && <div className="row"><Options allowed={allowed} options={options} onChange={setOptions} /></div>}
         {allowed.tools.length > 0 && <Tools tools={allowed.tools} chosen={chosen} onChange={setChosen} />}
-        {problem && <p className="notice trouble" role="alert">{problem}</p>}
+        <Trouble problem={problem} />
         <div className="actions">
-          <button type="button" className="plain" onClick={onClose}>Cancel</button>
-          <button type="submit" className="loud" disabled={fetching}>Save</button>
+          <button type="button" className="plain" onClick={onClose}>{t("common.cancel")}</button>
+          <button type="submit" className="loud" disabled={fetching}>{t("common.save")}</button>
         </div>
       </form>
     </Dialog>
@@ -100,7 +102,7 @@ function Tools({ tools, chosen, onChange }: ToolsProps) {
   const enabled = (name: string) => chosen === null || chosen.includes(name);
   return (
     <fieldset>
-      <legend>Tools that Claude may call</legend>
+      <legend>{t("settings.tools")}</legend>
       {tools.map(({ name, description, asksFirst }) => (
         <label key={name} className="check" title={description}>
           <input
@@ -111,7 +113,7 @@ function Tools({ tools, chosen, onChange }: ToolsProps) {
               onChange(changed.length === names.length ? null : changed);
             }}
           />
-          <code>{name}</code> {asksFirst && <small>requires approval</small>}
+          <code>{name}</code> {asksFirst && <small>{t("settings.requiresApproval")}</small>}
         </label>
       ))}
     </fieldset>

@@ -2,16 +2,18 @@ import { useEffect, useRef, useState } from "react";
 import { useMutation, useQuery } from "urql";
 import { CopyButton } from "./CopyButton";
 import { Dialog } from "./Dialog";
+import { dateTime, list, t } from "./messages";
 import { RevokeShareDocument, ShareDocument, SharesDocument, type ShareFragment } from "./operations";
-import { complaint, sentence } from "./words";
+import { complaint, requestProblem, type Problem } from "./problems";
+import { Trouble } from "./Trouble";
 
 const DAY_MS = 86_400_000;
 /** The choices of how long a link works, in days. */
-const EXPIRIES = [[1, "for a day"], [7, "for a week"], [30, "for 30 days"], [null, "until you revoke it"]] as const;
+const EXPIRIES = [[1, "share.day"], [7, "share.week"], [30, "share.month"], [null, "share.never"]] as const;
 const PARTS = [
-  ["includeThinking", "Claude's thinking"],
-  ["includeTools", "inputs and results of tools"],
-  ["includeContext", "data that the application sent with messages"],
+  ["includeThinking", "share.thinking"],
+  ["includeTools", "share.tools"],
+  ["includeContext", "share.context"],
 ] as const;
 const NOTHING_MORE = { includeThinking: false, includeTools: false, includeContext: false };
 
@@ -25,19 +27,19 @@ export function ShareDialog({ id, onClose }: { id: string; onClose: () => void }
   // The focused button disappears with its link.
   useEffect(() => note.current?.focus(), [revoked]);
   return (
-    <Dialog title="Share this conversation" onClose={onClose}>
-      <p>Anybody who has a link can read the messages that you see now, without signing in. Later messages are not shown.</p>
+    <Dialog title={t("share.title")} onClose={onClose}>
+      <p>{t("share.text")}</p>
       <NewLink id={id} onCreated={readAgain} />
-      {error && <p className="notice trouble" role="alert">{sentence(error)}</p>}
+      <Trouble problem={error ? requestProblem(error) : null} />
       {shares.length > 0 && (
         <>
-          <h3 id="links">Links to this conversation</h3>
+          <h3 id="links">{t("share.links")}</h3>
           <ul className="shares" aria-labelledby="links">
             {shares.map((share) => <Link key={share.id} share={share} onRevoked={() => { setRevoked(revoked + 1); readAgain(); }} />)}
           </ul>
         </>
       )}
-      {revoked > 0 && <p className="note" tabIndex={-1} ref={note}>The link has been revoked. It does not work any more.</p>}
+      {revoked > 0 && <p className="note" tabIndex={-1} ref={note}>{t("share.revoked")}</p>}
     </Dialog>
   );
 }
@@ -47,7 +49,7 @@ function NewLink({ id, onCreated }: { id: string; onCreated: () => void }) {
   const [days, setDays] = useState<number | null>(7);
   const [parts, setParts] = useState(NOTHING_MORE);
   const [link, setLink] = useState<string | null>(null);
-  const [problem, setProblem] = useState<string | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => field.current?.focus(), [link]);
   async function create() {
@@ -62,29 +64,29 @@ function NewLink({ id, onCreated }: { id: string; onCreated: () => void }) {
   return (
     <form className="fields" onSubmit={(event) => { event.preventDefault(); void create(); }}>
       <label>
-        The link works
+        {t("share.expires")}
         <select value={days ?? ""} onChange={({ target }) => setDays(target.value ? Number(target.value) : null)}>
-          {EXPIRIES.map(([value, text]) => <option key={text} value={value ?? ""}>{text}</option>)}
+          {EXPIRIES.map(([value, text]) => <option key={text} value={value ?? ""}>{t(text)}</option>)}
         </select>
       </label>
       <fieldset>
-        <legend>It also shows</legend>
+        <legend>{t("share.includes")}</legend>
         {PARTS.map(([name, text]) => (
           <label key={name} className="check">
             <input type="checkbox" checked={parts[name]} onChange={({ target }) => setParts({ ...parts, [name]: target.checked })} />
-            {text}
+            {t(text)}
           </label>
         ))}
       </fieldset>
-      {problem && <p className="notice trouble" role="alert">{problem}</p>}
-      <div className="actions"><button type="submit" className="loud" disabled={fetching}>Create link</button></div>
+      <Trouble problem={problem} />
+      <div className="actions"><button type="submit" className="loud" disabled={fetching}>{t("share.create")}</button></div>
       {link && (
         <div className="link">
           <label>
-            New link. Copy it now, because it is not shown again.
+            {t("share.newLink")}
             <input ref={field} readOnly value={link} onFocus={() => field.current?.select()} />
           </label>
-          <CopyButton text={link} what="link" />
+          <CopyButton text={link} label={t("copy.link")} />
         </div>
       )}
     </form>
@@ -93,9 +95,14 @@ function NewLink({ id, onCreated }: { id: string; onCreated: () => void }) {
 
 function Link({ share, onRevoked }: { share: ShareFragment; onRevoked: () => void }) {
   const [{ fetching }, revoke] = useMutation(RevokeShareDocument);
-  const [problem, setProblem] = useState<string | null>(null);
-  const created = new Date(share.createdAt).toLocaleString();
-  const more = PARTS.filter(([name]) => share[name]).map(([, text]) => text);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const created = dateTime(share.createdAt);
+  const more = PARTS.filter(([name]) => share[name]).map(([, text]) => t(text));
+  const facts = [
+    share.expiresAt ? t("share.until", { date: dateTime(share.expiresAt) }) : t("share.noExpiry"),
+    t("share.views", { count: share.views }),
+    ...(more.length > 0 ? [t("share.with", { parts: list(more) })] : []),
+  ];
   async function revokeLink() {
     const failure = complaint(await revoke({ id: share.id }));
     setProblem(failure);
@@ -106,13 +113,10 @@ function Link({ share, onRevoked }: { share: ShareFragment; onRevoked: () => voi
     <li>
       <span>
         {created}
-        <small>
-          {share.expiresAt ? `until ${new Date(share.expiresAt).toLocaleString()}` : "no expiry"}, opened {share.views} times
-          {more.length > 0 && `, with ${more.join(", ")}`}
-        </small>
+        <small>{list(facts)}</small>
       </span>
-      <button type="button" className="plain" disabled={fetching} onClick={() => void revokeLink()} aria-label={`Revoke the link of ${created}`}>Revoke</button>
-      {problem && <p className="notice trouble" role="alert">{problem}</p>}
+      <button type="button" className="plain" disabled={fetching} onClick={() => void revokeLink()} aria-label={t("share.revokeLink", { date: created })}>{t("share.revoke")}</button>
+      <Trouble problem={problem} />
     </li>
   );
 }

@@ -1,11 +1,14 @@
 import { BASE, at } from "./base";
 import { useEffect, useState } from "react";
 import { useQuery } from "urql";
+import { deleted } from "./deletions";
 import { Entry } from "./Entry";
 import { Found } from "./Found";
 import { Icon } from "./Icon";
+import { t } from "./messages";
 import { ConversationsDocument, type ConversationFilter } from "./operations";
 import { follow } from "./route";
+import { useStore } from "./store";
 import { useChanges } from "./useChanges";
 
 const PAGE = 30;
@@ -26,17 +29,17 @@ export function Sidebar({ current, name, onClose, onAccount }: Props) {
   const [archived, setArchived] = useState(false);
   const query = useSettled(words.trim(), 150);
   return (
-    <nav className="side" aria-label="Conversations" onKeyDown={(event) => event.key === "Escape" && onClose()}>
+    <nav className="side" aria-label={t("app.conversations")} onKeyDown={(event) => event.key === "Escape" && onClose()}>
       <div className="top">
         <a className="new" href={BASE} onClick={(event) => { follow(event, null); onClose(); }}>
-          <Icon name="plus" /> New conversation
+          <Icon name="plus" /> {t("common.newConversation")}
         </a>
-        <label className="hidden" htmlFor="search">Search</label>
+        <label className="hidden" htmlFor="search">{t("sidebar.search")}</label>
         <input
           id="search"
           dir="auto"
           type="search"
-          placeholder="Search"
+          placeholder={t("sidebar.search")}
           value={words}
           onChange={(event) => setWords(event.target.value)}
           onKeyDown={(event) => event.key === "Escape" && setWords("")}
@@ -47,22 +50,22 @@ export function Sidebar({ current, name, onClose, onAccount }: Props) {
           <Found words={query} current={current} />
         ) : archived ? (
           <>
-            <List title="Archived" filter={ARCHIVED} current={current} />
-            <p className="note">No archived conversations.</p>
+            <List title={t("sidebar.archived")} filter={ARCHIVED} current={current} />
+            <p className="note">{t("sidebar.noArchived")}</p>
           </>
         ) : (
           <>
-            <List title="Pinned" filter={PINNED} current={current} />
-            <List title="Recent" filter={RECENT} current={current} />
+            <List title={t("sidebar.pinned")} filter={PINNED} current={current} />
+            <List title={t("sidebar.recent")} filter={RECENT} current={current} />
           </>
         )}
       </div>
       <footer>
         <button type="button" className="quiet" onClick={onAccount}><Icon name="person" /> {name ?? "…"}</button>
-        <button type="button" className="quiet" aria-pressed={archived} onClick={() => setArchived(!archived)} title="Archived" aria-label="Archived">
+        <button type="button" className="quiet" aria-pressed={archived} onClick={() => setArchived(!archived)} title={t("sidebar.archived")} aria-label={t("sidebar.archived")}>
           <Icon name="archive" />
         </button>
-        <a href={at("graphql")}>GraphiQL</a>
+        <a href={at("graphql")}>{t("sidebar.graphiql")}</a>
       </footer>
     </nav>
   );
@@ -105,12 +108,13 @@ function Page({ filter, after, current, onMore }: PageProps) {
   const [{ data }, read] = useQuery({ query: ConversationsDocument, variables: { filter, first: PAGE, after }, requestPolicy: "cache-and-network" });
   useChanges(() => true, () => read({ requestPolicy: "network-only" }));
   const page = data?.conversations;
+  const hidden = useStore(deleted);
   const end = page?.pageInfo.hasNextPage ? page.pageInfo.endCursor : null;
   return (
     <>
-      {page?.edges.map(({ node }) => <Entry key={node.id} entry={node} current={node.id === current} />)}
+      {page?.edges.filter(({ node }) => !hidden.has(node.id)).map(({ node }) => <Entry key={node.id} entry={node} current={node.id === current} />)}
       {end && onMore && (
-        <li><button type="button" className="quiet" onClick={() => onMore(end)}>More</button></li>
+        <li><button type="button" className="quiet" onClick={() => onMore(end)}>{t("sidebar.more")}</button></li>
       )}
     </>
   );

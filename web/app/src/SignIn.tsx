@@ -1,21 +1,24 @@
 import { useEffect, useState } from "react";
+import { t } from "./messages";
+import { problemOf, type Problem } from "./problems";
 import { claiming, enterAsGuest, fetchServerInfo, saveToken, session, signIn, type ServerInfo } from "./session";
 import { useStore } from "./store";
+import { Trouble } from "./Trouble";
 
 /** The sign-in form of the mode `password`, or a field for an identity provider's token. */
 export function SignIn() {
   const [server, setServer] = useState<ServerInfo | null>(null);
-  const [problem, setProblem] = useState<string | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
   useEffect(() => {
-    document.title = "Sign in · Tertulia";
-    fetchServerInfo().then(setServer, () => setProblem("The server cannot be reached. Try again."));
+    document.title = `${t("app.signInTitle")} · Tertulia`;
+    fetchServerInfo().then(setServer, () => setProblem(problemOf(t("problem.unreachable"))));
   }, []);
   return (
     <main className="signIn">
       <h1>Tertulia</h1>
-      {problem && <p className="notice trouble" role="alert">{problem}</p>}
+      <Trouble problem={problem} />
       {server?.auth === "password" && <Password open={server.registration === "open"} guests={server.guests} onProblem={setProblem} />}
-      {server?.auth === "host" && <p>Sign in to the application that this page is a part of, then reload it.</p>}
+      {server?.auth === "host" && <p>{t("signIn.host")}</p>}
       {server && server.auth !== "password" && server.auth !== "host" && <Token />}
     </main>
   );
@@ -24,7 +27,7 @@ export function SignIn() {
 interface PasswordProps {
   readonly open: boolean;
   readonly guests: boolean;
-  readonly onProblem: (problem: string | null) => void;
+  readonly onProblem: (problem: Problem | null) => void;
 }
 
 function Password({ open, guests, onProblem }: PasswordProps) {
@@ -37,7 +40,7 @@ function Password({ open, guests, onProblem }: PasswordProps) {
     try {
       await work();
     } catch (error) {
-      onProblem(error instanceof Error ? error.message : String(error));
+      onProblem(problemOf(error instanceof Error ? error.message : String(error)));
       setSubmitting(false);
     }
   }
@@ -51,21 +54,21 @@ function Password({ open, guests, onProblem }: PasswordProps) {
         void submit(new FormData(event.currentTarget));
       }}
     >
-      {isGuest && <p>The account gets your conversations as a guest.</p>}
-      <label>Name<input name="username" autoComplete="username" required autoFocus /></label>
+      {isGuest && <p>{t("signIn.guestNote")}</p>}
+      <label>{t("signIn.name")}<input name="username" autoComplete="username" required autoFocus /></label>
       <label>
-        Password
+        {t("signIn.password")}
         <input name="password" type="password" autoComplete={registering ? "new-password" : "current-password"} required />
       </label>
-      <button type="submit" className="loud" disabled={submitting}>{registering ? "Create account" : "Sign in"}</button>
+      <button type="submit" className="loud" disabled={submitting}>{t(registering ? "signIn.create" : "signIn.signIn")}</button>
       {open && (
         <button type="button" className="quiet" onClick={() => setRegistering(!registering)}>
-          {registering ? "I already have an account" : "I do not have an account"}
+          {t(registering ? "signIn.haveAccount" : "signIn.noAccount")}
         </button>
       )}
-      {isGuest && <button type="button" className="quiet" onClick={() => claiming.set(false)}>Back to the conversations</button>}
+      {isGuest && <button type="button" className="quiet" onClick={() => claiming.set(false)}>{t("signIn.back")}</button>}
       {guests && !isGuest && (
-        <button type="button" className="plain" disabled={submitting} onClick={() => void attempt(enterAsGuest)}>Continue as guest</button>
+        <button type="button" className="plain" disabled={submitting} onClick={() => void attempt(enterAsGuest)}>{t("signIn.guest")}</button>
       )}
     </form>
   );
@@ -80,9 +83,9 @@ function Token() {
         saveToken(String(new FormData(event.currentTarget).get("token")).trim());
       }}
     >
-      <p>This server accepts access tokens of an identity provider.</p>
-      <label>Access token<input name="token" type="password" autoComplete="off" required autoFocus /></label>
-      <button type="submit" className="loud">Continue</button>
+      <p>{t("signIn.provider")}</p>
+      <label>{t("signIn.token")}<input name="token" type="password" autoComplete="off" required autoFocus /></label>
+      <button type="submit" className="loud">{t("signIn.continue")}</button>
     </form>
   );
 }

@@ -1,8 +1,10 @@
 import { useEffect, useState } from "react";
 import { useQuery } from "urql";
-import { Attachment } from "./Attachment";
-import type { Draft } from "./drafts";
+import { t } from "./messages";
 import { EarlierDocument, type ConversationQuery, type TurnFragment } from "./operations";
+import type { Outgoing } from "./outbox";
+import { OutgoingTurn } from "./OutgoingTurn";
+import type { Problem } from "./problems";
 import { Turn } from "./Turn";
 import type { ScrollTarget } from "./useScrollTarget";
 
@@ -13,47 +15,40 @@ const NONE: Page = { edges: [], pageInfo: { hasPreviousPage: false, startCursor:
 export interface TurnActions {
   /** Called after the conversation has changed. */
   readonly onChanged: () => void;
-  readonly onProblem: (problem: string | null) => void;
+  readonly onProblem: (problem: Problem | null) => void;
 }
 
 interface Props extends TurnActions {
   readonly conversation: Opened | null;
-  /** The message that is being sent, until it is read from the server. */
-  readonly sending: Draft | null;
+  /** The messages that are being sent, until they are read from the server. */
+  readonly outgoing: readonly Outgoing[];
   readonly target: ScrollTarget;
   /** Called when the target is not on the active branch. */
   readonly onMissing: () => void;
 }
 
 /** The messages of the active branch, oldest first. Earlier ones are loaded on demand, or until the target is found. */
-export function Transcript({ conversation, sending, onMissing, ...props }: Props) {
+export function Transcript({ conversation, outgoing, onMissing, ...props }: Props) {
   const page = conversation?.messages ?? NONE;
   return (
     <>
       {conversation && <Before id={conversation.id} page={page} onMissing={onMissing} {...props} />}
-      <Turns turns={page.edges.map(({ node }) => node)} sending={sending} {...props} />
+      <Turns turns={page.edges.map(({ node }) => node)} outgoing={outgoing} {...props} />
     </>
   );
 }
 
 interface TurnsProps extends TurnActions {
   readonly turns: readonly TurnFragment[];
-  readonly sending: Draft | null;
+  readonly outgoing: readonly Outgoing[];
   readonly target: ScrollTarget;
 }
 
-function Turns({ turns, sending, ...props }: TurnsProps) {
+function Turns({ turns, outgoing, ...props }: TurnsProps) {
   return (
-    <ol className="turns" aria-label="Messages">
+    <ol className="turns" aria-label={t("conversation.messages")}>
       {turns.map((turn) => <Turn key={turn.id} turn={turn} {...props} />)}
-      {sending && (
-        <li className="user" data-role="user" aria-busy="true">
-          <div className="said" dir="auto">
-            {sending.files.map((file) => <Attachment key={file.id} file={file} />)}
-            {sending.text}
-          </div>
-        </li>
-      )}
+      {outgoing.map((item) => <OutgoingTurn key={item.key} item={item} />)}
     </ol>
   );
 }
@@ -92,7 +87,7 @@ function Earlier({ before, sought, ...props }: EarlierProps) {
   if (!page) {
     return (
       <button type="button" className="quiet earlier" disabled={asked} onClick={() => setAsked(true)}>
-        Earlier messages
+        {t("conversation.earlier")}
       </button>
     );
   }
@@ -101,7 +96,7 @@ function Earlier({ before, sought, ...props }: EarlierProps) {
   return (
     <>
       <Before {...props} page={page} target={target} />
-      <Turns turns={page.edges.map(({ node }) => node)} sending={null} {...props} target={target} />
+      <Turns turns={page.edges.map(({ node }) => node)} outgoing={[]} {...props} target={target} />
     </>
   );
 }

@@ -1,132 +1,54 @@
 import type { Block as StreamBlock } from "@tertulia/stream";
-import { useRef, useState } from "react";
 import { useMutation } from "urql";
 import { Approval } from "./Approval";
 import { Attachment } from "./Attachment";
-import { Blocks, isAttached } from "./Blocks";
+import { Blocks } from "./Blocks";
 import { Branches } from "./Branches";
 import { lost } from "./client";
 import { CopyButton } from "./CopyButton";
-import { EMPTY, useDraft } from "./drafts";
 import { Icon } from "./Icon";
-import { EditDocument, ForkDocument, RegenerateDocument, type TurnFragment, type WorkFragment } from "./operations";
+import { forCode, list, t, type MessageKey } from "./messages";
+import { ForkDocument, RegenerateDocument, type TurnFragment, type WorkFragment } from "./operations";
+import { complaint, failure } from "./problems";
 import { RatingButtons } from "./RatingButtons";
 import { show } from "./route";
 import { useStore } from "./store";
 import type { TurnActions } from "./Transcript";
+import { RetryButton, Trouble } from "./Trouble";
 import { useAnswer } from "./useAnswer";
+import { UserTurn } from "./UserTurn";
 import { useScrollTarget, type ScrollTarget } from "./useScrollTarget";
-import { complaint, final, newKey, spent } from "./words";
+import { final, newKey, spent } from "./words";
 
-interface Props extends TurnActions {
+export interface TurnProps extends TurnActions {
   readonly turn: TurnFragment;
   readonly target: ScrollTarget;
 }
 
-export function Turn(props: Props) {
-  const { generation } = props.turn;
-  return generation ? <AnswerTurn {...props} generation={generation} /> : <UserTurn {...props} />;
+export function Turn(props: TurnProps) {
+  const { generation, role } = props.turn;
+  if (generation) return <AnswerTurn {...props} generation={generation} />;
+  return role === "ASSISTANT" ? <ImportedAnswer {...props} /> : <UserTurn {...props} />;
 }
 
-function UserTurn({ turn, target, onChanged, onProblem }: Props) {
+/** An answer from another service, of which nothing but the content is known. */
+function ImportedAnswer({ turn, target }: TurnProps) {
   const item = useScrollTarget(turn.id, target);
-  const [draft, setDraft] = useDraft(`edit:${turn.id}`);
-  // An edit that was open before a refresh continues.
-  const [editing, setEditing] = useState(draft.text !== "");
-  const [, edit] = useMutation(EditDocument);
-  const text = textOf(turn.content);
-  const files = turn.content.filter(isAttached).map((block) => block.attachment);
-  async function save(changed: string) {
-    const input = { messageId: turn.id, text: changed, attachmentIds: files.map((file) => file.id), idempotencyKey: newKey() };
-    const problem = complaint(await edit({ input }));
-    onProblem(problem);
-    if (problem) return;
-    close();
-    onChanged();
-  }
-  function close() {
-    setDraft(EMPTY);
-    setEditing(false);
-  }
-  if (editing) {
-    return (
-      <li className="user editing">
-        <Editor text={draft.text || text} optional={files.length > 0} onChange={(changed) => setDraft({ text: changed, files: [] })} onSave={save} onCancel={close} />
-      </li>
-    );
-  }
   return (
-    <li className="user" data-role="user" {...item}>
-      <h2 className="hidden">You</h2>
-      <div className="said" dir="auto">
-        {files.map((file) => <Attachment key={file.id} file={file} />)}
-        {text}
-      </div>
-      <div className="actions">
-        <Branches turn={turn} onChanged={onChanged} onProblem={onProblem} />
-        <CopyButton text={text} what="message" />
-        <button type="button" className="quiet edit" onClick={() => setEditing(true)} aria-label="Edit message" title="Edit">
-          <Icon name="edit" />
-        </button>
-      </div>
+    <li className="assistant" data-role="assistant" aria-busy={false} {...item}>
+      <h2 className="hidden">{t("turn.claude")}</h2>
+      <Blocks blocks={turn.content} running={false} growing={null} waits={[]} />
+      <div className="actions"><CopyButton text={textOf(turn.content)} label={t("copy.answer")} /></div>
     </li>
   );
 }
 
-interface EditorProps {
-  readonly text: string;
-  /** Whether the message may have no text, because it has attachments. */
-  readonly optional: boolean;
-  readonly onChange: (text: string) => void;
-  readonly onSave: (text: string) => Promise<void>;
-  readonly onCancel: () => void;
-}
-
-function Editor({ text, optional, onChange, onSave, onCancel }: EditorProps) {
-  const [changed, setChanged] = useState(text);
-  const [saving, setSaving] = useState(false);
-  const ready = (optional || changed.trim() !== "") && !saving;
-  const field = useRef<HTMLTextAreaElement>(null);
-  async function save() {
-    if (!ready) return;
-    setSaving(true);
-    await onSave(changed);
-    setSaving(false);
-    field.current?.focus();
-  }
-  return (
-    <form className="editor" onSubmit={(event) => { event.preventDefault(); void save(); }}>
-      <textarea
-        ref={field}
-        autoFocus
-        aria-label="Edit message"
-        dir="auto"
-        value={changed}
-        onChange={({ target }) => {
-          setChanged(target.value);
-          onChange(target.value);
-        }}
-        onKeyDown={(event) => {
-          if (event.key === "Escape") onCancel();
-          if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) {
-            event.preventDefault();
-            void save();
-          }
-        }}
-      />
-      <div className="actions">
-        <button type="button" className="quiet" onClick={onCancel}>Cancel</button>
-        <button type="submit" className="loud" disabled={!ready}>Send</button>
-      </div>
-    </form>
-  );
-}
-
-function AnswerTurn({ turn, target, generation, onChanged, onProblem }: Props & { generation: WorkFragment }) {
+function AnswerTurn({ turn, target, generation, onChanged, onProblem }: TurnProps & { generation: WorkFragment }) {
   const item = useScrollTarget(turn.id, target);
   const live = !final(generation.status);
   const disconnected = useStore(lost);
   const { answer, problem } = useAnswer(generation.id, live, onChanged);
+  const regenerate = useRegenerate({ turn, onChanged, onProblem });
   const state = answer?.state ?? null;
   // The stored content of a running answer is about a second old. The snapshot arrives at once and contains more.
   const storedBlocks = live && !state && !disconnected ? [] : turn.content;
@@ -139,38 +61,39 @@ function AnswerTurn({ turn, target, generation, onChanged, onProblem }: Props & 
       <Blocks blocks={blocks} running={running} growing={answer?.growing ?? null} waits={state?.waits?.toolUses ?? []} />
       {!running && turn.files.map((file, position) => file.attachment
         ? <Attachment key={position} file={file.attachment} />
-        : file.problem && <p key={position} className="note">A file that Claude made is missing. {file.problem}</p>)}
-      {(answer?.continuations ?? generation.continuations) > 0 && <p className="note">{fallbacks(turn).length > 0 ? "Continued by another model." : "Interrupted and continued."}</p>}
-      {running && <p className="working" role="status">{STATUS[status] ?? "Claude is answering"}</p>}
+        : file.problem && <p key={position} className="note">{t("turn.missingFile", { problem: file.problem })}</p>)}
+      {(answer?.continuations ?? generation.continuations) > 0 && <p className="note">{t(fallbacks(turn).length > 0 ? "turn.continuedByAnother" : "turn.continued")}</p>}
+      {running && <p className="working" role="status">{t(STATUS[status] ?? "turn.answering")}</p>}
       {state?.waits && <Approval generationId={generation.id} waits={state.waits} onProblem={onProblem} />}
-      {problem && <p className="notice trouble" role="alert">{problem}</p>}
-      {!running && <End turn={turn} generation={generation} status={status} message={state?.error?.message ?? generation.error?.message} />}
-      {!running && <AnswerActions turn={turn} generation={generation} onChanged={onChanged} onProblem={onProblem} />}
+      <Trouble problem={problem} />
+      {!running && <End turn={turn} generation={generation} status={status} onRetry={regenerate} />}
+      {!running && <AnswerActions turn={turn} generation={generation} onRegenerate={regenerate} onChanged={onChanged} onProblem={onProblem} />}
     </li>
   );
 }
 
-const STATUS: Partial<Record<string, string>> = {
-  QUEUED: "Queued",
-  AWAITING_TOOL_RESULTS: "Claude is waiting for you",
+const STATUS: Partial<Record<string, MessageKey>> = { QUEUED: "turn.queued", AWAITING_TOOL_RESULTS: "turn.waiting" };
+const REASONS: Partial<Record<string, MessageKey>> = {
+  MAX_TOKENS: "turn.maxTokens",
+  MODEL_CONTEXT_WINDOW_EXCEEDED: "turn.contextFull",
 };
 
-const REASONS: Partial<Record<string, string>> = {
-  MAX_TOKENS: "The answer reached its maximum length.",
-  MODEL_CONTEXT_WINDOW_EXCEEDED: "The conversation fills the model's context window. Start a new conversation.",
-};
+type AnswerProps = Omit<TurnProps, "target">;
 
-interface EndProps {
-  readonly turn: TurnFragment;
-  readonly generation: WorkFragment;
-  readonly status: string;
-  readonly message: string | undefined;
+/** Return a function that asks for another version of an answer. */
+function useRegenerate({ turn, onChanged, onProblem }: AnswerProps): () => Promise<void> {
+  const [, regenerate] = useMutation(RegenerateDocument);
+  return async () => {
+    const problem = complaint(await regenerate({ input: { messageId: turn.id, idempotencyKey: newKey() } }));
+    onProblem(problem);
+    if (!problem) onChanged();
+  };
 }
 
 /** Return why Claude declined, and what to do now. */
 function refusal({ category, explanation }: NonNullable<WorkFragment["refusal"]>): string {
-  const area = category ? ` (${category.replaceAll("_", " ")})` : "";
-  return `Claude declined to answer${area}. ${explanation ?? ""} Edit your message, or ask something else: later messages are sent without this one.`;
+  const values = { category: category?.replaceAll("_", " ") ?? "", explanation: explanation ?? "" };
+  return t(category ? "turn.declinedCategory" : "turn.declined", values);
 }
 
 /** Return the fallback models that wrote parts of an answer. */
@@ -178,54 +101,67 @@ function fallbacks({ content }: TurnFragment): string[] {
   return [...new Set(content.flatMap((block) => (block.__typename === "TextBlock" ? block.models : [])))];
 }
 
+interface EndProps {
+  readonly turn: TurnFragment;
+  readonly generation: WorkFragment;
+  readonly status: string;
+  readonly onRetry: () => Promise<void>;
+}
+
 /** Notes on how an answer ended, unless it simply completed. */
-function End({ turn, generation, status, message }: EndProps) {
+function End({ turn, generation, status, onRetry }: EndProps) {
   const leftOut = turn.leftOut.reduce((sum, { blocks }) => sum + blocks, 0);
+  const reasons = turn.leftOut.map(({ reason }) => forCode("leftOut", reason, t("leftOut.other")));
+  const reason = generation.stopReason && REASONS[generation.stopReason];
   return (
     <>
-      {status === "STOPPED" && <p className="note">Stopped.</p>}
-      {status === "FAILED" && <p className="notice trouble" role="alert">{message ?? "The answer failed."}</p>}
-      {generation.stopReason && REASONS[generation.stopReason] && <p className="note">{REASONS[generation.stopReason]}</p>}
+      {status === "STOPPED" && <p className="note">{t("turn.stopped")}</p>}
+      {status === "FAILED" && <Failed generation={generation} onRetry={onRetry} />}
+      {reason && <p className="note">{t(reason)}</p>}
       {generation.refusal && <p className="note">{refusal(generation.refusal)}</p>}
-      {leftOut > 0 && (
-        <p className="note">
-          {leftOut === 1 ? "One block" : `${leftOut} blocks`} of the conversation could not be sent to Claude:{" "}
-          {turn.leftOut.map(({ reason }) => reason.toLowerCase().replaceAll("_", " ")).join(", ")}.
-        </p>
-      )}
+      {leftOut > 0 && <p className="note">{t("turn.leftOut", { count: leftOut, reasons: list(reasons) })}</p>}
     </>
   );
 }
 
-function AnswerActions({ turn, generation, onChanged, onProblem }: Omit<Props, "target"> & { generation: WorkFragment }) {
-  const [, regenerate] = useMutation(RegenerateDocument);
+/** Why an answer failed, with a button that retries it if that can help. */
+function Failed({ generation: { error, finishedAt }, onRetry }: Pick<EndProps, "generation" | "onRetry">) {
+  // The stream has ended, and the page has not read the stored error yet.
+  if (!error) return null;
+  const problem = failure(error, finishedAt);
+  return (
+    <Trouble problem={problem}>
+      {error.retryable && <RetryButton at={problem.retryAt} onRetry={onRetry} />}
+    </Trouble>
+  );
+}
+
+function AnswerActions({ turn, generation, onRegenerate, onChanged, onProblem }: AnswerProps & { generation: WorkFragment; onRegenerate: () => Promise<void> }) {
   const [, fork] = useMutation(ForkDocument);
-  async function regenerateAnswer() {
-    const problem = complaint(await regenerate({ input: { messageId: turn.id, idempotencyKey: newKey() } }));
-    onProblem(problem);
-    if (!problem) onChanged();
-  }
   async function forkHere() {
     const result = await fork({ input: { messageId: turn.id } });
     onProblem(complaint(result));
     if (result.data?.forkConversation.__typename === "ConversationPayload") show(result.data.forkConversation.conversation.id);
   }
+  const models = [generation.model.displayName, ...fallbacks(turn)];
+  const labels = { copy: t("copy.answer"), regenerate: t("turn.regenerate"), fork: t("turn.fork") };
   return (
     <div className="actions">
       <Branches turn={turn} onChanged={onChanged} onProblem={onProblem} />
-      <CopyButton text={textOf(turn.content)} what="answer" />
-      <button type="button" className="quiet" onClick={regenerateAnswer} aria-label="Regenerate answer" title="Regenerate">
+      <CopyButton text={textOf(turn.content)} label={labels.copy} />
+      <button type="button" className="quiet" onClick={() => void onRegenerate()} aria-label={labels.regenerate} title={labels.regenerate}>
         <Icon name="retry" />
       </button>
-      <button type="button" className="quiet" onClick={forkHere} aria-label="Continue in a new conversation" title="Continue from here in a new conversation">
+      <button type="button" className="quiet" onClick={forkHere} aria-label={labels.fork} title={labels.fork}>
         <Icon name="branch" />
       </button>
       <RatingButtons turn={turn} onProblem={onProblem} />
-      <small>{[generation.model.displayName, ...fallbacks(turn)].join(" and ")}{generation.usage && `, ${spent(generation.usage)}`}</small>
+      <small>{list(generation.usage ? [...models, spent(generation.usage)] : models)}</small>
     </div>
   );
 }
 
-function textOf(blocks: readonly StreamBlock[]): string {
+/** Return the text of a message. */
+export function textOf(blocks: readonly StreamBlock[]): string {
   return blocks.flatMap((block) => (block.__typename === "TextBlock" && block.text ? [block.text] : [])).join("\n\n");
 }

@@ -1,8 +1,9 @@
+import { t } from "./messages";
 import type { AssistantFragment, StartQuery } from "./operations";
 import { requestAssistant } from "./route";
 
-const IDEAS = ["Explain server-sent events in three sentences.", "Write a haiku about a network that comes back.", "Plan a weekend in Lisbon."];
-const SIMULATIONS = ["/simulate markdown", "/simulate thinking", "/simulate long 300", "/simulate help"];
+const IDEAS = ["welcome.idea1", "welcome.idea2", "welcome.idea3"] as const;
+const SIMULATIONS = ["/simulate markdown", "/simulate math", "/simulate thinking", "/simulate long 300", "/simulate help"];
 
 interface Props {
   readonly start: StartQuery;
@@ -12,11 +13,11 @@ interface Props {
 
 /** The text, the assistants and the suggestions that are shown before the first message. */
 export function Welcome({ start: { assistants, models }, assistant, onPick }: Props) {
-  const ideas = models.some((model) => model.simulated) ? SIMULATIONS : IDEAS;
+  const ideas = models.some((model) => model.simulated) ? SIMULATIONS : IDEAS.map((idea) => t(idea));
   return (
     <section className="welcome">
-      <h1>What shall we talk about?</h1>
-      <p>You can refresh, close the laptop or change devices. The answer continues, and is here when you return.</p>
+      <h1>{t("welcome.title")}</h1>
+      <p>{t("welcome.text")}</p>
       {assistant && <Assistants assistants={assistants} chosen={assistant.id} />}
       <ul>
         {(assistant?.starters ?? ideas).map((idea) => (
@@ -32,7 +33,7 @@ export function Welcome({ start: { assistants, models }, assistant, onPick }: Pr
 function Assistants({ assistants, chosen }: { assistants: readonly AssistantFragment[]; chosen: string }) {
   return (
     <fieldset className="assistants">
-      <legend className="hidden">Assistant</legend>
+      <legend className="hidden">{t("welcome.assistant")}</legend>
       {assistants.map(({ id, name, description }) => (
         <label key={id}>
           <input type="radio" name="assistant" checked={id === chosen} onChange={() => requestAssistant(id)} />

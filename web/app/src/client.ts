@@ -1,6 +1,6 @@
 import { at } from "./base";
 import { authExchange } from "@urql/exchange-auth";
-import { createClient, type Client as Socket } from "graphql-ws";
+import { createClient, MessageType, type Client as Socket } from "graphql-ws";
 import { cacheExchange, Client, fetchExchange, subscriptionExchange } from "urql";
 import { authorization, expired, refresh, requireRefresh, session } from "./session";
 import { store } from "./store";
@@ -12,6 +12,8 @@ export const lost = store(false);
 
 const PING_INTERVAL_MS = 12_000;
 const PONG_TIMEOUT_MS = 5_000;
+/** The same after the network has changed, when a silent socket is likely to be dead. */
+const PROBE_TIMEOUT_MS = 1_000;
 const MAX_RETRY_MS = 8_000;
 
 export interface Connection {
@@ -21,7 +23,8 @@ export interface Connection {
 
 /** Connect with the current sign-in. Each sign-in needs its own connection, which shares no cache with the others. */
 export function connect(): Connection {
-  const socket = openSocket();
+  const listeners = new AbortController();
+  const socket = openSocket(listeners);
   const client = new Client({
     url: at("graphql"),
     preferGetMethod: false,
@@ -49,12 +52,29 @@ export function connect(): Connection {
       }),
     ],
   });
-  return { client, close: () => void socket.dispose() };
+  return { client, close };
+
+  function close() {
+    listeners.abort();
+    void socket.dispose();
+  }
 }
 
-function openSocket(): Socket {
+/** Open the socket. When the network changes, find out at once whether the socket still works. */
+function openSocket({ signal }: AbortController): Socket {
   const address = new URL(at("graphql"), location.href.replace(/^http/, "ws"));
+  let open: WebSocket | null = null;
   let silence: ReturnType<typeof setTimeout> | undefined;
+  const terminateAfter = (milliseconds: number) => {
+    clearTimeout(silence);
+    silence = setTimeout(() => socket.terminate(), milliseconds);
+  };
+  const probe = () => {
+    if (open?.readyState !== WebSocket.OPEN) return;
+    open.send(JSON.stringify({ type: MessageType.Ping }));
+    terminateAfter(PROBE_TIMEOUT_MS);
+  };
+  for (const event of ["offline", "online"]) addEventListener(event, probe, { signal });
   const socket = createClient({
     url: address.href,
     connectionParams: authorization,
@@ -65,12 +85,13 @@ function openSocket(): Socket {
     on: {
       // After a laptop wakes or a network changes, a dead socket can look open.
       ping(received) {
-        if (!received) silence = setTimeout(() => socket.terminate(), PONG_TIMEOUT_MS);
+        if (!received) terminateAfter(PONG_TIMEOUT_MS);
       },
       pong(received) {
         if (received) clearTimeout(silence);
       },
-      connected(_socket, _payload, again) {
+      connected(opened, _payload, again) {
+        open = opened as WebSocket;
         lost.set(false);
         if (again) returns.set(returns.get() + 1);
       },

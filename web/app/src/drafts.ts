@@ -2,21 +2,10 @@ import { useState } from "react";
 import type { FileFragment } from "./operations";
 import { subject } from "./session";
 
-/** A message that has not been sent, or that has been sent without a response yet. */
+/** A message that has not been sent. */
 export interface Draft {
   readonly text: string;
   readonly files: readonly FileFragment[];
-  readonly attempt?: Attempt | null;
-}
-
-/**
- * An attempt to send a draft, whose result is not known. It is stored with the draft, because the page can be refreshed
- * before the response: the next attempt repeats the request, so that the message is not sent and paid for twice.
- */
-export interface Attempt {
-  readonly content: string;
-  readonly key: string;
-  readonly whenBusy: "QUEUE" | "REJECT";
 }
 
 export const EMPTY: Draft = { text: "", files: [] };
@@ -25,8 +14,10 @@ const MAX_DRAFTS = 50;
 
 const memory = new Map<string, Draft>();
 
+type Change = Draft | ((now: Draft) => Draft);
+
 /** The draft of a conversation's id, of "new", or of `edit:` and a message's id. It survives a refresh, and belongs to the signed-in user. */
-export function useDraft(conversation: string): [Draft, (draft: Draft | ((now: Draft) => Draft)) => void] {
+export function useDraft(conversation: string): [Draft, (draft: Change) => void] {
   const [, redraw] = useState(0);
   const memoryKey = `${storageKey()}:${conversation}`;
   const draft = memory.get(memoryKey) ?? read()[conversation] ?? EMPTY;

@@ -3,7 +3,12 @@ import { useSyncExternalStore } from "react";
 
 /** The conversation in the address, `?c=ID`, so that links, a refresh and the browser's history find it again. */
 export function useConversationId(): string | null {
-  return useSyncExternalStore(subscribe, () => parameter("c"));
+  return useSyncExternalStore(subscribe, currentId);
+}
+
+/** Return the id of the conversation that the page shows now; null for a new one. */
+export function currentId(): string | null {
+  return parameter("c");
 }
 
 /** The message to scroll to, `?c=ID&m=MESSAGE`, until it has been reached. */

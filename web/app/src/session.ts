@@ -1,4 +1,5 @@
 import { BASE, at } from "./base";
+import { t } from "./messages";
 import { store } from "./store";
 
 /** A sign-in of the mode `password`, or an identity provider's token, which has no `refresh`. */
@@ -135,8 +136,8 @@ async function ask(path: string, form: Record<string, string>): Promise<Session>
   const body: unknown = await response.json().catch(() => ({}));
   if (!response.ok) {
     const { error_description: description } = body as { error_description?: string };
-    if (response.status < 500 && response.status !== 429) throw new Refused(description ?? "The sign-in was refused.");
-    throw new Error(description ?? `The server failed with status ${response.status}. Try again later.`);
+    if (response.status < 500 && response.status !== 429) throw new Refused(description ?? t("problem.signInRefused"));
+    throw new Error(description ?? t("problem.serverStatus", { status: response.status }));
   }
   const tokens = body as { access_token: string; refresh_token: string; expires_in: number };
   return {

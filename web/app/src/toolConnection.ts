@@ -1,12 +1,10 @@
 import { useEffect, useState } from "react";
 import { useMutation } from "urql";
 import { ConnectToolServerDocument } from "./operations";
-import { complaint } from "./words";
+import { t, type MessageKey } from "./messages";
+import { complaint, problemOf, type Problem } from "./problems";
 
-const FAILURES: Readonly<Record<string, string>> = {
-  denied: "You have not allowed the connection.",
-  expired: "This attempt to connect has expired. Connect again.",
-};
+const FAILURES: Readonly<Record<string, MessageKey>> = { denied: "tools.denied", expired: "tools.expired" };
 
 /** What an authorization server has returned to this page, in the fragment of its address. */
 interface Returned {
@@ -23,12 +21,13 @@ function takeFromAddress(): Returned | null {
   const error = fragment.get("tool-connection-error");
   if (!confirmation && !error) return null;
   history.replaceState(null, "", location.pathname + location.search);
-  return { confirmation, failure: error && (FAILURES[error] ?? "The connection failed. Try again later.") };
+  return { confirmation, failure: error && t(FAILURES[error] ?? "tools.failed") };
 }
 
 export interface ConnectionNotice {
   readonly text: string;
-  readonly failed: boolean;
+  /** Why the connection failed; null if it succeeded. */
+  readonly problem: Problem | null;
 }
 
 /** Finish the connection from which the user returns, and return what to show. `onConnected` is called if it succeeds. */
@@ -36,11 +35,11 @@ export function useReturnedConnection(onConnected: () => void): ConnectionNotice
   const [, connect] = useMutation(ConnectToolServerDocument);
   const [notice, setNotice] = useState<ConnectionNotice | null>(null);
   async function finish({ confirmation, failure }: Returned) {
-    if (failure || !confirmation) return setNotice({ text: failure ?? "", failed: true });
+    if (failure || !confirmation) return setNotice({ text: "", problem: problemOf(failure ?? t("tools.failed")) });
     const result = await connect({ confirmation });
     const payload = result.data?.connectToolServer;
-    if (payload?.__typename !== "ToolServerPayload") return setNotice({ text: complaint(result) ?? "", failed: true });
-    setNotice({ text: `You are connected to ${payload.toolServer.name}.`, failed: false });
+    if (payload?.__typename !== "ToolServerPayload") return setNotice({ text: "", problem: complaint(result) });
+    setNotice({ text: t("tools.now", { name: payload.toolServer.name }), problem: null });
     onConnected();
   }
   useEffect(() => {

@@ -1,4 +1,5 @@
 import { at } from "./base";
+import { t } from "./messages";
 import type { FileFragment } from "./operations";
 import { authorization } from "./session";
 
@@ -29,9 +30,9 @@ export async function upload(file: File): Promise<FileFragment> {
   form.append("file", file, file.name || "pasted.png");
   const sent = { method: "POST", body: form, headers: await authorization() };
   const response = await fetch(at("attachments"), sent).catch(() => null);
-  if (!response) throw new Error(`${file.name} could not be uploaded: the server cannot be reached. Try again.`);
+  if (!response) throw new Error(t("problem.upload", { name: file.name }));
   const body: unknown = await response.json().catch(() => null);
-  if (!response.ok) throw new Error(`${file.name}: ${reason(body)}`);
+  if (!response.ok) throw new Error(t("problem.uploadRefused", { name: file.name, problem: reason(body) }));
   const uploaded = body as Uploaded;
   const { id, filename, url, width, height, pages } = uploaded;
   const { media_type: mediaType, size_bytes: sizeBytes, converted_url: convertedUrl } = uploaded;
@@ -40,5 +41,5 @@ export async function upload(file: File): Promise<FileFragment> {
 
 function reason(body: unknown): string {
   const { error } = (body ?? {}) as { error?: { message?: string } };
-  return error?.message ?? "the server refused the file.";
+  return error?.message ?? t("problem.fileRefused");
 }

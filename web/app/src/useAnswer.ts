@@ -2,11 +2,12 @@ import { apply, ended, initial, text, type State, type Status } from "@tertulia/
 import { useEffect } from "react";
 import { useSubscription } from "urql";
 import { announce } from "./announce";
+import { t, type MessageKey } from "./messages";
 import { EventsDocument, type EventsSubscription } from "./operations";
-import { sentence } from "./words";
+import { requestProblem, type Problem } from "./problems";
 
 const BEGINNING: Live = { state: initial, growing: null, continuations: 0 };
-const ENDS: Partial<Record<Status, string>> = { STOPPED: "The answer was stopped.", FAILED: "The answer failed." };
+const ENDS: Partial<Record<Status, MessageKey>> = { STOPPED: "announce.stopped", FAILED: "announce.failed" };
 
 /** An answer that is being written. */
 interface Live {
@@ -20,7 +21,7 @@ interface Live {
 export interface Answer {
   /** The answer after the events so far; null before the first event. */
   readonly answer: Live | null;
-  readonly problem: string | null;
+  readonly problem: Problem | null;
 }
 
 type Event = EventsSubscription["generationEvents"];
@@ -56,7 +57,8 @@ export function useAnswer(generationId: string, live: boolean, onEnd: () => void
   useEffect(() => {
     if (!over) return;
     onEnd();
-    announce(ENDS[data.state.status] ?? `Claude says: ${text(data.state)}`);
+    const end = ENDS[data.state.status];
+    announce(end ? t(end) : t("announce.answer", { text: text(data.state) }));
   }, [over, onEnd]);
-  return { answer: live ? (data ?? null) : null, problem: live && error ? sentence(error) : null };
+  return { answer: live ? (data ?? null) : null, problem: live && error ? requestProblem(error) : null };
 }

@@ -30,7 +30,8 @@ HEADERS = {
 STRICT = HEADERS | {
     # The chat shows answers, and attachments from blob URLs, and loads nothing from other hosts.
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; connect-src 'self'; "
+        "img-src 'self' blob:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
 }

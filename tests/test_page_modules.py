@@ -1,0 +1,115 @@
+"""The modules of the page that need no browser: formulas in Markdown, and the page's texts."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from graphql import GraphQLEnumType, build_schema
+from npm import NODE, run
+
+pytestmark = pytest.mark.needs("node", "node_modules")
+SOURCE = NODE.parent.parent / "web/app/src"
+
+FORMULAS = {
+    "parentheses": (r"a \(x\) b", "a [x] b"),
+    "brackets over several lines": ("\\[\nx\n\\]", "[[\nx\n]]"),
+    "two dollar signs": ("$$x$$ and $$ y $$", "[[x]] and [[ y ]]"),
+    "one dollar sign": ("so $x_1$ and $y$, or ($z$)", "so [x_1] and [y], or ([z])"),
+    "a formula of a list": ("1. a:\n   $$\n   x\n   $$\n2. b", "1. a:\n   [[\n   x\n   ]]\n2. b"),
+    "a table": ("| $a|b$ | \\(c\\) |", "| [a|b] | [c] |"),
+    "Markdown in a formula": (r"\(a_1 * b_1 * c\)", "[a_1 * b_1 * c]"),
+    "an escaped dollar sign in a formula": (r"$$a\$b$$", r"[[a\$b]]"),
+    "prices": ("It costs $5 and $10, or US$5 (A$7).", "It costs $5 and $10, or US$5 (A$7)."),
+    "variables of a shell": ("Set $HOME/$USER or $PATH.", "Set $HOME/$USER or $PATH."),
+    "escaped dollar signs": (r"\$5 and \$6", r"\$5 and \$6"),
+    "escaped backslashes": (r"\\(x\\)", r"\\(x\\)"),
+    "the target of a link": (r"[a](https://b.org/c_\(d\))", r"[a](https://b.org/c_\(d\))"),
+    "inline code": (r"`\(x\)` and `` $`x`$ ``", r"`\(x\)` and `` $`x`$ ``"),
+    "a code block": ("```tex\n\\[x\\]\n```\n\\(y\\)", "```tex\n\\[x\\]\n```\n[y]"),
+    "a code block in a list": ("- ```\n  $$x$$\n  ```\n- $$y$$", "- ```\n  $$x$$\n  ```\n- [[y]]"),
+    "a code block without an end": ("~~~\n$$x$$", "~~~\n$$x$$"),
+    "a formula without an end": (r"a \(x", r"a \(x"),
+}
+GROWING = {
+    "an unfinished formula": (r"a \(x + \frac{1", "a "),
+    "the beginning of a delimiter": ("a \\", "a "),
+    "an unfinished formula after a finished one": ("$$x$$ and $$y", "[[x]] and "),
+    "an unfinished code block": ("```\n\\(x", "```\n\\(x"),
+    "the rest of a paragraph": (r"a \(x\) b", "a [x] b"),
+}
+
+
+def call(*calls: tuple[Any, ...]) -> list[Any]:
+    """Return the results of calls, each the name of a module, that of a function, and arguments."""
+    return list(run("page_modules.mjs", json.dumps(calls)))
+
+
+def marked(result: dict[str, Any]) -> str:
+    """Return the text with its formulas in one or two brackets."""
+
+    def formula(match: re.Match[str]) -> str:
+        found = result["formulas"][ord(match[0]) - 0xE000]
+        return f"[[{found['tex']}]]" if found["display"] else f"[{found['tex']}]"
+
+    return re.sub("[\ue000-\uf8ff]", formula, result["text"])
+
+
+def test_formulas_are_found_and_code_prices_and_links_are_not(subtests: pytest.Subtests) -> None:
+    cases = [(*case, False) for case in FORMULAS.items()] + [(*case, True) for case in GROWING.items()]
+    results = call(*(("formulas", "extractFormulas", text, growing) for _, (text, _), growing in cases))
+    for (name, (_, expected), _), result in zip(cases, results, strict=True):
+        with subtests.test(name):
+            assert marked(result) == expected
+
+
+def test_a_character_that_looks_like_a_placeholder_stays_in_the_text() -> None:
+    (result,) = call(("formulas", "extractFormulas", "\ue000 and \\(x\\)", False))
+    assert [formula["source"] for formula in result["formulas"]] == ["\ue000", r"\(x\)"]
+
+
+def test_texts_have_plural_forms_and_values() -> None:
+    one, many, value, unknown, known = call(
+        ("messages", "t", "composer.uploading", {"count": 1}),
+        ("messages", "t", "composer.uploading", {"count": 12}),
+        ("messages", "t", "entry.actions", {"title": "{count}, plural"}),
+        ("messages", "forCode", "failure", "A_NEW_CODE", "The server's message."),
+        ("messages", "forCode", "failure", "OVERLOADED", "The server's message."),
+    )
+    assert (one, many) == ("Uploading 1 file…", "Uploading 12 files…")
+    assert value == "Actions for {count}, plural"
+    assert unknown == "The server's message."
+    assert known.startswith("Claude is overloaded")
+
+
+def test_amounts_are_shown_for_people() -> None:
+    results = call(
+        ("messages", "dollars", "0"),
+        ("messages", "dollars", "0.0123"),
+        ("messages", "number", 12_345),
+        ("messages", "duration", 65),
+        ("messages", "t", "usage.total", {"count": 0}),
+    )
+    assert results == ["$0.00", "$0.0123", "12.3K", "1m 5s", "0 tokens"]
+
+
+def test_every_code_of_the_api_has_a_text() -> None:
+    schema = build_schema((NODE.parent.parent / "schema/schema.graphql").read_text())
+    keys = set(re.findall(r'^  "([\w.]+)":', (SOURCE / "messages/en.ts").read_text(), re.MULTILINE))
+    for enum, group in (("GenerationErrorCode", "failure"), ("LeftOutReason", "leftOut"), ("Effort", "options.effort")):
+        declared = schema.get_type(enum)
+        assert isinstance(declared, GraphQLEnumType)
+        assert [code for code in declared.values if f"{group}.{code}" not in keys] == []
+
+
+def test_the_page_uses_every_text_and_contains_no_other_ones() -> None:
+    sources = {path.name: path.read_text() for path in SOURCE.glob("*.ts*")}
+    text = "\n".join(sources.values())
+    for key in re.findall(r'^  "([\w.]+)":', (SOURCE / "messages/en.ts").read_text(), re.MULTILINE):
+        group = key.rsplit(".", 1)[0]
+        assert f'"{key}"' in text or f"`{group}.${{" in text or f'forCode("{group}"' in text, key
+    for name, source in sources.items():
+        shown = re.findall(
+            r'(?<!=)>\s*([A-Z][a-z]+(?: [^<{]*)?)<|(?:aria-label|title|placeholder|alt)="([^"]+)"', source
+        )
+        assert [words for words in shown if "Tertulia" not in words[0]] == [], name
