@@ -1,11 +1,11 @@
-import { useCallback, useEffect, useState, type ReactNode } from "react";
+import { useCallback, useEffect, useRef, useState, type ReactNode } from "react";
 import { useClient, useMutation, useQuery } from "urql";
 import { allowedInNew, useNewAssistant } from "./assistants";
 import { Composer } from "./Composer";
 import type { Draft } from "./drafts";
 import { Header } from "./Header";
 import { t } from "./messages";
-import { ConversationDocument, SelectBranchDocument, StopDocument, type StartQuery, type TurnFragment } from "./operations";
+import { ConversationDocument, SelectBranchDocument, StopDocument, type ConversationQuery, type StartQuery, type TurnFragment } from "./operations";
 import { NEW_CHOICES, type Choices } from "./Options";
 import { outbox, remove, sendMessage, type Outgoing } from "./outbox";
 import { complaint, problemOf, requestProblem, type Problem } from "./problems";
@@ -35,7 +35,7 @@ export function Conversation({ id, start, children }: Props) {
     pause: !id,
     requestPolicy: "cache-and-network",
   });
-  const conversation = id && data?.conversation?.id === id ? data.conversation : null;
+  const conversation = useLatest(id, data);
   const readAgain = useCallback(() => {
     if (id) read({ requestPolicy: "network-only" });
   }, [id, read]);
@@ -100,6 +100,13 @@ export function Conversation({ id, start, children }: Props) {
       />
     </>
   );
+}
+
+/** Return the conversation as it was read last: a request that fails does not hide it. */
+function useLatest(id: string | null, data: ConversationQuery | undefined): ConversationQuery["conversation"] {
+  const latest = useRef<ConversationQuery["conversation"]>(null);
+  if (data) latest.current = data.conversation;
+  return latest.current?.id === id ? latest.current : null;
 }
 
 /** Return the messages that are on their way to a conversation, and are not among its messages yet. */
