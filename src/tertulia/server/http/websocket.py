@@ -14,6 +14,7 @@ from json import JSONDecodeError
 from typing import Any
 
 from graphql import GraphQLError
+from opentelemetry import trace
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
@@ -100,11 +101,20 @@ class SocketEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket until it closes."""
         socket = WebSocket(scope, receive, send)
+        protocol = protocol_of(socket)
+        if protocol is not None:
+            # Middleware wraps both, and would stay in memory.
+            socket = WebSocket(scope, protocol.receive, protocol.send)
         if not self._allows_origin(socket):
             await socket.close(1008)  # before the handshake is accepted, so the response is 403
         elif PROTOCOL in scope["subprotocols"]:
             await socket.accept(PROTOCOL)
-            await SocketHandler(socket, Anonymous(self._authenticator()), self._policy, self._init_seconds).handle()
+            handler = SocketHandler(socket, Anonymous(self._authenticator()), self._policy, self._init_seconds)
+            if protocol is None or trace.get_current_span().is_recording():
+                # The span of a socket ends when the application returns.
+                await handler.handle()
+            else:
+                protocol.continue_with(handler.handle)
         else:
             await socket.accept()
             await socket.close(4406, "Subprotocol not acceptable")

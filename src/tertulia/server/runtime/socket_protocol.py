@@ -1,7 +1,12 @@
-"""uvicorn's WebSocket protocol, with a fast path that frames and writes a text message at once."""
+"""uvicorn's WebSocket protocol, with a fast path that frames and writes a text message at once.
+
+Thousands of sockets are idle for hours, so each keeps little in memory: no frames of middleware, no headers of the
+handshake, and no queue while there are no messages.
+"""
 
 import struct
-from asyncio import BaseTransport, TimerHandle
+from asyncio import BaseTransport, Event, Future, TimerHandle, get_running_loop
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.websockets import WebSocket
@@ -20,9 +25,60 @@ CLOSE_SECONDS = 3.0
 class SocketProtocol(WebSocketsSansIOProtocol):
     """One socket. It is in the scope's state, so that the application can write without the four layers of ASGI."""
 
-    _abort_timer: TimerHandle | None = None
-    _unparsed = b""
-    _deferred = False
+    # More than 30 attributes in a dictionary take five times as much memory.
+    __slots__ = (
+        "_abort_timer",
+        "_deferred",
+        "_next_work",
+        "_unparsed",
+        "app",
+        "app_state",
+        "asgi_version",
+        "client",
+        "close_sent",
+        "close_timeout",
+        "close_timer",
+        "config",
+        "conn",
+        "connections",
+        "curr_msg_data_type",
+        "default_headers",
+        "disconnected",
+        "frames",
+        "handshake_complete",
+        "handshake_initiated",
+        "initial_response",
+        "last_ping_rtt",
+        "logger",
+        "loop",
+        "pending_ping_payload",
+        "ping_interval",
+        "ping_sent_at",
+        "ping_timeout",
+        "ping_timer",
+        "pong_timer",
+        "queue",
+        "read_paused",
+        "request",
+        "response",
+        "root_path",
+        "scheme",
+        "scope",
+        "server",
+        "tasks",
+        "transport",
+        "writable",
+    )
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Initialize with uvicorn's arguments."""
+        super().__init__(*args, **options)
+        self._abort_timer: TimerHandle | None = None
+        self._deferred = False
+        self._unparsed = b""
+        self._next_work: Callable[[], Awaitable[None]] | None = None
+        protocol: Any = self  # uvicorn declares classes of asyncio, which take 3 KB per socket
+        protocol.queue, protocol.writable = MessageQueue(), WritableFlag()
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Set a shorter close timeout than uvicorn's."""
@@ -34,6 +90,10 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if self._abort_timer is not None:
             self._abort_timer.cancel()
         super().connection_lost(exc)
+        if self.handshake_initiated:
+            # The scope refers to this object. Without this, both would stay in memory until a garbage collection.
+            scope: dict[str, Any] = {**self.scope}
+            scope["state"].pop(STATE, None)
 
     def data_received(self, data: bytes) -> None:
         """Parse `data` in chunks, and read no more until all of it is parsed."""
@@ -77,13 +137,36 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             # uvicorn would wait until the client reads; the transport can buffer these few bytes instead.
             self.writable.set()
         await super().send(message)
+        if message["type"] == "websocket.accept":
+            # They have been read, and sent.
+            for handshake in (self.request, self.response):
+                handshake.headers.clear()
         self._pause_reading()
 
     async def run_asgi(self) -> None:
         """Serve the socket, with this object in the scope's state."""
         scope: dict[str, Any] = {**self.scope}
         scope["state"][STATE] = self
-        await super().run_asgi()
+        application: Any = self.app
+
+        async def serve(*asgi: Any) -> None:
+            await application(*asgi)
+            if self._next_work is not None:
+                await self._next_work()
+
+        protocol: Any = self
+        protocol.app = serve
+        try:
+            await super().run_asgi()
+        finally:
+            protocol.app = application
+
+    def continue_with(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run `work` after the application has returned, and then close the socket.
+
+        The frames of middleware, routers and their closures do not stay in memory then.
+        """
+        self._next_work = work
 
     def write_text(self, *parts: bytes) -> bool:
         """Write a UTF-8 message at once; return False if it would have to wait, or if the socket is closing."""
@@ -91,6 +174,70 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             return False
         self.transport.write(frame(*parts))
         return True
+
+
+class MessageQueue:
+    """The part of asyncio's queue that uvicorn uses, for one reader. It allocates nothing while it is empty."""
+
+    __slots__ = ("_messages", "_reader")
+
+    def __init__(self) -> None:
+        """Initialize without messages."""
+        self._messages: list[Any] | None = None
+        self._reader: Future[None] | None = None
+
+    def empty(self) -> bool:
+        """Return whether there are no messages."""
+        return not self._messages
+
+    def put_nowait(self, message: Any) -> None:
+        """Add a message."""
+        if self._messages is None:
+            self._messages = []
+        self._messages.append(message)
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    async def get(self) -> Any:
+        """Wait for a message, and remove it."""
+        while not self._messages:
+            self._messages = None
+            self._reader = get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        return self._messages.pop(0)
+
+
+class WritableFlag:
+    """The part of asyncio's event that uvicorn uses. It is set at first, and allocates nothing while it is set."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        """Initialize as set."""
+        self._event: Event | None = None
+
+    def is_set(self) -> bool:
+        """Return whether the flag is set."""
+        return self._event is None
+
+    def clear(self) -> None:
+        """Reset the flag."""
+        if self._event is None:
+            self._event = Event()
+
+    def set(self) -> None:
+        """Set the flag, and wake all that wait."""
+        if self._event is not None:
+            self._event.set()
+            self._event = None
+
+    async def wait(self) -> None:
+        """Wait until the flag is set."""
+        if self._event is not None:
+            await self._event.wait()
 
 
 def frame(*parts: bytes) -> bytes:
