@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -28,6 +28,7 @@ from tertulia.generation.retry import retry_while_unavailable
 from tertulia.hooks import Hooks
 from tertulia.ratelimit.limits import Limits, Subscriptions
 from tertulia.ratelimit.plans import Plans
+from tertulia.resolvers.followed_rows import FollowedRows
 from tertulia.resolvers.sharing import Sharing
 from tertulia.streams.log import EventLog, Signals
 from tertulia.streams.notifier import Notifier
@@ -93,6 +94,11 @@ class Services:
     observer: GenerationObserver
     hooks: Hooks
     sharing: Sharing
+    followed_rows: FollowedRows = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Create what all contexts share."""
+        object.__setattr__(self, "followed_rows", FollowedRows(self.database))
 
     @property
     def plans(self) -> Plans:
@@ -127,11 +133,6 @@ class Loaders:
     def generations(self) -> DataLoader[UUID, Generation | None]:
         """Generations by id."""
         return self._loader(generations.get_many)
-
-    @cached_property
-    def with_answers(self) -> DataLoader[UUID, tuple[Generation, Message] | None]:
-        """Generations by id, each with the message that it writes. Followers, which also read the log, do not wait."""
-        return self._loader(generations.with_answers, retries=False)
 
     @cached_property
     def generation_of(self) -> DataLoader[UUID, Generation | None]:
@@ -171,8 +172,6 @@ class Loaders:
     def _loader(
         self,
         get_many: Callable[[AsyncSession, UUID, Sequence[UUID]], Awaitable[dict[UUID, Row]]],
-        *,
-        retries: bool = True,
     ) -> DataLoader[UUID, Row | None]:
         database = self._database
 
@@ -181,7 +180,7 @@ class Loaders:
                 async with database.read() as session:
                     return await get_many(session, self._owner, list(set(ids)))
 
-            if retries and isinstance(database, Database):
+            if isinstance(database, Database):
                 rows = await retry_while_unavailable(database, read, RESTART_SECONDS)
             else:
                 rows = await read()
@@ -236,6 +235,17 @@ class Context(BaseContext):
     def renew_loaders(self) -> None:
         """Replace the loaders, which keep the rows of their last batch in memory."""
         self.loaders = Loaders(self.database, self.viewer.user_id)
+
+    async def read_with_answer(self, generation_id: UUID) -> tuple[Generation, Message] | None:
+        """Return one of the viewer's generations with the message that it writes; None if there is no such generation.
+
+        Outside a query, all followers that read in the same turn of the event loop share one transaction. Unlike other
+        reads, this one is not retried while the database is unavailable: followers also read the log.
+        """
+        if self.read == self.database.read:
+            return await self.services.followed_rows.read(self.viewer.user_id, generation_id)
+        async with self.read() as session:
+            return (await generations.with_answers(session, self.viewer.user_id, [generation_id])).get(generation_id)
 
     def path(self, route: str) -> str:
         """Return the path of a route for clients, including the prefix under which the server is mounted."""

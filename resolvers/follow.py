@@ -264,7 +264,7 @@ async def _new_events(context: Context, generation_id: UUID, last_sequence: int)
 
 
 async def _read(context: Context, generation_id: UUID) -> _Rows:
-    generation_and_answer = await context.loaders.with_answers.load(generation_id)
+    generation_and_answer = await context.read_with_answer(generation_id)
     if generation_and_answer is None:
         raise BadUserInput("generationId", DELETED)
     return _Rows(*generation_and_answer)
@@ -333,7 +333,7 @@ async def _event_page(
 
 async def _owned_rows(context: Context, generation_id: str) -> tuple[Generation, Message]:
     uuid = as_uuid(generation_id)
-    generation_and_answer = await context.loaders.with_answers.load(uuid) if uuid else None
+    generation_and_answer = await context.read_with_answer(uuid) if uuid else None
     if generation_and_answer is None:
         raise BadUserInput("generationId", NOT_FOUND)
     return generation_and_answer

@@ -56,15 +56,24 @@ PAGE_ARGUMENTS = ("first", "last")
 IDS_ARGUMENT, QUERY_ARGUMENT = "ids", "query"
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The cost of an operation, and whether it depends on its variables."""
+
+    cost: int
+    depends_on_variables: bool
+
+
 def cost_of(
     schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any]
-) -> int:
+) -> Cost:
     """Return the cost of an operation of a valid document."""
     root = schema.get_root_type(operation.operation)
-    cost = _CostCounter(schema, document, _values(operation, variables)).selection_cost(operation.selection_set, root)
+    counter = _CostCounter(schema, document, _values(operation, variables))
+    cost = counter.selection_cost(operation.selection_set, root)
     if operation.operation is OperationType.MUTATION:
         cost += MUTATION_COST * len(operation.selection_set.selections)
-    return cost
+    return Cost(cost, counter.depends_on_variables)
 
 
 def _values(operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,6 +129,7 @@ class _CostCounter:
         self._fragment_costs: dict[tuple[str, bool], int] = {}
         self._of_each_type = False
         """Whether the current selection applies to every type of the schema."""
+        self.depends_on_variables = False
         self._wrappers = 0
         """The number of `ofType` fields around the current selection."""
 
@@ -192,15 +202,19 @@ class _CostCounter:
         return UNBOUNDED_LIST_SIZE if str(field.type).startswith("[") and not connected else 1
 
     def _page_size(self, node: ValueNode) -> int:
-        value = self._values.get(node.name.value) if isinstance(node, VariableNode) else getattr(node, "value", None)
+        value = self._variable(node) if isinstance(node, VariableNode) else getattr(node, "value", None)
         try:
             return max(int(value), 1) if value is not None else DEFAULT_PAGE
         except (TypeError, ValueError):
             return MAX_PAGE
 
     def _list_length(self, node: ValueNode) -> int:
-        value = self._values.get(node.name.value) if isinstance(node, VariableNode) else getattr(node, "values", None)
+        value = self._variable(node) if isinstance(node, VariableNode) else getattr(node, "values", None)
         return len(cast("list[object]", value)) if isinstance(value, list | tuple) else 1
+
+    def _variable(self, node: VariableNode) -> Any:
+        self.depends_on_variables = True
+        return self._values.get(node.name.value)
 
 
 def _is_internal(field: Any) -> bool:

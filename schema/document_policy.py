@@ -119,13 +119,23 @@ class DocumentPolicy:
             )
             if isinstance(coerced, list):
                 raise OperationFailed(coerced)
-        cost = cost_of(self.schema.core, prepared.document, operation, values)
+        cost = self._cost(prepared, operation, values)
         if cost > MAX_COST:
             raise too_complex(
                 f"The operation can return about {cost:,} fields, and at most {MAX_COST:,} are allowed. "
                 "Request smaller pages or fewer fields."
             )
         return CheckedDocument(prepared, operation)
+
+    def _cost(self, prepared: Prepared, operation: OperationDefinitionNode, values: Mapping[str, Any]) -> int:
+        name = operation.name.value if operation.name else None
+        cost = prepared.costs.get(name)
+        if cost is None:
+            counted = cost_of(self.schema.core, prepared.document, operation, values)
+            cost = counted.cost
+            if not counted.depends_on_variables:
+                prepared.costs[name] = cost
+        return cost
 
     def _trusted_document(self, query: str | None, query_hash: str | None, document_id: object) -> str:
         trusted = self._trusted or {}

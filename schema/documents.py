@@ -67,6 +67,8 @@ class Prepared:
     errors: list[GraphQLError]
     names_models: bool = False
     templates: Templates = field(default_factory=Templates)
+    costs: dict[str | None, int] = field(default_factory=dict[str | None, int])
+    """The costs of operations, by name, that do not depend on variables."""
 
 
 class Schema(StrawberrySchema):

@@ -18,7 +18,7 @@ def cost(text: str, variables: Mapping[str, Any] | None = None) -> int:
     document = parse(text)
     operation = document.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
-    return cost_of(CORE, document, operation, variables or {})
+    return cost_of(CORE, document, operation, variables or {}).cost
 
 
 def node(selected: str) -> str:
