@@ -151,8 +151,9 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
         async def serve(*asgi: Any) -> None:
             await application(*asgi)
-            if self._next_work is not None:
-                await self._next_work()
+            work, self._next_work = self._next_work, None
+            if work is not None:
+                await work()
 
         protocol: Any = self
         protocol.app = serve
