@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, exists, update
+from sqlalchemy import delete, exists, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from tertulia.db.ownership import some_of
+from tertulia.db.ownership import owned_row, some_of
 from tertulia.db.tables import METADATA, Attachment, Blob, now
 
 UNSENT = timedelta(hours=24)
@@ -20,7 +20,7 @@ SIZES = ("width", "height", "pages", "characters", "sent_bytes")
 """The columns that describe the content that Claude receives."""
 
 _BLOBS = METADATA.tables["blobs"]
-_BY_IDS = select(Attachment).where(some_of(Attachment.id), col(Attachment.owner_id) == bindparam("owner"))
+_BY_IDS = select(Attachment).where(some_of(Attachment.id), owned_row(Attachment.owner_id))
 _SOURCES = select(Attachment.id, Blob, Attachment.filename).join(Blob).where(some_of(Attachment.id))
 
 

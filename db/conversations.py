@@ -4,14 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 from uuid import UUID
 
+import sqlalchemy
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    String,
+    Integer,
+    Select,
+    Uuid,
     and_,
     bindparam,
     case,
@@ -19,7 +23,6 @@ from sqlalchemy import (
     exists,
     false,
     func,
-    literal,
     literal_column,
     true,
     tuple_,
@@ -30,9 +33,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tertulia.db import metadata
 from tertulia.db.cases import UnicodeLower
-from tertulia.db.ownership import some_of
-from tertulia.db.paging import Connection, Edge, Page, PageError, connect, decode_cursor, encode_cursor
-from tertulia.db.tables import METADATA, TOKEN_COUNTS, UNFINISHED, Conversation, Generation, UtcDateTime
+from tertulia.db.ownership import owned_row, some_of
+from tertulia.db.paging import Connection, Page, PageError, connect, decode_cursor, encode_cursor
+from tertulia.db.rows import CONVERSATIONS, ConversationRow, raw, read
+from tertulia.db.tables import METADATA, TOKEN_COUNTS, UNFINISHED, Conversation, Generation
 from tertulia.json import clean_text
 
 SWEPT_AT_ONCE = 100
@@ -57,13 +61,22 @@ async def get(session: AsyncSession, owner: UUID, conversation_id: UUID) -> Conv
     return (await get_many(session, owner, [conversation_id])).get(conversation_id)
 
 
-_BY_IDS = select(Conversation).where(some_of(Conversation.id), col(Conversation.owner_id) == bindparam("owner"))
+_BY_IDS = select(Conversation).where(some_of(Conversation.id), owned_row(Conversation.owner_id))
 
 
 async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Conversation]:
-    """Return the conversations with these ids that belong to the owner, by id."""
+    """Return the conversations with these ids that belong to the owner, by id, for a transaction that changes them."""
     rows = await session.exec(_BY_IDS, params={"owner": owner, "ids": ids})
     return {row.id: row for row in rows.all()}
+
+
+_READ = sqlalchemy.select(*CONVERSATIONS.columns).where(some_of(Conversation.id), owned_row(Conversation.owner_id))
+
+
+async def read_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, ConversationRow]:
+    """Return the conversations with these ids that belong to the owner, by id."""
+    result = await read(session, _READ, {"owner": owner, "ids": ids})
+    return {row.id: row for row in result.rows(CONVERSATIONS)}
 
 
 async def by_external_id(session: AsyncSession, owner: UUID, external_id: str) -> Conversation | None:
@@ -96,20 +109,45 @@ _KEYS: dict[Order, tuple[Any, bool]] = {
 
 async def page(
     session: AsyncSession, owner: UUID, page: Page, filter: Filter, order: Order = Order.LAST_ACTIVE
-) -> Connection[Conversation]:
+) -> Connection[ConversationRow]:
     """Return a page of the owner's conversations."""
-    key, descending = _KEYS[order]
-    query = select(Conversation, key).where(_listed(owner, filter), *_conditions(filter))
-    for argument, cursor, is_after in (("after", page.after, True), ("before", page.before, False)):
+    parameters: dict[str, Any] = {"owner": owner, "most": page.size + 1}
+    for argument, cursor in (("after", page.after), ("before", page.before)):
         if cursor is not None:
-            cursor_keys = tuple_(*_decode_position(argument, cursor, order))
-            keys = tuple_(key, col(Conversation.id))
-            query = query.where(keys < cursor_keys if is_after == descending else keys > cursor_keys)
-    downwards = descending != page.backward
+            parameters |= _decode_position(argument, cursor, order)
+    shape = _PageShape(order, page.backward, page.after is not None, page.before is not None)
+    is_common = not (filter.title_contains or filter.metadata_terms or filter.assistant_id)
+    result = await read(session, (_common_page if is_common else _select_page)(shape, filter), parameters)
+    rows, keys = result.rows(CONVERSATIONS), result.values(_KEYS[order][0].type)
+    positions = {id(row): position for row, position in zip(rows, keys, strict=True)}
+    return connect(rows, page, lambda row: encode_cursor(_as_text(positions[id(row)]), str(row.id)))
+
+
+class _PageShape(NamedTuple):
+    """The parts of a page that decide its statement, in addition to the filter."""
+
+    order: Order
+    backward: bool
+    after: bool
+    before: bool
+
+
+def _select_page(shape: _PageShape, filter: Filter) -> Select[Any]:
+    """Return the statement of a page, with the parameters `owner`, `most` and those of `_decode_position`."""
+    key, descending = _KEYS[shape.order]
+    query = sqlalchemy.select(*CONVERSATIONS.columns, raw(key)).where(_listed(filter), *_conditions(filter))
+    position = tuple_(key, col(Conversation.id))
+    for argument, is_set, is_after in (("after", shape.after, True), ("before", shape.before, False)):
+        if is_set:
+            cursor = tuple_(bindparam(f"{argument}_key", type_=key.type), bindparam(f"{argument}_id", type_=Uuid))
+            query = query.where(position < cursor if is_after == descending else position > cursor)
+    downwards = descending != shape.backward
     query = query.order_by(*(column.desc() if downwards else column.asc() for column in (key, col(Conversation.id))))
-    rows = (await session.exec(query.limit(page.size + 1))).all()
-    connection = connect(rows, page, lambda row: encode_cursor(quote(_as_text(row[1]), safe=""), str(row[0].id)))
-    return Connection([Edge(edge.cursor, edge.node[0]) for edge in connection.edges], connection.page_info)
+    return query.limit(bindparam("most", type_=Integer))
+
+
+_common_page = lru_cache(maxsize=200)(_select_page)
+"""Returns the same, for filters with few values. SQLAlchemy needs longer to build a statement than to execute it."""
 
 
 async def change(session: AsyncSession, owner: UUID, conversation_id: UUID, values: dict[str, Any]) -> bool:
@@ -194,8 +232,9 @@ async def add_usage(session: AsyncSession, conversation_id: UUID, usage: dict[st
         await connection.execute(_ADD_USAGE, {"of": conversation_id, "more_amount": amount, **counts})
 
 
-def _listed(owner: UUID, filter: Filter) -> ColumnElement[bool]:
+def _listed(filter: Filter) -> ColumnElement[bool]:
     """Return the condition that a conversation is the owner's and has the filter's metadata."""
+    owner = bindparam("owner", type_=Uuid)
     is_mine = col(Conversation.owner_id) == owner
     if not filter.metadata_terms:
         return is_mine
@@ -219,15 +258,19 @@ def _conditions(filter: Filter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _decode_position(argument: str, cursor: str, order: Order) -> tuple[Any, UUID]:
+def _decode_position(argument: str, cursor: str, order: Order) -> dict[str, Any]:
+    """Return the parameters of a statement for a cursor; raise PageError if the cursor is invalid."""
     value, row_id = decode_cursor(argument, cursor, 2)
     try:
         text = clean_text(unquote(value))
-        read = text if order is Order.TITLE else datetime.fromisoformat(text).astimezone(UTC)
-        return literal(read, String() if order is Order.TITLE else UtcDateTime()), UUID(row_id)
+        key = text if order is Order.TITLE else datetime.fromisoformat(text).astimezone(UTC)
+        return {f"{argument}_key": key, f"{argument}_id": UUID(row_id)}
     except (ValueError, OverflowError):
         raise PageError(argument, "is not a cursor of this list.") from None
 
 
 def _as_text(value: Any) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+    # Separators of cursors must not be in their parts.
+    if isinstance(value, datetime):
+        return value.isoformat().replace(":", "%3A").replace("+", "%2B")
+    return quote(str(value), safe="")

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, tuple_
+import sqlalchemy
+from sqlalchemy import Uuid, bindparam, delete, func, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from tertulia.db.ownership import owned, some_of
+from tertulia.db.ownership import owned, owned_row, some_of
+from tertulia.db.rows import GENERATIONS, MESSAGES, GenerationRow, MessageRow, raw, read
 from tertulia.db.tables import UNFINISHED, Conversation, Generation, IdempotencyKey, Message, Status, now
 
 KEY_LIFETIME = timedelta(hours=24)
@@ -16,8 +18,11 @@ KEY_LIFETIME = timedelta(hours=24)
 
 _OWNED = select(Generation).where(owned(Generation.conversation_id))
 _BY_IDS = _OWNED.where(some_of(Generation.id))
-_WITH_ANSWERS = select(Generation, Message).where(
-    some_of(Generation.id), Message.id == Generation.message_id, owned(Generation.conversation_id)
+_READ = sqlalchemy.select(*GENERATIONS.columns).where(owned(Generation.conversation_id))
+_READ_BY_IDS = _READ.where(some_of(Generation.id))
+_READ_BY_MESSAGES = _READ.where(some_of(Generation.message_id))
+_WITH_ANSWERS = sqlalchemy.select(*GENERATIONS.columns, *MESSAGES.columns).where(
+    some_of(Generation.id), col(Message.id) == col(Generation.message_id), owned(Generation.conversation_id)
 )
 _BY_MESSAGES = _OWNED.where(some_of(Generation.message_id))
 _UNFINISHED = (
@@ -28,9 +33,15 @@ _UNFINISHED = (
 
 
 async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Generation]:
-    """Return the generations with these ids that are in the owner's conversations, by id."""
+    """Return the generations with these ids that are in the owner's conversations, by id, with all columns."""
     rows = await session.exec(_BY_IDS, params={"owner": owner, "ids": ids})
     return {row.id: row for row in rows.all()}
+
+
+async def read_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, GenerationRow]:
+    """Return the generations with these ids that are in the owner's conversations, by id."""
+    result = await read(session, _READ_BY_IDS, {"owner": owner, "ids": ids})
+    return {row.id: row for row in result.rows(GENERATIONS)}
 
 
 async def count_running(session: AsyncSession, owner: UUID) -> int:
@@ -41,14 +52,21 @@ async def count_running(session: AsyncSession, owner: UUID) -> int:
 
 async def with_answers(
     session: AsyncSession, owner: UUID, ids: Sequence[UUID]
-) -> dict[UUID, tuple[Generation, Message]]:
+) -> dict[UUID, tuple[GenerationRow, MessageRow]]:
     """Return the generations with these ids that are in the owner's conversations, each with its answer, by id."""
-    rows = await session.exec(_WITH_ANSWERS, params={"owner": owner, "ids": ids})
-    return {generation.id: (generation, message) for generation, message in rows.all()}
+    result = await read(session, _WITH_ANSWERS, {"owner": owner, "ids": ids})
+    rows = zip(result.rows(GENERATIONS), result.rows(MESSAGES), strict=True)
+    return {generation.id: (generation, message) for generation, message in rows}
+
+
+async def read_of_messages(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, GenerationRow]:
+    """Return the generations that wrote the messages, by the message's id."""
+    result = await read(session, _READ_BY_MESSAGES, {"owner": owner, "ids": ids})
+    return {row.message_id: row for row in result.rows(GENERATIONS)}
 
 
 async def of_messages(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Generation]:
-    """Return the generations that wrote the messages, by the message's id."""
+    """Return the generations that wrote the messages, by the message's id, with all columns."""
     rows = await session.exec(_BY_MESSAGES, params={"owner": owner, "ids": ids})
     return {row.message_id: row for row in rows.all()}
 
@@ -62,31 +80,32 @@ async def unfinished(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) ->
 
 
 _ACTIVE = (
-    select(Generation, Conversation.active_leaf_id)
-    .join(Conversation)
+    sqlalchemy.select(*GENERATIONS.columns, raw(Conversation.active_leaf_id))
+    .join(Conversation, col(Conversation.id) == col(Generation.conversation_id))
     .where(
         some_of(Generation.conversation_id),
         col(Generation.status).in_(UNFINISHED),
-        col(Conversation.owner_id) == bindparam("owner"),
+        owned_row(Conversation.owner_id),
     )
     .order_by(col(Generation.id))
 )
 
 
-async def active(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Generation]:
+async def active(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, GenerationRow]:
     """Return the generation of each conversation that runs or is the first in the queue, by the conversation's id.
 
     If several branches have one, that of the active branch is returned.
     """
-    queues: dict[UUID, list[Generation]] = {}
+    queues: dict[UUID, list[GenerationRow]] = {}
     leaves: dict[UUID, UUID | None] = {}
-    for row, leaf in (await session.exec(_ACTIVE, params={"owner": owner, "ids": ids})).all():
+    result = await read(session, _ACTIVE, {"owner": owner, "ids": ids})
+    for row, leaf in zip(result.rows(GENERATIONS), result.values(Uuid()), strict=True):
         queues.setdefault(row.conversation_id, []).append(row)
         leaves[row.conversation_id] = leaf
     return {key: _first(queue, leaves[key]) for key, queue in queues.items()}
 
 
-def _first(queue: Sequence[Generation], leaf: UUID | None) -> Generation:
+def _first(queue: Sequence[GenerationRow], leaf: UUID | None) -> GenerationRow:
     by_id = {generation.id: generation for generation in queue}
     first = next((generation for generation in queue if generation.message_id == leaf), queue[0])
     while first.waits_for is not None and first.waits_for in by_id:

@@ -1,19 +1,19 @@
-"""Queries on messages and branches. A branch is the path from a leaf of a conversation's tree to its root."""
+"""Queries on messages and whole branches. `db.branches` reads parts of a branch."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy
-from sqlalchemy import Text, and_, bindparam, delete, exists, func, literal, true, update
+from sqlalchemy import Text, Uuid, and_, bindparam, delete, exists, func, literal, true, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tertulia.db import spending
 from tertulia.db.ownership import owned, some_of
-from tertulia.db.paging import Connection, Page, PageError, connect, decode_cursor, encode_cursor
 from tertulia.db.read_limit import without_read_limit
+from tertulia.db.rows import MESSAGES, MessageRow, raw, read
 from tertulia.db.tables import METADATA, Generation, Message, now
 from tertulia.json import Json
 
@@ -24,31 +24,30 @@ _BY_IDS = select(Message).where(some_of(Message.id), owned(Message.conversation_
 
 
 async def get_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, Message]:
-    """Return the messages with these ids that are in the owner's conversations, by id."""
+    """Return the messages with these ids in the owner's conversations, by id, for a transaction that changes them."""
     rows = await session.exec(_BY_IDS, params={"owner": owner, "ids": ids})
     return {row.id: row for row in rows.all()}
 
 
-async def page(session: AsyncSession, owner: UUID, leaf_id: UUID | None, page: Page) -> Connection[Message]:
-    """Return a page of the branch that ends with `leaf_id`, oldest first."""
-    depth = col(Message.depth)
-    query = select(Message).join(_PATH, _PATH.c.id == Message.id).where(owned(Message.conversation_id))
-    if page.after is not None:
-        query = query.where(depth > _depth("after", page.after))
-    if page.before is not None:
-        query = query.where(depth < _depth("before", page.before))
-    query = query.order_by(depth.desc() if page.backward else depth.asc()).limit(page.size + 1)
-    rows = (await session.exec(query, params={"owner": owner, "leaf": leaf_id})).all()
-    return connect(rows, page, lambda row: encode_cursor(str(row.depth)))
+_READ = sqlalchemy.select(*MESSAGES.columns).where(some_of(Message.id), owned(Message.conversation_id))
+
+
+async def read_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, MessageRow]:
+    """Return the messages with these ids that are in the owner's conversations, by id."""
+    result = await read(session, _READ, {"owner": owner, "ids": ids})
+    return {row.id: row for row in result.rows(MESSAGES)}
 
 
 _REQUESTED = aliased(Message)
 _SIBLINGS = (
-    select(_REQUESTED.id, Message)
-    .join(
+    sqlalchemy.select(raw(_REQUESTED.id), *MESSAGES.columns)
+    .join_from(
         _REQUESTED,
+        Message,
         and_(
             col(Message.conversation_id) == col(_REQUESTED.conversation_id),
+            # By the index of depths. No index serves the comparison of parents on PostgreSQL, because it accepts nulls.
+            col(Message.depth) == col(_REQUESTED.depth),
             col(Message.parent_id).is_not_distinct_from(_REQUESTED.parent_id),
             col(Message.role) == col(_REQUESTED.role),
         ),
@@ -58,22 +57,15 @@ _SIBLINGS = (
 )
 
 
-async def siblings(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, list[Message]]:
+async def siblings(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, list[MessageRow]]:
     """Return all versions of each message, including the message itself, oldest first, by the message's id."""
-    versions: dict[UUID, list[Message]] = {}
-    for message_id, message in (await session.exec(_SIBLINGS, params={"owner": owner, "ids": ids})).all():
+    versions: dict[UUID, list[MessageRow]] = {}
+    result = await read(session, _SIBLINGS, {"owner": owner, "ids": ids})
+    for message_id, message in zip(result.values(Uuid()), result.rows(MESSAGES), strict=True):
         versions.setdefault(message_id, []).append(message)
     return versions
 
 
-def _path() -> Any:
-    step = select(col(Message.id), col(Message.parent_id)).where(Message.id == bindparam("leaf"))
-    path = step.cte("path", recursive=True)
-    parent = aliased(Message)
-    return path.union_all(select(col(parent.id), col(parent.parent_id)).join(path, path.c.parent_id == parent.id))
-
-
-_PATH = _path()
 BRANCH_ROWS = 500
 """The number of messages that one query reads. Decoding their rows blocks the event loop for about 15 ms."""
 
@@ -153,12 +145,6 @@ async def context_tokens(session: AsyncSession, owner: UUID, ids: Sequence[UUID]
     """Return the context size in tokens after each answer, or before the answer while it is being written."""
     rows: Any = await session.exec(_CONTEXT, params={"owner": owner, "ids": ids})
     return {message_id: count for message_id, count in rows.all() if count is not None}
-
-
-async def on_branch(session: AsyncSession, leaf_id: UUID | None, message_id: UUID) -> bool:
-    """Return whether a message is on the branch that ends with `leaf_id`. The caller has checked the owner of both."""
-    query = select(_PATH.c.id).where(_PATH.c.id == message_id)
-    return (await session.exec(query, params={"leaf": leaf_id})).first() is not None
 
 
 def _subtree(*, lateral: bool) -> Any:
@@ -252,13 +238,3 @@ async def remove(session: AsyncSession, ids: Sequence[UUID]) -> list[UUID]:
     await spending.add(session, ids[0], {now().date(): sum(reserved or 0 for _, reserved in generations)})
     await session.exec(delete(Message).where(col(Message.id).in_(ids)))
     return [generation_id for generation_id, _ in generations]
-
-
-MAX_DEPTH_DIGITS = 9
-
-
-def _depth(argument: str, cursor: str) -> int:
-    (depth,) = decode_cursor(argument, cursor, 1)
-    if not depth.isdecimal() or len(depth) > MAX_DEPTH_DIGITS:
-        raise PageError(argument, "is not a cursor of this list.")
-    return int(depth)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import Index, Select, delete, func
+from sqlalchemy import BindParameter, Index, Select, delete, func
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -61,7 +61,7 @@ async def replace(session: AsyncSession, owner: UUID, conversation_id: UUID, met
     await add(session, owner, conversation_id, metadata)
 
 
-def containing(owner: UUID, terms: Sequence[str]) -> Select[Any]:
+def containing(owner: UUID | BindParameter[Any], terms: Sequence[str]) -> Select[Any]:
     """Return the query for the ids of the owner's conversations that have all of the terms."""
     return (
         select(MetadataTerm.conversation_id)

@@ -175,6 +175,7 @@ class Message(SQLModel, table=True):
     __table_args__: ClassVar[Any] = (
         Index("messages_by_parent", "parent_id", "id"),
         Index("messages_by_conversation", "conversation_id", "id"),
+        Index("messages_by_depth", "conversation_id", "depth", "id"),
         CheckConstraint("role IN ('user', 'assistant')", name="messages_role"),
     )
 

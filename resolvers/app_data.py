@@ -10,7 +10,8 @@ from strawberry.scalars import JSON
 from tertulia.db import changes, leases, messages
 from tertulia.db import metadata as metadata_rows
 from tertulia.db.metadata import ContainerInList
-from tertulia.db.tables import ChangeKind, Conversation, Message
+from tertulia.db.rows import AnyConversation, AnyMessage
+from tertulia.db.tables import ChangeKind, Message
 from tertulia.json import MAX_VALUE_DEPTH, InvalidJson, Json, clean, encode, exact_for_javascript, is_list, is_object
 from tertulia.resolvers.arguments import argument
 from tertulia.resolvers.context import Info, as_uuid
@@ -39,7 +40,7 @@ class MessagePayload:
     updated_message: Message
 
 
-def message_context(root: Message) -> JSON | None:
+def message_context(root: AnyMessage) -> JSON | None:
     """The JSON that the application sent with the user's message, to tell Claude what it knows. Null if there is none.
 
     Claude receives it beside the text, marked as data of the application. It is kept when the message is edited, unless
@@ -48,7 +49,7 @@ def message_context(root: Message) -> JSON | None:
     return JSON(exact_for_javascript(root.context))
 
 
-def metadata_of(root: Conversation | Message) -> JSON:
+def metadata_of(root: AnyConversation | AnyMessage) -> JSON:
     """A JSON object of the application, `{}` if there is none. Claude does not receive it."""
     return JSON(exact_for_javascript(root.app_metadata))
 

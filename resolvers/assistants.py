@@ -11,6 +11,7 @@ from strawberry import ID
 from tertulia.assistants.definition import Assistant, ClientSetting
 from tertulia.assistants.instructions import RenderError, variables
 from tertulia.claude.models import Model
+from tertulia.db.rows import AnyConversation
 from tertulia.db.tables import Conversation, Message, now
 from tertulia.generation.contribution import AssistantContribution
 from tertulia.json import Json
@@ -47,7 +48,7 @@ async def assistant(
     return info.context.assistants.get(id)
 
 
-async def of_conversation(info: Info, root: Conversation) -> Assistant | None:
+async def of_conversation(info: Info, root: AnyConversation) -> Assistant | None:
     """The assistant that answers in the conversation.
 
     Null for conversations without an assistant, and if it no longer exists or the viewer's plan lacks it: then the
@@ -56,7 +57,7 @@ async def of_conversation(info: Info, root: Conversation) -> Assistant | None:
     return None if root.assistant is None else info.context.assistants.get(root.assistant)
 
 
-def settable_in(info: Info, root: Conversation) -> list[ClientSetting]:
+def settable_in(info: Info, root: AnyConversation) -> list[ClientSetting]:
     """The settings that clients may set in this conversation. Everything else is `InvalidInput`.
 
     The conversation's assistant decides. In a conversation without one the default assistant does, or the server if it
@@ -152,7 +153,7 @@ class ClientPolicy:
             if not self.bounds.offers(name) and not any(fnmatchcase(tool, name) for tool in self.bounds.tools):
                 raise InvalidInput(f"tools.server[{index}]", "must be the name of one of the assistant's tools.")
 
-    def model_of(self, conversation: Conversation, default_id: str) -> str:
+    def model_of(self, conversation: AnyConversation, default_id: str) -> str:
         """Return the model that answers in a conversation: its own one, if the assistant allows it."""
         assistant = self.assistant
         if assistant is None:
@@ -206,7 +207,7 @@ def policy_of_imported(context: Context, assistant_id: str | None) -> ClientPoli
     return policy_of_new(context, assistant_id)
 
 
-def policy_of(context: Context, conversation: Conversation) -> ClientPolicy:
+def policy_of(context: Context, conversation: AnyConversation) -> ClientPolicy:
     """Return the policy of a conversation that exists.
 
     A conversation from before the server had assistants continues as it is. Clients can change it only as far as the

@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from tertulia.attachments.files import attachment_of, attachments_in
-from tertulia.db import attachments, changes, generated_files, generations, leases, messages, search
+from tertulia.db import attachments, branches, changes, generated_files, generations, leases, messages, search
 from tertulia.db import metadata as metadata_rows
 from tertulia.db.database import AsyncSession
 from tertulia.db.generated_files import GeneratedFile
@@ -50,7 +50,7 @@ async def select_branch(info: Info, message_id: MessageId) -> ConversationPayloa
     async with info.context.database.write() as session:
         await leases.lock_owner(session, owner)
         message, conversation = await find_message(session, owner, message_id)
-        if not await messages.on_branch(session, conversation.active_leaf_id, message.id):
+        if not await branches.on_branch(session, conversation.active_leaf_id, message.id):
             conversation.active_leaf_id = await messages.newest_leaf(session, message.id)
             await changes.record(session, owner, (ChangeKind.UPDATED, conversation.id, None))
     info.context.changed()

@@ -7,7 +7,8 @@ from contextlib import aclosing
 from strawberry import ID
 
 from tertulia.db import changes as rows
-from tertulia.db.tables import Conversation, ConversationChange, Generation
+from tertulia.db.rows import ConversationRow, GenerationRow
+from tertulia.db.tables import ConversationChange
 from tertulia.resolvers.arguments import ResumeChanges
 from tertulia.resolvers.context import Context, Info
 from tertulia.resolvers.errors import BadUserInput
@@ -56,12 +57,12 @@ def conversation_id(root: ConversationChange) -> ID:
     return ID(str(root.conversation_id))
 
 
-async def conversation(info: Info, root: ConversationChange) -> Conversation | None:
+async def conversation(info: Info, root: ConversationChange) -> ConversationRow | None:
     """The conversation in its current state, which may include later changes. Null if it has been deleted."""
     return await info.context.loaders.conversations.load(root.conversation_id)
 
 
-async def generation(info: Info, root: ConversationChange) -> Generation | None:
+async def generation(info: Info, root: ConversationChange) -> GenerationRow | None:
     """The generation that has started, has ended, or waits for the client. Null for other changes, and once deleted."""
     generation_id = root.generation_id
     if generation_id is None:

@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from strawberry.dataloader import DataLoader
 from strawberry.fastapi import BaseContext
 from strawberry.types import Info as StrawberryInfo
 
@@ -20,7 +19,8 @@ from tertulia.claude.models import AllowedModels, Models
 from tertulia.db import api_calls, attachments, conversations, generated_files, generations, messages
 from tertulia.db.database import AsyncSession, Database, ReadSnapshot
 from tertulia.db.generated_files import GeneratedFile
-from tertulia.db.tables import ApiCall, Attachment, Conversation, Generation, Message
+from tertulia.db.rows import ConversationRow, GenerationRow, MessageRow
+from tertulia.db.tables import ApiCall, Attachment
 from tertulia.generation.finalizer import CHANGED
 from tertulia.generation.manager import GenerationManager
 from tertulia.generation.observer import GenerationObserver
@@ -29,6 +29,7 @@ from tertulia.hooks import Hooks
 from tertulia.ratelimit.limits import Limits, Subscriptions
 from tertulia.ratelimit.plans import Plans
 from tertulia.resolvers.followed_rows import FollowedRows
+from tertulia.resolvers.loading import Loader
 from tertulia.resolvers.sharing import Sharing
 from tertulia.streams.log import EventLog, Signals
 from tertulia.streams.notifier import Notifier
@@ -36,8 +37,8 @@ from tertulia.tools.mcp.servers import McpServers
 from tertulia.tools.registry import ToolRegistry
 from tertulia.viewer import Viewer
 
-LOADED_AT_ONCE = 200
-"""The most rows that a loader reads in one query: about 5 ms of work before other tasks can run."""
+LOADED_BY = "loaded_by"
+"""The attribute with which `loaded_by` marks a resolver."""
 RESTART_SECONDS = 5.0
 """How long reads for events and mutations are retried while the database is unavailable, such as during its restart."""
 Row = TypeVar("Row")
@@ -120,73 +121,68 @@ class Loaders:
         self._owner = owner
 
     @cached_property
-    def conversations(self) -> DataLoader[UUID, Conversation | None]:
+    def conversations(self) -> Loader[UUID, ConversationRow]:
         """Conversations by id."""
-        return self._loader(conversations.get_many)
+        return self._loader(conversations.read_many)
 
     @cached_property
-    def messages(self) -> DataLoader[UUID, Message | None]:
+    def messages(self) -> Loader[UUID, MessageRow]:
         """Messages by id."""
-        return self._loader(messages.get_many)
+        return self._loader(messages.read_many)
 
     @cached_property
-    def generations(self) -> DataLoader[UUID, Generation | None]:
+    def generations(self) -> Loader[UUID, GenerationRow]:
         """Generations by id."""
-        return self._loader(generations.get_many)
+        return self._loader(generations.read_many)
 
     @cached_property
-    def generation_of(self) -> DataLoader[UUID, Generation | None]:
+    def generation_of(self) -> Loader[UUID, GenerationRow]:
         """Generations by the id of the message that they write."""
-        return self._loader(generations.of_messages)
+        return self._loader(generations.read_of_messages)
 
     @cached_property
-    def requests_of(self) -> DataLoader[UUID, list[ApiCall] | None]:
+    def requests_of(self) -> Loader[UUID, list[ApiCall]]:
         """The requests to Claude's API for an answer, by the generation's id."""
         return self._loader(api_calls.of_generations)
 
     @cached_property
-    def siblings_of(self) -> DataLoader[UUID, list[Message] | None]:
+    def siblings_of(self) -> Loader[UUID, list[MessageRow]]:
         """All versions of a message, by its id."""
         return self._loader(messages.siblings)
 
     @cached_property
-    def attachments(self) -> DataLoader[UUID, Attachment | None]:
+    def attachments(self) -> Loader[UUID, Attachment]:
         """Attachments by id."""
         return self._loader(attachments.get_many)
 
     @cached_property
-    def generated_files(self) -> DataLoader[UUID, list[GeneratedFile] | None]:
+    def generated_files(self) -> Loader[UUID, list[GeneratedFile]]:
         """The files that Claude made for a message, by the message's id."""
         return self._loader(generated_files.of_messages)
 
     @cached_property
-    def context_tokens(self) -> DataLoader[UUID, int | None]:
+    def context_tokens(self) -> Loader[UUID, int]:
         """The number of tokens in use after a message, by the message's id."""
         return self._loader(messages.context_tokens)
 
     @cached_property
-    def active_in(self) -> DataLoader[UUID, Generation | None]:
+    def active_in(self) -> Loader[UUID, GenerationRow]:
         """The generation that is running in a conversation, or else the first queued one, by the conversation's id."""
         return self._loader(generations.active)
 
     def _loader(
         self,
         get_many: Callable[[AsyncSession, UUID, Sequence[UUID]], Awaitable[dict[UUID, Row]]],
-    ) -> DataLoader[UUID, Row | None]:
+    ) -> Loader[UUID, Row]:
         database = self._database
 
-        async def load(ids: list[UUID]) -> list[Row | None]:
-            async def read() -> dict[UUID, Row]:
-                async with database.read() as session:
-                    return await get_many(session, self._owner, list(set(ids)))
+        async def read(ids: Sequence[UUID]) -> dict[UUID, Row]:
+            async with database.read() as session:
+                return await get_many(session, self._owner, ids)
 
-            if isinstance(database, Database):
-                rows = await retry_while_unavailable(database, read, RESTART_SECONDS)
-            else:
-                rows = await read()
-            return [rows.get(id) for id in ids]
-
-        return DataLoader(load_fn=load, cache=False, max_batch_size=LOADED_AT_ONCE)
+        if not isinstance(database, Database):
+            return Loader(read)
+        return Loader(lambda ids: retry_while_unavailable(database, lambda: read(ids), RESTART_SECONDS))
 
 
 class Context(BaseContext):
@@ -236,7 +232,7 @@ class Context(BaseContext):
         """Replace the loaders, which keep the rows of their last batch in memory."""
         self.loaders = Loaders(self.database, self.viewer.user_id)
 
-    async def read_with_answer(self, generation_id: UUID) -> tuple[Generation, Message] | None:
+    async def read_with_answer(self, generation_id: UUID) -> tuple[GenerationRow, MessageRow] | None:
         """Return one of the viewer's generations with the message that it writes; None if there is no such generation.
 
         Outside a query, all followers that read in the same turn of the event loop share one transaction. Unlike other
@@ -257,6 +253,38 @@ class Context(BaseContext):
 
 
 Info = StrawberryInfo[Context, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedBy:
+    """How a field is loaded for many objects together."""
+
+    loader: Callable[[Loaders], Loader[UUID, Any]]
+    key: Callable[[Any], UUID | None]
+
+    def load_many(self, context: Context, roots: Sequence[Any]) -> Awaitable[list[Any]]:
+        """Return the values of the field, in the order of the objects."""
+        return self.loader(context.loaders).load_many([self.key(root) for root in roots])
+
+
+Resolver = TypeVar("Resolver", bound=Callable[..., Any])
+
+
+def loaded_by(
+    loader: Callable[[Loaders], Loader[UUID, Any]], key: Callable[[Any], UUID | None]
+) -> Callable[[Resolver], Resolver]:
+    """Declare that a resolver returns the row that a loader returns for a key, so that lists load their rows together.
+
+    Args:
+        loader: Selects the loader.
+        key: Returns the key of the object; None if the field is null.
+    """
+
+    def declare(resolver: Resolver) -> Resolver:
+        setattr(resolver, LOADED_BY, LoadedBy(loader, key))
+        return resolver
+
+    return declare
 
 
 def as_uuid(text: str) -> UUID | None:

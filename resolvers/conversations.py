@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,9 +10,8 @@ from strawberry import UNSET
 
 from tertulia.assistants.definition import ClientSetting
 from tertulia.claude.models import Model
-from tertulia.db import accounts, changes, generations, leases
+from tertulia.db import accounts, branches, changes, generations, leases
 from tertulia.db import conversations as rows
-from tertulia.db import messages as message_rows
 from tertulia.db import metadata as metadata_rows
 from tertulia.db.conversations import Filter, Order
 from tertulia.db.database import AsyncSession
@@ -19,7 +19,8 @@ from tertulia.db.identities import Action
 from tertulia.db.inserting import insert
 from tertulia.db.ledger import UsageSum
 from tertulia.db.paging import Connection, Page
-from tertulia.db.tables import ChangeKind, Conversation, Generation, Message
+from tertulia.db.rows import AnyConversation, AnyGeneration, ConversationRow, GenerationRow, MessageRow
+from tertulia.db.tables import ChangeKind, Conversation
 from tertulia.generation.retention import ResourceDeleter, remove_part
 from tertulia.json import Json
 from tertulia.resolvers.app_data import check_external_id, filter_terms, merged
@@ -34,7 +35,7 @@ from tertulia.resolvers.arguments import (
     argument,
 )
 from tertulia.resolvers.assistants import ClientPolicy, policy_of, policy_of_new
-from tertulia.resolvers.context import Context, Info, as_uuid
+from tertulia.resolvers.context import Context, Info, as_uuid, loaded_by
 from tertulia.resolvers.errors import BadUserInput, InvalidInput, NotFound
 from tertulia.resolvers.inputs import (
     MAX_SYSTEM_PROMPT,
@@ -53,7 +54,7 @@ from tertulia.resolvers.tools import check_tools, tools_to_json
 class ConversationPayload:
     """The conversation in its current state; `created` if the request created it."""
 
-    conversation: Conversation
+    conversation: AnyConversation
     created: bool = False
 
 
@@ -75,7 +76,7 @@ class DeletedConversation:
 
 async def conversation(
     info: Info, id: OptionalConversationId = None, external_id: ExternalId = None
-) -> Conversation | None:
+) -> AnyConversation | None:
     """The viewer's conversation with this id, or with this id of the application. Null if it does not exist.
 
     Exactly one of the two must be passed; otherwise the field fails with the code BAD_USER_INPUT.
@@ -101,7 +102,7 @@ async def conversations(
     order: Annotated[Order, argument("The order of the list. A cursor is only valid for its order.")] = (
         Order.LAST_ACTIVE
     ),
-) -> Connection[Conversation]:
+) -> Connection[ConversationRow]:
     """The viewer's conversations, by default the most recently active first.
 
     A page has at most 100 conversations, and 50 by default. A request for more fails with the code BAD_USER_INPUT.
@@ -113,27 +114,29 @@ async def conversations(
 
 async def messages(
     info: Info,
-    root: Conversation,
+    root: AnyConversation,
     first: First = None,
     after: After = None,
     last: Last = None,
     before: Before = None,
-) -> Connection[Message]:
+) -> Connection[MessageRow]:
     """The messages of the active branch, oldest first. A page has at most 100 messages, and 50 by default.
 
     `last: 20` returns the latest 20 messages.
     """
     async with info.context.read() as session:
         page = Page(first, after, last, before)
-        return await message_rows.page(session, info.context.viewer.user_id, root.active_leaf_id, page)
+        return await branches.page(session, info.context.viewer.user_id, root.active_leaf_id, page)
 
 
-def last_message(info: Info, root: Conversation) -> Awaitable[Message | None] | None:
+@loaded_by(lambda loaders: loaders.messages, key=attrgetter("active_leaf_id"))
+def last_message(info: Info, root: AnyConversation) -> Awaitable[MessageRow | None] | None:
     """The last message of the active branch. Null in an empty conversation."""
     return info.context.loaders.messages.load(root.active_leaf_id) if root.active_leaf_id else None
 
 
-def active_generation(info: Info, root: Conversation) -> Awaitable[Generation | None]:
+@loaded_by(lambda loaders: loaders.active_in, key=attrgetter("id"))
+def active_generation(info: Info, root: AnyConversation) -> Awaitable[GenerationRow | None]:
     """The generation that is running, or else the first one that is queued. Null if there is none.
 
     A page that has just been opened can follow it.
@@ -141,7 +144,7 @@ def active_generation(info: Info, root: Conversation) -> Awaitable[Generation | 
     return info.context.loaders.active_in.load(root.id)
 
 
-def system_prompt(root: Conversation) -> str | None:
+def system_prompt(root: AnyConversation) -> str | None:
     """The instructions that Claude receives before the messages, at most 100,000 characters. Null for none.
 
     Null where an assistant answers, because its instructions are not shown: see `clientInstructions`.
@@ -149,7 +152,7 @@ def system_prompt(root: Conversation) -> str | None:
     return root.system_prompt if root.assistant is None else None
 
 
-def client_instructions(root: Conversation) -> str | None:
+def client_instructions(root: AnyConversation) -> str | None:
     """The instructions that the client has set with `systemPrompt`, at most 100,000 characters. Null for none.
 
     Where an assistant answers, Claude receives them after the assistant's instructions, as long as `clientsMaySet` has
@@ -158,12 +161,12 @@ def client_instructions(root: Conversation) -> str | None:
     return root.system_prompt
 
 
-async def model(info: Info, root: Conversation | Generation) -> Model:
+async def model(info: Info, root: AnyConversation | AnyGeneration) -> Model:
     """The Claude model that answers. Requests for answers can override it."""
     return await info.context.models.get(_model_id(info.context, root))
 
 
-async def context(info: Info, root: Conversation) -> ContextWindow:
+async def context(info: Info, root: AnyConversation) -> ContextWindow:
     """How much of the model's context window the active branch uses."""
     model = await info.context.models.get(_model_id(info.context, root))
     leaf = root.active_leaf_id
@@ -171,7 +174,7 @@ async def context(info: Info, root: Conversation) -> ContextWindow:
     return ContextWindow(used_tokens or 0, model.max_input_tokens, model.compacts)
 
 
-def usage(root: Conversation) -> UsageSum:
+def usage(root: AnyConversation) -> UsageSum:
     """The usage of all generations of the conversation, on all branches, in tokens and US dollars."""
     return UsageSum(root.input_tokens, root.output_tokens, root.cache_read_tokens, root.cache_write_tokens, root.amount)
 
@@ -328,10 +331,10 @@ def _check_policy(policy: ClientPolicy, values: Mapping[str, Any], default_id: s
     policy.check_tools(tools or ConversationTools() if is_change and "tools" in values else tools)
 
 
-def _model_id(context: Context, row: Conversation | Generation) -> str:
-    if isinstance(row, Generation):
-        return row.model
-    return policy_of(context, row).model_of(row, context.models.default_id)
+def _model_id(context: Context, row: AnyConversation | AnyGeneration) -> str:
+    if isinstance(row, AnyConversation):
+        return policy_of(context, row).model_of(row, context.models.default_id)
+    return row.model
 
 
 async def check_values(info: Info, values: dict[str, Any]) -> dict[str, Any]:

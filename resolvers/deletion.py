@@ -6,7 +6,7 @@ from uuid import UUID
 
 from strawberry import ID
 
-from tertulia.db import accounts, changes, generations, leases, messages
+from tertulia.db import accounts, branches, changes, generations, leases
 from tertulia.db.conversations import NEVER
 from tertulia.db.database import AsyncSession
 from tertulia.db.identities import Action
@@ -73,5 +73,5 @@ async def _unfinished_after(session: AsyncSession, owner: UUID, message: Message
     return [
         generation
         for generation in unfinished.get(message.conversation_id, [])
-        if await messages.on_branch(session, generation.message_id, message.id)
+        if await branches.on_branch(session, generation.message_id, message.id)
     ]

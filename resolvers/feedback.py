@@ -9,6 +9,7 @@ from strawberry import UNSET
 
 from tertulia.claude.tracing import record_rating
 from tertulia.db import changes, generations, leases, outbox
+from tertulia.db.rows import AnyMessage
 from tertulia.db.tables import ChangeKind, Conversation, Generation, Message, Role, now
 from tertulia.json import Json
 from tertulia.resolvers.arguments import argument
@@ -41,7 +42,7 @@ class RatedMessage:
     answer: Message
 
 
-def rating(root: Message) -> MessageRating | None:
+def rating(root: AnyMessage) -> MessageRating | None:
     """The viewer's rating of the answer. Null if it is not rated, and for a user's message."""
     stored = root.rating
     if stored is None:

@@ -16,7 +16,8 @@ from tertulia.claude.tracing import QUIET, tracer
 from tertulia.db import tool_calls
 from tertulia.db.errors import AWAY
 from tertulia.db.paging import MAX_PAGE, Connection, Page, PageError, connect
-from tertulia.db.tables import UNFINISHED, Generation, Message, Status
+from tertulia.db.rows import AnyGeneration, GenerationRow, MessageRow
+from tertulia.db.tables import UNFINISHED, Status
 from tertulia.generation.retry import retry_while_unavailable
 from tertulia.generation.state import terminal_event, tool_results_required
 from tertulia.resolvers.arguments import (
@@ -52,7 +53,7 @@ DELETED = "is the id of a generation whose conversation was deleted."
 class MessageSnapshot(GenerationEvent):
     """The answer as written up to `sequence`."""
 
-    message: Message
+    message: MessageRow
     reason: SnapshotReason | None = None
 
 
@@ -122,8 +123,8 @@ async def follow_after(
 class _Rows:
     """A generation and its answer, read together."""
 
-    generation: Generation
-    message: Message
+    generation: GenerationRow
+    message: MessageRow
 
     @property
     def state(self) -> RowState:
@@ -234,7 +235,7 @@ async def _begin(context: Context, rows: _Rows, after: int | None, *, waited: bo
     message = rows.message
     if replay.snapshot is Source.LOG and stream:
         # Nothing was awaited since `log_state` was computed, so its sequence matches the text of the log.
-        message = message.model_copy(update={"content": fold(stream.events_after(0))})
+        message = message._replace(content=fold(stream.events_after(0)))
     events: list[GenerationEvent] = []
     if replay.snapshot is not None:
         events.append(MessageSnapshot(rows.generation.id, replay.after, message, replay.reason))
@@ -272,7 +273,7 @@ async def _read(context: Context, generation_id: UUID) -> _Rows:
 
 async def events(
     info: Info,
-    root: Generation,
+    root: AnyGeneration,
     after: AfterEvents = None,
     first: FirstEvents = None,
     last: LastEvents = None,
@@ -291,7 +292,7 @@ async def events(
 
 async def event_log(
     info: Info,
-    root: Generation,
+    root: AnyGeneration,
     first: First = None,
     after: AfterEvent = None,
     last: Last = None,
@@ -317,7 +318,7 @@ def _sequence(argument: str, cursor: str | None) -> int | None:
 
 
 async def _event_page(
-    context: Context, root: Generation, page: Page, after: int, before: int | None
+    context: Context, root: AnyGeneration, page: Page, after: int, before: int | None
 ) -> Connection[GenerationEvent]:
     beginning = await _begin(context, await _read(context, root.id), after, waited=True)
     page_events = [
@@ -331,7 +332,7 @@ async def _event_page(
     return connect(page_events[::-1] if page.backward else page_events, page, lambda event: str(event.sequence))
 
 
-async def _owned_rows(context: Context, generation_id: str) -> tuple[Generation, Message]:
+async def _owned_rows(context: Context, generation_id: str) -> tuple[GenerationRow, MessageRow]:
     uuid = as_uuid(generation_id)
     generation_and_answer = await context.read_with_answer(uuid) if uuid else None
     if generation_and_answer is None:
@@ -350,7 +351,7 @@ async def _last_event(context: Context, rows: _Rows) -> GenerationEvent:
     return terminal_event(generation.id, rows.state.sequence, generation.status, generation.error)
 
 
-async def event_generation(info: Info, root: GenerationEvent) -> Generation:
+async def event_generation(info: Info, root: GenerationEvent) -> GenerationRow:
     """The generation in its current state."""
     generation = await info.context.loaders.generations.load(root.generation_id)
     if generation is None:
@@ -358,6 +359,6 @@ async def event_generation(info: Info, root: GenerationEvent) -> Generation:
     return generation
 
 
-async def steered_by(info: Info, root: GenerationSteered) -> Generation | None:
+async def steered_by(info: Info, root: GenerationSteered) -> GenerationRow | None:
     """The generation that answers the message. Null if it was deleted."""
     return await info.context.loaders.generations.load(root.steered_by)

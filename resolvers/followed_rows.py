@@ -12,13 +12,13 @@ from strawberry.dataloader import DataLoader
 from tertulia.db import generations
 from tertulia.db.database import Database
 from tertulia.db.errors import AWAY
-from tertulia.db.tables import Generation, Message
+from tertulia.db.rows import GenerationRow, MessageRow
 
 READ_AT_ONCE = 50
 """The most generations that one transaction reads."""
 Key = tuple[UUID, UUID]
 """The ids of an owner and of a generation."""
-Rows = tuple[Generation, Message]
+Rows = tuple[GenerationRow, MessageRow]
 
 
 class FollowedRows:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from tertulia.attachments.generated_files import MAX_FILES, files_in
-from tertulia.db.tables import UNFINISHED, Attachment, Message
+from tertulia.db.rows import AnyMessage
+from tertulia.db.tables import UNFINISHED, Attachment
 from tertulia.resolvers.context import Info
 
 TOO_MANY = f"Only the first {MAX_FILES} files of an answer are stored."
@@ -23,7 +24,7 @@ class GeneratedFile:
     problem: str | None
 
 
-async def files(info: Info, root: Message) -> Sequence[GeneratedFile]:
+async def files(info: Info, root: AnyMessage) -> Sequence[GeneratedFile]:
     """The files that Claude made with code that it ran for the answer, in order. Empty if there are none.
 
     They are fetched from Claude's Files API after each response, before the answer ends: at most 20, of at most 32 MB.

@@ -2,15 +2,16 @@
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from tertulia.claude.errors import GenerationError
 from tertulia.claude.parser import REFUSAL
 from tertulia.claude.repairs import LeftOut as Reason
 from tertulia.db.ledger import UsageSum
-from tertulia.db.tables import Conversation, Generation, Message
+from tertulia.db.rows import AnyGeneration, AnyMessage, ConversationRow, GenerationRow, MessageRow
 from tertulia.resolvers.content import ContentBlock, joined_text, show
-from tertulia.resolvers.context import Info
+from tertulia.resolvers.context import Info, loaded_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +30,17 @@ class GenerationRefusal:
     explanation: str | None
 
 
-def content(root: Message) -> list[ContentBlock]:
+def content(root: AnyMessage) -> list[ContentBlock]:
     """The message's blocks, in the order of the Messages API. While an answer is being written, about a second old."""
     return show(root.content)
 
 
-def text(root: Message) -> str:
+def text(root: AnyMessage) -> str:
     """The concatenated text of all text blocks. Empty if there is none."""
     return joined_text(root.content)
 
 
-async def left_out(info: Info, root: Message) -> Sequence[LeftOut]:
+async def left_out(info: Info, root: AnyMessage) -> Sequence[LeftOut]:
     """The parts of the conversation that were not sent to Claude for this answer. Empty until the answer has ended."""
     generation = await info.context.loaders.generation_of.load(root.id)
     return (
@@ -47,32 +48,37 @@ async def left_out(info: Info, root: Message) -> Sequence[LeftOut]:
     )
 
 
-def conversation(info: Info, root: Message | Generation) -> Awaitable[Conversation | None]:
+@loaded_by(lambda loaders: loaders.conversations, key=attrgetter("conversation_id"))
+def conversation(info: Info, root: AnyMessage | AnyGeneration) -> Awaitable[ConversationRow | None]:
     """The conversation to which this object belongs."""
     return info.context.loaders.conversations.load(root.conversation_id)
 
 
-def parent(info: Info, root: Message) -> Awaitable[Message | None] | None:
+@loaded_by(lambda loaders: loaders.messages, key=attrgetter("parent_id"))
+def parent(info: Info, root: AnyMessage) -> Awaitable[MessageRow | None] | None:
     """The previous message of the branch. Null for the first message."""
     return info.context.loaders.messages.load(root.parent_id) if root.parent_id else None
 
 
-async def siblings(info: Info, root: Message) -> Sequence[Message]:
+async def siblings(info: Info, root: AnyMessage) -> Sequence[AnyMessage]:
     """All versions of this message, including itself, oldest first."""
-    return await info.context.loaders.siblings_of.load(root.id) or [root]
+    versions: Sequence[AnyMessage] | None = await info.context.loaders.siblings_of.load(root.id)
+    return versions or [root]
 
 
-def generation(info: Info, root: Message) -> Awaitable[Generation | None]:
+@loaded_by(lambda loaders: loaders.generation_of, key=attrgetter("id"))
+def generation(info: Info, root: AnyMessage) -> Awaitable[GenerationRow | None]:
     """The generation that wrote this message. Null for a user's message."""
     return info.context.loaders.generation_of.load(root.id)
 
 
-def message(info: Info, root: Generation) -> Awaitable[Message | None]:
+@loaded_by(lambda loaders: loaders.messages, key=attrgetter("message_id"))
+def message(info: Info, root: AnyGeneration) -> Awaitable[MessageRow | None]:
     """The assistant's message. It exists from the start, and its content grows while Claude writes."""
     return info.context.loaders.messages.load(root.message_id)
 
 
-def usage(root: Generation) -> UsageSum | None:
+def usage(root: AnyGeneration) -> UsageSum | None:
     """The tokens that Claude's API billed. Null until Claude's API has reported any."""
     if root.input_tokens is None and root.output_tokens is None:
         return None
@@ -85,7 +91,7 @@ def usage(root: Generation) -> UsageSum | None:
     )
 
 
-def refusal(root: Generation) -> GenerationRefusal | None:
+def refusal(root: AnyGeneration) -> GenerationRefusal | None:
     """Why Claude refused to answer or to continue. Null unless `stopReason` is REFUSAL."""
     if root.stop_reason != REFUSAL:
         return None

@@ -7,7 +7,7 @@ from tertulia.claude.models import Model
 from tertulia.claude.prompt import MIN_BUDGET_TOKENS
 from tertulia.claude.request_options import MIN_TASK_BUDGET
 from tertulia.claude.tool_choice import is_forced, supports_forced_calls
-from tertulia.db.tables import Conversation
+from tertulia.db.rows import AnyConversation
 from tertulia.json import Json
 from tertulia.resolvers.context import Context
 from tertulia.resolvers.errors import InvalidInput
@@ -122,7 +122,7 @@ def _check_thinking(thinking: Json, model: str, forms: frozenset[str]) -> None:
         )
 
 
-def conversation_options(root: Conversation) -> GenerationOptions:
+def conversation_options(root: AnyConversation) -> GenerationOptions:
     """The options for answers. Requests for answers can override each of them."""
     options = root.options
     thinking = options.get("thinking")

@@ -6,7 +6,8 @@ from decimal import Decimal
 from enum import StrEnum
 
 from tertulia.db.ledger import UsageSum, dollars
-from tertulia.db.tables import ApiCall, Generation, Status
+from tertulia.db.rows import AnyGeneration
+from tertulia.db.tables import ApiCall, Status
 from tertulia.json import Json
 from tertulia.resolvers.context import Info
 
@@ -71,19 +72,19 @@ class ContextEdit:
     cleared: int
 
 
-async def requests(info: Info, root: Generation) -> Sequence[ApiCall]:
+async def requests(info: Info, root: AnyGeneration) -> Sequence[ApiCall]:
     """The requests to Claude's API for this answer, oldest first: one for each round of tools, and one for each attempt
     that failed or was interrupted. At most 200. A request is listed when its round has ended.
     """
     return await info.context.loaders.requests_of.load(root.id) or []
 
 
-async def costs(info: Info, root: Generation) -> Sequence[CostPart]:
+async def costs(info: Info, root: AnyGeneration) -> Sequence[CostPart]:
     """The parts of the cost of the answer so far, the most expensive part first."""
     return _parts(await requests(info, root))
 
 
-async def context_edits(info: Info, root: Generation) -> Sequence[ContextEdit]:
+async def context_edits(info: Info, root: AnyGeneration) -> Sequence[ContextEdit]:
     """The edits of the context that Claude's API has applied for this answer (`context_editing` of the assistant).
 
     They change only the prompt that Claude reads. The messages of the conversation stay as they are.

@@ -11,6 +11,7 @@ from strawberry.scalars import JSON
 from tertulia.db import changes, conversations, generations, leases, messages
 from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
+from tertulia.db.rows import AnyGeneration, GenerationRow
 from tertulia.db.tables import ChangeKind, Conversation, Generation, Message, Status
 from tertulia.generation.contribution import AssistantContribution, select_tools
 from tertulia.generation.input import GenerationInput, generation_input
@@ -67,7 +68,7 @@ class SendMessagePayload:
 class GenerationPayload:
     """The generation in its current state."""
 
-    generation: Generation
+    generation: AnyGeneration
 
 
 async def send_message(
@@ -140,7 +141,7 @@ async def send(context: Context, input: SendMessage) -> SendMessagePayload:
     return await start(context, _checked(input), turn_of_send)
 
 
-async def stop(context: Context, id: str) -> Generation:
+async def stop(context: Context, id: str) -> GenerationRow:
     """Stop one of the viewer's generations and return its final state; raise NotFound."""
     generation_id = as_uuid(id)
     if generation_id is None or await context.loaders.generations.load(generation_id) is None:

@@ -12,14 +12,15 @@ from strawberry import ID
 from strawberry.scalars import JSON
 
 from tertulia.attachments.files import attachments_in
-from tertulia.db import accounts, attachments, conversations, generations, leases, messages
+from tertulia.db import accounts, attachments, branches, conversations, generations, leases, messages
 from tertulia.db import shares as rows
 from tertulia.db.database import AsyncSession
 from tertulia.db.identities import Action
 from tertulia.db.inserting import insert
 from tertulia.db.paging import Connection, Edge, Page
+from tertulia.db.rows import AnyConversation, ConversationRow, MessageRow
 from tertulia.db.shares import Share
-from tertulia.db.tables import Attachment, Conversation, Message, Role, now
+from tertulia.db.tables import Attachment, Conversation, Role, now
 from tertulia.json import exact_for_javascript
 from tertulia.resolvers import content as blocks
 from tertulia.resolvers.arguments import After, Before, ConversationId, First, Last, argument
@@ -185,14 +186,19 @@ async def shares_of_viewer(
 
 
 async def shares_of_conversation(
-    info: Info, root: Conversation, first: First = None, after: After = None, last: Last = None, before: Before = None
+    info: Info,
+    root: AnyConversation,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
 ) -> Connection[Share]:
     """The links to this conversation that are valid, newest first. A page has at most 100 links, and 50 by default."""
     async with info.context.read() as session:
         return await rows.page(session, info.context.viewer.user_id, Page(first, after, last, before), root.id)
 
 
-async def conversation_of_share(info: Info, root: Share) -> Conversation | None:
+async def conversation_of_share(info: Info, root: Share) -> ConversationRow | None:
     """The shared conversation."""
     return await info.context.loaders.conversations.load(root.conversation_id)
 
@@ -242,7 +248,7 @@ async def open_share(context: Context, token: str, *, is_view: bool = True) -> S
 async def page_of(context: Context, share: Share, page: Page) -> Connection[SharedMessage]:
     """Return a page of the messages that a share shows."""
     async with context.read() as session:
-        connection = await messages.page(session, share.owner_id, share.leaf_id, page)
+        connection = await branches.page(session, share.owner_id, share.leaf_id, page)
         file_ids = attachments_in(edge.node.content for edge in connection.edges)
         files = await attachments.get_many(session, share.owner_id, file_ids) if file_ids else {}
     shown = [Edge(edge.cursor, _show(edge.node, share, files)) for edge in connection.edges]
@@ -277,8 +283,8 @@ async def _finished_leaf(session: AsyncSession, conversation: Conversation) -> U
     unfinished = await generations.unfinished(session, conversation.owner_id, [conversation.id])
     # Oldest first, so the first one on the branch is the one nearest to the root.
     for generation in unfinished.get(conversation.id, []):
-        if await messages.on_branch(session, leaf_id, generation.message_id):
-            answer = (await messages.get_many(session, conversation.owner_id, [generation.message_id])).popitem()[1]
+        if await branches.on_branch(session, leaf_id, generation.message_id):
+            answer = (await messages.read_many(session, conversation.owner_id, [generation.message_id])).popitem()[1]
             leaf_id = answer.parent_id
             break
     if leaf_id is None:
@@ -286,7 +292,7 @@ async def _finished_leaf(session: AsyncSession, conversation: Conversation) -> U
     return leaf_id
 
 
-def _show(message: Message, share: Share, files: dict[UUID, Attachment]) -> SharedMessage:
+def _show(message: MessageRow, share: Share, files: dict[UUID, Attachment]) -> SharedMessage:
     shown = [_show_block(block, share, files) for block in blocks.show(message.content)]
     context = JSON(exact_for_javascript(message.context)) if share.include_context else None
     return SharedMessage(

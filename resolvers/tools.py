@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tertulia.claude.parser import TOOL_NAME
 from tertulia.db import tool_calls
-from tertulia.db.tables import Conversation
+from tertulia.db.rows import AnyConversation
 from tertulia.db.tool_calls import ToolUsage
 from tertulia.json import Json
 from tertulia.resolvers.arguments import Since
@@ -52,7 +52,7 @@ async def tools(info: Info) -> Sequence[Offer]:
     return registry.offers(context.plan.allows_tool, user_tools)
 
 
-def of_conversation(root: Conversation) -> StoredTools:
+def of_conversation(root: AnyConversation) -> StoredTools:
     """The tools that Claude may call in the conversation."""
     stored_tools: list[Json] = root.tools.get("client") or []
     declared = [StoredClientTool(**tool) for tool in stored_tools]

@@ -11,7 +11,8 @@ from tertulia.billing.budget import BudgetStatus
 from tertulia.claude.models import Model
 from tertulia.db import generations, ledger
 from tertulia.db.ledger import Period, UsageOfDay, UsageSum
-from tertulia.db.tables import Attachment, Conversation, Generation, Message, now
+from tertulia.db.rows import ConversationRow, GenerationRow, MessageRow
+from tertulia.db.tables import Attachment, now
 from tertulia.ratelimit.limits import Limit
 from tertulia.ratelimit.plans import Plan
 from tertulia.resolvers.arguments import GenerationId, OfModel, Since, Until, argument
@@ -24,7 +25,7 @@ DAY_SECONDS = 86_400
 MAX_INT = 2**31 - 1
 """The largest `Int` of GraphQL."""
 
-AnyNode = Conversation | Message | Generation | Attachment
+AnyNode = ConversationRow | MessageRow | GenerationRow | Attachment
 
 
 def viewer(info: Info) -> Viewer:
@@ -91,7 +92,7 @@ async def nodes(
     return await asyncio.gather(*(_find(info, as_uuid(id)) for id in ids))
 
 
-async def generation(info: Info, id: GenerationId) -> Generation | None:
+async def generation(info: Info, id: GenerationId) -> GenerationRow | None:
     """The viewer's generation with this id. Null if it does not exist."""
     generation_id = as_uuid(id)
     return await info.context.loaders.generations.load(generation_id) if generation_id else None

@@ -40,7 +40,9 @@ from tertulia.db.read_limit import ReadLimitExceeded, read_limit
 from tertulia.resolvers.context import Context
 from tertulia.schema import query_fast_path
 from tertulia.schema.failures import internal_error, show_error
+from tertulia.schema.fallbacks import record_fallback
 from tertulia.schema.graphql_internals import StrawberrySchema
+from tertulia.schema.selections import Plans
 from tertulia.schema.shape import shape_problem
 from tertulia.schema.subscription_fast_path import Operation, OperationFailed, Templates
 
@@ -61,7 +63,7 @@ MAX_ERRORS = 20
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A parsed document, its validation errors, and the templates of its subscriptions."""
+    """A parsed document, its validation errors, the templates of its subscriptions, and the plans of its queries."""
 
     document: DocumentNode
     errors: list[GraphQLError]
@@ -69,6 +71,7 @@ class Prepared:
     templates: Templates = field(default_factory=Templates)
     costs: dict[str | None, int] = field(default_factory=dict[str | None, int])
     """The costs of operations, by name, that do not depend on variables."""
+    plans: Plans = field(default_factory=Plans)
 
 
 class Schema(StrawberrySchema):
@@ -132,14 +135,14 @@ class Schema(StrawberrySchema):
             async with context.read_snapshot() as snapshot:
                 executor = self.operation(prepared, variables, name, snapshot).executor()
                 try:
-                    data, faults = await query_fast_path.execute(executor)
+                    data, faults = await query_fast_path.execute(executor, prepared.plans)
                     return ExecutionResult(
                         data, [_root_field_error(key, error) for key, error in faults.items()] or None
                     )
                 except query_fast_path.FALLBACK_ERRORS as error:
                     # The reads can be repeated, because they have no side effects. They need another snapshot: a
                     # transaction accepts no more statements after one has failed.
-                    query_fast_path.record_fallback(error)
+                    record_fallback(error)
         async with context.read_snapshot() as snapshot:
             return await self._execute_with_core(self.operation(prepared, variables, name, snapshot), definition)
 

@@ -4,7 +4,7 @@ Both libraries may change them in any release, so `pyproject.toml` limits their 
 parts that it relies on, and tests/test_graphql_internals.py reports those that a new version lacks.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -122,8 +122,15 @@ def resolve_info(
     return info
 
 
-def resolver(declared: StrawberryField, info: ResolveInfo) -> Callable[[Sequence[Any]], list[Any]]:
+def resolver(
+    declared: StrawberryField, info: ResolveInfo, loaded_by: str
+) -> Callable[[Sequence[Any]], list[Any] | Awaitable[list[Any]]]:
     """Return a function that resolves a field without arguments for a list of objects.
+
+    Args:
+        declared: The field.
+        info: The info of the field.
+        loaded_by: The attribute of resolvers whose values are loaded together.
 
     Relies on `StrawberryField.base_resolver`, on the resolver's `wrapped_func`, `info_parameter` and `root_parameter`,
     and on the parameters of `Info`.
@@ -131,6 +138,9 @@ def resolver(declared: StrawberryField, info: ResolveInfo) -> Callable[[Sequence
     field: Any = declared
     base = field.base_resolver
     function = base.wrapped_func
+    loaded = getattr(function, loaded_by, None)
+    if loaded is not None:
+        return partial(loaded.load_many, info.context)
     if base.info_parameter:
         function = partial(function, info=Info(_raw_info=info, _field=declared))
     if base.root_parameter:

@@ -1,100 +1,63 @@
 """The execution of queries level by level: each field is read for all rows of a list together.
 
 graphql-core visits each row separately. For each field of each row it repeats work that this module does once per
-level: collecting the selected fields, reading arguments, resolving types and awaiting values. Selections and arguments
-are still read by graphql-core's functions. Queries that this module does not support (introspection, a null in a
-non-null field, errors of the client) are executed again by graphql-core from the beginning. Both return the same
-result: tests/test_levels.py compares them. After an internal error, the query is not executed again: the root field in
-which it occurred becomes null.
+level: reading arguments, resolving types and awaiting values. Selections are collected once for a document and its
+boolean variables. They and arguments are still read by graphql-core's functions. Queries that this module does not
+support (introspection, a null in a non-null field, errors of the client) are executed again by graphql-core from the
+beginning. Both return the same result: tests/test_levels.py compares them. After an internal error, the query is not
+executed again: the root field in which it occurred becomes null.
 """
 
 import asyncio
-import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from enum import StrEnum
+from collections.abc import Awaitable, Callable
 from inspect import iscoroutine
 from itertools import islice
-from operator import attrgetter
+from types import NoneType
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import graphql
-from graphql import GraphQLBoolean, GraphQLString
+from graphql import GRAPHQL_MAX_INT, GRAPHQL_MIN_INT, GraphQLBoolean, GraphQLID, GraphQLInt, GraphQLString
 from graphql.execution import get_argument_values
 
 from tertulia.db.read_limit import ReadLimitExceeded, count_shown
+from tertulia.resolvers.context import LOADED_BY
 from tertulia.resolvers.errors import EXPECTED_ERRORS
 from tertulia.schema.executor import count_value
-from tertulia.schema.graphql_internals import (
-    Selection,
-    declared_field,
-    field_name,
-    resolve_info,
-    resolver,
-    selected_fields,
-)
+from tertulia.schema.fallbacks import FallBack, FallbackReason
+from tertulia.schema.graphql_internals import Selection, declared_field, field_name, resolve_info, resolver
+from tertulia.schema.selections import Plan, Plans, SelectedField, fields_of, plan_of
 from tertulia.schema.turns import share_loop
 
-Read = Callable[[Sequence[Any]], list[Any]]
 Executor = Any  # graphql-core's executor; its declared type and those of its attributes are partly unknown
 types: Any = graphql
 arguments_of: Any = get_argument_values
-UNCHANGED_CLASSES: dict[Any, type] = {GraphQLString: str, GraphQLBoolean: bool}
-"""Leaf types whose values need no conversion if they are of exactly this class."""
+ALL = slice(None)
 LONG_COLUMN = 500
 """A column with more values lets other tasks run before it is completed."""
-
-
-logger = logging.getLogger("tertulia.graphql")
-
-
-class FallbackReason(StrEnum):
-    """Why graphql-core executed a query instead."""
-
-    INTROSPECTION = "introspection"
-    CLIENT_ERROR = "client_error"
-    """An error that graphql-core reports with its location in the document."""
-    NULL = "null"
-    """A non-null field had no value, or a leaf could not be serialized."""
-    NOT_A_LIST = "not_a_list"
-    UNKNOWN_TYPE = "unknown_type"
-    """No type of the schema matches a value."""
-
-
-EXPECTED_REASONS = (FallbackReason.INTROSPECTION, FallbackReason.CLIENT_ERROR)
-"""Reasons that clients cause. Any other is a bug of the server. It only makes queries slower, so it must be logged."""
-
-
-class FallBack(Exception):
-    """Raised when graphql-core must execute the query instead."""
-
-    def __init__(self, reason: FallbackReason, field: str) -> None:
-        super().__init__(f"{field}: {reason}")
-        self.reason = reason
-
 
 FALLBACK_ERRORS = (FallBack, *EXPECTED_ERRORS, graphql.GraphQLError)
 """The errors after which graphql-core executes the query instead."""
 ABORTING_ERRORS = (*FALLBACK_ERRORS, ReadLimitExceeded)
 """Errors that end the execution. Others make the root field null."""
 
-_fallbacks = Counter[FallbackReason](dict.fromkeys(FallbackReason, 0))
+
+def _write_ids(values: list[Any]) -> list[Any]:
+    return [None if value is None else str(value) for value in values]
 
 
-def fallbacks() -> Mapping[FallbackReason, int]:
-    """Return the number of queries that graphql-core executed instead, in this process and by reason."""
-    return _fallbacks
+def _write_integers(values: list[Any]) -> list[Any]:
+    write = GraphQLInt.coerce_output_value
+    return [value if value is None or GRAPHQL_MIN_INT <= value <= GRAPHQL_MAX_INT else write(value) for value in values]
 
 
-def record_fallback(error: Exception) -> None:
-    """Count a fallback; log it unless a client caused it."""
-    reason = error.reason if isinstance(error, FallBack) else FallbackReason.CLIENT_ERROR
-    _fallbacks[reason] += 1
-    if reason not in EXPECTED_REASONS:
-        logger.warning(
-            "The query fast path failed, so graphql-core executes the query, which is slower. Please report this: %s",
-            error,
-        )
+WRITERS: dict[Any, tuple[type, Callable[[list[Any]], list[Any]]]] = {
+    GraphQLString: (str, list),
+    GraphQLBoolean: (bool, list),
+    GraphQLID: (UUID, _write_ids),
+    GraphQLInt: (int, _write_integers),
+}
+"""Functions that write all values of a leaf type together, if they are nulls and of exactly this class."""
 
 
 class Objects(NamedTuple):
@@ -111,52 +74,66 @@ class Objects(NamedTuple):
 class Column(NamedTuple):
     """One field of all objects of one type and level, with the values that the resolver returned."""
 
-    key: str
-    selected: Selection
-    type: Any
+    field: SelectedField
     values: list[Any]
     results: list[dict[str, Any]]
     root: str
+    loading: Awaitable[list[Any]] | None = None
+    """Returns the values, if they are loaded together."""
 
 
-async def execute(executor: Executor) -> tuple[dict[str, Any] | None, dict[str, Exception]]:
+class Execution(NamedTuple):
+    """One execution of a query, with its internal errors by the response key of their root field."""
+
+    executor: Executor
+    plan: Plan
+    faults: dict[str, Exception]
+
+
+async def execute(executor: Executor, plans: Plans) -> tuple[dict[str, Any] | None, dict[str, Exception]]:
     """Return the data of a validated query, and its internal errors by the response key of their root field.
+
+    Args:
+        executor: The executor of the query.
+        plans: The plans of the query's document. That of this query is added if it is missing.
 
     Raises:
         FALLBACK_ERRORS: graphql-core must execute the query.
         ReadLimitExceeded: The query reads too much.
     """
     data: dict[str, Any] = {}
-    faults: dict[str, Exception] = {}
+    execution = Execution(executor, plan_of(executor, plans), {})
     level = [Objects(executor.schema.query_type, None, [executor.root_value], [data], None)]
     while level:
-        columns = await _read(executor, level, faults)
-        await _await_values(columns, faults)
-        level = await _next_level(executor, columns, faults)
-    return (_without_failed(executor, data, faults) if faults else data), faults
+        columns = await _read(execution, level)
+        await _await_values(columns, execution.faults)
+        level = await _next_level(execution, columns)
+    faults = execution.faults
+    return (_without_failed(execution, data) if faults else data), faults
 
 
-def _without_failed(executor: Executor, data: dict[str, Any], faults: Iterable[str]) -> dict[str, Any] | None:
+def _without_failed(execution: Execution, data: dict[str, Any]) -> dict[str, Any] | None:
     """Return the data with failed root fields set to null; None if one of them is non-null."""
-    root = executor.schema.query_type
-    selected = selected_fields(executor, root)
-    for key in faults:
-        field = root.fields[field_name(selected[key])]
-        if types.is_non_null_type(field.type):
-            return None
-        data[key] = None
-    return {key: data[key] for key in selected}
+    fields = fields_of(execution.executor, execution.plan, execution.executor.schema.query_type, None)
+    for field in fields:
+        if field.key in execution.faults:
+            if types.is_non_null_type(field.type):
+                return None
+            data[field.key] = None
+    return {field.key: data[field.key] for field in fields}
 
 
-async def _read(executor: Executor, level: list[Objects], faults: dict[str, Exception]) -> list[Column]:
+async def _read(execution: Execution, level: list[Objects]) -> list[Column]:
     columns: list[Column] = []
     try:
         for objects in level:
-            for column in _columns(executor, objects, faults):
-                columns.append(column)
-                _count(column)
-                if len(column.values) > LONG_COLUMN:
-                    await share_loop()
+            for field in fields_of(execution.executor, execution.plan, objects.type, objects.selected):
+                column = _column(execution, objects, field)
+                if column is not None:
+                    columns.append(column)
+                    _count(column)
+                    if len(column.values) > LONG_COLUMN:
+                        await share_loop()
     except BaseException:
         for value in (value for column in columns for value in column.values if iscoroutine(value)):
             value.close()
@@ -166,86 +143,99 @@ async def _read(executor: Executor, level: list[Objects], faults: dict[str, Exce
 
 def _count(column: Column) -> None:
     """Count the text of a column as soon as it is read, because the next column may be the same text again."""
-    type_: Any = types.get_named_type(column.type)
-    if type_ is GraphQLString:
+    if column.field.leaf == "String":
         count_shown(sum([len(value) for value in column.values if value.__class__ is str]))
-    elif type_.name == "JSON":
+    elif column.field.leaf is not None:
         for value in column.values:
             count_value(value)
 
 
-def _columns(executor: Executor, objects: Objects, faults: dict[str, Exception]) -> Iterator[Column]:
-    for key, selected in selected_fields(executor, objects.type, objects.selected).items():
-        name = field_name(selected)
-        if name == "__typename":
-            names = [objects.type.name] * len(objects.sources)
-            yield Column(key, selected, GraphQLString, names, objects.results, objects.root or key)
-            continue
-        field = objects.type.fields.get(name)
-        if field is None:
-            raise FallBack(FallbackReason.INTROSPECTION, name)
-        root = objects.root or key
-        try:
-            values = _reader(executor, objects.type, field, key, selected)(objects.sources)
-        except ABORTING_ERRORS:
-            raise
-        except Exception as error:  # noqa: BLE001 - the root field becomes null, and the error is logged
-            faults.setdefault(root, error)
-        else:
-            yield Column(key, selected, field.type, values, objects.results, root)
+def _column(execution: Execution, objects: Objects, field: SelectedField) -> Column | None:
+    """Read a field of all objects; return None after an internal error."""
+    root = objects.root or field.key
+    try:
+        if field.attribute is not None:
+            values = list(map(field.attribute, objects.sources))
+            return Column(field, values, objects.results, root)
+        resolved = _resolve(execution.executor, objects, field)
+    except ABORTING_ERRORS:
+        raise
+    except Exception as error:  # noqa: BLE001 - the root field becomes null, and the error is logged
+        execution.faults.setdefault(root, error)
+        return None
+    if isinstance(resolved, list):
+        return Column(field, resolved, objects.results, root)
+    return Column(field, [], objects.results, root, resolved)
 
 
-def _reader(executor: Executor, parent: Any, field: Any, key: str, selected: Selection) -> Read:
-    """Return the function that reads a field for a list of objects."""
+def _resolve(executor: Executor, objects: Objects, selected: SelectedField) -> list[Any] | Awaitable[list[Any]]:
+    """Resolve a field of all objects."""
+    field = selected.field
     declared = declared_field(field)
-    if declared.is_basic_field:
-        attribute = attrgetter(declared.python_name)
-        return lambda sources: list(map(attribute, sources))
-    arguments: dict[str, Any] = arguments_of(field, selected[0].node, executor.variable_values) if field.args else {}
-    info = resolve_info(executor, field, parent, key, selected)
+    arguments: dict[str, Any] = {}
+    if field.args:
+        arguments = arguments_of(field, selected.selected[0].node, executor.variable_values)
+    info = resolve_info(executor, field, objects.type, selected.key, selected.selected)
     if arguments or declared.extensions:
         # Only the wrapper by Strawberry converts arguments and calls extensions.
         resolve = field.resolve
-        return lambda sources: [resolve(source, info, **arguments) for source in sources]
-    return resolver(declared, info)
+        return [resolve(source, info, **arguments) for source in objects.sources]
+    return resolver(declared, info, LOADED_BY)(objects.sources)
 
 
 async def _await_values(columns: list[Column], faults: dict[str, Exception]) -> None:
     """Replace awaitables by their results. A whole level is awaited together, so that loaders combine its requests."""
-    pending = [
-        (column, row) for column in columns for row, value in enumerate(column.values) if hasattr(value, "__await__")
-    ]
-    results = await asyncio.gather(*(column.values[row] for column, row in pending), return_exceptions=True)
-    for (column, row), value in zip(pending, results, strict=True):
-        if isinstance(value, BaseException):
-            if isinstance(value, ABORTING_ERRORS) or not isinstance(value, Exception):
-                raise value
-            faults.setdefault(column.root, value)
-        column.values[row] = value
+    pending: list[tuple[Column, slice | int, asyncio.Future[Any]]] = []
+    for column in columns:
+        if column.loading is not None:
+            pending.append((column, ALL, asyncio.ensure_future(column.loading)))
+        elif column.field.attribute is None:
+            pending += [
+                (column, row, asyncio.ensure_future(value))
+                for row, value in enumerate(column.values)
+                if hasattr(value, "__await__")
+            ]
+    aborting: Exception | None = None
+    try:
+        # One after the other, because `gather` costs more than loaders, which end all their futures together.
+        for column, row, future in pending:
+            try:
+                column.values[row] = await future
+            except ABORTING_ERRORS as error:
+                aborting = aborting or error
+            except Exception as error:  # noqa: BLE001 - the root field becomes null, and the error is logged
+                faults.setdefault(column.root, error)
+    except BaseException:
+        for _, _, future in pending:
+            future.cancel()
+        raise
+    if aborting is not None:
+        raise aborting
 
 
-async def _next_level(executor: Executor, columns: list[Column], faults: dict[str, Exception]) -> list[Objects]:
+async def _next_level(execution: Execution, columns: list[Column]) -> list[Objects]:
     """Complete all fields of a level, and return the objects of the next level."""
     level: list[Objects] = []
+    faults = execution.faults
     for column in columns:
         if len(column.values) > LONG_COLUMN:
             await share_loop()
         if column.root not in faults:
             try:
-                level += _complete(executor, column)
+                level += _complete(execution.executor, column)
             except ABORTING_ERRORS:
                 raise
             except Exception as error:  # noqa: BLE001 - the root field becomes null, and the error is logged
                 faults[column.root] = error
-    return [objects for objects in level if objects.root not in faults]
+    return [objects for objects in level if objects.root not in faults] if faults else level
 
 
 def _complete(executor: Executor, column: Column) -> list[Objects]:
     """Write the values of a field into the results of its objects; return the objects that the field contains."""
     below: dict[Any, Objects] = {}
-    completed = _Completion(executor, column.selected, below, column.root).complete(column.type, column.values)
-    for result, value in zip(column.results, completed, strict=True):
-        result[column.key] = value
+    key, completion = column.field.key, _Completion(executor, column.field.selected, below, column.root)
+    for result, value in zip(column.results, completion.complete(column.field.type, column.values), strict=True):
+        result[key] = value
     return list(below.values())
 
 
@@ -259,14 +249,14 @@ class _Completion(NamedTuple):
 
     def complete(self, type_: Any, values: list[Any]) -> list[Any]:
         if types.is_non_null_type(type_):
-            if any(value is None for value in values):
+            if None in values:
                 raise self._fall_back(FallbackReason.NULL)
             return self.complete(type_.of_type, values)
-        if types.is_list_type(type_):
-            return self._lists(type_.of_type, values)
         if types.is_leaf_type(type_):
             return self._leaves(type_, values)
-        return [None if value is None else self._object(type_, value) for value in values]
+        if types.is_list_type(type_):
+            return self._lists(type_.of_type, values)
+        return self._objects(type_, values)
 
     def _lists(self, item_type: Any, values: list[Any]) -> list[Any]:
         if not all(value is None or isinstance(value, (list, tuple)) for value in values):
@@ -274,21 +264,29 @@ class _Completion(NamedTuple):
         items = iter(self.complete(item_type, [item for value in values if value is not None for item in value]))
         return [None if value is None else list(islice(items, len(value))) for value in values]
 
-    def _object(self, type_: Any, value: Any) -> dict[str, Any]:
-        result: dict[str, Any] = {}
-        objects = self.below.get(value.__class__)
-        if objects is None:
-            objects = Objects(self._runtime_type(type_, value), self.selected, [], [], self.root)
-            self.below[value.__class__] = objects
-        objects.sources.append(value)
-        objects.results.append(result)
-        return result
+    def _objects(self, type_: Any, values: list[Any]) -> list[Any]:
+        completed: list[dict[str, Any] | None] = []
+        for value in values:
+            if value is None:
+                completed.append(None)
+                continue
+            objects = self.below.get(value.__class__)
+            if objects is None:
+                objects = Objects(self._runtime_type(type_, value), self.selected, [], [], self.root)
+                self.below[value.__class__] = objects
+            result: dict[str, Any] = {}
+            objects.sources.append(value)
+            objects.results.append(result)
+            completed.append(result)
+        return completed
 
     def _leaves(self, type_: Any, values: list[Any]) -> list[Any]:
-        unchanged_class = UNCHANGED_CLASSES.get(type_)
+        class_, write_all = WRITERS.get(type_, (None, list))
+        if {*map(type, values)} <= {class_, NoneType}:
+            return write_all(values)
         write = type_.coerce_output_value
-        outputs = [value if value is None or value.__class__ is unchanged_class else write(value) for value in values]
-        if any(after is None and before is not None for before, after in zip(values, outputs, strict=True)):
+        outputs = [None if value is None else write(value) for value in values]
+        if outputs.count(None) != values.count(None):
             raise self._fall_back(FallbackReason.NULL)
         return outputs
 

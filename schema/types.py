@@ -8,7 +8,7 @@ from strawberry.scalars import JSON
 
 from tertulia.assistants.definition import ClientSetting
 from tertulia.claude import repairs
-from tertulia.db import paging, tables
+from tertulia.db import paging, rows, tables
 from tertulia.resolvers import (
     app_data,
     assistants,
@@ -63,7 +63,7 @@ class MessageRating:
     """When the rating was last changed, in UTC."""
 
 
-@graphql_type(tables.Message)
+@graphql_type(rows.MessageRow, tables.Message)
 class Message(Node):
     """One turn of a conversation.
 
@@ -144,7 +144,7 @@ class MessageSearchConnection:
     """The position of the page in the list."""
 
 
-def _stop_reason(root: tables.Generation) -> StopReason | None:
+def _stop_reason(root: rows.AnyGeneration) -> StopReason | None:
     """Why Claude stopped writing, as reported by the Messages API.
 
     Null unless Claude has stopped, and for reasons that this version of the server does not know.
@@ -162,7 +162,7 @@ class GenerationRefusal:
     """Claude's explanation for people, at most 2,000 characters. Null if there is none."""
 
 
-@graphql_type(tables.Generation)
+@graphql_type(rows.GenerationRow, tables.Generation)
 class Generation(Node):
     """Claude's work on one answer, from the user's message to the end, including tool rounds.
 
@@ -204,7 +204,7 @@ class Generation(Node):
     """When the generation was completed, stopped or failed, in UTC. Null before that."""
 
 
-@graphql_type(tables.Conversation)
+@graphql_type(rows.ConversationRow, tables.Conversation)
 class Conversation(Node):
     """An exchange owned by one viewer: a tree of messages, of which one branch is active."""
 

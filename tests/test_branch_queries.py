@@ -7,9 +7,9 @@ import pytest
 from rows import NOON, Rows, rolled_back, seconds
 from sqlmodel import col, select
 
-from tertulia.db import generations, messages, read_limit, spending
+from tertulia.db import branches, generations, messages, read_limit, spending
+from tertulia.db.branches import MAX_DEPTH_DIGITS
 from tertulia.db.generations import KEY_LIFETIME
-from tertulia.db.messages import MAX_DEPTH_DIGITS
 from tertulia.db.paging import Page, PageError, encode_cursor
 from tertulia.db.spending import Spending
 from tertulia.db.tables import Generation, IdempotencyKey, Message, Role, Status
@@ -95,7 +95,7 @@ def test_a_page_of_a_branch_begins_after_or_ends_before_its_cursor() -> None:
         ids = await chain(rows, await rows.conversation(), 5)
 
         async def page(page: Page, owner: UUID = owner) -> list[int]:
-            connection = await messages.page(rows.session, owner, ids[4], page)
+            connection = await branches.page(rows.session, owner, ids[4], page)
             return [ids.index(edge.node.id) for edge in connection.edges]
 
         middle = encode_cursor("2")
@@ -106,9 +106,9 @@ def test_a_page_of_a_branch_begins_after_or_ends_before_its_cursor() -> None:
         assert await page(Page(before=middle)) == [0, 1]
         assert await page(Page(last=1, before=middle)) == [1]
         assert await page(Page(), owner=uuid4()) == []
-        first = await messages.page(rows.session, owner, ids[4], Page(first=4))
+        first = await branches.page(rows.session, owner, ids[4], Page(first=4))
         assert (first.page_info.has_next_page, first.page_info.end_cursor) == (True, encode_cursor("3"))
-        assert not (await messages.page(rows.session, owner, ids[4], Page(first=5))).page_info.has_next_page
+        assert not (await branches.page(rows.session, owner, ids[4], Page(first=5))).page_info.has_next_page
 
     rolled_back(test)
 
@@ -123,10 +123,10 @@ def test_the_cursor_of_a_message_is_a_depth_of_up_to_nine_digits(depth: str, *, 
             cursor = encode_cursor(depth)
             page = Page(after=cursor) if argument == "after" else Page(before=cursor)
             if accepted:
-                await messages.page(rows.session, await rows.user(), ids[0], page)
+                await branches.page(rows.session, await rows.user(), ids[0], page)
             else:
                 with pytest.raises(PageError) as raised:
-                    await messages.page(rows.session, await rows.user(), ids[0], page)
+                    await branches.page(rows.session, await rows.user(), ids[0], page)
                 assert raised.value.argument == argument
 
     rolled_back(test)
@@ -146,8 +146,9 @@ def test_versions_have_one_parent_one_role_and_one_conversation() -> None:
             first: [first, second], answers[1]: answers,
         }  # fmt: skip
         assert await messages.siblings(rows.session, uuid4(), [first]) == {}
-        assert list(await messages.get_many(rows.session, owner, [first, uuid4()])) == [first]
-        assert await messages.get_many(rows.session, uuid4(), [first]) == {}
+        for read in (messages.get_many, messages.read_many):
+            assert list(await read(rows.session, owner, [first, uuid4()])) == [first]
+            assert await read(rows.session, uuid4(), [first]) == {}
 
     rolled_back(test)
 
@@ -161,8 +162,8 @@ def test_the_newest_leaf_below_a_message_is_that_of_its_newest_branch() -> None:
         assert await messages.newest_leaf(rows.session, ids[1]) == ids[2]
         assert await messages.newest_leaf(rows.session, ids[2]) == ids[2]
         for leaf, message, found in ((ids[2], ids[0], True), (ids[2], ids[2], True), (ids[2], newer[0], False)):
-            assert await messages.on_branch(rows.session, leaf, message) is found
-        assert not await messages.on_branch(rows.session, None, ids[0])
+            assert await branches.on_branch(rows.session, leaf, message) is found
+        assert not await branches.on_branch(rows.session, None, ids[0])
 
     rolled_back(test)
 
@@ -210,11 +211,13 @@ def test_generations_are_found_in_the_owners_conversations_alone() -> None:
         id = await rows.generation(conversation, answer)
         others = await rows.generation(await rows.conversation(await rows.user("bob")))
         asked = [id, others]
-        assert list(await generations.get_many(rows.session, owner, asked)) == [id]
+        for read in (generations.get_many, generations.read_many):
+            assert list(await read(rows.session, owner, asked)) == [id]
         found = await generations.with_answers(rows.session, owner, asked)
         assert {key: (row.id, message.id) for key, (row, message) in found.items()} == {id: (id, answer)}
-        by_message = await generations.of_messages(rows.session, owner, [answer])
-        assert [(key, row.id) for key, row in by_message.items()] == [(answer, id)]
+        for read in (generations.of_messages, generations.read_of_messages):
+            by_message = await read(rows.session, owner, [answer])
+            assert [(key, row.id) for key, row in by_message.items()] == [(answer, id)]
         whole = await generations.unscoped(rows.session, others)
         assert whole is not None
         assert (whole[0].id, whole[1].id, whole[2].id) == (others, whole[0].message_id, whole[0].conversation_id)

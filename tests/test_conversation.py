@@ -50,7 +50,7 @@ def test_a_query_reads_one_snapshot_while_an_answer_ends(staged: Staged, monkeyp
     sent = api.send("Hello")
     api.wait_for_text(sent["generation"]["id"], "half")
     wait_until(lambda: api.messages(sent["conversation"]["id"])[-1]["text"] == "half", "a checkpoint")
-    read = generations.of_messages
+    read = generations.read_of_messages
 
     async def read_late(*arguments: Any) -> Any:
         # The answer ends after the query has read its messages and before it reads their generations.
@@ -58,7 +58,7 @@ def test_a_query_reads_one_snapshot_while_an_answer_ends(staged: Staged, monkeyp
         await asyncio.to_thread(ended.wait, WAIT)
         return await read(*arguments)
 
-    monkeypatch.setattr(generations, "of_messages", read_late)
+    monkeypatch.setattr(generations, "read_of_messages", read_late)
     with ThreadPoolExecutor(1) as pool:
         query = pool.submit(api.messages, sent["conversation"]["id"])
         assert asked.wait(20)

@@ -10,7 +10,7 @@ from graphql import GraphQLInterfaceType, GraphQLUnionType, get_named_type, is_l
 from hypothesis import assume, given, settings
 from hypothesis import strategies as some
 
-from tertulia.schema import query_fast_path
+from tertulia.schema import fallbacks, query_fast_path
 from tertulia.schema.root import schema
 
 CORE: Any = schema._schema
@@ -132,9 +132,9 @@ PLAIN = """query ($conversation: ID!) {
 
 
 def test_plain_queries_stay_on_the_fast_path(api: Api, ids: dict[str, str]) -> None:
-    before = dict(query_fast_path.fallbacks())
+    before = dict(fallbacks.fallbacks())
     result = api.ask(PLAIN, conversation=ids["conversation"])
-    assert query_fast_path.fallbacks() == before
+    assert fallbacks.fallbacks() == before
     assert result["conversation"]["messages"]["edges"][0]["node"]["content"][0]["text"] == "Good morning"
 
 
@@ -143,17 +143,17 @@ def test_a_query_that_the_fast_path_cannot_execute_falls_back_to_graphql_core(
 ) -> None:
     expected = api.ask(PLAIN, conversation=ids["conversation"])
 
-    async def cannot(_executor: Any) -> Any:
-        raise query_fast_path.FallBack(query_fast_path.FallbackReason.NULL, "viewer")
+    async def cannot(_executor: Any, _plans: Any) -> Any:
+        raise fallbacks.FallBack(fallbacks.FallbackReason.NULL, "viewer")
 
     monkeypatch.setattr(query_fast_path, "execute", cannot)
     assert api.ask(PLAIN, conversation=ids["conversation"]) == expected
 
 
 def test_a_query_over_a_socket_uses_the_fast_path(api: Api, ids: dict[str, str]) -> None:
-    before = dict(query_fast_path.fallbacks())
+    before = dict(fallbacks.fallbacks())
     with api.socket() as socket:
         socket.subscribe(PLAIN, {"conversation": ids["conversation"]}, id="q")
         assert socket.receive()["payload"] == {"data": api.ask(PLAIN, conversation=ids["conversation"])}
         assert socket.receive() == {"id": "q", "type": "complete"}
-    assert query_fast_path.fallbacks() == before
+    assert fallbacks.fallbacks() == before

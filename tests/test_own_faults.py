@@ -53,7 +53,7 @@ def test_a_query_with_an_internal_error_is_executed_once_and_returns_its_other_f
         calls.append("messages")
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("tertulia.db.generations.get_many", broken)
+    monkeypatch.setattr("tertulia.db.generations.read_many", broken)
     with caplog.at_level(logging.ERROR):
         response = api.post(
             '{ viewer { name } generation(id: "01a2222f-1598-7103-827e-4b09fe747d25") { id } models { id } }'
@@ -173,7 +173,7 @@ def test_an_event_whose_rows_cannot_be_read_at_once_is_sent_complete(
     failures: list[str] = []
 
     def fail_once(module: ModuleType) -> None:
-        read = module.get_many
+        read = module.read_many
 
         async def failing_once(*arguments: Any) -> Any:
             if module.__name__ not in failures:
@@ -181,7 +181,7 @@ def test_an_event_whose_rows_cannot_be_read_at_once_is_sent_complete(
                 raise OperationalError("SELECT", {}, Exception("The database restarts."))
             return await read(*arguments)
 
-        monkeypatch.setattr(module, "get_many", failing_once)
+        monkeypatch.setattr(module, "read_many", failing_once)
 
     gate = Gate()
     stage = staged(says("Hello", gate))

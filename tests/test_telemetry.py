@@ -18,7 +18,7 @@ from servers import RedisServer, Servers
 
 from tertulia.billing import budget
 from tertulia.claude import models
-from tertulia.schema.query_fast_path import FallbackReason
+from tertulia.schema.fallbacks import FallbackReason
 from tertulia.streams.redis import log
 
 STOP = "mutation ($id: ID!) { stopGeneration(id: $id) { ... on GenerationPayload { generation { status } } } }"

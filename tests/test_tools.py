@@ -18,8 +18,8 @@ from running import settings as make_settings
 from scripted import Gate, says, uses
 
 from tertulia import failpoints
-from tertulia.db.tables import Generation as Row
-from tertulia.db.tables import Message, Status
+from tertulia.db.rows import GenerationRow, MessageRow
+from tertulia.db.tables import Status
 from tertulia.resolvers import follow as following
 from tertulia.resolvers.context import Context
 from tertulia.streams.redis import writer
@@ -264,9 +264,9 @@ def test_17_a_follower_that_joins_while_a_wait_begins_gets_the_event(api: Api, m
     generation, _ = answer(api, call("ask_browser"), conversationId=own(api))
     read_owned = following._owned_rows
 
-    async def before_it_waited(context: Context, wanted: str) -> tuple[Row, Message]:
+    async def before_it_waited(context: Context, wanted: str) -> tuple[GenerationRow, MessageRow]:
         row, message = await read_owned(context, wanted)
-        return row.model_copy(update={"status": Status.RUNNING}), message
+        return row._replace(status=Status.RUNNING), message
 
     monkeypatch.setattr(following, "_owned_rows", before_it_waited)
     with api.socket() as socket:

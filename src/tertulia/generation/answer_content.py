@@ -21,7 +21,7 @@ class AnswerContent(UsageAccumulator):
         """Start with no content, or with the content that another process has saved."""
         super().__init__()
         self.generation_id = generation_id
-        self.sequence = sequence
+        self.sequence: int = sequence
         self._blocks = {
             index: AnswerBlock(without(block, "partial"), 0)
             if is_running_call(block)

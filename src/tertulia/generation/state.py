@@ -12,7 +12,8 @@ from tertulia.backoff import Backoff
 from tertulia.claude.client import Attempt
 from tertulia.claude.errors import INTERRUPTED, ErrorCode, GenerationError, describe, request_errors
 from tertulia.db.leases import Progress
-from tertulia.db.tables import Generation, Status, now
+from tertulia.db.rows import AnyGeneration
+from tertulia.db.tables import Status, now
 from tertulia.db.tool_calls import ToolCall
 from tertulia.generation.accumulator import AnswerAccumulator
 from tertulia.generation.input import GenerationInput
@@ -243,7 +244,7 @@ def terminal_event(generation_id: UUID, sequence: int, status: Status, error: Js
 
 
 def tool_results_required(
-    generation: Generation, content: Sequence[Json], calls: Mapping[str, ToolCall]
+    generation: AnyGeneration, content: Sequence[Json], calls: Mapping[str, ToolCall]
 ) -> ToolResultsRequired | None:
     """Return the event with which a generation was suspended, as it was sent, from its rows.
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from strawberry import ID
 from strawberry.scalars import JSON
 
-from tertulia.db.tables import Generation
+from tertulia.db.rows import GenerationRow
 from tertulia.hooks import Hooks
 from tertulia.json import Json
 from tertulia.resolvers.context import Context, StoredViewer
@@ -206,7 +206,7 @@ class Tertulia:
         except BadUserInput as error:
             raise NotFound(str(generation_id), "generation") from error
 
-    async def stop(self, viewer: Viewer, generation_id: UUID | str) -> Generation:
+    async def stop(self, viewer: Viewer, generation_id: UUID | str) -> GenerationRow:
         """Stop an answer, whichever process runs it, as `stopGeneration` does. An answer that has ended is not changed.
 
         Args:

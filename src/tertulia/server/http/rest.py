@@ -13,7 +13,8 @@ from strawberry import ID
 
 from tertulia.claude.continuation import writers_of
 from tertulia.claude.errors import ErrorCode, GenerationError
-from tertulia.db.tables import Generation, Status
+from tertulia.db.rows import AnyGeneration
+from tertulia.db.tables import Status
 from tertulia.json import encode
 from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.content import joined_text
@@ -209,7 +210,7 @@ async def _answer(context: Context, payload: SendMessagePayload, text: str) -> C
     )
 
 
-def stop_reason_of(generation: Generation) -> str | None:
+def stop_reason_of(generation: AnyGeneration) -> str | None:
     """Return why an answer ended: Claude's stop reason, or `stopped` if a user stopped it."""
     return STOPPED if generation.status is Status.STOPPED else generation.stop_reason
 

@@ -29,7 +29,7 @@ from tertulia.generation.observer import End, GenerationObserver
 from tertulia.json import dumps
 from tertulia.resolvers.context import Services
 from tertulia.schema.failures import internal_errors
-from tertulia.schema.query_fast_path import fallbacks
+from tertulia.schema.fallbacks import fallbacks
 from tertulia.server.telemetry.http_metrics import HttpMetrics
 
 FIRST_TOKEN = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)

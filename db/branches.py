@@ -1,0 +1,124 @@
+"""Queries on parts of branches. A branch is the path from a leaf of a conversation's tree to its root.
+
+They cost as much as the part is long, however long the branch is and wherever the part is in it. Depths count messages
+from the root, so a part is a window of depths. A conversation has one message of most depths, which each branch that is
+long enough contains: the walk along the parents begins at the first of them from the end of the window on. It begins at
+the leaf if all messages between have other versions.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CTE, ColumnElement, Integer, Uuid, bindparam, case, func, select, true
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from tertulia.db.ownership import owned
+from tertulia.db.paging import Connection, Page, PageError, connect, decode_cursor, encode_cursor
+from tertulia.db.rows import MESSAGES, MessageRow, read
+from tertulia.db.tables import METADATA
+
+_MESSAGES = METADATA.tables["messages"]
+MAX_DEPTH_DIGITS = 9
+MAX_DEPTH = 10**MAX_DEPTH_DIGITS
+
+
+def _window(is_readable: ColumnElement[bool]) -> CTE:
+    """Return the messages of a branch from the depth `low` to the depth `high`, but at most the last `most` of them.
+
+    The statement must be executed with these parameters and `leaf`, the last message of the branch.
+
+    Args:
+        is_readable: A condition on the leaf.
+    """
+    leaf, only, start, parent = (_MESSAGES.alias(name) for name in ("leaf", "only", "start", "parent"))
+    high = bindparam("high", type_=Integer)
+    end = (
+        select(
+            _MESSAGES.c.id,
+            _MESSAGES.c.conversation_id,
+            _MESSAGES.c.depth,
+            case((_MESSAGES.c.depth < high, _MESSAGES.c.depth), else_=high).label("high"),
+        )
+        .where(_MESSAGES.c.id == bindparam("leaf", type_=Uuid), is_readable)
+        .cte("branch_end")
+    )
+    depth_without_versions = (
+        select(only.c.depth)
+        .where(only.c.conversation_id == end.c.conversation_id, only.c.depth >= end.c.high, only.c.depth < end.c.depth)
+        .group_by(only.c.depth)
+        .having(func.count() == 1)
+        .order_by(only.c.depth)
+        .limit(1)
+        .correlate(end)
+        .scalar_subquery()
+    )
+    start_id = (
+        select(start.c.id)
+        .where(start.c.conversation_id == end.c.conversation_id, start.c.depth == depth_without_versions)
+        .correlate(end)
+        .scalar_subquery()
+    )
+    path = (
+        select(leaf.c.id, leaf.c.parent_id, leaf.c.depth, end.c.high)
+        .join_from(end, leaf, leaf.c.id == func.coalesce(start_id, end.c.id))
+        .cte("branch", recursive=True)
+    )
+    low, most = bindparam("low", type_=Integer), bindparam("most", type_=Integer)
+    return path.union_all(
+        select(parent.c.id, parent.c.parent_id, parent.c.depth, path.c.high)
+        .join_from(path, parent, parent.c.id == path.c.parent_id)
+        .where(parent.c.depth >= low, parent.c.depth > path.c.high - most)
+    )
+
+
+def _in_window(path: CTE) -> ColumnElement[bool]:
+    # The walk may begin after the window.
+    return (path.c.depth <= path.c.high) & (path.c.depth >= bindparam("low", type_=Integer))
+
+
+_READABLE = _window(owned(_MESSAGES.c.conversation_id))
+_PAGE = (
+    select(*MESSAGES.columns)
+    .join_from(_READABLE, _MESSAGES, _MESSAGES.c.id == _READABLE.c.id)
+    .where(_in_window(_READABLE))
+    .order_by(_READABLE.c.depth.desc())
+)
+_ANY = _window(true())
+_AT_DEPTH = select(_ANY.c.id).where(_in_window(_ANY))
+
+
+async def page(session: AsyncSession, owner: UUID, leaf_id: UUID | None, page: Page) -> Connection[MessageRow]:
+    """Return a page of the branch that ends with `leaf_id`, oldest first."""
+    if leaf_id is None:
+        return connect([], page, _cursor)
+    low = 0 if page.after is None else _depth("after", page.after) + 1
+    high = MAX_DEPTH if page.before is None else _depth("before", page.before) - 1
+    # The message after the page shows whether there is another page.
+    most = page.size + 1
+    if not page.backward:
+        high = min(high, low + page.size)
+    parameters: dict[str, Any] = {"owner": owner, "leaf": leaf_id, "low": low, "high": high, "most": most}
+    rows = (await read(session, _PAGE, parameters)).rows(MESSAGES)
+    return connect(rows if page.backward else rows[::-1], page, _cursor)
+
+
+async def on_branch(session: AsyncSession, leaf_id: UUID | None, message_id: UUID) -> bool:
+    """Return whether a message is on the branch that ends with `leaf_id`. The caller has checked the owner of both."""
+    connection = await session.connection()
+    query = select(_MESSAGES.c.depth).where(_MESSAGES.c.id == message_id)
+    depth = (await connection.execute(query)).scalar_one_or_none()
+    if leaf_id is None or depth is None:
+        return False
+    window = {"leaf": leaf_id, "low": depth, "high": depth, "most": 1}
+    return (await connection.execute(_AT_DEPTH, window)).scalar_one_or_none() == message_id
+
+
+def _cursor(row: MessageRow) -> str:
+    return encode_cursor(str(row.depth))
+
+
+def _depth(argument: str, cursor: str) -> int:
+    (depth,) = decode_cursor(argument, cursor, 1)
+    if not depth.isdecimal() or len(depth) > MAX_DEPTH_DIGITS:
+        raise PageError(argument, "is not a cursor of this list.")
+    return int(depth)
