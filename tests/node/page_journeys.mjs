@@ -602,6 +602,8 @@ export const LOCAL = {
     await dialog.getByRole("button", { name: "Delete" }).click();
     await page.getByRole("heading", { name: "How can I help?" }).waitFor();
     await entry(page, "Airships").waitFor({ state: "detached" });
+    const [undo, box] = [await page.getByRole("button", { name: "Undo" }).boundingBox(), await page.locator("form.composer").boundingBox()];
+    check(undo.y + undo.height <= box.y, "the notice covers the message box");
     await page.getByRole("button", { name: "Undo" }).click();
     await entry(page, "Airships").waitFor();
     await finished(page, 1).waitFor();

@@ -16,7 +16,7 @@ import { claiming, refused, session, subject } from "./session";
 import { Sidebar } from "./Sidebar";
 import { SignIn } from "./SignIn";
 import { useStore } from "./store";
-import { Toasts } from "./Toasts";
+import { toasts } from "./toasts";
 import { Trouble } from "./Trouble";
 import { WithCode } from "./WithCode";
 
@@ -43,6 +43,11 @@ function Page() {
   const [{ data, error }, readAgain] = useQuery({ query: StartDocument });
   const connection = useReturnedConnection(() => readAgain({ requestPolicy: "network-only" }));
   useEffect(() => setDrawer(false), [id]);
+  // The drawer would cover a notice, such as the one that offers to undo a deletion.
+  const notices = useStore(toasts).length;
+  useEffect(() => {
+    if (notices > 0) setDrawer(false);
+  }, [notices]);
   useEffect(() => void loadServerInfo().catch(() => undefined), []);
   useDelivery();
   useShortcuts(() => setDrawer((open) => !open));
@@ -61,7 +66,6 @@ function Page() {
           <Notices simulated={data?.models.some((model) => model.simulated) ?? false} problem={error ? requestProblem(error) : null} />
         </Conversation>
       </main>
-      <Toasts />
       {account && <AccountDialog onClose={() => setAccount(false)} />}
     </div>
   );

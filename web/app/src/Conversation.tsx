@@ -11,6 +11,7 @@ import { outbox, remove, sendMessage, type Outgoing } from "./outbox";
 import { complaint, problemOf, requestProblem, type Problem } from "./problems";
 import { targetReached, useTargetMessageId } from "./route";
 import { useStore } from "./store";
+import { Toasts } from "./Toasts";
 import { Transcript } from "./Transcript";
 import { RetryButton, Trouble } from "./Trouble";
 import { useChanges } from "./useChanges";
@@ -82,11 +83,10 @@ export function Conversation({ id, start, children }: Props) {
           </Trouble>
         )}
       </div>
-      {away && (
-        <div className="jump">
-          <button type="button" className="plain" onClick={stick}>{t("conversation.jump")}</button>
-        </div>
-      )}
+      <div className="floating">
+        {away && <button type="button" className="plain" onClick={stick}>{t("conversation.jump")}</button>}
+        <Toasts />
+      </div>
       {children}
       <Trouble problem={problem} />
       <Composer
