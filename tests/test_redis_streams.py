@@ -22,7 +22,13 @@ from tertulia.streams.redis import reader as redis_reader
 from tertulia.streams.redis import writer as redis_writer
 from tertulia.streams.redis.log import RedisLog
 from tertulia.streams.redis.reader import RedisReader
-from tertulia.streams.redis.scripts import holder_key, signals_key, stream_key
+from tertulia.streams.redis.scripts import (
+    holder_key,
+    journal_key,
+    journal_line,
+    signals_key,
+    stream_key,
+)
 from tertulia.streams.stream import Follower
 from tertulia.tools.execution import Bounds
 
@@ -117,7 +123,7 @@ def test_a_failed_batch_is_sent_again_without_another_event(url: str, monkeypatc
     run(work())
 
 
-def test_at_most_25_batches_a_second_are_sent_and_retries_are_delayed_while_redis_is_unavailable(
+def test_batches_are_sent_at_intervals_and_retries_are_delayed_while_redis_is_unavailable(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
@@ -154,9 +160,15 @@ def test_at_most_25_batches_a_second_are_sent_and_retries_are_delayed_while_redi
                 next_batch.set()
 
     run(work())
-    assert (slept[0], slept[3]) == pytest.approx((0.04, 0.04))
-    assert 0 <= slept[1] <= 0.4
-    assert 0 <= slept[2] <= 0.8
+    assert 0 <= slept[0] <= redis_writer.LONGEST_INTERVAL
+    assert 0 <= slept[1] <= 10 * redis_writer.LONGEST_INTERVAL
+    assert 0 <= slept[2] <= 20 * redis_writer.LONGEST_INTERVAL
+    assert 0 <= slept[3] <= redis_writer.LONGEST_INTERVAL
+
+
+def test_batches_begin_15_ms_apart_and_later_if_they_take_long() -> None:
+    pauses = [redis_writer._pause(took) for took in (0.0, 0.001, 0.005, 0.007, 0.02, 1.0)]
+    assert pauses == pytest.approx([0.015, 0.014, 0.01, 0.014, 0.005, 0.0])
 
 
 class Pausing:
@@ -397,6 +409,145 @@ def test_a_new_follower_interrupts_the_blocking_command(url: str, monkeypatch: p
             await begin(writer, id)
             async with aclosing(reader.follow(id, Follower(0))) as batches:
                 assert [event.sequence for event in await anext(batches)] == [1]
+
+    run(work())
+
+
+def test_followers_and_readers_on_another_process_see_what_only_the_journal_has(url: str, client: Any) -> None:
+    async def work() -> None:
+        ids = [uuid4(), uuid4()]
+        async with opened(url) as writer, opened(url) as reader, opened(url) as other:
+            for id in ids:
+                await begin(writer, id)
+            for id in ids:
+                writer.append(id, [delta(id, 2)])
+            await asyncio.gather(*(writer.flush(id) for id in ids))
+            assert [await sequences(other, id) for id in ids] == [[1, 2]] * 2
+            for after, id in enumerate(ids):
+                async with aclosing(reader.follow(id, Follower(after))) as batches:
+                    seen = [event.sequence for event in await anext(batches)]
+                    while seen[-1] < 2:
+                        seen += [event.sequence for event in await anext(batches)]
+                    assert seen == [[1, 2], [2]][after]
+                    writer.append(id, [delta(id, 3)])
+                    assert [event.sequence for event in await anext(batches)] == [3]
+                    # Others can read what a follower has seen.
+                    assert [await sequences(log, id) for log in (reader, other)] == [[1, 2, 3]] * 2
+            streams = [client.xrange(stream_key(id), min="1-0") for id in ids]
+            assert [[entry for entry, _ in entries] for entries in streams] == [[b"1-0"]] * 2
+
+    run(work())
+
+
+def test_a_takeover_includes_what_only_the_journal_has_also_the_second_one(url: str, client: Any) -> None:
+    async def work() -> None:
+        id, other = uuid4(), uuid4()
+        async with opened(url) as first, opened(url) as second, opened(url) as third:
+            for each in (other, id):
+                await begin(first, each)
+                first.append(each, [delta(each, 2, "two")])
+                await first.flush(each)
+                first.append(each, [delta(each, 3, "three"), delta(each, 4)])
+                await first.flush(each)
+            assert len(client.xrange(stream_key(id), min="1-0")) == 1
+            for process in (second, third):
+                # The second process ends before it writes.
+                taken_over = await process.take_over(id, lease())
+                assert taken_over is not None
+                texts = [event.text for event in taken_over.iter_events() if isinstance(event, TextDelta)]
+                assert texts == ["two", "three", "text"]
+            first.append(id, [delta(id, 5, "of the former writer")])
+            await first.flush(id)
+            assert await sequences(third, id) == [1, 2, 3, 4]
+            # The former writer writes its other answers, and their followers notice nothing.
+            first.append(other, [delta(other, 5)])
+            await first.flush(other)
+            assert await sequences(third, other) == [1, 2, 3, 4, 5]
+            third.open(id, lease(), list(taken_over.iter_events()))
+            async with aclosing(second.follow(id, Follower(4))) as batches:
+                waiting = asyncio.ensure_future(anext(batches))
+                third.append(id, [delta(id, 5, "of the later writer")])
+                (event,) = await waiting
+                assert isinstance(event, TextDelta)
+                assert event.text == "of the later writer"
+
+    run(work())
+
+
+def test_a_follower_sees_an_answer_on_when_another_process_takes_it_over(url: str) -> None:
+    async def work() -> None:
+        id = uuid4()
+        async with opened(url) as first, opened(url) as second, opened(url) as reader:
+            await begin(first, id)
+            async with aclosing(reader.follow(id, Follower(0))) as batches:
+                seen = [event.sequence for event in await anext(batches)]
+                first.append(id, [delta(id, 2)])
+                seen += [event.sequence for event in await anext(batches)]
+                taken_over = await second.take_over(id, lease())
+                assert taken_over is not None
+                second.open(id, lease(), list(taken_over.iter_events()))
+                for sequence in (3, 4, 5):
+                    second.append(id, [delta(id, sequence)])
+                    while seen[-1] < sequence:
+                        seen += [event.sequence for event in await anext(batches)]
+                second.append(id, [GenerationCompleted(id, 6)])
+                async for batch in batches:
+                    seen += [event.sequence for event in batch]
+            assert seen == [1, 2, 3, 4, 5, 6]
+
+    run(work())
+
+
+def test_earlier_versions_cannot_read_a_stream_whose_events_are_also_in_a_journal(url: str, client: Any) -> None:
+    async def work() -> None:
+        id = uuid4()
+        async with opened(url) as writer:
+            await begin(writer, id)
+            ((_, marker), (_, first)) = client.xrange(stream_key(id))
+            # They read the field `e` of each entry, and nothing else.
+            assert (b"e" in marker, b"e" in first) == (False, True)
+            writer.append(id, [GenerationCompleted(id, 2)])
+            await writer.flush(id)
+            ended = [entry for entry, fields in client.xrange(stream_key(id)) if b"e" in fields]
+            assert ended == [b"1-0", b"2-0"]
+            assert client.xlen(stream_key(id)) == 2
+
+    run(work())
+
+
+def test_streams_of_earlier_versions_are_read_and_those_of_later_ones_are_not(url: str, client: Any) -> None:
+    async def work() -> None:
+        earlier, later = uuid4(), uuid4()
+        client.xadd(stream_key(earlier), {"e": encode([GenerationStarted(earlier, 1), delta(earlier, 2)])}, id="2-0")
+        client.xadd(stream_key(later), {"v": "3"}, id="0-1")
+        client.xadd(stream_key(later), {"e": encode([GenerationStarted(later, 1)])}, id="1-0")
+        async with opened(url) as log:
+            assert await sequences(log, earlier) == [1, 2]
+            assert await log.take_over(later, lease()) is None
+            async with aclosing(log.follow(earlier, Follower(0))) as batches:
+                assert [event.sequence for event in await anext(batches)] == [1, 2]
+                client.xadd(stream_key(earlier), {"e": encode([delta(earlier, 3)])}, id="3-0")
+                assert [event.sequence for event in await anext(batches)] == [3]
+            taken_over = await log.take_over(earlier, lease())
+            assert taken_over is not None
+            assert taken_over.last == 3
+
+    run(work())
+
+
+def test_a_line_after_a_gap_waits_for_the_stream(url: str, client: Any) -> None:
+    async def work() -> None:
+        id, process = uuid4(), str(uuid4())
+        client.xadd(stream_key(id), {"e": encode([GenerationStarted(id, 1)]), "p": process, "j": 1}, id="1-0")
+        client.xadd(journal_key(process), {"j": journal_line(id, 3, encode([delta(id, 3)]))}, id="2-0")
+        async with opened(url) as log, aclosing(log.follow(id, Follower(0))) as batches:
+            assert [event.sequence for event in await anext(batches)] == [1]
+            assert await sequences(log, id) == [1]
+            events = encode([delta(id, 2), delta(id, 3)])
+            client.xadd(stream_key(id), {"e": events, "p": process, "j": 2}, id="3-0")
+            assert [event.sequence for event in await anext(batches)] == [3]
+            client.xadd(journal_key(process), {"j": journal_line(id, 4, encode([delta(id, 4)]))}, id="3-0")
+            assert [event.sequence for event in await anext(batches)] == [4]
 
     run(work())
 

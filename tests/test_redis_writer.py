@@ -1,6 +1,7 @@
 """The writer and the reader of logs in Redis, step by step: what is sent, shown, refused, released and mirrored."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from servers import Servers
 
@@ -18,9 +20,10 @@ from tertulia.streams.codec import encode
 from tertulia.streams.events import GenerationCompleted, GenerationEvent, GenerationStarted, TextDelta
 from tertulia.streams.lease import Lease, clock
 from tertulia.streams.memory import MemoryLog
+from tertulia.streams.redis import batch as redis_batch
 from tertulia.streams.redis import writer as redis_writer
 from tertulia.streams.redis.reader import RedisReader, _Mirror
-from tertulia.streams.redis.scripts import holder_key, stream_key
+from tertulia.streams.redis.scripts import holder_key, journal_key, journal_lines, stream_key
 from tertulia.streams.redis.writer import RedisWriter
 from tertulia.streams.stream import Follower, Stream
 
@@ -58,8 +61,21 @@ class Process:
         return await self.writer._write(waiting)
 
     async def entries(self, id: UUID = ID) -> list[int]:
-        """Return the numbers of the last events of the entries in Redis."""
-        return [int(entry.split(b"-")[0]) for entry, _ in await self.redis.xrange(stream_key(id))]
+        """Return the numbers of the last events of the entries in the stream of an answer."""
+        return [int(entry.split(b"-")[0]) for entry, _ in await self.redis.xrange(stream_key(id), min="1-0")]
+
+    async def lines(self, id: UUID = ID) -> list[int]:
+        """Return the numbers of the last events of the lines of an answer in the journal."""
+        entries = await self.redis.xrange(journal_key(str(self.holder)))
+        lines = [line for _, fields in entries for line in journal_lines(fields)]
+        return [last for name, last, _ in lines if name == str(id).encode()]
+
+    async def store(self) -> None:
+        """Store the events that only the journal has, as the loop does after a second."""
+        for id in list(self.writer._journal._tails):
+            self.writer._writing[id].is_unsure = True
+            self.append(delta(self.writer._writing[id].stream.last + 1), id=id)
+        await self.write()
 
     @property
     def shown(self) -> int:
@@ -102,7 +118,7 @@ def test_events_are_shown_once_redis_has_them(url: str) -> None:
         assert await process.write() is False
         process.append(delta(3))
         assert await process.write() is True
-        assert (process.shown, await process.entries()) == (3, [2, 3])
+        assert (process.shown, await process.entries(), await process.lines()) == (3, [2], [2, 3])
         assert (await process.redis.get(holder_key(ID))).decode() == str(process.holder)
 
     run(url, test)
@@ -249,12 +265,12 @@ def test_the_longest_wait_is_that_of_the_oldest_event_and_each_batch_reports_its
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test(process: Process) -> None:
-        time = [100.0]
-        monkeypatch.setattr(redis_writer, "time", SimpleNamespace(monotonic=lambda: time[0]))
+        now = [100.0]
+        monkeypatch.setattr(redis_writer, "time", SimpleNamespace(monotonic=lambda: now[0]))
         writer = process.writer
         assert writer.longest_wait == 0.0
         process.open(started())
-        time[0] = 107.0
+        now[0] = 107.0
         process.append(delta(2))
         assert writer.longest_wait == 7.0
         running = asyncio.create_task(writer.run())
@@ -267,16 +283,147 @@ def test_the_longest_wait_is_that_of_the_oldest_event_and_each_batch_reports_its
     run(url, test)
 
 
+def test_events_are_stored_in_their_stream_within_a_second(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(process: Process) -> None:
+        process.open(started())
+        await process.write()
+        process.append(delta(2))
+        await process.write()
+        process.append(delta(3))
+        await process.write()
+        assert (await process.entries(), await process.lines()) == ([1], [1, 2, 3])
+        assert await process.write() is False
+        later = time.monotonic() + 1.1
+        monkeypatch.setattr(redis_writer, "time", SimpleNamespace(monotonic=lambda: later))
+        # No new event is needed.
+        assert await process.write() is True
+        assert (await process.entries(), await process.lines()) == ([1, 3], [1, 2, 3])
+        assert await process.write() is False
+
+    run(url, test)
+
+
+def test_the_loop_stores_events_of_an_answer_that_pauses(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_batch, "STORE_SECONDS", 0.05)
+
+    async def test(process: Process) -> None:
+        running = asyncio.create_task(process.writer.run())
+        process.open(started())
+        await process.writer.flush(ID)
+        process.append(delta(2))
+        await process.writer.flush(ID)
+        assert process.shown == 2
+        while await process.entries() != [1, 2]:  # noqa: ASYNC110 - Redis has no event to wait for
+            await asyncio.sleep(0.005)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    run(url, test)
+
+
+def test_a_batch_of_many_answers_costs_five_commands(url: str) -> None:
+    async def test(process: Process) -> None:
+        ids = [UUID(int=number) for number in range(1, 31)]
+        for id in ids:
+            process.open(GenerationStarted(id, 1), id=id)
+        await process.write()
+        for id in ids:
+            process.append(TextDelta(id, 2, 0, 0, "x"), id=id)
+        await process.redis.config_resetstat()
+        await process.write()
+        used = await process.redis.info("commandstats")
+        commands = {name.removeprefix("cmdstat_"): stats["calls"] for name, stats in used.items()}
+        assert {name: commands[name] for name in ("evalsha", "time", "mget", "xrevrange", "xadd")} == dict.fromkeys(
+            ("evalsha", "time", "mget", "xrevrange", "xadd"), 1
+        )
+        assert sum(commands.values()) - commands.get("info", 0) - commands.get("config", 0) == 5
+        assert [await process.lines(id) for id in ids] == [[1, 2]] * len(ids)
+
+    run(url, test)
+
+
 def test_what_redis_lacks_is_sent_again_from_there(url: str) -> None:
     async def test(process: Process) -> None:
         process.open(started(), delta(2))
         await process.write()
         await process.redis.delete(stream_key(ID))
+        # The journal has the events. That the stream lacks others is noticed when they are stored.
+        await process.store()
         process.append(delta(3))
         await process.write()
-        assert (process.shown, process.writer._waiting) == (2, {ID})
+        process.writer._writing[ID].is_unsure = True
+        process.append(delta(4))
         await process.write()
-        assert (process.shown, await process.entries()) == (3, [3])
+        assert (process.shown, process.writer._waiting) == (3, {ID})
+        await process.write()
+        assert (process.shown, await process.entries()) == (4, [4])
+        assert await process.lines() == [2, 3, 4, 4]
+
+    run(url, test)
+
+
+def test_a_journal_that_redis_has_lost_is_continued_and_its_events_are_stored(url: str) -> None:
+    async def test(process: Process) -> None:
+        process.open(started())
+        await process.write()
+        process.append(delta(2))
+        await process.write()
+        await process.redis.delete(journal_key(str(process.holder)))
+        process.append(delta(3))
+        await process.write()
+        assert (process.shown, process.writer._waiting, await process.lines()) == (2, {ID}, [])
+        await process.write()
+        assert (process.shown, await process.entries(), await process.lines()) == (3, [1, 3], [3])
+        # Readers continue after the entries that were lost.
+        ((number, _),) = await process.redis.xrange(journal_key(str(process.holder)))
+        assert number == b"3-0"
+
+    run(url, test)
+
+
+def test_a_batch_that_redis_has_written_without_a_reply_is_shown_after_the_next_one(url: str) -> None:
+    async def test(process: Process) -> None:
+        process.open(started())
+        await process.write()
+        lost = iter([RedisConnectionError("The reply is lost.")])
+
+        def lose(_item: object) -> None:
+            for error in lost:
+                raise error
+
+        process.append(delta(2))
+        with failpoints.armed("redis.sent", lose), pytest.raises(RedisConnectionError):
+            await process.write()
+        assert process.shown == 1
+        process.append(delta(3))
+        await process.write()
+        await process.write()
+        assert (process.shown, await process.entries(), await process.lines()) == (3, [1, 3], [1, 2, 3])
+
+    run(url, test)
+
+
+def test_the_journal_keeps_what_streams_lack_and_the_last_seconds(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(process: Process) -> None:
+        clock_time = [time.monotonic()]
+        monkeypatch.setattr(redis_writer, "time", SimpleNamespace(monotonic=lambda: clock_time[0]))
+        other = UUID(int=8)
+        process.open(started())
+        process.open(GenerationStarted(other, 1), id=other)
+        await process.write()
+        process.append(TextDelta(other, 2, 0, 0, "x"), id=other)
+        await process.write()
+        # Another process may take the answer over, whose second event only the journal has.
+        process.writer.release(other)
+        numbers: list[list[int]] = []
+        for sequence in range(2, 6):
+            clock_time[0] += 9
+            process.append(delta(sequence))
+            await process.write()
+            numbers.append(
+                [int(n.split(b"-")[0]) for n, _ in await process.redis.xrange(journal_key(process.writer._holder))]
+            )
+        assert numbers == [[2, 3], [2, 3, 4], [2, 3, 4, 5], [5, 6]]
 
     run(url, test)
 

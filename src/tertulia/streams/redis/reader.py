@@ -1,8 +1,11 @@
 """Read from Redis with one connection per process, whatever the number of followers.
 
-One blocking command reads all streams that this process follows, and the signals of all processes. On a cluster, each
-partition with followers has its own. Streams are mirrored in memory, so that a second follower of a generation costs no
-read.
+One blocking command reads all streams that this process follows, the journals of the processes that write them, and
+the signals of all processes. On a cluster, each partition with followers has its own. Streams are mirrored in memory,
+so that a second follower of a generation costs no read.
+
+A stream has the events of a journal at most a second later. The newest entry of the stream names the entry of the
+journal after which later events are; the journal is read from there.
 """
 
 import asyncio
@@ -20,7 +23,18 @@ from tertulia.isolation import ItemLoop
 from tertulia.redis_client import AWAY
 from tertulia.streams.events import GenerationEvent
 from tertulia.streams.log import SILENCE, LocalSignals
-from tertulia.streams.redis.scripts import UNREADABLE, extend, signals_key, stream_key, wake_key
+from tertulia.streams.redis.scripts import (
+    UNREADABLE,
+    Origin,
+    extend,
+    extend_by_line,
+    journal_key,
+    journal_lines,
+    origin_of,
+    signals_key,
+    stream_key,
+    wake_key,
+)
 from tertulia.streams.stream import Follower, Stream
 
 LAST_SIGNALS_SECONDS = 1.0
@@ -43,6 +57,12 @@ class _Mirror:
     stream: Stream
     followers: int = 0
     unreadable: bool = False
+    is_new: bool = True
+    """Whether the newest entry of the stream in Redis has not been looked up."""
+    origin: Origin | None = None
+    """The origin of the newest entry of the stream in Redis."""
+    journal: str | None = None
+    """The process whose journal extends it. None if events may be missing before those in the journal."""
 
     @property
     def expects_more(self) -> bool:
@@ -56,18 +76,38 @@ class _Mirror:
         if not stream.before <= after <= stream.last:
             return
         try:
-            extend(stream, entries)
-        except UNREADABLE:
-            # Its followers read the database.
-            logger.exception(
-                "The log of generation %s cannot be read; its followers read the database", stream.generation_id
-            )
-            self.unreadable = True
+            self.origin = extend(stream, entries) if entries else self.origin
+        except UNREADABLE as error:
+            self._cannot_be_read(error)
+
+    def extend_by_line(self, last: int, line: bytes) -> None:
+        """Add the events of a line of a journal, whose last number is `last`."""
+        if last <= self.stream.last or not self.expects_more:
+            return
+        try:
+            if not extend_by_line(self.stream, line):
+                # The stream will have the missing events.
+                self.origin = self.journal = None
+        except UNREADABLE as error:
+            self._cannot_be_read(error)
+
+    def restart(self) -> Stream:
+        """Begin again with the first event. Return the former stream."""
+        former, self.stream = self.stream, Stream(self.stream.generation_id)
+        self.origin = self.journal = None
+        return former
 
     def give_up(self) -> None:
         """Stop reading the stream. Its followers read the database."""
         self.unreadable = True
         self.stream.wake()
+
+    def _cannot_be_read(self, error: Exception) -> None:
+        generation_id = self.stream.generation_id
+        logger.error(
+            "The log of generation %s cannot be read; its followers read the database", generation_id, exc_info=error
+        )
+        self.unreadable = True
 
 
 MIRRORS, SIGNALLED = ItemLoop("redis.mirrors"), ItemLoop("redis.signals")
@@ -95,6 +135,8 @@ class RedisReader:
         if signals:
             self._is_needed.set()
         self._mirrors: dict[UUID, _Mirror] = {}
+        self._journals: dict[str, int] = {}
+        """The last entry that was read of the journal of each process."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._last_signal_id = NO_ENTRY
         self._last_wake_id = NO_ENTRY
@@ -113,23 +155,38 @@ class RedisReader:
                 # Other readers may have seen events that the mirror has not received yet.
                 async with asyncio.timeout(READ_SECONDS):
                     newer = await self._redis.xrange(stream_key(generation_id, self._tag), min=f"{last + 1}-0")
-                mirror.extend(newer, last)
+                    mirror.extend(newer, last)
+                    if mirror.origin is not None and mirror.expects_more:
+                        await self._read_journal(generation_id, mirror, mirror.origin)
             except AWAY as error:
                 logger.warning(
                     "Redis is unavailable, so the log of generation %s cannot be read: %r", generation_id, error
                 )
         return mirror.stream if mirror.stream.begins_at_one and not mirror.unreadable else None
 
+    async def _read_journal(self, generation_id: UUID, mirror: _Mirror, origin: Origin) -> None:
+        """Add the events that only the journal has."""
+        is_followed = mirror.journal == origin.process
+        after = self._journals.get(origin.process, origin.number) if is_followed else origin.number
+        entries = await self._redis.xrange(journal_key(origin.process, self._tag), min=f"{after + 1}-0")
+        name = str(generation_id).encode()
+        for _, fields in entries:
+            for line_of, last, line in journal_lines(fields):
+                if line_of == name:
+                    mirror.extend_by_line(last, line)
+
     async def follow(self, generation_id: UUID, follower: Follower) -> AsyncGenerator[Sequence[GenerationEvent]]:
         """Yield the events after `follower.after`, then new events; empty batches after silence or without Redis."""
+        is_new = generation_id not in self._mirrors
         mirror = self._mirrors.setdefault(generation_id, _Mirror(Stream(generation_id, before=follower.after)))
         if follower.after < mirror.stream.before:
             # The mirror lacks events that this follower needs, so it is recreated, without effect on other followers.
-            before, mirror.stream = mirror.stream, Stream(generation_id)
-            before.close()
+            mirror.restart().close()
+            is_new = True
         mirror.followers += 1
         self._is_needed.set()
-        self.wake()
+        if is_new:
+            self.wake()
         try:
             while True:
                 stream = mirror.stream
@@ -203,24 +260,66 @@ class RedisReader:
             self._last_signal_id = newest[0][0]
 
     async def _read_once(self) -> None:
+        await self._look_up_new_mirrors()
         ids_by_key = {
             stream_key(generation_id, self._tag): generation_id
             for generation_id, mirror in self._mirrors.items()
             if mirror.expects_more
         }
         last_by_key = {key: self._mirrors[generation_id].stream.last for key, generation_id in ids_by_key.items()}
+        processes = {mirror.journal for mirror in self._mirrors.values() if mirror.journal and mirror.expects_more}
+        self._journals = {process: last for process, last in self._journals.items() if process in processes}
+        journals_by_key = {journal_key(process, self._tag): process for process in self._journals}
         positions: dict[Any, Any] = {} if self._signals is None else {self._signals: self._last_signal_id}
         positions[self._wake] = self._last_wake_id
         positions |= {key: f"{last}-0" for key, last in last_by_key.items()}
+        # After the streams, because they have all events that are in the reply's journals before those of a mirror.
+        positions |= {key: f"{self._journals[process]}-0" for key, process in journals_by_key.items()}
         for key, entries in await self._redis.xread(positions, block=BLOCK_MS) or ():
             name = key.decode()
             if name == self._signals:
                 self._receive_signals(entries)
             elif name == self._wake:
                 self._last_wake_id = entries[-1][0]
+            elif name in journals_by_key:
+                self._receive_lines(journals_by_key[name], entries)
             elif (mirror := self._mirrors.get(ids_by_key[name])) is not None:
                 with MIRRORS.guarded(ids_by_key[name], mirror.give_up):
                     mirror.extend(entries, last_by_key[name])
+        self._follow_journals()
+
+    async def _look_up_new_mirrors(self) -> None:
+        """Read which journals extend new mirrors, whose followers may have all events of the streams already."""
+        mirrors = [mirror for mirror in self._mirrors.values() if mirror.is_new]
+        if not mirrors:
+            return
+        pipeline = self._redis.pipeline(transaction=False)
+        for mirror in mirrors:
+            pipeline.xrevrange(stream_key(mirror.stream.generation_id, self._tag), count=1)
+        for mirror, entries in zip(mirrors, await pipeline.execute(raise_on_error=False), strict=True):
+            mirror.is_new = False
+            with MIRRORS.guarded(mirror.stream.generation_id, mirror.give_up):
+                for _, fields in entries:
+                    mirror.origin = origin_of(fields)
+        self._follow_journals()
+
+    def _receive_lines(self, process: str, entries: Sequence[Any]) -> None:
+        mirrors = {str(id).encode(): mirror for id, mirror in self._mirrors.items() if mirror.journal == process}
+        for entry, fields in entries:
+            self._journals[process] = int(entry.partition(b"-")[0])
+            for name, last, line in journal_lines(fields):
+                mirror = mirrors.get(name)
+                if mirror is not None:
+                    with MIRRORS.guarded(mirror.stream.generation_id, mirror.give_up):
+                        mirror.extend_by_line(last, line)
+
+    def _follow_journals(self) -> None:
+        """Read the journals of mirrors that do not follow one yet from where their streams end."""
+        for mirror in self._mirrors.values():
+            origin = mirror.origin
+            if origin is not None and mirror.journal != origin.process and mirror.expects_more:
+                mirror.journal = origin.process
+                self._journals[origin.process] = min(self._journals.get(origin.process, origin.number), origin.number)
 
     def _receive_signals(self, entries: Sequence[Any]) -> None:
         self._last_signal_id = entries[-1][0]
