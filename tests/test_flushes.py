@@ -24,10 +24,10 @@ from test_tools import answer
 from tertulia import failpoints
 from tertulia.generation import manager
 from tertulia.generation.finalizer import CHANGED, ENDED
-from tertulia.streams.codec import decode
 from tertulia.streams.events import GenerationEvent, TextDelta
 from tertulia.streams.redis.log import RedisLog
-from tertulia.streams.redis.scripts import stream_key
+from tertulia.streams.redis.scripts import extend, extend_by_line, journal_lines, stream_key
+from tertulia.streams.stream import Stream
 
 pytestmark = pytest.mark.joined
 
@@ -50,8 +50,14 @@ class HeldRedis:
         await self.waited_for.wait()
 
     def note(self, step: str, generation_id: UUID) -> None:
-        entries = self.client.xrange(stream_key(generation_id))
-        self.stored[step] = [event for _, fields in entries for event in decode(generation_id, fields[b"e"])]
+        stream, name = Stream(generation_id), str(generation_id).encode()
+        extend(stream, self.client.xrange(stream_key(generation_id)))
+        for key in self.client.keys("tertulia:journal:*"):
+            for _, fields in self.client.xrange(key):
+                for line_of, last, events in journal_lines(fields):
+                    if line_of == name and last > stream.last:
+                        assert extend_by_line(stream, events)
+        self.stored[step] = list(stream.iter_events())
 
     def last(self, step: str) -> str:
         """Return the type of the last event that Redis had at a step, and the type of its block."""

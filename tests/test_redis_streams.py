@@ -450,12 +450,12 @@ def test_a_takeover_includes_what_only_the_journal_has_also_the_second_one(url: 
                 first.append(each, [delta(each, 3, "three"), delta(each, 4)])
                 await first.flush(each)
             assert len(client.xrange(stream_key(id), min="1-0")) == 1
-            for process in (second, third):
-                # The second process ends before it writes.
-                taken_over = await process.take_over(id, lease())
-                assert taken_over is not None
-                texts = [event.text for event in taken_over.iter_events() if isinstance(event, TextDelta)]
-                assert texts == ["two", "three", "text"]
+            # The second process ends before it writes.
+            await second.take_over(id, lease())
+            taken_over = await third.take_over(id, lease())
+            assert taken_over is not None
+            texts = [event.text for event in taken_over.iter_events() if isinstance(event, TextDelta)]
+            assert texts == ["two", "three", "text"]
             first.append(id, [delta(id, 5, "of the former writer")])
             await first.flush(id)
             assert await sequences(third, id) == [1, 2, 3, 4]

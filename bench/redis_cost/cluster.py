@@ -1,4 +1,4 @@
-"""Measure the writes of many answers to a Redis Cluster of three nodes, with Tertulia's script.
+"""Measure the writes of many answers to a Redis Cluster of three nodes, with Tertulia's log.
 
 python -m bench.redis_cost.cluster               150 answers of 160 tokens, in batches of two
 """
@@ -8,21 +8,21 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import redis.asyncio
 
 from bench.processes import free_port, redis_server
-from tertulia.streams.codec import encode
 from tertulia.streams.events import TextDelta
-from tertulia.streams.redis.scripts import APPEND, holder_key, partition_tags, stream_key
+from tertulia.streams.lease import Lease
+from tertulia.streams.redis.batch import STORE_SECONDS
+from tertulia.streams.redis.log import RedisLog
 
 NODES, ANSWERS, TOKENS, BATCH = 3, 150, 160, 2
-LIFE = 900
-TAGS = partition_tags()
 START_SECONDS = 20.0
 
 
@@ -75,33 +75,49 @@ async def is_connected(one: Any) -> bool:
     return b"cluster_state:ok" in info and b"cluster_known_nodes:%d" % NODES in info
 
 
-def tag_of(generation_id: UUID) -> str:
-    """Return the hash tag of an answer's partition."""
-    return TAGS[generation_id.int % len(TAGS)]
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The CPU that a node has used, and the commands that it has processed."""
+
+    seconds: float
+    commands: int
+
+
+async def usage(node: Any) -> Usage:
+    """Return the usage of a node."""
+    info = await node.info()
+    return Usage(info["used_cpu_user"] + info["used_cpu_sys"], info["total_commands_processed"])
 
 
 async def write(ports: list[int]) -> None:
     """Write all answers, and print the measurements."""
     nodes: list[Any] = [redis.asyncio.Redis(port=port) for port in ports]
-    cluster: Any = redis.asyncio.RedisCluster(host="127.0.0.1", port=ports[0])
-    script = cluster.register_script(APPEND)
-    names, holder = [uuid4() for _ in range(ANSWERS)], str(uuid4())
-    before = [await one.info("cpu") for one in nodes]
+    names = [uuid4() for _ in range(ANSWERS)]
+    log = RedisLog(f"redis+cluster://127.0.0.1:{ports[0]}", uuid4())
+    await log.start()
+    for name in names:
+        lease = Lease(None)
+        lease.never_expire()
+        log.open(name, lease)
+    before = [await usage(one) for one in nodes]
     for last in range(0, TOKENS, BATCH):
         for name in names:
-            events = [TextDelta(name, last + one, 0, 6 * (last + one), " words") for one in range(1, BATCH + 1)]
-            keys = [stream_key(name, tag_of(name)), holder_key(name, tag_of(name))]
-            await script(keys, [holder, LIFE, 0, last, last + BATCH, encode(events), int(not last)])
-    batches = ANSWERS * TOKENS // BATCH
-    after = [await one.info("cpu") for one in nodes]
-    spent = [sum(b[k] - a[k] for k in ("used_cpu_user", "used_cpu_sys")) for a, b in zip(before, after, strict=True)]
-    shares = [await one.dbsize() for one in nodes]
-    sizes = [await cluster.memory_usage(stream_key(name, tag_of(name))) for name in names]
+            log.append(
+                name, [TextDelta(name, last + one, 0, 6 * (last + one), " words") for one in range(1, BATCH + 1)]
+            )
+        await asyncio.gather(*(log.flush(name) for name in names))
+    after = [await usage(one) for one in nodes]
+    spent = sum(end.seconds - begin.seconds for begin, end in zip(before, after, strict=True))
+    commands = sum(end.commands - begin.commands for begin, end in zip(before, after, strict=True))
+    await asyncio.sleep(2 * STORE_SECONDS)
+    shares = [len(await one.keys("tertulia:*:log")) for one in nodes]
+    sizes = [await one.memory_usage(key) for one in nodes for key in await one.keys("tertulia:*:log")]
     print(
-        f"{NODES} nodes hold {shares} keys of {ANSWERS} answers; {sum(sizes) / ANSWERS / TOKENS:.0f} bytes per token, "
-        f"{sum(sizes) / ANSWERS / 1000:.1f} KB per answer; {1e6 * sum(spent) / batches:.0f} µs CPU for {BATCH} tokens"
+        f"{NODES} nodes hold {shares} of {ANSWERS} answers; {sum(sizes) / ANSWERS / TOKENS:.0f} bytes per token, "
+        f"{sum(sizes) / ANSWERS / 1000:.1f} KB per answer; {1e6 * spent / ANSWERS / TOKENS:.1f} µs CPU per token, "
+        f"{commands / ANSWERS / TOKENS:.2f} commands"
     )
-    await cluster.aclose()
+    await log.close()
     for one in nodes:
         await one.aclose()
 

@@ -1,4 +1,4 @@
-"""What a process writes to Redis in a batch: the state of each answer, and the arguments of the script."""
+"""A batch of events for Redis: the state of each answer that the process writes, and the arguments of the script."""
 
 import asyncio
 from collections import deque
