@@ -539,14 +539,16 @@ def test_a_line_after_a_gap_waits_for_the_stream(url: str, client: Any) -> None:
     async def work() -> None:
         id, process = uuid4(), str(uuid4())
         client.xadd(stream_key(id), {"e": encode([GenerationStarted(id, 1)]), "p": process, "j": 1}, id="1-0")
-        client.xadd(journal_key(process), {"j": journal_line(id, 3, encode([delta(id, 3)]))}, id="2-0")
+        client.xadd(journal_key(process), {"j": journal_line(str(id).encode(), 3, encode([delta(id, 3)]))}, id="2-0")
         async with opened(url) as log, aclosing(log.follow(id, Follower(0))) as batches:
             assert [event.sequence for event in await anext(batches)] == [1]
             assert await sequences(log, id) == [1]
             events = encode([delta(id, 2), delta(id, 3)])
             client.xadd(stream_key(id), {"e": events, "p": process, "j": 2}, id="3-0")
             assert [event.sequence for event in await anext(batches)] == [3]
-            client.xadd(journal_key(process), {"j": journal_line(id, 4, encode([delta(id, 4)]))}, id="3-0")
+            client.xadd(
+                journal_key(process), {"j": journal_line(str(id).encode(), 4, encode([delta(id, 4)]))}, id="3-0"
+            )
             assert [event.sequence for event in await anext(batches)] == [4]
 
     run(work())

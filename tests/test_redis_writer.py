@@ -206,6 +206,18 @@ def test_a_log_is_taken_over_whole_or_not_at_all_and_only_within_the_lease(url: 
     run(url, test)
 
 
+def test_a_process_that_was_frozen_reads_the_clock_of_redis_again_to_take_a_log_over(url: str) -> None:
+    async def test(process: Process) -> None:
+        # It was frozen for a minute between the reply with the time of Redis and its handling.
+        process.writer._ahead = (await process.redis.time())[0] - clock() - 60
+        held = Lease(datetime.now(UTC) + timedelta(seconds=20))
+        with pytest.raises(RedisError):
+            await process.writer.take_over(ID, held)
+        assert await process.writer.take_over(ID, held) is not None
+
+    run(url, test)
+
+
 def test_a_release_ends_a_log_that_was_opened_with_that_lease(url: str) -> None:
     async def test(process: Process) -> None:
         lease = process.open(started())

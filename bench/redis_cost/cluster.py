@@ -26,6 +26,13 @@ NODES, ANSWERS, TOKENS, BATCH = 3, 150, 160, 2
 START_SECONDS = 20.0
 
 
+def node_port() -> int:
+    """Return a free port for a node, which also uses the port 10,000 above it."""
+    while (port := free_port()) + 10_000 >= 1 << 16:
+        pass
+    return port
+
+
 def node(folder: Path, port: int) -> "subprocess.Popen[bytes]":
     """Start one node."""
     folder.mkdir()
@@ -125,7 +132,7 @@ async def write(ports: list[int]) -> None:
 def main() -> int:
     """Start the cluster and measure."""
     with TemporaryDirectory() as name, ExitStack() as stack:
-        ports = [free_port() for _ in range(NODES)]
+        ports = [node_port() for _ in range(NODES)]
         for port in ports:
             process = node(Path(name) / str(port), port)
             stack.callback(process.wait)

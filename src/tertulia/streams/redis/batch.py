@@ -26,6 +26,8 @@ class Writing:
     """An answer that this process writes."""
 
     stream: Stream
+    tag: str | None = None
+    """The hash tag of its partition on a cluster."""
     sent: int = 0
     """The number of the last event in Redis."""
     stored: int = 0
@@ -39,6 +41,15 @@ class Writing:
     renewed_at: float = 0.0
     """When the life of the keys was extended."""
     flushed: list[asyncio.Future[None]] = field(default_factory=list[asyncio.Future[None]])
+    holder_key: str = field(init=False)
+    stream_key: str = field(init=False)
+    name: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Format the keys once, and not for each batch."""
+        id = self.stream.generation_id
+        self.holder_key, self.stream_key = holder_key(id, self.tag), stream_key(id, self.tag)
+        self.name = str(id).encode()
 
     @property
     def may_be_sent(self) -> bool:
@@ -83,7 +94,7 @@ def make_part(id: UUID, writing: Writing, now: float, life_after_end: int, *, is
     events = list(stream.iter_events(writing.sent, end))
     encoded = encode(events)
     is_last = bool(events) and isinstance(events[-1], (TerminalEvent, ToolResultsRequired))
-    line = journal_line(id, end, encoded) if events else b""
+    line = journal_line(writing.name, end, encoded) if events else b""
     if not (is_due or is_last or writing.replaces or writing.is_unsure or not writing.is_marked):
         return Part(id, writing, end, line)
     if writing.stored != writing.sent:
@@ -116,7 +127,6 @@ class Journal:
     def __init__(self, process: str, tag: str | None) -> None:
         """Initialize the journal of a process, on a cluster for the partition with this hash tag."""
         self.key = journal_key(process, tag)
-        self._tag = tag
         self._process = process
         self._in_redis = self._number = 0
         self._renewed_at: float | None = None
@@ -129,8 +139,8 @@ class Journal:
         stored = [part for part in parts if part.store is not None]
         lines = b"".join(part.line for part in parts)
         renews = self._renewed_at is None or now - self._renewed_at > RENEW_SECONDS
-        keys = [self.key, *(holder_key(part.id, self._tag) for part in parts)]
-        keys += [stream_key(part.id, self._tag) for part in stored]
+        keys = [self.key, *(part.writing.holder_key for part in parts)]
+        keys += [part.writing.stream_key for part in stored]
         number = self._number + 1
         numbers = self._in_redis, number, lines, number + 1 - self._first_needed(now, number)
         own = self._process, deadline, *numbers, LIFE_WHILE_WRITTEN if renews else "", len(parts), len(stored)

@@ -241,9 +241,15 @@ def _append(stream: Stream, events: Sequence[GenerationEvent]) -> None:
             stream.append(event)
 
 
-def journal_line(generation_id: UUID, last: int, events: bytes) -> bytes:
-    """Return the line of an answer in an entry of a journal: its encoded events, of which `last` is the last number."""
-    return b"\n%b %d %b" % (str(generation_id).encode(), last, events)
+def journal_line(name: bytes, last: int, events: bytes) -> bytes:
+    """Return the line of an answer in an entry of a journal.
+
+    Args:
+        name: The id of the generation, as text.
+        last: The number of the last event.
+        events: The encoded events.
+    """
+    return b"\n%b %d %b" % (name, last, events)
 
 
 def journal_lines(fields: Any) -> list[tuple[bytes, int, bytes]]:

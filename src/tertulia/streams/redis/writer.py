@@ -113,7 +113,7 @@ class RedisWriter:
 
     def open(self, stream: Stream) -> None:
         """Start writing a stream, which replaces the stream in Redis."""
-        self._writing[stream.generation_id] = Writing(stream)
+        self._writing[stream.generation_id] = Writing(stream, self._tag)
 
     def schedule(self, generation_id: UUID) -> None:
         """Schedule the new events of a stream for writing. They become visible when Redis has accepted them."""
@@ -171,6 +171,8 @@ class RedisWriter:
             pipeline.xrange(stream_name)
             (code, _, *writer), entries = await pipeline.execute()
             if int(code) == LATE:
+                # The clock is wrong if this process was frozen before it handled the reply that the clock is from.
+                self._ahead = None
                 raise RedisError(f"The lease of generation {generation_id} has ended.")
             if int(code) != CHANGED:
                 return list(entries)
