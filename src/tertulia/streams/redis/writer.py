@@ -239,7 +239,8 @@ class RedisWriter:
                 with BATCHES.guarded(id, partial(self._release, id)):
                     parts[id] = make_part(id, writing, now, self._life_after_end, is_due=id in due)
         # The stored ones come first. A failed one was released.
-        batch = sorted((part for id, part in parts.items() if id in self._writing), key=lambda part: part.store is None)
+        remaining = [part for id, part in parts.items() if id in self._writing]
+        batch = sorted(remaining, key=_is_not_stored)
         if batch:
             deadlines = [self._deadline(part.writing.stream.lease) for part in batch]
             deadline = min((one for one in deadlines if one), default=0)
@@ -267,13 +268,10 @@ class RedisWriter:
             # Either the leases were renewed meanwhile, or their next renewal will fail.
             self._try_again(batch)
         elif code == REPLACED:
-            for index in results:
+            for id in [batch[int(index) - 1].id for index in results]:
                 # The next renewal of the lease fails for the same reason.
-                logger.warning(
-                    "Another process has taken over generation %s, which this process stops writing",
-                    batch[index - 1].id,
-                )
-                self._release(batch[index - 1].id)
+                logger.warning("Another process has taken over generation %s, which this process stops writing", id)
+                self._release(id)
             self._try_again(batch)
         elif code == MISSING:
             self._send_again_after(int(results[0]), batch)
@@ -364,6 +362,10 @@ class RedisWriter:
         if lease is None or self._ahead is None:
             raise ValueError(lease)
         return 0 if isinf(lease.until) else int((lease.until + self._ahead) * 1000)
+
+
+def _is_not_stored(part: Part) -> bool:
+    return part.store is None
 
 
 def _pause(took: float) -> float:
