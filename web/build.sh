@@ -27,4 +27,4 @@ if test -e node_modules/.all; then
 else
   test node_modules/.package-lock.json -nt package-lock.json || npm ci --workspace web/app $SILENT
 fi
-npm run build --workspace web/app --silent -- --logLevel error
+npm run build --workspace web/app --silent

@@ -1,6 +1,6 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
-import { compressed } from "./compressed";
+import { compressed } from "./compressed.ts";
 
 const server = process.env.TERTULIA_URL ?? "http://127.0.0.1:8000";
 // The server accepts uploads and sockets only from its own origin.
@@ -18,6 +18,7 @@ const onlyWoff2: Plugin = {
 // needs a running server.
 export default defineConfig(({ command }) => ({
   plugins: [react(), onlyWoff2, compressed],
+  ...(command === "build" && { logLevel: "error" as const }),
   base: command === "build" ? "./" : "/",
   // Relative addresses, so that the page works under any prefix.
   experimental: {
@@ -31,6 +32,7 @@ export default defineConfig(({ command }) => ({
     // The Content-Security-Policy allows no inline scripts, and all supported browsers can preload modules.
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
+    rolldownOptions: { checks: { bundlerTimings: false } },
   },
   server: {
     proxy: { "/graphql": proxied, "/attachments": proxied, "/auth": proxied, "/export": proxied, "/assets": proxied },
