@@ -303,6 +303,30 @@ def test_an_opened_conversation_shows_the_rest_of_the_answer_that_is_being_writt
     assert opened.succeeded
 
 
+class LosingServer(Server):
+    """A server to which each second connection cannot be opened."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, None)
+        self.connections = 0
+
+    def _client(self) -> Any:
+        self.connections += 1
+        if self.connections % 2 == 0:
+            raise ConnectionResetError
+        return super()._client()
+
+
+def test_a_lost_connection_is_opened_again_and_the_answer_continues(
+    tmp_path: Path, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tertulia.cli.terminal.server.FIRST_WAIT", 0.0)
+    markdown, written = screen()
+    losing = Conversation(LosingServer(api.address), markdown, Replies(), Choices(), is_interactive=True)
+    asyncio.run(losing.send("Hello, my name is Ada"))
+    assert (losing.succeeded, written.getvalue().count("Ada")) == (True, 1)
+
+
 def test_an_approval_can_hold_for_all_calls_of_the_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with tertulia(tmp_path, tools=("some_tools:pay",)) as address:

@@ -6,11 +6,10 @@ from decimal import Decimal
 from enum import Enum, auto
 from typing import Any
 
-from tertulia.cli.terminal.server import Event
+from tertulia.cli.terminal.server import TERMINAL, Event
 
 LONGEST_RESULT = 500
 """The maximum number of characters of a tool result to show."""
-TERMINAL = ("GenerationCompleted", "GenerationStopped", "GenerationFailed")
 ENDS = {
     "MAX_TOKENS": "The answer has reached its maximum length. Ask Claude to continue.",
     "MODEL_CONTEXT_WINDOW_EXCEEDED": "The conversation is too long for the model. /new starts another one.",

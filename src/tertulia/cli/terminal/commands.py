@@ -20,7 +20,7 @@ KEYS = (
     ("↑ ↓, Ctrl+R", "return to earlier messages, and search them"),
     ("Ctrl+X Ctrl+E", "opens the message in $EDITOR"),
     ("Ctrl+C", "stops an answer; at the prompt, clears the message"),
-    ("Ctrl+D", "exits; a running answer is finished on the server"),
+    ("Ctrl+D", "exits"),
 )
 
 

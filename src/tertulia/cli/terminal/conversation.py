@@ -11,7 +11,7 @@ from tertulia.cli.terminal import operations
 from tertulia.cli.terminal.answer import AnswerReader, Kind, Piece
 from tertulia.cli.terminal.reader import Reader
 from tertulia.cli.terminal.screen import Screen
-from tertulia.cli.terminal.server import Event, RefusedError, Server
+from tertulia.cli.terminal.server import RECONNECTING, Event, RefusedError, Server
 
 SHOWN_MESSAGES = 6
 """The number of messages to show of a conversation that is opened."""
@@ -137,21 +137,24 @@ class Conversation:
         generation_id = self.generation["id"]
         answer = AnswerReader()
         self.screen.begin(WAITING)
+        is_stopped = False
         try:
             async for event in self.server.events(generation_id):
                 for piece in answer.read(event):
                     self.screen.show(piece)
+                if event is RECONNECTING:
+                    self.screen.begin("Reconnecting … the answer continues.")
                 if event["__typename"] == "ToolResultsRequired" and not await self._submit(generation_id, event):
+                    is_stopped = True
                     break
-                if answer.ended:
-                    self.succeeded = not answer.failed
-                    return
+            self.succeeded = answer.ended and not answer.failed
         except asyncio.CancelledError:
             # Ctrl+C cancels the turn, not the program.
-            pass
+            is_stopped = True
         finally:
             self.screen.end()
-        await self.stop()
+        if is_stopped:
+            await self.stop()
 
     async def stop(self) -> None:
         """Stop the last answer, and keep its text."""

@@ -4,7 +4,7 @@ import re
 from typing import Protocol
 
 from markdown_it import MarkdownIt
-from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderResult
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, Group, RenderResult
 from rich.live import Live
 from rich.markdown import Markdown
 from rich.segment import Segment
@@ -88,10 +88,11 @@ class MarkdownScreen:
         self._tail = ""
         self._kind = Kind.TEXT
         self._index: int | None = None
-        self._has_content = self._block_has_content = False
+        self._has_content = self._block_has_content = self._is_waiting = False
 
     def begin(self, waiting: str) -> None:
-        """Show what is waited for, until the first piece."""
+        """Show what is waited for, until the next piece."""
+        self._is_waiting = True
         self._waiting.update(text=Text(waiting, style="dim"))
         if self._live is None:
             # The thread that redraws asks for the tail, so that a burst of pieces is drawn once.
@@ -105,6 +106,7 @@ class MarkdownScreen:
 
     def show(self, piece: Piece) -> None:
         """Show a piece of the answer."""
+        self._is_waiting = False
         if piece.index is None:
             self._finish_block()
             self._console.print(Text(_without_control(piece.text), style=STYLES.get(piece.kind, "")))
@@ -148,7 +150,10 @@ class MarkdownScreen:
 
     def _last_block(self) -> ConsoleRenderable:
         tail = self._tail
-        return Lines(self._rendered(tail), self._console.height - 2) if tail.strip() else self._waiting
+        if not tail.strip():
+            return self._waiting
+        lines = Lines(self._rendered(tail), self._console.height - 2)
+        return Group(lines, self._waiting) if self._is_waiting else lines
 
 
 class Lines:

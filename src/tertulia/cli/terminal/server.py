@@ -22,6 +22,9 @@ LOST = (TransportError, OSError, EOFError, aiohttp.ClientError)
 """The errors of a connection that cannot be opened or was lost. `RefusedError` is the server's."""
 
 Event = dict[str, Any]
+TERMINAL = ("GenerationCompleted", "GenerationStopped", "GenerationFailed")
+RECONNECTING: Event = {"__typename": "Reconnecting"}
+"""An event that is not the server's."""
 
 
 class RefusedError(Exception):
@@ -67,10 +70,18 @@ class Server:
         return dict(payload)
 
     async def events(self, generation_id: str) -> AsyncIterator[Event]:
-        """Yield the events of an answer to its end. After a lost connection, it continues after the last event."""
+        """Yield the events of an answer to its end, and `RECONNECTING` whenever the connection is lost.
+
+        The server continues the answer. The next subscription continues after the last event.
+
+        Raises:
+            RefusedError: The user has no such answer.
+            TransportError, OSError, EOFError: The server could not be reached for a minute.
+        """
         after: int | None = None
         attempt, backoff = 0, Backoff(FIRST_WAIT, LONGEST_WAIT)
         while True:
+            problem: BaseException = EOFError("The server ended the stream.")
             try:
                 async with self._client() as session:
                     request = _with_variables(FOLLOW, {"id": generation_id, "after": after})
@@ -79,16 +90,17 @@ class Server:
                         after, attempt = event["sequence"], 0
                         backoff.reset()
                         yield event
+                        if event["__typename"] in TERMINAL:
+                            return
             except TransportQueryError as error:
                 raise _refused(error) from error
             except LOST as error:
-                # The server continues the answer; the next subscription resumes after the last sequence.
-                attempt += 1
-                if attempt > ATTEMPTS or is_forbidden(error):
-                    raise
-                await asyncio.sleep(backoff.next())
-            else:
-                return
+                problem = error
+            attempt += 1
+            if attempt > ATTEMPTS or is_forbidden(problem):
+                raise problem
+            yield RECONNECTING
+            await asyncio.sleep(backoff.next())
 
     async def upload(self, path: str) -> dict[str, Any]:
         """Upload a file, whose path may begin with `~`, and return the attachment with its `id` and `filename`.
