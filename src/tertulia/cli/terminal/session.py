@@ -61,6 +61,10 @@ class Session:
             conversation_id: The conversation to continue; None for a new one.
             message: The only message to send; None to read messages.
         """
+        with without_echo() if self._is_interactive else nullcontext():
+            return self._talk(conversation_id, message)
+
+    def _talk(self, conversation_id: str | None, message: str | None) -> int:
         if not self._begin(conversation_id):
             return 1
         try:
@@ -111,19 +115,21 @@ class Session:
         """Run one step, and show why it failed. Return whether it succeeded."""
         screen = self._chat.screen
         try:
-            with without_echo() if self._is_interactive else nullcontext():
-                asyncio.run(work)
+            asyncio.run(work)
         except RefusedError as refused:
             screen.say(_explanation(refused), Kind.PROBLEM)
             return False
         except LOST as error:
             screen.say(connection_problem(error, self._chat.server.url), Kind.PROBLEM)
-            return is_forbidden(error) and self._is_interactive and self._sign_in()
+            is_signed_out = is_forbidden(error)
         except (KeyboardInterrupt, asyncio.CancelledError):
             screen.end()
             screen.say(INTERRUPTED)
             return False
-        return True
+        else:
+            return True
+        # Not in the handler, whose error would be the context of those of the next requests.
+        return is_signed_out and self._is_interactive and self._sign_in()
 
     def _sign_in(self) -> bool:
         """Ask for a token until the server accepts one. Return whether it did."""
