@@ -11,8 +11,8 @@ UV := $(or $(shell command -v uv),$(BIN)/uv)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 install_with = { $(UV) pip install --quiet --python $(BIN)/python $(1) 2>/dev/null || $(PIP) $(1); }
 REQUIREMENTS := run test check
-# Twice the number of cores, because tests spend much of their time waiting.
-WORKERS ?= $(shell $(BIN)/python -c 'import os; print(min((os.cpu_count() or 2) * 2, 12))')
+# Three times the number of cores, because tests spend much of their time waiting.
+WORKERS ?= $(shell $(BIN)/python -c 'import os; print(min((os.cpu_count() or 2) * 3, 12))')
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "make %-19s %s\n", $$1, $$2}'
@@ -75,16 +75,15 @@ test: export PYTHONDONTWRITEBYTECODE =
 test: .venv/test.done node .venv/page.done ## Run all tests; ARGS goes to pytest
 	@$(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk 4 $(ARGS)
 
-# The tests with the mark `chaos`, and the files whose tests can try more often.
 FAULTS ?= 20
 chaos: export PYTHONDONTWRITEBYTECODE =
-chaos: .venv/test.done node ## Inject faults at all points, and FAULTS times as often as `make test` (20)
+chaos: .venv/test.done node .venv/page.done ## Inject faults at all points, and FAULTS times as often as `make test` (20)
 	@TERTULIA_FAULTS=$(FAULTS) $(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk 1 -o faulthandler_timeout=3000 \
-	  -m "" tests/test_faults.py tests/test_freezes.py tests/test_failpoint_walk.py $(ARGS)
+	  -m "chaos or repeated" $(ARGS)
 
 .PHONY: mutations
 mutations: .venv/test.done ## Test 2,000 answers of a Claude whose events contain one wrong field
-	@TERTULIA_MUTATIONS=2000 $(BIN)/python -m pytest -n $(WORKERS) -rP tests/test_mutated_upstreams.py $(ARGS)
+	@TERTULIA_MUTATIONS=2000 $(BIN)/python -m pytest -n $(WORKERS) -rP -m "" tests/test_mutated_upstreams.py $(ARGS)
 
 .PHONY: mutants
 mutants: .venv/test.done ## Change the code in 500 places, and list the changes that no test notices (20 minutes)

@@ -151,8 +151,10 @@ def test_the_example_scripts_print_the_whole_text_once(interrupted: str) -> None
 
 
 @pytest.mark.needs("chromium", "node", "tests/node", "node_modules", "page")
-def test_the_pages_show_the_whole_text_once(interrupted: str, tmp_path: Path) -> None:
-    examples = ("apollo-react", "urql-react", "vue", "ai-sdk", "ag-ui")
+@pytest.mark.parametrize(
+    "examples", [(), pytest.param(("apollo-react", "urql-react", "vue", "ai-sdk", "ag-ui"), marks=pytest.mark.chaos)]
+)
+def test_the_pages_show_the_whole_text_once(interrupted: str, examples: tuple[str, ...], tmp_path: Path) -> None:
     with ThreadPoolExecutor() as pool:
         list(pool.map(test_examples.build, examples, repeat(tmp_path)))
     with ExitStack() as stack:

@@ -283,6 +283,7 @@ class Load:
                 self.refused.append(repr(error))
 
 
+@pytest.mark.parametrize("deployment", ["nginx", pytest.param("caddy", marks=pytest.mark.chaos)], indirect=True)
 def test_killing_a_replica_under_load_loses_and_duplicates_nothing(deployment: Deployment) -> None:
     with Load(deployment) as load:
         load.wait_until_all_write()
@@ -297,6 +298,7 @@ def test_killing_a_replica_under_load_loses_and_duplicates_nothing(deployment: D
     assert len(load.refused) <= 2, load.refused
 
 
+@pytest.mark.parametrize("deployment", ["caddy", pytest.param("nginx", marks=pytest.mark.chaos)], indirect=True)
 def test_a_replica_drained_under_load_finishes_its_answers_and_gets_no_new_ones(deployment: Deployment) -> None:
     drained = deployment.directly(0)
     # This answer keeps the drain from finishing until the test stops it.

@@ -26,6 +26,8 @@ from scripted import EVERYTHING, Reply
 from servers import RedisServer, Servers
 from websockets.exceptions import ConnectionClosed
 
+pytestmark = pytest.mark.repeated
+
 Json = dict[str, Any]
 ANSWER = "/simulate long 120"
 
@@ -184,19 +186,25 @@ CLAUDES_FAULTS = {
 def test_claudes_own_faults_have_their_error_codes(tmp_path: Path, place: Json, claude: CountingClaude) -> None:
     with ExitStack() as stack:
         cluster = Cluster(tmp_path, place, claude, stack, TERTULIA_CLAUDE_SILENCE_SECONDS="1.5")
-        for scenario, (status, code, asked) in [*CLAUDES_FAULTS.items()] * ROUNDS:
-            message = unique(f"/simulate {scenario}")
-            sent = cluster.apis[0].send(message)
-            readers = [
-                Reader([api], sent["generation"]["id"], exact=exact) for api in cluster.apis for exact in (True, False)
-            ]
-            hold(cluster.apis[-1], claude, sent, message, readers, most=asked)
-            assert claude.asked[message] == asked
-            stored = cluster.apis[0].messages(sent["conversation"]["id"])[1]
-            assert stored["generation"]["status"] == status
-            assert (stored["generation"]["error"] or {}).get("code") == code
-            assert (stored["generation"]["error"] or {"retryable": True})["retryable"]
-            assert stored["text"] or code == "RATE_LIMITED"
+        for _ in range(ROUNDS):
+            faults = {unique(f"/simulate {scenario}"): expected for scenario, expected in CLAUDES_FAULTS.items()}
+            sent = {message: cluster.apis[0].send(message) for message in faults}
+            readers = {
+                message: [
+                    Reader([api], one["generation"]["id"], exact=exact)
+                    for api in cluster.apis
+                    for exact in (True, False)
+                ]
+                for message, one in sent.items()
+            }
+            for message, (status, code, asked) in faults.items():
+                hold(cluster.apis[-1], claude, sent[message], message, readers[message], most=asked)
+                assert claude.asked[message] == asked
+                stored = cluster.apis[0].messages(sent[message]["conversation"]["id"])[1]
+                assert stored["generation"]["status"] == status
+                assert (stored["generation"]["error"] or {}).get("code") == code
+                assert (stored["generation"]["error"] or {"retryable": True})["retryable"]
+                assert stored["text"] or code == "RATE_LIMITED"
 
 
 def test_sigterm_under_load_lets_answers_finish_and_exits_with_0(cluster: Cluster, claude: CountingClaude) -> None:
@@ -398,7 +406,7 @@ def test_sqlite_is_locked_by_another_process_for_seconds(cluster: Cluster, claud
 
 
 def test_the_same_keys_from_two_replicas_at_once(cluster: Cluster, claude: CountingClaude) -> None:
-    keys = [(str(uuid4()), unique("Hello")) for _ in range(45 * ROUNDS)]
+    keys = [(str(uuid4()), unique("Hello")) for _ in range(20 * ROUNDS)]
     doubled = [*keys, *keys[: 5 * ROUNDS]]
     DICE.shuffle(doubled)
 
@@ -423,7 +431,7 @@ def test_after_a_stop_at_a_random_time_no_content_follows(tmp_path: Path, place:
         addresses = [stack.enter_context(tertulia(tmp_path, **place, **keyed)) for _ in range(number)]
         apis = [stack.enter_context(Api(address)) for address in addresses]
         took: list[float] = []
-        for _ in range(10 * ROUNDS):
+        for _ in range(5 * ROUNDS):
             sent = apis[0].send(unique("/simulate long 400"))
             reader = Reader([apis[0]], sent["generation"]["id"], exact=False)
             time.sleep(DICE.uniform(0, 0.4))

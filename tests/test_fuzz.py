@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from client import Api, Json, raw_socket
 from documents import RTF, docx
+from faults import ROUNDS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from media import image, pdf
@@ -18,12 +19,19 @@ from websockets.sync.client import ClientConnection
 from tertulia.ratelimit.limits import Rate
 from tertulia.server.auth import sessions
 
+pytestmark = pytest.mark.repeated
+
 PROTOCOL_CODES = {None, 1000, 1008, 1009, 1013, 4400, 4401, 4403, 4408, 4409, 4429}
 PIECES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
+
+
+def examples(number: int) -> settings:
+    """Try a quarter of a number of examples. `make chaos FAULTS=4` tries all of them."""
+    return settings(max_examples=max(number * ROUNDS // 4, 3))
 
 
 def message(kind: str, more: Json) -> Json:
@@ -72,6 +80,7 @@ def close_code(connection: ClientConnection, messages: list[Any]) -> int | None:
     return None
 
 
+@examples(100)
 @given(st.lists(MESSAGES | QUERIES | PIECES, max_size=6))
 def test_random_messages_over_a_socket_are_answered_or_close_it(api: Api, messages: list[Any]) -> None:
     init = {"type": "connection_init", "payload": api.signed}
@@ -80,6 +89,7 @@ def test_random_messages_over_a_socket_are_answered_or_close_it(api: Api, messag
     assert api.http.get("/readyz").status_code == 200
 
 
+@examples(100)
 @given(
     st.binary(max_size=200),
     st.sampled_from(
@@ -95,13 +105,14 @@ def test_random_bytes_in_an_upload_are_accepted_or_refused(
     assert sent.status_code in (201, 415, 422)
 
 
+@examples(100)
 @given(st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=200))
 def test_random_tokens_are_refused(api: Api, words: str) -> None:
     header = {"authorization": f"Bearer {words}"}
     assert api.http.post("/graphql", json={"query": "{ __typename }"}, headers=header).status_code == 401
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(
     st.binary(max_size=200), st.sampled_from(["application/json", "application/x-www-form-urlencoded", "text/plain"])
 )
@@ -111,7 +122,7 @@ def test_random_bodies_of_a_form_are_accepted_or_refused(api: Api, content: byte
         assert sent.status_code in (200, 400, 422)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(PIECES)
 def test_random_bodies_of_a_request_are_answered_or_refused(api: Api, body: Any) -> None:
     for path in ("/graphql", "/chat"):

@@ -20,16 +20,19 @@ from graphql import (
     GraphQLObjectType,
     GraphQLScalarType,
     build_schema,
+    get_nullable_type,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from people import MODE, PASSWORD, post, register, signed
 from running import tertulia
-from test_fuzz import PIECES
+from test_fuzz import PIECES, examples
 
 from tertulia.json import is_list, is_object
 from tertulia.ratelimit.limits import Rate
 from tertulia.server.auth import sessions
+
+pytestmark = pytest.mark.repeated
 
 SCHEMA = build_schema((Path(__file__).parent.parent / "schema" / "schema.graphql").read_text())
 ROOTS = {"query": SCHEMA.query_type, "mutation": SCHEMA.mutation_type}
@@ -197,7 +200,14 @@ def _with_one_more(types: dict[str, Any], base: Json) -> Iterator[st.SearchStrat
     for name, declared in types.items():
         if name not in base or isinstance(_item_type(declared), GraphQLEnumType):
             others = {key: st.just(value) for key, value in base.items()}
-            yield st.fixed_dictionaries(others | {name: _values(declared)})
+            inner = get_nullable_type(declared)
+            each = (
+                [st.just(value) for value in inner.values]
+                if isinstance(inner, GraphQLEnumType)
+                else [_values(declared)]
+            )
+            for values in each:
+                yield st.fixed_dictionaries(others | {name: values})
 
 
 @pytest.fixture(scope="module")
@@ -236,10 +246,10 @@ def test_random_arguments_are_answered_or_refused_and_each_field_is_reached(
         fuzzed.send(kind, name, arguments)
 
     types = _types_of(kind, name)
-    settings(max_examples=12)(given(_fields(types))(send))()
+    examples(12)(given(_fields(types))(send))()
     if name in BASES:
         for arguments in _with_one_more(types, BASES[name]):
-            settings(max_examples=8)(given(arguments)(send))()
+            examples(20)(given(arguments)(send))()
     assert set(_all_paths(name, types)) - fuzzed.reached.keys() == set()
     assert {path for path in ACCEPTED if path.startswith(f"{name}.")} - fuzzed.accepted.keys() == set()
 
@@ -260,7 +270,7 @@ def test_each_field_of_a_chat_is_reached_with_random_values(fuzzed: Fuzzed, name
     fuzzed.prepare()
     statuses = Counter[int]()
 
-    @settings(max_examples=8)
+    @examples(8)
     @given(
         st.fixed_dictionaries({name: CHAT[name]})
         | st.fixed_dictionaries(
@@ -289,7 +299,7 @@ FORMS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(FORMS, st.sampled_from(["guest", "register", "token"]))
 def test_random_forms_enter_as_a_guest_register_or_are_refused(address: str, form: dict[str, str], path: str) -> None:
     entered = post(address, "guest", **form)
@@ -299,7 +309,7 @@ def test_random_forms_enter_as_a_guest_register_or_are_refused(address: str, for
     assert sent.status_code in (200, 201, 400, 422), sent.text
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.just("$token") | st.text(max_size=50), st.none() | st.text(max_size=20))
 def test_random_links_and_cursors_of_shares_show_a_page(fuzzed: Fuzzed, token: str, after: str | None) -> None:
     if not fuzzed.ids:
