@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, func, insert, update
+from sqlalchemy import Integer, bindparam, delete, func, insert, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tertulia.db import outbox
+from tertulia.db.statements import defer
 from tertulia.db.tables import METADATA, ChangeKind, ConversationChange, User, now
 
 USERS = METADATA.tables["users"]
@@ -23,26 +24,27 @@ PAGE = 100
 Change = tuple[ChangeKind, UUID, UUID | None]
 """The kind of a change, its conversation, and the generation that caused it, if any."""
 
+_CHANGES = METADATA.tables["conversation_changes"]
 _COUNT = (
     update(USERS)
     .where(USERS.c.id == bindparam("owner"))
-    .values(changes=USERS.c.changes + bindparam("more"))
-    .returning(USERS.c.changes)
+    .values(changes=USERS.c.changes + bindparam("more", type_=Integer))
 )
-_INSERT = insert(METADATA.tables["conversation_changes"])
+_NEWEST = select(USERS.c.changes).where(USERS.c.id == bindparam("of")).scalar_subquery()
+_INSERT = insert(_CHANGES).values(sequence=_NEWEST - bindparam("newer", type_=Integer))
 _EVENTS = {ChangeKind.CREATED: "conversation.created", ChangeKind.DELETED: "conversation.deleted"}
 
 
 async def record(session: AsyncSession, owner: UUID, *changes: Change) -> None:
     """Number and store changes, and their events, in the transaction that makes them. This locks the owner."""
-    connection = await session.connection()
-    last: int = (await connection.execute(_COUNT, {"owner": owner, "more": len(changes)})).scalar_one()
-    keys, created = ("owner_id", "sequence", "created_at", "kind", "conversation_id", "generation_id"), now()
-    first = last - len(changes) + 1
+    await defer(session, _COUNT, {"owner": owner, "more": len(changes)})
+    common, keys = {"owner_id": owner, "of": owner, "created_at": now()}, ("kind", "conversation_id", "generation_id")
+    newer = range(len(changes) - 1, -1, -1)
     rows = [
-        dict(zip(keys, (owner, first + index, created, *change), strict=True)) for index, change in enumerate(changes)
+        {**common, "newer": count, **dict(zip(keys, change, strict=True))}
+        for count, change in zip(newer, changes, strict=True)
     ]
-    await connection.execute(_INSERT, rows)
+    await defer(session, _INSERT, rows)
     for kind, conversation_id, _ in changes:
         if (event := _EVENTS.get(kind)) is not None:
             await outbox.add(session, owner, event, {"conversation_id": conversation_id})

@@ -36,6 +36,7 @@ from tertulia.db.cases import UnicodeLower
 from tertulia.db.ownership import owned_row, some_of
 from tertulia.db.paging import Connection, Page, PageError, connect, decode_cursor, encode_cursor
 from tertulia.db.rows import CONVERSATIONS, ConversationRow, raw, read
+from tertulia.db.statements import defer
 from tertulia.db.tables import METADATA, TOKEN_COUNTS, UNFINISHED, Conversation, Generation
 from tertulia.json import clean_text
 
@@ -157,6 +158,14 @@ async def change(session: AsyncSession, owner: UUID, conversation_id: UUID, valu
     return bool(changed.rowcount)
 
 
+async def activate(session: AsyncSession, conversation: Conversation, leaf_id: UUID, time: datetime) -> None:
+    """Make a branch the active one, in the row and in the object, and record that the conversation was used."""
+    # The session would compare all columns of the object, and wait for the result of its own statement.
+    session.expunge(conversation)
+    conversation.active_leaf_id, conversation.updated_at = leaf_id, time
+    await defer(session, _ACTIVATE, {"activated": conversation.id, "active_leaf_id": leaf_id, "updated_at": time})
+
+
 async def name(session: AsyncSession, conversation_id: UUID, title: str) -> bool:
     """Set the title of a conversation that has none. Return whether it was set. Not limited to an owner."""
     naming = update(_TABLE).where(_TABLE.c.id == conversation_id, _TABLE.c.title.is_(None))
@@ -210,6 +219,7 @@ async def hide(session: AsyncSession, owner: UUID, conversation_id: UUID) -> boo
 
 
 _TABLE = METADATA.tables["conversations"]
+_ACTIVATE = update(_TABLE).where(_TABLE.c.id == bindparam("activated"))
 _ADD_USAGE = (
     update(_TABLE)
     .where(_TABLE.c.id == bindparam("of"))
@@ -228,8 +238,7 @@ async def add_usage(session: AsyncSession, conversation_id: UUID, usage: dict[st
     """
     if usage:
         counts = {f"more_{name}": usage.get(name, 0) for name in TOKEN_COUNTS}
-        connection = await session.connection()
-        await connection.execute(_ADD_USAGE, {"of": conversation_id, "more_amount": amount, **counts})
+        await defer(session, _ADD_USAGE, {"of": conversation_id, "more_amount": amount, **counts})
 
 
 def _listed(filter: Filter) -> ColumnElement[bool]:

@@ -270,7 +270,5 @@ def _parse(text: str) -> object:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A deferred transaction that reads first and then writes fails at once with "database is locked".
-    writes = connection.get_execution_options().get("writes", False)
     driver: Any = connection.connection.driver_connection
-    driver.begin("BEGIN IMMEDIATE" if writes else "BEGIN")
+    driver.begin(writes=connection.get_execution_options().get("writes", False))

@@ -17,6 +17,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tertulia.db import outbox
+from tertulia.db.statements import defer, fetch
 from tertulia.db.tables import (
     METADATA,
     TOKEN_COUNTS,
@@ -58,6 +59,14 @@ class GenerationLocation:
 
 
 @dataclass(frozen=True, slots=True)
+class FinishedGeneration:
+    """The location of a generation that has just ended, and whether another generation waits for its end."""
+
+    location: GenerationLocation
+    has_following: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """The content and usage of an unfinished answer."""
 
@@ -69,13 +78,35 @@ class Progress:
     usage: dict[str, int]
 
 
+def _is_one_of(table: Any, statuses: Sequence[Status]) -> ColumnElement[bool]:
+    # SQLAlchemy renders `IN` for each execution, so `db.statements` does not support it.
+    return or_(*(table.c.status == status for status in statuses))
+
+
 # These statements are built once, because each answer executes them. `_RENEW` and `_WRITE_ANSWER` set the columns that
 # the parameters of an execution name.
 _UNFINISHED = _GENERATIONS.c.status.in_(UNFINISHED)
-_RENEW = (
-    update(_GENERATIONS)
-    .where(_GENERATIONS.c.id == bindparam("renewed"), _GENERATIONS.c.holder == bindparam("by"), _UNFINISHED)
-    .returning(_GENERATIONS.c.stop_requested)
+_HELD = update(_GENERATIONS).where(
+    _GENERATIONS.c.id == bindparam("renewed"),
+    _GENERATIONS.c.holder == bindparam("by"),
+    _is_one_of(_GENERATIONS, UNFINISHED),
+)
+_RENEW = _HELD.returning(_GENERATIONS.c.stop_requested)
+_IN_CONVERSATION = METADATA.tables[Conversation.__tablename__].alias()
+_FOLLOWERS = _GENERATIONS.alias()
+_FINISH = _HELD.returning(
+    *(
+        sqlalchemy.select(column)
+        .where(_IN_CONVERSATION.c.id == _GENERATIONS.c.conversation_id)
+        .correlate(_GENERATIONS)
+        .scalar_subquery()
+        for column in (_IN_CONVERSATION.c.owner_id, _IN_CONVERSATION.c.temporary)
+    ),
+    _GENERATIONS.c.conversation_id,
+    _GENERATIONS.c.message_id,
+    _GENERATIONS.c.plan,
+    # SQLAlchemy does not qualify the columns of the updated table here, so the condition must not name its id.
+    exists().where(_FOLLOWERS.c.waits_for == bindparam("renewed"), _is_one_of(_FOLLOWERS, UNFINISHED)),
 )
 _WRITE_ANSWER = update(_MESSAGES).where(_MESSAGES.c.id == bindparam("of_message"))
 _WAITING_FOR = (
@@ -135,6 +166,23 @@ async def renew(
     return None if row is None else RenewedLease(row[0])
 
 
+async def finish(
+    session: AsyncSession, generation_id: UUID, holder: UUID, values: dict[str, Any]
+) -> FinishedGeneration | None:
+    """Set the final columns of a generation if the holder still has its lease. The caller has locked the owner.
+
+    Returns:
+        The generation, or None if the lease is lost, or if the generation has ended or was deleted.
+    """
+    rows = await fetch(session, _FINISH, {**values, "renewed": generation_id, "by": holder})
+    if not rows:
+        return None
+    owner_id, temporary, conversation_id, message_id, plan, has_following = rows[0]
+    return FinishedGeneration(
+        GenerationLocation(owner_id, conversation_id, message_id, temporary, plan), bool(has_following)
+    )
+
+
 async def renew_all(
     session: AsyncSession, generation_ids: Sequence[UUID], holder: UUID, until: datetime
 ) -> dict[UUID, RenewedLease]:
@@ -180,8 +228,7 @@ async def save_progress(session: AsyncSession, progress: Sequence[Progress]) -> 
 
 async def write_answer(session: AsyncSession, message_id: UUID, content: list[Json]) -> None:
     """Store the content of an answer, in the transaction that renewed its lease."""
-    connection = await session.connection()
-    await connection.execute(_WRITE_ANSWER, {"of_message": message_id, "content": content})
+    await defer(session, _WRITE_ANSWER, {"of_message": message_id, "content": content})
 
 
 async def end_as_failed(

@@ -1,6 +1,7 @@
 """Queries on messages and whole branches. `db.branches` reads parts of a branch."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from tertulia.db import spending
 from tertulia.db.ownership import owned, some_of
 from tertulia.db.read_limit import without_read_limit
 from tertulia.db.rows import MESSAGES, MessageRow, raw, read
-from tertulia.db.tables import METADATA, Generation, Message, now
+from tertulia.db.tables import METADATA, Generation, Message, Role, now
 from tertulia.json import Json
 
 _MESSAGES, _GENERATIONS = METADATA.tables["messages"], METADATA.tables["generations"]
@@ -79,28 +80,27 @@ def _branch_end() -> Any:
 
 
 _END = _branch_end()
-_BRANCH_END: Any = (
-    sqlalchemy.select(
-        Message,
-        col(Generation.prefix),
-        col(Generation.context_tokens),
-        col(Generation.stop_reason),
-        col(Generation.model),
-        col(Generation.refusal),
-        col(Generation.repairs),
-        col(Generation.response_id),
-    )
-    .join(_END, _END.c.id == Message.id)
-    .outerjoin(Generation, col(Generation.message_id) == col(Message.id))
-    .order_by(_END.c.step)
-)
+_BRANCH_END = select(Message).join(_END, _END.c.id == Message.id).order_by(_END.c.step)
 """The last `BRANCH_ROWS` messages of the branch that ends in `leaf`, newest first."""
+
+
+class PromptMessage(NamedTuple):
+    """The columns of a message that its prompt depends on."""
+
+    id: UUID
+    conversation_id: UUID
+    parent_id: UUID | None
+    role: Role
+    depth: int
+    content: list[Json]
+    context: Any
+    created_at: datetime
 
 
 class BranchMessage(NamedTuple):
     """A message of a branch, with fields of its generation."""
 
-    message: Message
+    message: Message | PromptMessage
     prefix: str | None = None
     context_tokens: int | None = None
     stop_reason: str | None = None
@@ -110,23 +110,16 @@ class BranchMessage(NamedTuple):
     response_id: str | None = None
 
 
-async def branch(session: AsyncSession, leaf_id: UUID | None) -> list[BranchMessage]:
+async def branch(session: AsyncSession, leaf_id: UUID | None) -> list[Message]:
     """Return all messages of a branch, oldest first. For the generator: not limited to an owner."""
-    newest_first: list[BranchMessage] = []
+    newest_first: list[Message] = []
     # A conversation must accept messages even if it has more text than one response may contain.
     with without_read_limit():
         while leaf_id is not None:
-            result = await _execute(session, {"leaf": leaf_id})
-            rows = [BranchMessage(*row) for row in result]
+            rows = (await session.exec(_BRANCH_END, params={"leaf": leaf_id})).all()
             newest_first += rows
-            leaf_id = rows[-1].message.parent_id if len(rows) == BRANCH_ROWS else None
+            leaf_id = rows[-1].parent_id if len(rows) == BRANCH_ROWS else None
     return newest_first[::-1]
-
-
-async def _execute(session: Any, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    # The session's types do not support a query of so many columns.
-    result: Any = await session.exec(_BRANCH_END, params=parameters)
-    return [tuple(row) for row in result.all()]
 
 
 _PARENT, _BEFORE = aliased(Message), aliased(Message)

@@ -17,6 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from tertulia.db import messages
 from tertulia.db.database import Database
 from tertulia.db.paging import Page, PageError, decode_cursor, encode_cursor
+from tertulia.db.statements import defer
 from tertulia.db.tables import UNFINISHED, Conversation, Generation, Message
 from tertulia.db.words import VERSION, Term, bare_words
 from tertulia.isolation import ItemLoop
@@ -135,8 +136,7 @@ async def execute(session: AsyncSession, insertion: Insertion) -> None:
     """Execute the result of `insertion`. Callers may compute it in a thread, because long messages take time."""
     statement, rows = insertion
     if rows:
-        connection = await session.connection()
-        await connection.execute(statement, rows)
+        await defer(session, statement, rows)
 
 
 def insertion(dialect: str, messages: Iterable[IndexedMessage]) -> Insertion:

@@ -18,6 +18,7 @@ from sqlmodel import Field, SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tertulia.db.inserting import insert
+from tertulia.db.statements import defer
 from tertulia.db.tables import METADATA, UNFINISHED, ApiCall, UtcDateTime, new_id, now
 
 SHARDS = 16
@@ -74,6 +75,15 @@ _COMMITTED = select(
 ).where(_SPENDING.day >= bindparam("month", type_=Date))
 
 
+def _add(into: Any) -> Any:
+    adding = into(METADATA.tables["spending"])
+    more = {"amount": _SPENDING.amount + adding.excluded.amount}
+    return adding.on_conflict_do_update(index_elements=["day", "shard"], set_=more)
+
+
+_ADD = {"sqlite": _add(sqlite_insert), "postgresql": _add(postgresql_insert)}
+
+
 async def record(session: AsyncSession, calls: Sequence[ApiCall]) -> None:
     """Write calls of one owner to the ledger, and add their cost to the server's spending."""
     await insert(session, calls)
@@ -91,16 +101,11 @@ async def add(session: AsyncSession, key: UUID, amounts: Mapping[date, int]) -> 
         key: An id that selects the shard, such as the owner's.
         amounts: The amounts by day, in 10^-12 US dollars.
     """
-    into = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
-    adding: Any = into(METADATA.tables["spending"])
-    adding = adding.on_conflict_do_update(
-        index_elements=["day", "shard"], set_={"amount": _SPENDING.amount + adding.excluded.amount}
-    )
-    connection = await session.connection()
+    adding = _ADD[session.get_bind().dialect.name]
     # Sorted, because two transactions that update the same rows in different orders can deadlock.
     for day, amount in sorted(amounts.items()):
         if amount:
-            await connection.execute(adding.values(day=day, shard=key.int % SHARDS, amount=amount))
+            await defer(session, adding, {"day": day, "shard": key.int % SHARDS, "amount": amount})
 
 
 async def lock(session: AsyncSession) -> None:

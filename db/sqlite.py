@@ -1,13 +1,14 @@
-"""SQLite connections that need one round trip to the driver's thread for each statement.
+"""SQLite connections that need one round trip to the driver's thread for each result.
 
 SQLAlchemy's adapter calls aiosqlite four times for one statement: to create a cursor, execute, fetch and close. On one
-core, each call costs more than the statement itself. A cursor of this module needs one call, and a transaction begins
-together with its first statement.
+core, each call costs more than the statement itself. A cursor of this module needs one call. A transaction begins
+together with its first statement, and statements without a result are executed with the next one or with the commit.
 """
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple, Self
 
@@ -25,16 +26,25 @@ class Result(NamedTuple):
     lastrowid: int | None
 
 
+class Statement(NamedTuple):
+    """A statement with its parameters, or with a sequence of them if `many` is true."""
+
+    text: str
+    parameters: Any = ()
+    many: bool = False
+
+
 class Connection(aiosqlite.Connection):
     """An aiosqlite connection with `Cursor`s. Its transactions begin with their first statement."""
 
     _tx: Any  # aiosqlite's queue of (future, function)
-    _beginning: str | None = None
     _begun = False
+    _writes = False
 
     def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
         """Create a connection. Its thread calls `connector` to open the database."""
         super().__init__(connector, iter_chunk_size=1)
+        self._pending: list[Statement] = []
         # As in SQLAlchemy's own adapter: an open connection must not keep the process alive.
         self._thread.daemon = True
 
@@ -46,9 +56,17 @@ class Connection(aiosqlite.Connection):
                 # The thread is ending. It must report that before the event loop closes.
                 self._thread.join()
 
-    def begin(self, statement: str) -> None:
-        """Store the statement that begins the transaction. It is executed right before the next statement."""
-        self._beginning = statement
+    def begin(self, *, writes: bool) -> None:
+        """Begin a transaction, right before its first statement."""
+        # A deferred transaction that reads first and then writes fails at once with "database is locked".
+        self._pending, self._writes = [Statement("BEGIN IMMEDIATE" if writes else "BEGIN")], writes
+
+    def defer(self, statement: str, parameters: Any, *, many: bool) -> None:
+        """Store a statement whose result is not needed. It is executed right before the next statement or the commit.
+
+        If it fails, the next statement or the commit raises its error.
+        """
+        self._pending.append(Statement(statement, parameters, many=many))
 
     def cursor(self) -> Any:
         """Create a cursor, without a round trip to the thread."""
@@ -62,18 +80,25 @@ class Connection(aiosqlite.Connection):
             parameters: Its parameters, or a sequence of them if `many` is true.
             many: Execute the statement once for each of the parameters.
         """
-        beginning, self._beginning = self._beginning, None
+        pending, self._pending = self._pending, []
         # Set before the statement has run, because the thread executes it even if this task is cancelled.
-        self._begun = self._begun or beginning is not None
-        done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        execute = _execute_many if many else _execute
-        self._tx.put_nowait((done, partial(execute, self._conn, beginning, statement, parameters)))
-        return await done
+        self._begun = self._begun or bool(pending)
+        last = Statement(statement, parameters, many=many)
+        result: Result = await self._in_thread(partial(_execute, self._conn, [*pending, last]))
+        return result
 
     async def commit(self) -> None:
-        """Commit, if any statement was executed."""
-        if self._end():
-            await super().commit()
+        """Execute the deferred statements, and commit. Nothing is done if the transaction has no statement."""
+        pending = self._pending
+        is_empty = not self._begun and len(pending) <= 1
+        self._end()
+        if is_empty:
+            return
+        if self._writes:
+            await self._in_thread(partial(_commit, self._conn, pending))
+        else:
+            # Nobody waits for the end of a transaction that only reads: the thread executes it before anything else.
+            self._tx.put_nowait((asyncio.get_running_loop().create_future(), partial(_end_reading, self._conn)))
 
     async def rollback(self) -> None:
         """Roll back, if any statement was executed. The pool calls this after each commit too."""
@@ -81,8 +106,13 @@ class Connection(aiosqlite.Connection):
             await super().rollback()
 
     def _end(self) -> bool:
-        has_begun, self._begun, self._beginning = self._begun, False, None
+        has_begun, self._begun, self._pending = self._begun, False, []
         return has_begun
+
+    async def _in_thread(self, function: Callable[[], Any]) -> Any:
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._tx.put_nowait((done, function))
+        return await done
 
 
 class Cursor:
@@ -146,20 +176,25 @@ def add_functions(connection: sqlite3.Connection) -> None:
     connection.create_function(UNICODE_LOWER, 1, to_lower, deterministic=True)
 
 
-def _execute(connection: sqlite3.Connection, beginning: str | None, statement: str, parameters: Any) -> Result:
-    if beginning is not None:
-        connection.execute(beginning)
-    cursor = connection.execute(statement, parameters)
-    rows = cursor.fetchall() if cursor.description else []
-    result = Result(rows, cursor.description, cursor.rowcount, cursor.lastrowid)
-    cursor.close()
+def _execute(connection: sqlite3.Connection, statements: Sequence[Statement]) -> Result:
+    """Execute statements, and return the result of the last one."""
+    result = Result([], None, -1, None)
+    for text, parameters, many in statements:
+        cursor = connection.executemany(text, parameters) if many else connection.execute(text, parameters)
+        rows = cursor.fetchall() if cursor.description else []
+        result = Result(rows, cursor.description, cursor.rowcount, cursor.lastrowid)
+        cursor.close()
     return result
 
 
-def _execute_many(connection: sqlite3.Connection, beginning: str | None, statement: str, parameters: Any) -> Result:
-    if beginning is not None:
-        connection.execute(beginning)
-    cursor = connection.executemany(statement, parameters)
-    result = Result([], None, cursor.rowcount, cursor.lastrowid)
-    cursor.close()
-    return result
+def _end_reading(connection: sqlite3.Connection) -> None:
+    with suppress(sqlite3.Error):
+        _execute(connection, [Statement("ROLLBACK")])
+
+
+def _commit(connection: sqlite3.Connection, statements: Sequence[Statement]) -> None:
+    try:
+        _execute(connection, [*statements, Statement("COMMIT")])
+    except BaseException:
+        connection.rollback()
+        raise

@@ -33,6 +33,6 @@ async def next_message(session: AsyncSession, generation_id: UUID, message_id: U
     for steering_id, question_id in rows.all():
         # A message can also wait for an answer on another branch, which it must not end.
         branch = await messages.branch(session, question_id)
-        if any(entry.message.id == message_id for entry in branch):
+        if any(message.id == message_id for message in branch):
             return steering_id
     return None

@@ -21,6 +21,7 @@ from tertulia.claude.models import Model
 from tertulia.db import attachments as rows
 from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
+from tertulia.db.messages import PromptMessage
 from tertulia.db.tables import Attachment, Conversation, Message
 from tertulia.json import Json
 from tertulia.resolvers.content import AttachmentBlock
@@ -141,7 +142,7 @@ async def attach(
     session: AsyncSession,
     context: Context,
     conversation: Conversation,
-    branch: Sequence[Message],
+    branch: Sequence[Message | PromptMessage],
     ids: Sequence[str] | None,
     model: Model,
 ) -> MessageAttachments:

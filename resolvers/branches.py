@@ -75,7 +75,7 @@ async def fork_conversation(
     async with info.context.database.write() as session:
         await leases.lock_owner(session, owner)
         end, conversation = await find_message(session, owner, input.message_id)
-        branch = [entry.message for entry in await messages.branch(session, end.id)]
+        branch = await messages.branch(session, end.id)
         generations_by_message = await generations.of_messages(session, owner, [message.id for message in branch])
         if any(generation.status in UNFINISHED for generation in generations_by_message.values()):
             raise InvalidInput("messageId", "must be on a branch whose answers are all finished.")

@@ -7,6 +7,7 @@ from strawberry import ID
 from tertulia.claude.compaction import COMPACTED
 from tertulia.db import conversations, messages
 from tertulia.db.database import AsyncSession
+from tertulia.db.prompt_branches import BranchReader
 from tertulia.json import Json
 from tertulia.resolvers.assistants import policy_of
 from tertulia.resolvers.context import Context, as_uuid
@@ -48,7 +49,9 @@ class CompactConversation:
         return {"compaction": {"instructions": instructions} if instructions else {}}
 
 
-async def turn_of_compaction(session: AsyncSession, context: Context, input: CompactConversation) -> Turn:
+async def turn_of_compaction(
+    session: AsyncSession, context: Context, input: CompactConversation, branches: BranchReader
+) -> Turn:
     """Return the turn of a summary, which follows the active branch; raise NotFound or InvalidInput."""
     conversation_id = as_uuid(input.conversation_id)
     owner = context.viewer.user_id
@@ -56,7 +59,7 @@ async def turn_of_compaction(session: AsyncSession, context: Context, input: Com
     if conversation is None:
         raise NotFound(input.conversation_id, "conversation")
     check_text("instructions", input.instructions or "", MAX_INSTRUCTIONS)
-    branch = await messages.branch(session, conversation.active_leaf_id)
+    branch = await branches.read(session, conversation.active_leaf_id)
     if not branch:
         raise InvalidInput("conversationId", "must have messages that can be summarized.")
     if branch[-1].stop_reason == COMPACTED:
@@ -65,4 +68,6 @@ async def turn_of_compaction(session: AsyncSession, context: Context, input: Com
     model = context.models.known(policy_of(context, conversation).model_of(conversation, default_id))
     if not model.summarizes:
         raise InvalidInput("conversationId", f"must not be summarized: the model {model.id} does not support it.")
-    return Turn(conversation, branch[:-1], branch[-1].message, new_message=False, entry=branch[-1])
+    last_id = branch[-1].message.id
+    last = (await messages.get_many(session, owner, [last_id]))[last_id]
+    return Turn(conversation, branch[:-1], last, new_message=False, entry=branch[-1])

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from strawberry.scalars import JSON
 from tertulia.db import changes, conversations, generations, leases, messages
 from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
+from tertulia.db.prompt_branches import BranchReader, with_branches
 from tertulia.db.rows import AnyGeneration, GenerationRow
 from tertulia.db.tables import ChangeKind, Conversation, Generation, Message, Status
 from tertulia.generation.contribution import AssistantContribution, select_tools
@@ -42,6 +44,7 @@ from tertulia.resolvers.send_rows import insert_contribution, insert_messages, m
 from tertulia.resolvers.tool_choice import check_named_tool
 from tertulia.resolvers.tools import check_tools
 from tertulia.resolvers.turns import Turn, turn_of_edit, turn_of_regeneration, turn_of_send
+from tertulia.threads import offload
 
 MAX_QUEUE = 10
 """The most messages that wait in one conversation."""
@@ -51,7 +54,7 @@ MAX_INTERRUPTS = MAX_QUEUE + MAX_CONCURRENT_BRANCHES
 """The most generations that a send stops before it gives up: all that one conversation can have."""
 
 NewMessage = TypeVar("NewMessage", SendMessage, EditMessage)
-LocateTurn = Callable[[AsyncSession, Context, Any], Awaitable[Turn]]
+LocateTurn = Callable[[AsyncSession, Context, Any, BranchReader], Awaitable[Turn]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,15 +171,16 @@ async def start(context: Context, input: Input, locate_turn: LocateTurn) -> Send
     allowed = await _run_hooks(context, input, locate_turn)
     if isinstance(allowed, SendMessagePayload):
         return allowed
+    try_send = partial(_try_send, context, input, allowed, locate_turn)
     for _ in range(MAX_INTERRUPTS):
         try:
-            return await _try_send(context, input, allowed, locate_turn)
+            return await with_branches(context.database, try_send)
         except ConversationBusy as busy:
             waits_for_client = busy.generation.status is Status.AWAITING_TOOL_RESULTS and input.when_busy not in QUEUED
             if not waits_for_client and input.when_busy is not WhenBusy.INTERRUPT:
                 raise
             await context.generation_manager.stop(busy.generation.id)
-    return await _try_send(context, input, allowed, locate_turn)
+    return await with_branches(context.database, try_send)
 
 
 async def _run_hooks(context: Context, input: Input, locate_turn: LocateTurn) -> HookedInput | SendMessagePayload:
@@ -186,12 +190,16 @@ async def _run_hooks(context: Context, input: Input, locate_turn: LocateTurn) ->
         return HookedInput(input)
     if isinstance(input, RegenerateMessage | CompactConversation):
         return HookedInput(input)
-    async with context.database.read() as session:
-        replayed = await _replay(session, context.viewer.user_id, input)
-        if replayed is not None:
-            return replayed
-        # Hooks see only messages of conversations that the viewer has.
-        turn = await locate_turn(session, context, input)
+
+    async def find_turn(branches: BranchReader) -> Turn | SendMessagePayload:
+        async with context.database.read() as session:
+            replayed = await _replay(session, context.viewer.user_id, input)
+            # Hooks see only messages of conversations that the viewer has.
+            return replayed or await locate_turn(session, context, input, branches)
+
+    turn = await with_branches(context.database, find_turn)
+    if isinstance(turn, SendMessagePayload):
+        return turn
     check_allowed(context, turn.conversation, input.options, _field(input, turn))
     return await run_hooks(context, input, turn)
 
@@ -226,7 +234,7 @@ class SendPlan:
 
 
 async def _try_send(
-    context: Context, input: Input, allowed: HookedInput, locate_turn: LocateTurn
+    context: Context, input: Input, allowed: HookedInput, locate_turn: LocateTurn, branches: BranchReader
 ) -> SendMessagePayload:
     """Plan, store and commit the send; then start the generation.
 
@@ -235,6 +243,7 @@ async def _try_send(
         input: The input from the client, which the idempotency key is bound to.
         allowed: The input that the hooks allow, and their documents.
         locate_turn: Returns the turn of an input.
+        branches: Reads the branch of the turn.
     """
     if context.generation_manager.draining:
         raise RateLimited(1.0, "The server is shutting down. Retry the request.")
@@ -244,7 +253,8 @@ async def _try_send(
         replayed = await _replay(session, viewer.user_id, input)
         if replayed is not None:
             return replayed
-        plan = await _plan_send(session, context, allowed, locate_turn, input.options)
+        turn = allowed.with_documents(await locate_turn(session, context, allowed.input, branches))
+        plan = await _plan_send(session, context, allowed.input, turn, input.options)
         await _store_plan(session, context, input, plan)
     if plan.work is not None:
         context.generation_manager.start(
@@ -259,22 +269,20 @@ async def _try_send(
 async def _plan_send(
     session: AsyncSession,
     context: Context,
-    allowed: HookedInput,
-    locate_turn: LocateTurn,
+    input: Input,
+    turn: Turn,
     client_options: GenerationOptions | None,
 ) -> SendPlan:
-    """Read the rows that the send depends on, and return its plan. Nothing is written.
+    """Read the other rows that the send depends on, and return its plan. Nothing is written.
 
     Args:
         session: The session to use.
         context: The context.
-        allowed: The input that the hooks allow, and their documents.
-        locate_turn: Returns the turn of the input.
+        input: The input that the hooks allow.
+        turn: The turn of the input.
         client_options: The options that the client has set. Hooks may set options that clients must not.
     """
-    owner, input = context.viewer.user_id, allowed.input
-    turn = allowed.with_documents(await locate_turn(session, context, input))
-    conversation = turn.conversation
+    owner, conversation = context.viewer.user_id, turn.conversation
     field = _field(input, turn)
     check_allowed(context, conversation, client_options, field)
     settings = answer_settings(context, conversation, turn.question, input.options, field)
@@ -298,7 +306,8 @@ async def _plan_send(
         generation.steers = input.when_busy is WhenBusy.STEER
         return SendPlan(turn, answer, generation, None, contribution)
     await check_running(session, context)
-    work = generation_input(generation, conversation, turn.branch_with_question, tools, contribution)
+    branch = turn.branch_with_question
+    work = await offload(len(branch), lambda: generation_input(generation, conversation, branch, tools, contribution))
     mark_running(generation, context, work)
     return SendPlan(turn, answer, generation, work, contribution)
 
@@ -337,6 +346,8 @@ def _blocking_generation(unfinished: Sequence[Generation], turn: Turn, when_busy
     Raises:
         ConversationBusy: The send must not wait, or the queue is full.
     """
+    if not unfinished:
+        return None
     branch = {entry.message.id for entry in turn.branch}
     queued = [generation for generation in unfinished if generation.status is Status.QUEUED]
     crowded = len(unfinished) - len(queued) >= MAX_CONCURRENT_BRANCHES

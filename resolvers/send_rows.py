@@ -1,9 +1,9 @@
 """The rows that a send stores."""
 
-from tertulia.db import contributions, metadata, search
+from tertulia.db import contributions, conversations, metadata, search
 from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
-from tertulia.db.tables import Generation, Message, Role, Status, now
+from tertulia.db.tables import Generation, Message, Role, Status, new_id, now
 from tertulia.generation.contribution import AssistantContribution
 from tertulia.generation.input import GenerationInput
 from tertulia.resolvers.assistants import AnswerSettings
@@ -13,13 +13,19 @@ from tertulia.resolvers.turns import Turn
 
 def new_rows(turn: Turn, settings: AnswerSettings, plan: str) -> tuple[Message, Generation]:
     """Return the answer of a turn, which is empty, and its generation, which is queued."""
+    created_at = now()
+    # With ids and times, because Pydantic inspects the functions that would return the defaults each time.
     answer = Message(
+        id=new_id(),
+        created_at=created_at,
         conversation_id=turn.conversation.id,
         parent_id=turn.question.id,
         role=Role.ASSISTANT,
         depth=turn.question.depth + 1,
     )
     generation = Generation(
+        id=new_id(),
+        created_at=created_at,
         conversation_id=turn.conversation.id,
         message_id=answer.id,
         model=settings.model,
@@ -41,8 +47,10 @@ def mark_running(generation: Generation, context: Context, work: GenerationInput
 async def insert_messages(session: AsyncSession, turn: Turn, answer: Message) -> None:
     """Insert the messages of a turn, and its conversation if it is new."""
     conversation = turn.conversation
-    conversation.active_leaf_id, conversation.updated_at = answer.id, answer.created_at
-    if turn.new_conversation:
+    if not turn.new_conversation:
+        await conversations.activate(session, conversation, answer.id, answer.created_at)
+    else:
+        conversation.active_leaf_id, conversation.updated_at = answer.id, answer.created_at
         await insert(session, [conversation])
         await metadata.add(session, conversation.owner_id, conversation.id, conversation.app_metadata)
     await turn.attached.store(session, conversation.id)

@@ -11,7 +11,8 @@ from strawberry.scalars import JSON
 from tertulia.db import conversations, messages
 from tertulia.db.database import AsyncSession
 from tertulia.db.messages import BranchMessage
-from tertulia.db.tables import Conversation, Message, Role
+from tertulia.db.prompt_branches import BranchReader
+from tertulia.db.tables import Conversation, Message, Role, new_id, now
 from tertulia.json import Json
 from tertulia.resolvers.app_data import stored_context
 from tertulia.resolvers.assistants import policy_of, policy_of_new
@@ -44,7 +45,7 @@ class Turn:
         return [*self.branch, self.entry or BranchMessage(self.question)]
 
 
-async def turn_of_send(session: AsyncSession, context: Context, input: SendMessage) -> Turn:
+async def turn_of_send(session: AsyncSession, context: Context, input: SendMessage, branches: BranchReader) -> Turn:
     """Return the turn of a send: after the active branch, after `parentId`, or in a new conversation.
 
     An external id names the conversation, and creates it if it does not exist. The caller has locked the owner, so that
@@ -62,7 +63,11 @@ async def turn_of_send(session: AsyncSession, context: Context, input: SendMessa
         policy = policy_of_new(context, input.assistant_id)
         policy.check_tools(input.tools)
         own_model = policy.assistant.model if policy.assistant is not None else None
+        created_at = now()
         conversation = Conversation(
+            id=new_id(),
+            created_at=created_at,
+            updated_at=created_at,
             owner_id=context.viewer.user_id,
             model=(input.options and input.options.model) or own_model or context.models.default_id,
             temporary=input.temporary,
@@ -74,7 +79,7 @@ async def turn_of_send(session: AsyncSession, context: Context, input: SendMessa
         turn = await _new_message_turn(session, context, conversation, [], input)
         return replace(turn, new_conversation=True)
     leaf = existing.active_leaf_id if input.parent_id is None else as_uuid(input.parent_id)
-    branch = await messages.branch(session, leaf)
+    branch = await branches.read(session, leaf)
     if input.parent_id is not None and (not branch or branch[-1].message.conversation_id != existing.id):
         raise NotFound(input.parent_id, "message of this conversation")
     return await _new_message_turn(session, context, existing, branch, input)
@@ -103,14 +108,14 @@ async def _existing_conversation(session: AsyncSession, owner: UUID, input: Send
     return existing
 
 
-async def turn_of_edit(session: AsyncSession, context: Context, input: EditMessage) -> Turn:
+async def turn_of_edit(session: AsyncSession, context: Context, input: EditMessage, branches: BranchReader) -> Turn:
     """Return the turn of an edit: a new version of a user's message, as its sibling; raise NotFound or InvalidInput."""
     message, conversation = await find_message(session, context.viewer.user_id, input.message_id)
     if message.role is not Role.USER:
         raise InvalidInput(
             "messageId", "must be the id of a user's message. Use `regenerateMessage` for another version of an answer."
         )
-    branch = await messages.branch(session, message.parent_id)
+    branch = await branches.read(session, message.parent_id)
     # The new version keeps what the input does not set.
     if input.attachment_ids is None:
         input = replace(input, attachment_ids=[ID(id) for id in attachment_ids(message.content)])
@@ -121,17 +126,22 @@ async def turn_of_edit(session: AsyncSession, context: Context, input: EditMessa
     return await _new_message_turn(session, context, conversation, branch, input)
 
 
-async def turn_of_regeneration(session: AsyncSession, context: Context, input: RegenerateMessage) -> Turn:
+async def turn_of_regeneration(
+    session: AsyncSession, context: Context, input: RegenerateMessage, branches: BranchReader
+) -> Turn:
     """Return the turn of a regeneration: the same question again; raise NotFound or InvalidInput."""
-    answer, conversation = await find_message(session, context.viewer.user_id, input.message_id)
+    owner = context.viewer.user_id
+    answer, conversation = await find_message(session, owner, input.message_id)
     if answer.role is not Role.ASSISTANT:
         raise InvalidInput(
             "messageId", "must be the id of an answer. Use `editMessage` for a new version of a user's message."
         )
-    branch = await messages.branch(session, answer.parent_id)
+    branch = await branches.read(session, answer.parent_id)
     if not branch or branch[-1].message.role is not Role.USER:
         raise InvalidInput("messageId", "must be the id of an answer that follows a user's message.")
-    return Turn(conversation, branch[:-1], branch[-1].message, new_message=False)
+    question_id = branch[-1].message.id
+    question = (await messages.get_many(session, owner, [question_id]))[question_id]
+    return Turn(conversation, branch[:-1], question, new_message=False)
 
 
 async def find_message(session: AsyncSession, owner: UUID, id: str) -> tuple[Message, Conversation]:
@@ -161,6 +171,8 @@ async def _new_message_turn(
         raise blank_error("text")
     parent = earlier[-1] if earlier else None
     question = Message(
+        id=new_id(),
+        created_at=now(),
         conversation_id=conversation.id,
         parent_id=parent.id if parent else None,
         role=Role.USER,

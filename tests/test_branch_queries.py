@@ -1,16 +1,20 @@
 """Queries on messages and generations: branches, their ends, versions, contexts, deletion, and who waits for whom."""
 
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from rows import NOON, Rows, rolled_back, seconds
-from sqlmodel import col, select
+from rows import NOON, Rows, rolled_back, seconds, with_database
+from sqlmodel import select
 
-from tertulia.db import branches, generations, messages, read_limit, spending
+from tertulia.db import branches, generations, messages, prompt_branches, read_limit, spending
 from tertulia.db.branches import MAX_DEPTH_DIGITS
+from tertulia.db.database import Database
 from tertulia.db.generations import KEY_LIFETIME
+from tertulia.db.messages import PromptMessage
 from tertulia.db.paging import Page, PageError, encode_cursor
+from tertulia.db.prompt_branches import BranchReader, with_branches
 from tertulia.db.spending import Spending
 from tertulia.db.tables import Generation, IdempotencyKey, Message, Role, Status
 
@@ -30,40 +34,75 @@ async def chain(
     return ids
 
 
-def test_a_branch_is_the_path_to_its_leaf_oldest_first_with_the_columns_of_its_generations() -> None:
+def test_a_branch_is_the_path_to_its_leaf_oldest_first() -> None:
     async def test(rows: Rows) -> None:
         conversation = await rows.conversation()
         ids = await chain(rows, conversation, 4)
         other = await rows.message(conversation, ids[1], depth=2)
-        await rows.generation(conversation, ids[1], prefix="p", context_tokens=7, stop_reason="refusal")
-        branch = await messages.branch(rows.session, ids[3])
-        assert [item.message.id for item in branch] == ids
-        assert [(item.prefix, item.context_tokens, item.stop_reason) for item in branch] == [
-            (None, None, None), ("p", 7, "refusal"), (None, None, None), (None, None, None),
-        ]  # fmt: skip
-        assert [item.message.id for item in await messages.branch(rows.session, other)] == [*ids[:2], other]
+        assert [message.id for message in await messages.branch(rows.session, ids[3])] == ids
+        assert [message.id for message in await messages.branch(rows.session, other)] == [*ids[:2], other]
         assert await messages.branch(rows.session, None) == []
 
     rolled_back(test)
+
+
+def test_the_branch_of_a_prompt_has_the_columns_of_its_messages_and_generations() -> None:
+    async def test(rows: Rows) -> None:
+        ids = await chain(rows, await rows.conversation(), 4)
+        repairs = {"blocks": {"1.0": "attachment_refused"}, "tools": []}
+        await rows.generation(
+            await rows.conversation(), ids[1], prefix="p", context_tokens=7, stop_reason="refusal", repairs=repairs
+        )
+        branch, stored = (
+            await BranchReader().read(rows.session, ids[3]),
+            await messages.branch(rows.session, ids[3]),
+        )
+        assert [item.message for item in branch] == [
+            tuple(getattr(message, name) for name in PromptMessage._fields) for message in stored
+        ]
+        assert branch[1][1:] == ("p", 7, "refusal", "claude-opus-5-5", None, repairs, None)
+        assert branch[2][1:] == (None,) * 7
+        assert await BranchReader().read(rows.session, None) == []
+
+    rolled_back(test)
+
+
+@pytest.mark.parametrize(("at_once", "new"), [(2, 0), (2, 1), (4, 0), (4, 1), (6, 0), (7, 0)])
+def test_the_beginning_of_a_long_branch_is_read_before_the_transaction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int, new: int
+) -> None:
+    monkeypatch.setattr(prompt_branches, "AT_ONCE", at_once)
+
+    async def test(store: Database) -> None:
+        async with store.write() as session:
+            rows = Rows(session)
+            ids = await chain(rows, await rows.conversation(), 6)
+        attempts: list[UUID] = []
+
+        async def read(reader: BranchReader) -> list[UUID]:
+            # Messages may be sent between two attempts.
+            attempts.append(ids[-1 - new] if not attempts else ids[-1])
+            async with store.write() as session:
+                return [item.message.id for item in await reader.read(session, attempts[-1])]
+
+        assert await with_branches(store, read) == ids
+        assert len(attempts) == (1 if at_once >= 6 else 2)
+
+    with_database(tmp_path, test)
 
 
 @pytest.mark.parametrize("rows_at_once", [1, 2, 3, 4, 5])
 def test_a_branch_is_whole_however_many_queries_it_takes(rows_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(messages, "BRANCH_ROWS", rows_at_once)
     end = messages._branch_end()
-    query = (
-        select(Message, Generation.prefix, Generation.context_tokens, Generation.stop_reason)
-        .join(end, end.c.id == Message.id)
-        .outerjoin(Generation, col(Generation.message_id) == col(Message.id))
-        .order_by(end.c.step)
-    )
+    query = select(Message).join(end, end.c.id == Message.id).order_by(end.c.step)
     monkeypatch.setattr(messages, "_BRANCH_END", query)
 
     async def test(rows: Rows) -> None:
         ids = await chain(rows, await rows.conversation(), 4)
         result = await rows.session.exec(query, params={"leaf": ids[3]})
         assert len(result.all()) == min(rows_at_once, 4)
-        assert [item.message.id for item in await messages.branch(rows.session, ids[3])] == ids
+        assert [message.id for message in await messages.branch(rows.session, ids[3])] == ids
 
     rolled_back(test)
 
@@ -73,7 +112,7 @@ def test_at_most_500_messages_are_read_in_one_query() -> None:
         ids = await chain(rows, await rows.conversation(), 501)
         result = await rows.session.exec(messages._BRANCH_END, params={"leaf": ids[-1]})
         assert len(result.all()) == 500
-        assert [item.message.id for item in await messages.branch(rows.session, ids[-1])] == ids
+        assert [message.id for message in await messages.branch(rows.session, ids[-1])] == ids
 
     rolled_back(test)
 
@@ -85,6 +124,7 @@ def test_a_branch_for_claude_is_not_limited_like_a_response(monkeypatch: pytest.
         ids = await chain(rows, await rows.conversation(), 2)
         with read_limit.read_limit():
             assert len(await messages.branch(rows.session, ids[1])) == 2
+            assert len(await BranchReader().read(rows.session, ids[1])) == 2
 
     rolled_back(test)
 

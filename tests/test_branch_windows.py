@@ -79,7 +79,7 @@ def test_a_page_is_the_part_of_the_whole_branch_in_any_tree(seed: int) -> None:
         owner = await rows.user()
         ids = await tree(rows, random_tree(seed))
         for leaf in (ids[-1], ids[20]):
-            path = [entry.message.id for entry in await messages.branch(rows.session, leaf)]
+            path = [message.id for message in await messages.branch(rows.session, leaf)]
             for page in pages(len(path)):
                 connection = await branches.page(rows.session, owner, leaf, page)
                 info = connection.page_info

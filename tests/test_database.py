@@ -4,22 +4,23 @@ import asyncio
 import errno
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import aiosqlite
 import pytest
 from rows import NOON, Rows, empty_file, replace_here, seconds, with_database
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 
 from tertulia.db import accounts, database, sqlite
 from tertulia.db.accounts import AuthenticatedUser
 from tertulia.db.database import Database, open_engine
 from tertulia.db.identities import PersonalToken
+from tertulia.db.statements import defer
 from tertulia.db.tables import User
 
 
@@ -125,41 +126,99 @@ def test_a_writer_locks_the_file_from_its_first_statement_on_and_a_reader_does_n
     with_database(tmp_path, test)
 
 
-def test_a_transaction_without_statements_begins_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    executed: list[str] = []
+@pytest.fixture
+def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Record the first words of the statements that the thread of a connection executes in each round trip."""
+    round_trips: list[str] = []
     execute = sqlite._execute
 
-    def recorded(connection: sqlite3.Connection, beginning: str | None, statement: str, parameters: Any) -> Any:
-        if not statement.startswith("PRAGMA"):  # SQLAlchemy reads one from each new connection
-            executed.append(f"{beginning}: {statement.split(maxsplit=1)[0]}")
-        return execute(connection, beginning, statement, parameters)
+    def recorded(connection: sqlite3.Connection, statements: Sequence[sqlite.Statement]) -> Any:
+        words = [statement.text.partition("(")[0].split(maxsplit=1)[0] for statement in statements]
+        if words != ["PRAGMA"]:  # SQLAlchemy reads one from each new connection
+            round_trips.append(" ".join(words))
+        return execute(connection, statements)
 
     monkeypatch.setattr(sqlite, "_execute", recorded)
-    ended: list[str] = []
-    for name in ("commit", "rollback"):
-        ending = getattr(aiosqlite.Connection, name)
+    return round_trips
 
-        async def end(self: Any, name: str = name, ending: Any = ending) -> None:
-            ended.append(name)
-            await ending(self)
 
-        monkeypatch.setattr(aiosqlite.Connection, name, end)
+ADDING = text("INSERT INTO spending (day, shard, amount) VALUES (:day, :shard, :amount)")
 
+
+def spent(shard: int, amount: int | None = 1) -> dict[str, Any]:
+    return {"day": "2026-01-01", "shard": shard, "amount": amount}
+
+
+def test_a_transaction_without_statements_begins_nothing(tmp_path: Path, executed: list[str]) -> None:
     async def test(store: Database) -> None:
         async with store.read():
             pass
         async with store.write():
             pass
-        assert (executed, ended) == ([], [])
+        assert executed == []
         async with store.write() as session:
             for _ in range(2):
                 await session.exec(select(User.id))
-        assert executed == ["BEGIN IMMEDIATE: SELECT", "None: SELECT"]
-        assert ended == ["commit"]
+        assert executed == ["BEGIN SELECT", "SELECT", "COMMIT"]
         executed.clear()
         async with store.read() as session:
             await session.exec(select(User.id))
-        assert executed == ["BEGIN: SELECT"]
+        await until(lambda: executed == ["BEGIN SELECT", "ROLLBACK"])
+
+    with_database(tmp_path, test)
+
+
+def test_statements_without_a_result_share_the_round_trip_of_the_next_one(tmp_path: Path, executed: list[str]) -> None:
+    count = text("SELECT count(*) FROM spending")
+
+    async def test(store: Database) -> None:
+        async with store.write() as session:
+            await defer(session, ADDING, spent(1))
+            await defer(session, ADDING, [spent(2), spent(3)])
+            assert (await session.exec(count)).scalar_one() == 3  # type: ignore[call-overload]
+            await defer(session, ADDING, spent(4))
+        assert executed == ["BEGIN INSERT INSERT SELECT", "INSERT COMMIT"]
+        assert (await store.row(count))[0] == 4
+        executed.clear()
+        async with store.write() as session:
+            await defer(session, ADDING, spent(5))
+        assert executed == ["BEGIN INSERT COMMIT"]
+
+    with_database(tmp_path, test)
+
+
+@pytest.mark.parametrize("is_last", [True, False])
+def test_a_failure_of_a_deferred_statement_rolls_the_transaction_back(tmp_path: Path, *, is_last: bool) -> None:
+    async def test(store: Database) -> None:
+        async def fail() -> None:
+            async with store.write() as session:
+                await defer(session, ADDING, spent(1))
+                await defer(session, ADDING, spent(2, None))
+                if not is_last:
+                    await session.exec(select(User.id))
+
+        for _ in range(2):
+            with pytest.raises(IntegrityError) as failed:
+                await fail()
+            assert "2026" not in str(failed.value)
+        async with store.write() as session:
+            await defer(session, ADDING, spent(3))
+        assert (await store.row(text("SELECT sum(shard) FROM spending")))[0] == 3
+
+    with_database(tmp_path, test)
+
+
+def test_what_was_deferred_before_an_error_is_not_executed(tmp_path: Path, executed: list[str]) -> None:
+    async def test(store: Database) -> None:
+        async def fail() -> None:
+            async with store.write() as session:
+                await defer(session, ADDING, spent(1))
+                raise RuntimeError
+
+        with pytest.raises(RuntimeError):
+            await fail()
+        assert executed == []
+        assert (await store.row(text("SELECT count(*) FROM spending")))[0] == 0
 
     with_database(tmp_path, test)
 

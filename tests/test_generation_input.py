@@ -200,7 +200,7 @@ def test_earlier_attachments_that_claude_refuses_are_left_out(text: str, status:
 @pytest.mark.parametrize("filtered", [False, True])
 def test_a_summary_on_demand_that_a_filter_has_changed_replaces_nothing(*, filtered: bool) -> None:
     summary = answer("", stop_reason="compaction")
-    summary.message.content = [
+    summary.message.content[:] = [
         {"type": "compaction", "content": "They met.", **({"filtered": True} if filtered else {})}
     ]
     work = build(user("Hi."), answer("Hello."), user("Sum up."), summary, user("And?"))

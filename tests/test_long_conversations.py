@@ -12,6 +12,7 @@ from running import execute, tertulia
 from scripted import says
 from test_command import run_here
 
+from tertulia.claude import streamed
 from tertulia.db.database import Database
 from tertulia.generation.retention import DeletedResources, remove_part
 
@@ -144,3 +145,20 @@ def test_claude_is_sent_each_message_of_a_long_conversation_once(staged: Staged)
     stage.api.answer("Go on", conversationId=long_conversation(stage.api))
     sent = [block["text"] for message in stage.claude.requests[0]["messages"] for block in message["content"]]
     assert sent == [*(f"Word{number}" for number in range(LENGTH)), "Go on"]
+
+
+def test_a_request_with_many_messages_is_encoded_like_one_with_few(
+    staged: Staged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = staged(says("Hi"), says("Hi"))
+    options = {"effort": "LOW"}
+    stage.api.answer("Tea? 🐦", options=options)
+    monkeypatch.setattr(streamed, "MANY", 1)
+    assert stage.api.answer("Tea? 🐦", options=options)["__typename"] == "GenerationCompleted"
+    by_sdk, encoded_here = stage.claude.requests
+    assert encoded_here == by_sdk
+    ignored = ("content-length", "x-stainless-raw-response")
+    first, second = (
+        {name: value for name, value in headers.items() if name not in ignored} for headers in stage.claude.headers
+    )
+    assert second == first

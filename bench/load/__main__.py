@@ -9,6 +9,7 @@ the load was the limit, not the candidate.
     python -m bench.load followers ... --streams 1000                                       many clients of one answer
     python -m bench.load flat     ... --streams 100 --tokens 2000                           tokens per second, unpaced
     python -m bench.load first    ... --count 100                                           time to the first text
+    python -m bench.load long     ... --count 10 --streams 20                               messages in one conversation
     python -m bench.load turns    ... --streams 50 --count 1000 --tokens 2                  one answer after another
     python -m bench.load idle     ... --streams 5000                                        idle subscriptions
     python -m bench.load requests ... --path /graphql --body '{"query": "{ viewer { id } }"}'
@@ -22,12 +23,13 @@ import sys
 
 import uvloop
 
+from bench.load.long import long
 from bench.load.paced import followers, steady
 from bench.load.quiet import idle, requests
 from bench.load.second import second
 from bench.load.unpaced import first, flat, turns
 
-MODES = {mode.__name__: mode for mode in (steady, second, followers, flat, first, turns, idle, requests)}
+MODES = {mode.__name__: mode for mode in (steady, second, followers, flat, first, long, turns, idle, requests)}
 
 
 def _numbers(text: str) -> list[int]:

@@ -1,11 +1,16 @@
-"""Threads for functions of the application that are not async."""
+"""Threads for functions of the application that are not async, and for work that takes long."""
 
+import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
+
+MANY = 100
+"""From this number of messages on, work on them runs in a thread. Fewer take at most about a millisecond."""
+Result = TypeVar("Result")
 
 
 class WorkerThreads:
@@ -31,3 +36,11 @@ class WorkerThreads:
             limiter = anyio.CapacityLimiter(self._most)
             self._limiters.set(limiter)
             return limiter
+
+
+async def offload(messages: int, work: Callable[[], Result]) -> Result:
+    """Return the result of `work`, which runs in a thread if it handles many messages.
+
+    Unlike the event loop, a thread gives up the interpreter's lock every few milliseconds for others.
+    """
+    return work() if messages < MANY else await asyncio.to_thread(work)

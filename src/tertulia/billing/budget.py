@@ -23,6 +23,7 @@ from tertulia.db.spending import Reservation
 from tertulia.db.tables import now
 from tertulia.json import Json, encode
 from tertulia.ratelimit.plans import Plan, Plans
+from tertulia.threads import offload
 
 __all__ = ["EXCEEDED", "Budget", "BudgetSpent", "BudgetStatus", "PriceUnknown", "PricedRequest"]
 
@@ -138,7 +139,8 @@ class Budget:
             price = self._prices.of(request.model)
             if price is None:
                 raise PriceUnknown
-            amount = min(_max_cost(request, model, price), *await self._remaining(session, owner, limits))
+            cost = await offload(len(request.turns), lambda: _max_cost(request, model, price))
+            amount = min(cost, *await self._remaining(session, owner, limits))
         # A spent budget is raised first, because it lasts at least until the end of the day.
         if tokens_spent is not None:
             raise tokens_spent

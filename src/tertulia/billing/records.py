@@ -7,7 +7,7 @@ from uuid import UUID
 
 from tertulia.billing.prices import STANDARD, Prices, Terms
 from tertulia.db.ledger import UNIT
-from tertulia.db.tables import ApiCall, Status, now
+from tertulia.db.tables import ApiCall, Status, new_id, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ def call(
     parts = {} if price is None else price.parts(usage, terms)
     costs = {kind: int(dollars / UNIT) for kind, dollars in parts.items() if dollars}
     return ApiCall(
+        id=new_id(),
         owner_id=payer.owner_id,
         conversation_id=payer.conversation_id,
         generation_id=payer.generation_id,

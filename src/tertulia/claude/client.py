@@ -37,11 +37,13 @@ from tertulia.claude.parser import message_of
 from tertulia.claude.provider_requests import adapted
 from tertulia.claude.providers import PLATFORMS, ModelName, Provider, model_name
 from tertulia.claude.rate_limits import RateLimits
+from tertulia.claude.streamed import streamed
 from tertulia.claude.tracing import Chat, chat_span
 from tertulia.json import Json, clean, loads
 
 if TYPE_CHECKING:
     import anthropic
+    import httpx2
 
     from tertulia.claude.transport import Body
 
@@ -49,7 +51,6 @@ logger = logging.getLogger("tertulia.claude")
 
 PRELOAD_AFTER = 0.5
 """The seconds between the start and the import of the SDK, which slows down everything else."""
-BETA_PARTS = ("betas", "compaction", "context_management", "fallbacks", "fallback_credit_token")
 FAILURES = 400
 """The lowest HTTP status that is a failure."""
 MAX_RETRY_AFTER = 10.0
@@ -175,8 +176,8 @@ class Claude:
 
         async with AsyncExitStack() as stack:
             response, chat = await self._open(stack, source, failed)
-            body: Body = response.http_response.extensions[BODY]
-            reader = _Reader(EventParser(response.http_response), body, self.backpressure, chat, push)
+            body: Body = response.extensions[BODY]
+            reader = _Reader(EventParser(response), body, self.backpressure, chat, push)
             while await body.receive(reader.take):
                 if reader.events:
                     yield reader.events
@@ -185,7 +186,7 @@ class Claude:
                 if reader.has_ended:
                     return
                 reader.pace()
-            request_id = request_id_of(response.http_response)
+            request_id = request_id_of(response)
         raise BrokenStream(GenerationError(ErrorCode.CONNECTION, "Claude's response ended early.", request_id))
 
     async def ask(self, request: Json, failed: list[Attempt]) -> Json:
@@ -207,7 +208,7 @@ class Claude:
 
     async def _open(
         self, stack: AsyncExitStack, source: RequestSource, failed: list[Attempt] | None
-    ) -> "tuple[anthropic.AsyncAPIResponse[Any], Chat | None]":
+    ) -> "tuple[httpx2.Response, Chat | None]":
         """Send the request. If Claude refuses it, retry it with the bodies that the source returns."""
         _attempts.set(failed)
         body = await source.body()
@@ -219,11 +220,11 @@ class Claude:
         chat = stack.enter_context(chat_span(body, connection.sdk.base_url.host, platform.span_name))
         while True:
             try:
-                create = connection.streaming.messages.with_streaming_response.create
-                arguments = _arguments(adapted(self._accepted(body, model), model), chat)
+                sent = adapted(self._accepted(body, model), model)
+                request = streamed(connection, sent, {} if chat is None else chat.headers())
                 async with self._within_limits(body["model"], has_begun=source.has_begun) as headers:
                     with reporting_credentials(platform):
-                        response = await stack.enter_async_context(create(**arguments, stream=True))
+                        response = await stack.enter_async_context(request)
                     headers.update(response.headers)
             except (anthropic.BadRequestError, anthropic.NotFoundError, anthropic.ContentTooLargeError) as error:
                 is_refused = "diagnostics" in str(error.body) and not quotes_users(str(error.body))
@@ -238,7 +239,7 @@ class Claude:
                 body = reduced_body
             else:
                 if chat is not None:
-                    chat.record_request_id(request_id_of(response.http_response))
+                    chat.record_request_id(request_id_of(response))
                 return response, chat
 
     async def _connected(self, provider: Provider) -> Connection:
@@ -268,18 +269,6 @@ class Claude:
         """Close all connections."""
         for connection in self._connections.values():
             await connection.close()
-
-
-def _arguments(body: Json, chat: Chat | None) -> Json:
-    """Return the arguments for the SDK, whose typed signature does not include beta features."""
-    arguments = {name: value for name, value in body.items() if name not in BETA_PARTS}
-    headers = {} if chat is None else chat.headers()
-    if "betas" in body:
-        headers["anthropic-beta"] = ",".join(body["betas"])
-        arguments["extra_body"] = {name: body[name] for name in BETA_PARTS if name in body and name != "betas"}
-    if headers:
-        arguments["extra_headers"] = headers
-    return arguments
 
 
 class _Reader:

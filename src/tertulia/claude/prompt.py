@@ -32,6 +32,8 @@ FALLBACK = "fallback"
 ALL_FORMS = frozenset({"adaptive", "between_tools", "disabled", "enabled"})
 TOOL_OUTPUT = ("tool_result", *ATTACHED)
 """The types of blocks in an answer that are output of tools."""
+PLAIN_KEYS = 2
+"""The keys of a block that has only a text: `type` and `text`."""
 OF_CALL = "of"
 """The key that Tertulia adds to a picture from a tool. Its value is the id of the call."""
 FILTERED = "filtered"
@@ -165,6 +167,8 @@ def rounds(role: str, content: Sequence[Json], *, is_interrupted: bool = False) 
     """
     if role == Role.USER:
         return [{"role": role, "content": list(content)}] if content else []
+    if is_plain(content) and not is_interrupted:
+        return [{"role": role, "content": list(content)}]
     messages: list[Json] = []
     groups = [list(blocks) for _, blocks in groupby(content, lambda block: block.get("type") in TOOL_OUTPUT)]
     for number, blocks in enumerate(groups, start=1):
@@ -326,6 +330,10 @@ def _replayable(
     writer: str | None = None,
     depth: int | None = None,
 ) -> list[Json]:
+    if is_plain(blocks):
+        return [
+            block if depth is None else {**block, PLACE: place_of(depth, index)} for index, block in enumerate(blocks)
+        ]
     # The API does not allow omitting only some thinking of a turn.
     is_filtered, latest = _is_filtered(blocks), last_attempt(blocks)
     replayable: list[Json] = []
@@ -352,6 +360,14 @@ def _replayable(
         place = {} if depth is None else {PLACE: place_of(depth, index)}
         replayable.append(_without_own_keys(block) | place)
     return replayable if any(block.get("type") not in THINKING for block in replayable) else []
+
+
+def is_plain(blocks: Sequence[Json]) -> bool:
+    """Return whether all blocks are texts without further keys, except for their places. Nearly all messages are."""
+    return bool(blocks) and all(
+        block.get("type") == "text" and len(block) == PLAIN_KEYS + (PLACE in block) and (block["text"] or "").strip()
+        for block in blocks
+    )
 
 
 def _is_filtered(blocks: Sequence[Json]) -> bool:

@@ -300,13 +300,13 @@ class GenerationFinalizer:
     async def _save_complete(self, active: ActiveGeneration, status: Status, error: GenerationError | None) -> Saved:
         following: list[UUID] = []
         async with self._finishing, self._database.write() as session:
-            location, lease_held = await save_end(
-                session, active, status, error, holder=self._process, prices=self._config.prices
-            )
+            saved = await save_end(session, active, status, error, holder=self._process, prices=self._config.prices)
+            location = saved.location
             if location is None:
-                return Saved(lease_held)
+                return Saved(saved.lease_held)
             if not self._is_draining():
                 FOLLOWING.hit(active.generation_id)
+            if saved.has_following and not self._is_draining():
                 following = await leases.claim_following(
                     session, active.generation_id, self._process, self._config.lease_end()
                 )

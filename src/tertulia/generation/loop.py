@@ -48,12 +48,11 @@ from tertulia.json import Json
 from tertulia.streams.events import GenerationEvent, GenerationStarted
 from tertulia.streams.log import EventLog
 from tertulia.text_filters import TextStream
+from tertulia.threads import offload
 from tertulia.tools.json_schema import answer_problem
 
 CALLED, PAUSED = "tool_use", "pause_turn"
 """The stop reasons after which another round follows."""
-MANY_TURNS = 1_000
-"""Requests with more turns are built in a thread: building 10,000 turns blocks the event loop for 0.1 seconds."""
 JOIN_SECONDS = 2.0
 """The longest time for which the beginning of a continuation is held back, to find out what it repeats."""
 ASKING, HEARD = Failpoint("round.asking"), Failpoint("round.heard")
@@ -323,7 +322,7 @@ class GenerationLoop:
             features=self._features[model.provider],
             fallbacks=[await self._services.models.get(id) for id in ids],
         )
-        return build() if len(work.turns) <= MANY_TURNS else await asyncio.to_thread(build)
+        return await offload(len(work.turns), build)
 
     def _starting(self, active: ActiveGeneration) -> Callable[[], Awaitable[StartedGeneration]]:
         return lambda: start_generation(

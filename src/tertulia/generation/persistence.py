@@ -7,6 +7,7 @@ other parts is saved separately, as far as possible.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -38,6 +39,21 @@ def finish_limiter(database: Database) -> AbstractAsyncContextManager[Any]:
     return nullcontext() if database.in_turn else asyncio.Semaphore(ENDS_AT_ONCE)
 
 
+@dataclass(frozen=True, slots=True)
+class SavedEnd:
+    """A saved end: where, and whether another generation waits for it. Without a location, nothing was saved.
+
+    Attributes:
+        location: The location of the generation; None if the conversation was deleted, or if the lease is lost.
+        lease_held: Whether the process still has the lease.
+        has_following: Whether a generation may wait for this end.
+    """
+
+    location: GenerationLocation | None
+    lease_held: bool
+    has_following: bool = False
+
+
 async def save_end(
     session: AsyncSession,
     active: ActiveGeneration,
@@ -46,25 +62,29 @@ async def save_end(
     *,
     holder: UUID,
     prices: Prices,
-) -> tuple[GenerationLocation | None, bool]:
-    """Save the end of a generation in a transaction.
-
-    Returns:
-        The location of the generation, and whether the holder still has the lease. The location is None if the
-        conversation was deleted, or if the lease is lost.
-    """
-    SAVE.hit(active.generation_id)
-    location = await leases.lock_owner_of(session, active.generation_id)
-    if location is None:
-        return None, True
+) -> SavedEnd:
+    """Save the end of a generation in a transaction."""
+    generation_id = active.generation_id
+    SAVE.hit(generation_id)
+    if active.owner is not None:
+        await leases.lock_owner(session, active.owner.id)
+    elif await leases.lock_owner_of(session, generation_id) is None:
+        return SavedEnd(None, lease_held=True)
     usage, amount = active.answer.total(), total_amount(active, prices)
     values = _columns(active, status, error) | usage | {"amount": amount, "reserved": None, "tools_expire_at": None}
-    if await leases.renew(session, active.generation_id, holder, values) is None:
-        return None, False
+    finished = await leases.finish(session, generation_id, holder, values)
+    if finished is None:
+        was_deleted = await leases.status_of(session, generation_id) is None
+        return SavedEnd(None, lease_held=was_deleted)
+    location, has_following = finished.location, finished.has_following
+    if active.owner is not None and active.owner.id != location.owner_id:
+        # The conversation of a guest now belongs to an account.
+        await leases.lock_owner(session, location.owner_id)
+        has_following = True
     for part in _parts(active, location, status, prices).values():
         await part(session)
-    await outbox.add_generation(session, active.generation_id)
-    return location, True
+    await outbox.add_generation(session, generation_id)
+    return SavedEnd(location, lease_held=True, has_following=has_following)
 
 
 async def save_failure(

@@ -17,6 +17,7 @@ from tertulia.db.database import Database
 from tertulia.generation.input import GenerationInput
 from tertulia.generation.retry import retry_while_unavailable
 from tertulia.generation.state import ActiveGeneration
+from tertulia.threads import offload
 
 
 class PromptMeasurer:
@@ -34,17 +35,20 @@ class PromptMeasurer:
 
     async def measure(self, active: ActiveGeneration, work: GenerationInput, model: Model) -> GenerationInput:
         """Return the input with the measured size of its prompt, and lower a reservation that was too high."""
-        guess = _guess(work)
+        count = len(work.turns)
+        guess = await offload(count, lambda: _guess(work)) if model.compacts else 0
         may_be_near = model.compacts and not is_near(work.context_tokens, model) and is_near(guess, model)
         reserved = active.allowance
-        is_tight = reserved is not None and reserved < (self._budget.max_cost(work, model) or 0)
+        is_tight = reserved is not None and reserved < (
+            await offload(count, lambda: self._budget.max_cost(work, model)) or 0
+        )
         if not (may_be_near or is_tight):
             return work
         request = work.messages_request(model, self._files, caching=False)
-        count = await self._counter.count(await request.body())
-        if count is not None and is_tight:
-            await self._lower(active, self._budget.max_cost(work, model, input_tokens=count))
-        return replace(work, context_tokens=guess if count is None else count) if may_be_near else work
+        tokens = await self._counter.count(await request.body())
+        if tokens is not None and is_tight:
+            await self._lower(active, self._budget.max_cost(work, model, input_tokens=tokens))
+        return replace(work, context_tokens=guess if tokens is None else tokens) if may_be_near else work
 
     async def _lower(self, active: ActiveGeneration, amount: int | None) -> None:
         """Lower the reservation of a generation, so that other answers of its owner can use the rest of the budget."""

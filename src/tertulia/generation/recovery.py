@@ -9,9 +9,10 @@ from uuid import UUID
 from tertulia.billing.budget import EXCEEDED, Budget, BudgetSpent, PriceUnknown
 from tertulia.claude.errors import INTERRUPTED, ErrorCode, GenerationError, StreamError
 from tertulia.claude.models import Model, Models
-from tertulia.db import accounts, changes, generations, leases, ledger, messages, tool_calls
+from tertulia.db import accounts, changes, generations, leases, ledger, tool_calls
 from tertulia.db.database import AsyncSession, Database
 from tertulia.db.ledger import UsageSum
+from tertulia.db.prompt_branches import BranchReader, with_branches
 from tertulia.db.tables import TOKEN_COUNTS, ChangeKind, Generation, Message, Status, now
 from tertulia.db.tool_calls import CallStatus, ToolCall
 from tertulia.generation.accumulator import AnswerAccumulator
@@ -22,6 +23,7 @@ from tertulia.generation.state import ActiveGeneration, Ending, Owner, tool_resu
 from tertulia.streams.events import GenerationContinued, GenerationEvent, GenerationStarted, TerminalEvent, fold
 from tertulia.streams.lease import Lease
 from tertulia.streams.log import EventLog
+from tertulia.threads import offload
 from tertulia.tools.registry import ToolRegistry
 
 BETWEEN = ("tool_use", "tool_result", "image")
@@ -55,31 +57,58 @@ async def start_generation(
         StreamError: The conversation was deleted, or the budget is used up.
         CancelledError: The lease is lost, so the generation has ended in this process.
     """
-    async with database.write() as session:
-        location = await leases.lock_owner_of(session, active.generation_id)
-        rows = await generations.unscoped(session, active.generation_id)
-        if rows is None or location is None:
-            raise StreamError(GenerationError(ErrorCode.NOT_FOUND, "The conversation was deleted."))
-        generation, answer, conversation = rows
-        branch = await messages.branch(session, answer.parent_id)
-        contribution = await stored_contribution(session, generation)
-        plan, model = budget.plans.of(generation.plan), models.known(generation.model)
-        user_tools = await tool_registry.user_tools(session, location.owner_id)
-        tools = select_tools(tool_registry, conversation, model, contribution, plan.allows_tool, user_tools)
-        work = generation_input(generation, conversation, branch, tools, contribution)
-        # Read before the update, which also changes the row in the session.
-        was_queued = generation.status is Status.QUEUED
-        values = {"status": Status.RUNNING, "prefix": work.prefix, "lease_until": lease_until, "tools_expire_at": None}
-        values["started_at"] = generation.started_at or now()
-        allowance = await _reserve(session, budget, location.owner_id, generation, work, models.known(work.model))
-        values |= {"reserved": allowance}
-        if await leases.renew(session, generation.id, holder, values) is None:
-            active.end(Ending.LOST)
-            raise asyncio.CancelledError
-        if was_queued:
-            kind = ChangeKind.GENERATION_STARTED
-            await changes.record(session, location.owner_id, (kind, conversation.id, generation.id))
-        user = await accounts.existing(session, location.owner_id)
+
+    async def start(branches: BranchReader) -> StartedGeneration:
+        async with database.write() as session:
+            return await _start(
+                session,
+                branches,
+                active,
+                holder,
+                lease_until,
+                budget=budget,
+                models=models,
+                tool_registry=tool_registry,
+            )
+
+    return await with_branches(database, start)
+
+
+async def _start(
+    session: AsyncSession,
+    branches: BranchReader,
+    active: ActiveGeneration,
+    holder: UUID,
+    lease_until: datetime,
+    *,
+    budget: Budget,
+    models: Models,
+    tool_registry: ToolRegistry,
+) -> StartedGeneration:
+    location = await leases.lock_owner_of(session, active.generation_id)
+    rows = await generations.unscoped(session, active.generation_id)
+    if rows is None or location is None:
+        raise StreamError(GenerationError(ErrorCode.NOT_FOUND, "The conversation was deleted."))
+    generation, answer, conversation = rows
+    branch = await branches.read(session, answer.parent_id)
+    contribution = await stored_contribution(session, generation)
+    plan, model = budget.plans.of(generation.plan), models.known(generation.model)
+    user_tools = await tool_registry.user_tools(session, location.owner_id)
+    tools = select_tools(tool_registry, conversation, model, contribution, plan.allows_tool, user_tools)
+    work = await offload(len(branch), lambda: generation_input(generation, conversation, branch, tools, contribution))
+    # Read before the update, which also changes the row in the session.
+    was_queued = generation.status is Status.QUEUED
+    values = {"status": Status.RUNNING, "prefix": work.prefix, "lease_until": lease_until, "tools_expire_at": None}
+    values["started_at"] = generation.started_at or now()
+    allowance = await _reserve(session, budget, location.owner_id, generation, work, models.known(work.model))
+    values |= {"reserved": allowance}
+    if await leases.renew(session, generation.id, holder, values) is None:
+        active.end(Ending.LOST)
+        raise asyncio.CancelledError
+    if was_queued:
+        kind = ChangeKind.GENERATION_STARTED
+        await changes.record(session, location.owner_id, (kind, conversation.id, generation.id))
+    user = await accounts.existing(session, location.owner_id)
     return StartedGeneration(work, Owner(user.id, user.name, conversation.id, user.subject), allowance)
 
 

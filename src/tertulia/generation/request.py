@@ -17,6 +17,7 @@ from tertulia.claude.repairs import LeftOut, Repairs, repaired, without_places
 from tertulia.claude.request_fixes import with_allowed_thinking, with_unique_ids
 from tertulia.claude.request_options import in_container, without_refused_option
 from tertulia.json import Json
+from tertulia.threads import offload
 
 if TYPE_CHECKING:
     import anthropic
@@ -161,6 +162,12 @@ class MessagesRequest:
 
     async def body(self) -> Json:
         """Return the body of `POST /v1/messages`, with the bytes of attachments."""
+        count = len(self._request["messages"])
+        filled = await self._files.fill(await offload(count, self._prepared), inline=self._inline)
+        return await offload(count, lambda: with_pictures(filled))
+
+    def _prepared(self) -> Json:
+        """Return the body without the bytes of attachments."""
         request, self._repaired = repaired(self._with_content(), self.repairs)
         self._sent = request = with_allowed_thinking(with_unique_ids(with_removed_tools(request)))
         request = self._with_binding(without_places(request))
@@ -171,7 +178,7 @@ class MessagesRequest:
         if self._slow is not None:
             request = with_breakpoints(request, slow=self._slow)
             request["diagnostics"] = {"previous_message_id": self.previous_response}
-        return with_pictures(await self._files.fill(request, inline=self._inline))
+        return request
 
     async def body_without_refused(self, error: "anthropic.APIStatusError") -> Json | None:
         """Return a body without the part of earlier turns that Claude refuses; None if the error has another cause.

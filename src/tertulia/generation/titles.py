@@ -102,7 +102,7 @@ class Titles:
             generation, answer, _ = rows
             branch = await messages.branch(session, answer.parent_id)
         model = await self._small_model(generation.model)
-        body = _request(model, _transcript([branch[0].message, answer]), payer.owner_id)
+        body = _request(model, _transcript([branch[0], answer]), payer.owner_id)
         if (geo := generation.options.get("inference_geo")) is not None:
             body["inference_geo"] = geo
         return _TitleRequest(body, generation.plan)

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,10 @@ KEEP_ALIVE_SECONDS = 75
 """Longer than the idle timeout of common proxies (60 s): if the server closed first, a proxy would respond with 502."""
 DRAIN_SECONDS = 10
 """Seconds for open requests to end after Ctrl+C."""
+SWITCH_SECONDS = 0.0005
+"""The time after which a thread gives up the interpreter's lock for the event loop. With Python's default of 5 ms,
+tokens are late while a thread builds a long prompt: the loop waits as long each time that it has waited for sockets.
+"""
 MAX_MESSAGE = 2_000_000
 """Bytes of one WebSocket message. The limit of an HTTP request is the same."""
 
@@ -72,6 +77,7 @@ def worker() -> FastAPI:
     _log(settings)
     app = create_app(settings)
     tune_gc()
+    sys.setswitchinterval(SWITCH_SECONDS)
     return app
 
 
@@ -113,6 +119,7 @@ def address_of(listening: socket.socket) -> str:
 
 
 def _run(app: Any, listening: socket.socket, announcement: str) -> None:
+    sys.setswitchinterval(SWITCH_SECONDS)
     AnnouncingServer(_config(app, workers=1), announcement).run(sockets=[listening])
 
 
