@@ -13,7 +13,7 @@ from websockets.typing import Subprotocol
 
 Json = dict[str, Any]
 Found = TypeVar("Found")
-WAIT = 20.0
+WAIT = 60.0
 REJECTED = "messages: this answer cannot be continued"
 """The error of an answer to `/simulate error 1 reject`: its continuation is refused."""
 
