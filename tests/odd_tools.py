@@ -60,8 +60,9 @@ def leave() -> str:
 
 
 async def stubborn() -> str:
-    """Ignore cancellations until the test releases the tool."""
-    while not released.is_set():
+    """Ignore cancellations until the test releases the tool, or for two minutes, so that its server can stop."""
+    until = asyncio.get_running_loop().time() + 120
+    while not released.is_set() and asyncio.get_running_loop().time() < until:
         try:
             await asyncio.sleep(0.05)
         except asyncio.CancelledError:
