@@ -501,7 +501,7 @@ export const LOCAL = {
     await page.evaluate(() => {
       window.seen = new Set();
       const look = () => {
-        const texts = [...document.querySelectorAll(".assistant p")].map((paragraph) => {
+        const texts = [...document.querySelectorAll(".assistant p:not(.raw)")].map((paragraph) => {
           const copy = paragraph.cloneNode(true);
           for (const element of copy.querySelectorAll(".katex-mathml, .katex-html, code")) element.remove();
           return copy.textContent;
