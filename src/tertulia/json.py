@@ -111,7 +111,7 @@ def encode(value: object, *, default: Callable[[Any], object] | None = None) -> 
     except TypeError:
         # An integer beyond 64 bits, half of a surrogate pair, many levels, or a type that JSON does not have.
         document = _encode_slowly(value, default)
-    return escape_line_separators(document)
+    return document if document.isascii() else escape_line_separators(document)
 
 
 def dumps_spaced(value: object, *, indent: int | None = None) -> str:

@@ -280,6 +280,17 @@ class _Reader:
         has_ended: Whether `message_stop` was received.
     """
 
+    __slots__ = (
+        "_backpressure",
+        "_body",
+        "_chat",
+        "_parser",
+        "_push",
+        "error",
+        "events",
+        "has_ended",
+    )
+
     def __init__(
         self, parser: EventParser, body: "Body", backpressure: Backpressure, chat: Chat | None, push: Push | None
     ) -> None:

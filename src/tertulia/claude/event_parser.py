@@ -34,11 +34,17 @@ PROBE = "probe"
 class DeltaPattern:
     """The bytes before the text in the events of one block, which are the same in all of them."""
 
+    __slots__ = (
+        "_beginning",
+        "_frame_beginning",
+        "_index",
+        "_kind",
+        "_name",
+    )
+
     def __init__(self) -> None:
         """Initialize without a pattern: `text_in` finds nothing until `learn` was called."""
-        self._beginning = b""
-        self.frame_beginning = b""
-        """The beginning of such an event in a stream of server-sent events."""
+        self._beginning = self._frame_beginning = b""
         self._index = 0
         self._kind = self._name = ""
 
@@ -56,19 +62,26 @@ class DeltaPattern:
             return
         # The text is the last string of the event, so any text without escapes can replace it.
         if probe == {**event, "delta": {"type": kind, name: PROBE}}:
-            self._beginning, self.frame_beginning = beginning, FRAME_BEGINNING + beginning
+            self._beginning, self._frame_beginning = beginning, FRAME_BEGINNING + beginning
             self._index, self._kind, self._name = event["index"], kind, name
 
     def text_in(self, data: bytes) -> str | None:
         """Return the text of an event that differs only in its text; None if it must be parsed."""
-        return text_between(self._beginning, data, DELTA_END)
+        return _text_between(self._beginning, data, DELTA_END)
+
+    def event_in_frame(self, piece: bytes) -> Json | None:
+        """Return such an event in a piece of a body that is one server-sent event."""
+        text = _text_between(self._frame_beginning, piece, FRAME_END)
+        if text is None:
+            return None
+        return {"type": "content_block_delta", "index": self._index, "delta": {"type": self._kind, self._name: text}}
 
     def event(self, text: str) -> Json:
         """Return the event with another text."""
         return {"type": "content_block_delta", "index": self._index, "delta": {"type": self._kind, self._name: text}}
 
 
-def text_between(beginning: bytes, data: bytes, ending: bytes) -> str | None:
+def _text_between(beginning: bytes, data: bytes, ending: bytes) -> str | None:
     """Return a text without escapes between the two parts of an event; None if the event is not of this form."""
     if not beginning or not data.startswith(beginning):
         return None
@@ -87,6 +100,14 @@ def text_between(beginning: bytes, data: bytes, ending: bytes) -> str | None:
 class EventParser:
     """Parses a body, which arrives in any pieces, up to its first error or `message_stop`."""
 
+    __slots__ = (
+        "_pattern",
+        "_reader",
+        "_request_id",
+        "_response",
+        "error",
+    )
+
     def __init__(self, response: "httpx2.Response") -> None:
         """Initialize with the response, whose headers name the request and the framing."""
         self.error: StreamError | None = None
@@ -98,12 +119,9 @@ class EventParser:
 
     def parse(self, piece: bytes) -> list[Json]:
         """Return the events that end in this piece, except `ping`. Adjacent pieces of text are joined."""
-        pattern = self._pattern
-        if self._reader.is_between_events:
+        if self._reader.is_between_events and (event := self._pattern.event_in_frame(piece)) is not None:
             # Most pieces are one event.
-            text = text_between(pattern.frame_beginning, piece, FRAME_END)
-            if text is not None:
-                return [pattern.event(text)]
+            return [event]
         events: list[Json] = []
         try:
             self._parse(piece, events)

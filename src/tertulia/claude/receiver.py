@@ -27,6 +27,25 @@ LONGEST_SIZE = 10
 class Receiver(asyncio.Protocol):
     """Calls a function with each piece of a body, until the function returns False or the body ends."""
 
+    __slots__ = (
+        "_attached",
+        "_call_later",
+        "_content",
+        "_delivered",
+        "_ended",
+        "_error",
+        "_heard_at",
+        "_is_between_chunks",
+        "_is_encoded",
+        "_protocol",
+        "_silence",
+        "_take",
+        "_time",
+        "_timer",
+        "_translated",
+        "_transport",
+    )
+
     def __init__(
         self,
         transport: asyncio.Transport,

@@ -11,6 +11,13 @@ LONGEST_EVENT = 32 * 1024 * 1024
 class EventReader:
     """Splits a body, which arrives in any pieces, into its events."""
 
+    __slots__ = (
+        "_after_cr",
+        "_pieces",
+        "_size",
+        "is_between_events",
+    )
+
     def __init__(self) -> None:
         """Initialize at the start of a body."""
         self._pieces: list[bytes] = []

@@ -41,6 +41,17 @@ JSON_MARK = "json"
 class AnswerAccumulator(AnswerContent):
     """Claude's answer while it is being received."""
 
+    __slots__ = (
+        "_joined",
+        "_json_findings",
+        "_open_text",
+        "_skipped",
+        "attempt",
+        "new_filter",
+        "schema",
+        "writer",
+    )
+
     def __init__(self, generation_id: UUID, sequence: int = 0, content: Sequence[Json] = ()) -> None:
         """Start with no content, or with the content that another process has saved."""
         super().__init__(generation_id, sequence, content)
@@ -145,7 +156,10 @@ class AnswerAccumulator(AnswerContent):
         try:
             for event in events if len(events) == 1 else merge_deltas(events):
                 if event["type"] == "content_block_delta":
-                    generation_event = self._delta(self._index_of(event["index"]), event["delta"])
+                    # Without `_index_of` in most answers, because this runs for each token.
+                    is_mapped = self._joined is not None or self._skipped
+                    index = self._index_of(event["index"]) if is_mapped else self._round_start + event["index"]
+                    generation_event = self._delta(index, event["delta"])
                 else:
                     generation_event = self._handle(event, output)
                 if generation_event is not None:

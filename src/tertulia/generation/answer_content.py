@@ -17,6 +17,14 @@ MOST_NAMES = 50
 class AnswerContent(UsageAccumulator):
     """The blocks of an answer, to which the results of tools are added between its rounds."""
 
+    __slots__ = (
+        "_blocks",
+        "_round_start",
+        "fallbacks",
+        "generation_id",
+        "sequence",
+    )
+
     def __init__(self, generation_id: UUID, sequence: int = 0, content: Sequence[Json] = ()) -> None:
         """Start with no content, or with the content that another process has saved."""
         super().__init__()

@@ -232,27 +232,25 @@ class GenerationLoop:
         # would be paid for twice.
         await active.may_write()
         active.answer.fallbacks = request.fallbacks
-        push = partial(self._process_at_once, active, request)
+        push = partial(self._process_events, active, request)
         async for events in self._services.claude.stream(request, active.failed, push):
             for batch in split_before_stops(events):
                 await active.answer.check_json(batch[0], answer_problem)
-                await active.may_write()
-                self._process_events(active, request, batch)
+                while not self._process_events(active, request, batch, is_checked=True):
+                    await active.may_write()
 
-    def _process_at_once(self, active: ActiveGeneration, request: MessagesRequest, events: Sequence[Json]) -> bool:
-        """Process events in the turn of the event loop in which they arrive.
+    def _process_events(
+        self, active: ActiveGeneration, request: MessagesRequest, events: Sequence[Json], *, is_checked: bool = False
+    ) -> bool:
+        """Append the events of one read as one batch. Those before a malformed event are appended too.
 
         Returns:
-            False if something must be awaited first: the renewal of the lease, or the validation of a block.
+            False if something must be awaited first: the renewal of the lease, or, unless `is_checked`, the validation
+            of a block that must be JSON.
         """
-        if not active.lease.holds or (active.answer.schema is not None and ends_block(events)):
-            return False
-        self._process_events(active, request, events)
-        return True
-
-    def _process_events(self, active: ActiveGeneration, request: MessagesRequest, events: Sequence[Json]) -> None:
-        """Append the events of one read as one batch. Those before a malformed event are appended too."""
         answer, generation_events = active.answer, list[GenerationEvent]()
+        if not active.lease.holds or (answer.schema is not None and not is_checked and ends_block(events)):
+            return False
         if events[0]["type"] == "message_start":
             request.note_dropped(events[0]["message"]["input_transformations"])
         HEARD.hit(answer.generation_id)
@@ -263,10 +261,11 @@ class GenerationLoop:
             if generation_events:
                 active.first_token_at = active.first_token_at or now()
                 self._log.append(answer.generation_id, generation_events)
-        if answer.is_joining and active.join_timer is None:
+        if answer.attempt and answer.is_joining and active.join_timer is None:
             active.join_timer = asyncio.get_running_loop().call_later(JOIN_SECONDS, self._release_join, active)
         if active.allowance is not None:
             self._check_cost(active, active.allowance)
+        return True
 
     def _check_cost(self, active: ActiveGeneration, allowance: int) -> None:
         """Raise StreamError if the answer costs more than was reserved for it."""

@@ -16,6 +16,27 @@ CHARACTERS_OF_TOKEN = 4
 class UsageAccumulator:
     """The usage of the rounds of an answer, as Claude reports it."""
 
+    __slots__ = (
+        "_report",
+        "_reported_usage",
+        "_written_characters",
+        "cache_write_1h_tokens",
+        "container",
+        "context_tokens",
+        "counted",
+        "declined",
+        "earlier",
+        "earlier_amount",
+        "refusal",
+        "request_id",
+        "requested_terms",
+        "response_id",
+        "stop_reason",
+        "stop_sequence",
+        "usage",
+        "web_searches",
+    )
+
     def __init__(self) -> None:
         """Start without usage."""
         self.request_id: str | None = None

@@ -23,6 +23,13 @@ CHUNK = 32 * 1024
 class _File:
     """A mapped file. After the last line, it is filled with zeros."""
 
+    __slots__ = (
+        "_end",
+        "_file",
+        "_map",
+        "_size",
+    )
+
     def __init__(self, path: Path) -> None:
         """Open or create a file, and continue after its last complete line."""
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

@@ -50,8 +50,12 @@ class MemoryLog:
 
     def append(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
         """Append events and notify the readers. Events of a released log are dropped."""
-        if (stream := self._append(generation_id, events)) is not None:
-            self._show(stream, stream.last, events)
+        stream = self._streams.get(generation_id)
+        if stream is None or stream.ended or not events:
+            return
+        for event in events:
+            stream.append(event)
+        self._show(stream, stream.last, events)
 
     def mark_saved(self, generation_id: UUID, sequence: int) -> None:
         """Show the events that were appended while the lease had lapsed."""
@@ -61,15 +65,12 @@ class MemoryLog:
 
     def append_hidden(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> bool:
         """Append events without showing them. Return False if there are none, or the log was released or has ended."""
-        return self._append(generation_id, events) is not None
-
-    def _append(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> Stream | None:
         stream = self._streams.get(generation_id)
         if stream is None or stream.ended or not events:
-            return None
+            return False
         for event in events:
             stream.append(event)
-        return stream
+        return True
 
     def show(self, generation_id: UUID, last: int) -> None:
         """Show the events up to a sequence number to readers, unless the lease has lapsed."""
@@ -82,7 +83,8 @@ class MemoryLog:
 
         `newest` are the newest events, if the caller has them.
         """
-        if last <= stream.last_visible or not stream.is_held:
+        lease = stream.lease
+        if last <= stream.last_visible or lease is None or not lease.holds:
             return
         if self._journal is not None and not (stream.ended and last == stream.last):
             WRITING.hit(stream.generation_id)
@@ -91,10 +93,10 @@ class MemoryLog:
                 stream.generation_id, newest if is_complete else tuple(stream.iter_events(stream.last_visible, last))
             )
             # A process that was frozen since the first check may have written after another process had taken over.
-            if not stream.is_held:
+            if not lease.holds:
                 return
         stream.show(last)
-        if stream.is_over:
+        if stream.ended and stream.is_over:
             if self._journal is not None:
                 self._journal.forget(stream.generation_id)
             self._retire(stream)
