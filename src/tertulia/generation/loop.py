@@ -248,7 +248,8 @@ class GenerationLoop:
             False if something must be awaited first: the renewal of the lease, or, unless `is_checked`, the validation
             of a block that must be JSON.
         """
-        answer, generation_events = active.answer, list[GenerationEvent]()
+        answer = active.answer
+        generation_events: list[GenerationEvent] = []
         if not active.lease.holds or (answer.schema is not None and not is_checked and ends_block(events)):
             return False
         if events[0]["type"] == "message_start":
