@@ -122,8 +122,9 @@ def test_an_answer_whose_lease_lapsed_continues_when_the_lease_is_renewed(
     staged: Staged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     skipped, gate, lapsed = SimpleNamespace(seconds=0.0), Gate(), threading.Event()
-    time = lease.clock
+    time, fast_time = lease.clock, lease.fast_clock
     monkeypatch.setattr(lease, "clock", lambda: time() + skipped.seconds)
+    monkeypatch.setattr(lease, "fast_clock", lambda: fast_time() + skipped.seconds)
     monkeypatch.setattr(manager, "CHECKPOINT_SECONDS", 0.05)
 
     may_write = ActiveGeneration.may_write

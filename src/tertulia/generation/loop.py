@@ -236,21 +236,22 @@ class GenerationLoop:
         async for events in self._services.claude.stream(request, active.failed, push):
             for batch in split_before_stops(events):
                 await active.answer.check_json(batch[0], answer_problem)
-                while not self._process_events(active, request, batch, is_checked=True):
-                    await active.may_write()
+                await active.may_write()
+                self._process_events(active, request, batch, has_waited=True)
 
     def _process_events(
-        self, active: ActiveGeneration, request: MessagesRequest, events: Sequence[Json], *, is_checked: bool = False
+        self, active: ActiveGeneration, request: MessagesRequest, events: Sequence[Json], *, has_waited: bool = False
     ) -> bool:
         """Append the events of one read as one batch. Those before a malformed event are appended too.
 
         Returns:
-            False if something must be awaited first: the renewal of the lease, or, unless `is_checked`, the validation
-            of a block that must be JSON.
+            False if something must be awaited first: the renewal of the lease, or the validation of a block that must
+            be JSON. Always True if the caller has waited for them.
         """
         answer = active.answer
         generation_events: list[GenerationEvent] = []
-        if not active.lease.holds or (answer.schema is not None and not is_checked and ends_block(events)):
+        is_blocked = not active.lease.seems_held or (answer.schema is not None and ends_block(events))
+        if is_blocked and not has_waited:
             return False
         if events[0]["type"] == "message_start":
             request.note_dropped(events[0]["message"]["input_transformations"])

@@ -84,7 +84,7 @@ class MemoryLog:
         `newest` are the newest events, if the caller has them.
         """
         lease = stream.lease
-        if last <= stream.last_visible or lease is None or not lease.holds:
+        if last <= stream.last_visible or lease is None or not lease.seems_held:
             return
         if self._journal is not None and not (stream.ended and last == stream.last):
             WRITING.hit(stream.generation_id)
@@ -92,9 +92,9 @@ class MemoryLog:
             self._journal.write(
                 stream.generation_id, newest if is_complete else tuple(stream.iter_events(stream.last_visible, last))
             )
-            # A process that was frozen since the first check may have written after another process had taken over.
-            if not lease.holds:
-                return
+        # A process that was frozen since the first check may have written after another process had taken over.
+        if not lease.holds:
+            return
         stream.show(last)
         if stream.ended and stream.is_over:
             if self._journal is not None:
