@@ -23,14 +23,14 @@ class Lease:
     because another process may have taken over the generation.
     """
 
-    __slots__ = ("_fast_until", "until")
+    __slots__ = ("fast_until", "until")
 
     def __init__(self, expires_at: datetime | None) -> None:
         """Create a lease from the row's `lease_until`. If that is None, the lease has lapsed."""
         # In this order: a process that is frozen between the two lines gets a shorter lease, and never a longer one.
         read_at, fast_read_at = clock(), fast_clock()
         seconds = 0.0 if expires_at is None else (expires_at - datetime.now(UTC)).total_seconds()
-        self.until, self._fast_until = read_at + seconds, fast_read_at + seconds
+        self.until, self.fast_until = read_at + seconds, fast_read_at + seconds
 
     @property
     def holds(self) -> bool:
@@ -43,7 +43,7 @@ class Lease:
 
         Check `holds` before events are shown or sent.
         """
-        return fast_clock() < self._fast_until
+        return fast_clock() < self.fast_until
 
     @property
     def seconds_left(self) -> float:
@@ -53,8 +53,8 @@ class Lease:
     def renew(self, lease: "Lease") -> None:
         """Extend the lease to that of `lease`, which was created before the transaction that renewed the row."""
         self.until = max(self.until, lease.until)
-        self._fast_until = max(self._fast_until, lease._fast_until)
+        self.fast_until = max(self.fast_until, lease.fast_until)
 
     def never_expire(self) -> None:
         """Make the lease permanent: this process has saved the generation's end, so no other process will write it."""
-        self.until = self._fast_until = math.inf
+        self.until = self.fast_until = math.inf
