@@ -9,7 +9,7 @@ the leaf if all messages between have other versions.
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, ColumnElement, Integer, Uuid, bindparam, case, func, select, true
+from sqlalchemy import CTE, ColumnElement, FromClause, Integer, Select, Uuid, bindparam, case, func, select, true
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tertulia.db.ownership import owned
@@ -22,16 +22,26 @@ MAX_DEPTH_DIGITS = 9
 MAX_DEPTH = 10**MAX_DEPTH_DIGITS
 
 
-def _window(is_readable: ColumnElement[bool]) -> CTE:
+def _by_id(name: str, id: ColumnElement[Any], *, lateral: bool) -> tuple[FromClause, ColumnElement[bool]]:
+    """Return the message with an id that is a column of another table, and the condition of the join to that table."""
+    message = _MESSAGES.alias(name)
+    if not lateral:
+        return message, message.c.id == id
+    # Without it, PostgreSQL reads the whole table for the join if its statistics predate a long conversation.
+    return select(message).where(message.c.id == id).offset(0).lateral(), true()
+
+
+def _window(is_readable: ColumnElement[bool], *, lateral: bool) -> CTE:
     """Return the messages of a branch from the depth `low` to the depth `high`, but at most the last `most` of them.
 
     The statement must be executed with these parameters and `leaf`, the last message of the branch.
 
     Args:
         is_readable: A condition on the leaf.
+        lateral: Whether messages are read one by one, which SQLite does anyway.
     """
-    leaf, only, start, parent = (_MESSAGES.alias(name) for name in ("leaf", "only", "start", "parent"))
-    high = bindparam("high", type_=Integer)
+    only, start = _MESSAGES.alias("only"), _MESSAGES.alias("start")
+    high, low, most = (bindparam(name, type_=Integer) for name in ("high", "low", "most"))
     end = (
         select(
             _MESSAGES.c.id,
@@ -58,15 +68,13 @@ def _window(is_readable: ColumnElement[bool]) -> CTE:
         .correlate(end)
         .scalar_subquery()
     )
-    path = (
-        select(leaf.c.id, leaf.c.parent_id, leaf.c.depth, end.c.high)
-        .join_from(end, leaf, leaf.c.id == func.coalesce(start_id, end.c.id))
-        .cte("branch", recursive=True)
-    )
-    low, most = bindparam("low", type_=Integer), bindparam("most", type_=Integer)
+    first, is_first = _by_id("first", func.coalesce(start_id, end.c.id), lateral=lateral)
+    columns = select(first.c.id, first.c.parent_id, first.c.depth, end.c.high)
+    path = columns.join_from(end, first, is_first).cte("branch", recursive=True)
+    parent, is_parent = _by_id("parent", path.c.parent_id, lateral=lateral)
     return path.union_all(
         select(parent.c.id, parent.c.parent_id, parent.c.depth, path.c.high)
-        .join_from(path, parent, parent.c.id == path.c.parent_id)
+        .join_from(path, parent, is_parent)
         .where(parent.c.depth >= low, parent.c.depth > path.c.high - most)
     )
 
@@ -76,15 +84,20 @@ def _in_window(path: CTE) -> ColumnElement[bool]:
     return (path.c.depth <= path.c.high) & (path.c.depth >= bindparam("low", type_=Integer))
 
 
-_READABLE = _window(owned(_MESSAGES.c.conversation_id))
-_PAGE = (
-    select(*MESSAGES.columns)
-    .join_from(_READABLE, _MESSAGES, _MESSAGES.c.id == _READABLE.c.id)
-    .where(_in_window(_READABLE))
-    .order_by(_READABLE.c.depth.desc())
-)
-_ANY = _window(true())
-_AT_DEPTH = select(_ANY.c.id).where(_in_window(_ANY))
+def _page(*, lateral: bool) -> Select[Any]:
+    path = _window(owned(_MESSAGES.c.conversation_id), lateral=lateral)
+    message, is_message = _by_id("shown", path.c.id, lateral=lateral)
+    columns = select(*MESSAGES.columns_of(message)).join_from(path, message, is_message)
+    return columns.where(_in_window(path)).order_by(path.c.depth.desc())
+
+
+def _at_depth(*, lateral: bool) -> Select[Any]:
+    path = _window(true(), lateral=lateral)
+    return select(path.c.id).where(_in_window(path))
+
+
+_PAGE = {"sqlite": _page(lateral=False), "postgresql": _page(lateral=True)}
+_AT_DEPTH = {"sqlite": _at_depth(lateral=False), "postgresql": _at_depth(lateral=True)}
 
 
 async def page(session: AsyncSession, owner: UUID, leaf_id: UUID | None, page: Page) -> Connection[MessageRow]:
@@ -98,7 +111,7 @@ async def page(session: AsyncSession, owner: UUID, leaf_id: UUID | None, page: P
     if not page.backward:
         high = min(high, low + page.size)
     parameters: dict[str, Any] = {"owner": owner, "leaf": leaf_id, "low": low, "high": high, "most": most}
-    rows = (await read(session, _PAGE, parameters)).rows(MESSAGES)
+    rows = (await read(session, _PAGE[session.get_bind().dialect.name], parameters)).rows(MESSAGES)
     return connect(rows if page.backward else rows[::-1], page, _cursor)
 
 
@@ -110,7 +123,7 @@ async def on_branch(session: AsyncSession, leaf_id: UUID | None, message_id: UUI
     if leaf_id is None or depth is None:
         return False
     window = {"leaf": leaf_id, "low": depth, "high": depth, "most": 1}
-    return (await connection.execute(_AT_DEPTH, window)).scalar_one_or_none() == message_id
+    return (await connection.execute(_AT_DEPTH[connection.dialect.name], window)).scalar_one_or_none() == message_id
 
 
 def _cursor(row: MessageRow) -> str:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import JSON, Boolean, ColumnElement, Enum, Executable, Uuid, type_coerce
+from sqlalchemy import JSON, Boolean, ColumnElement, Enum, Executable, FromClause, Uuid, type_coerce
 from sqlalchemy.types import NullType, TypeEngine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -106,12 +106,17 @@ class Shape(Generic[Row]):
         """Describe rows of a table. The fields of the class have the names of columns."""
         self.row = row
         fields: tuple[str, ...] = getattr(row, "_fields")  # noqa: B009 - the bound of the type is a plain tuple
+        self._fields = fields
         columns = [METADATA.tables[table].c[name] for name in fields]
-        self.columns: list[ColumnElement[Any]] = [raw(column) for column in columns]
+        self.columns = self.columns_of(METADATA.tables[table])
         self._converters = {
             dialect: [(number, convert) for number, column in enumerate(columns) if (convert := converter(column.type))]
             for dialect, converter in _CONVERTERS.items()
         }
+
+    def columns_of(self, source: FromClause) -> list[ColumnElement[Any]]:
+        """Return the columns of a subquery or an alias of the table."""
+        return [raw(source.c[name]) for name in self._fields]
 
     def rows(self, columns: Sequence[Sequence[Any]], dialect: str) -> list[Row]:
         """Return the rows whose values are in `columns`, as the driver of the dialect returned them."""
