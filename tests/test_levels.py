@@ -138,6 +138,15 @@ def test_plain_queries_stay_on_the_fast_path(api: Api, ids: dict[str, str]) -> N
     assert result["conversation"]["messages"]["edges"][0]["node"]["content"][0]["text"] == "Good morning"
 
 
+def test_one_document_selects_other_fields_with_other_variables(api: Api) -> None:
+    query = "query ($name: Boolean = true) { viewer { id @skip(if: $name) name @include(if: $name) } }"
+    before = dict(fallbacks.fallbacks())
+    for _ in range(2):
+        assert api.ask(query) == {"viewer": {"name": "local"}}
+        assert list(api.ask(query, name=False)["viewer"]) == ["id"]
+    assert fallbacks.fallbacks() == before
+
+
 def test_a_query_that_the_fast_path_cannot_execute_falls_back_to_graphql_core(
     api: Api, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
