@@ -33,7 +33,9 @@ def test_requests_of_one_turn_are_one_read() -> None:
         async def nested() -> str | None:
             return await loader.load(3)
 
-        found = await asyncio.gather(loader.load(1), loader.load(9), loader.load_many([2, None, 1, 9]), nested())
+        found: list[object] = [
+            *await asyncio.gather(loader.load(1), loader.load(9), loader.load_many([2, None, 1, 9]), nested())
+        ]
         assert found == ["one", None, ["two", None, "one", None], "three"]
         assert reads == [[1, 9, 2, 3]]
         assert await loader.load(1) == "one", "nothing is cached"
