@@ -17,7 +17,7 @@ NEED_ALL = "TERTULIA_TESTS_NEED_ALL"
 PACKAGES = {
     "bash": "bash",
     "caddy": "caddy",
-    "chromium": "chromium",
+    "chromium": "chromium-headless-shell",
     "curl": "curl",
     "git": "git",
     "nginx": "nginx-light",
