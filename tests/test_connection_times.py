@@ -23,8 +23,9 @@ from test_streaming import MULTIPART, PIECES, SSE, opens
 from test_websocket import closing
 
 from tertulia.server.app import create_app
-from tertulia.server.auth.authenticator import Authenticated, Authenticator
+from tertulia.server.auth import authenticator
 from tertulia.server.auth.jwt import ACCESS, Tokens, digest_of, new_personal_token
+from tertulia.server.auth.providers import Identity
 from tertulia.server.runtime.http_protocol import HttpProtocol
 from tertulia.server.runtime.socket_protocol import SocketProtocol
 
@@ -378,21 +379,21 @@ def stopped_clocks(address: str, monkeypatch: pytest.MonkeyPatch) -> Generator[C
 
 
 @pytest.fixture
-def checks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Return a list that receives the result of each check whether a connection's sign-in is still valid."""
-    results: list[bool] = []
-    check = Authenticator._holds
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return a list that receives the seconds of each wait of a connection until its sign-in is checked again."""
+    seconds: list[float] = []
+    delay = authenticator._recheck_delay
 
-    async def recorded(authenticator: Authenticator, authenticated: Authenticated) -> bool:
-        results.append(await check(authenticator, authenticated))
-        return results[-1]
+    def recorded(identity: Identity) -> float:
+        seconds.append(delay(identity))
+        return seconds[-1]
 
-    monkeypatch.setattr(Authenticator, "_holds", recorded)
-    return results
+    monkeypatch.setattr(authenticator, "_recheck_delay", recorded)
+    return seconds
 
 
 def test_a_socket_and_a_stream_are_closed_when_their_token_expires(
-    people: str, monkeypatch: pytest.MonkeyPatch, checks: list[bool]
+    people: str, monkeypatch: pytest.MonkeyPatch, waits: list[float]
 ) -> None:
     token = expiring(register(people, "expires-while-connected"), 30)
     with (
@@ -401,24 +402,24 @@ def test_a_socket_and_a_stream_are_closed_when_their_token_expires(
         api.socket() as opened,
         streamed(people, "/graphql", {"query": CHANGES}, SSE, token) as stream,
     ):
-        wait_until(lambda: len(checks) == 2)
+        wait_until(lambda: len(waits) == 2)
         advance(14.5)
         assert is_next_a_pong(opened)
         advance(13.5)
         assert received(opened) == {"type": "ping"}
         assert is_next_a_pong(opened)
-        assert checks == [True, True]
+        assert len(waits) == 2
         advance(2.1)
         assert closing(opened.connection) == (4403, "Forbidden")
         assert b"complete" not in stream.rest()
 
 
 def test_without_a_notification_a_socket_is_closed_a_minute_after_its_sign_in_was_revoked(
-    people: str, database: Json, monkeypatch: pytest.MonkeyPatch, checks: list[bool]
+    people: str, database: Json, monkeypatch: pytest.MonkeyPatch, waits: list[float]
 ) -> None:
     tokens = register(people, "revoked-in-the-database")
     with stopped_clocks(people, monkeypatch) as advance, signed(people, tokens) as api, api.socket() as opened:
-        wait_until(lambda: len(checks) == 1)
+        wait_until(lambda: len(waits) == 1)
         execute(database, "UPDATE sign_ins SET revoked_at = '2026-01-01 00:00:00+00:00'")
         advance(59.9)
         assert received(opened) == {"type": "ping"}

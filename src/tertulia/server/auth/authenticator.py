@@ -35,6 +35,8 @@ class Authenticated:
     identity: Identity
     credentials: Credentials
     authenticator: "Authenticator"
+    sign_outs: int
+    """The number of sign-outs that the authenticator had received before it read the identity."""
 
     async def lapsed(self) -> None:
         """Wait until the authentication expires or is revoked."""
@@ -48,6 +50,7 @@ class Authenticator:
         self._identities = identities
         self._services = services
         self.notifier = Notifier()
+        self._sign_outs = 0
 
     async def admit(self, connection: HTTPConnection, authorization: str | None = None) -> Authenticated:
         """Authenticate a connection.
@@ -61,8 +64,9 @@ class Authenticator:
             Unavailable: The token cannot be checked at the moment.
         """
         credentials = Credentials(connection, authorization or connection.headers.get("authorization"))
+        sign_outs = self._sign_outs
         identity = await self._identities.of(credentials)
-        return Authenticated(self._context(connection, identity.viewer), identity, credentials, self)
+        return Authenticated(self._context(connection, identity.viewer), identity, credentials, self, sign_outs)
 
     async def admit_reader_of_shares(self, connection: HTTPConnection) -> Context | None:
         """Return the context of a client that has not signed in, and may only read shared conversations.
@@ -87,15 +91,20 @@ class Authenticator:
         """Wait until the authentication of a connection expires or is revoked."""
         if not admitted.identity.revocable:
             await asyncio.Event().wait()
+        user_id = admitted.identity.viewer.user_id
+        # The identity has just been read. It is read again at once only if somebody has signed out meanwhile.
+        is_read = admitted.sign_outs == self._sign_outs
         while True:
-            notification = self.notifier.subscribe(admitted.identity.viewer.user_id)
+            notification = self.notifier.subscribe(user_id)
             try:
-                if not await self._holds(admitted):
+                if not is_read and not await self._holds(admitted):
                     return
+                is_read = False
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(asyncio.shield(notification), _recheck_delay(admitted.identity))
+                    async with asyncio.timeout(_recheck_delay(admitted.identity)):
+                        await notification
             finally:
-                self.notifier.unsubscribe(admitted.identity.viewer.user_id, notification)
+                self.notifier.unsubscribe(user_id, notification)
 
     async def _holds(self, admitted: Authenticated) -> bool:
         if admitted.identity.expires_at is not None and admitted.identity.expires_at <= datetime.now(UTC):
@@ -112,6 +121,7 @@ class Authenticator:
 
     def signed_out(self, user_id: UUID) -> None:
         """Recheck the open connections of a user, or of all users."""
+        self._sign_outs += 1
         if user_id == EVERYBODY:
             self.notifier.notify_all()
         else:
