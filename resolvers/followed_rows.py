@@ -1,13 +1,13 @@
-"""The rows that followers of answers read: one transaction for all followers that begin in one turn of the event loop.
+"""The rows that followers of answers read: followers that begin at the same time share a transaction.
 
 After a restart of the server, thousands of clients reconnect at once. Each follows an answer, and often several follow
 the same one.
 """
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
-
-from strawberry.dataloader import DataLoader
 
 from tertulia.db import generations
 from tertulia.db.database import Database
@@ -22,32 +22,50 @@ Rows = tuple[GenerationRow, MessageRow]
 
 
 class FollowedRows:
-    """Reads generations with their answers, through their owners."""
+    """Reads generations with their answers, through their owners.
+
+    Requests that arrive during a transaction wait for the next one. So a single request does not wait, and thousands of
+    requests need few transactions and one connection.
+    """
 
     def __init__(self, database: Database) -> None:
         """Initialize with the database of the rows."""
         self._database = database
-        self._loader = self._new_loader()
+        self._requests: list[_Request] = []
+        self._reading: asyncio.Task[None] | None = None
 
     async def read(self, owner: UUID, generation_id: UUID) -> Rows | None:
         """Return one of the owner's generations with its answer; None if the owner has no such generation."""
-        return await self._loader.load((owner, generation_id))
+        request = _Request((owner, generation_id), asyncio.get_running_loop().create_future())
+        self._requests.append(request)
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read_all())
+        return await request.rows
 
-    def _new_loader(self) -> DataLoader[Key, Rows | None]:
-        return DataLoader(load_fn=self._load, cache=False, max_batch_size=READ_AT_ONCE)
+    async def _read_all(self) -> None:
+        batch: list[_Request] = []
+        try:
+            while self._requests:
+                batch, self._requests = self._requests[:READ_AT_ONCE], self._requests[READ_AT_ONCE:]
+                results = await self._load([request.key for request in batch])
+                for request, result in zip(batch, results, strict=True):
+                    if not request.rows.done():
+                        _finish(request.rows, result)
+        finally:
+            self._reading = None
+            for request in (*batch, *self._requests):
+                request.rows.cancel()  # which has no effect on those that have their rows
 
-    async def _load(self, keys: list[Key]) -> list[Rows | BaseException | None]:
-        # The loader would keep the rows of this batch in memory until the next one.
-        self._loader = self._new_loader()
+    async def _load(self, keys: list[Key]) -> "list[Rows | Exception | None]":
         try:
             rows = await self._rows(keys)
-        except AWAY:
-            raise
+        except AWAY as error:
+            return [error] * len(keys)
         except Exception:  # noqa: BLE001 - a row that cannot be read must not affect the followers of others
             return [await self._row(key) for key in keys]
         return [rows.get(key) for key in keys]
 
-    async def _row(self, key: Key) -> Rows | BaseException | None:
+    async def _row(self, key: Key) -> Rows | Exception | None:
         try:
             return (await self._rows([key])).get(key)
         except Exception as error:  # noqa: BLE001 - it is raised to the follower of this row
@@ -63,3 +81,16 @@ class FollowedRows:
                 rows = await generations.with_answers(session, owner, [*of_owner])
                 found |= {(owner, generation_id): row for generation_id, row in rows.items()}
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    key: Key
+    rows: "asyncio.Future[Rows | None]"
+
+
+def _finish(future: "asyncio.Future[Rows | None]", result: Rows | Exception | None) -> None:
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
