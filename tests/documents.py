@@ -74,7 +74,8 @@ def zipped(parts: Mapping[str, str | bytes], *, compression: int = zipfile.ZIP_D
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:
         for name, content in parts.items():
-            archive.writestr(name, content)
+            # With a fixed date, so that the same content is the same file whenever it is written.
+            archive.writestr(zipfile.ZipInfo(name), content, compression)
     return buffer.getvalue()
 
 
