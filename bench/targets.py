@@ -51,7 +51,7 @@ TARGETS = (
     Target("client", "20 answers: CPU per token", "load", ">=", 0.85, to="second client"),
     Target("client", "20 answers: deltas per token", "load", "<=", 1.02, to="second client"),
     Target("client", "20 answers: deltas per token", "load", ">=", 0.98, to="second client"),
-    Target("followers", "1,000 followers: CPU per frame", "tertulia", "<=", 8),
+    Target("followers", "1,000 followers: CPU per frame", "tertulia", "<=", 1.5, to="broadcast", enough=8),
     # Tokens are merged only by a core that is full.
     Target("pacing", "100 answers: deltas per token", "tertulia", ">=", 0.98, to="tertulia-unmerged"),
     Target("pacing", "100 answers: p99", "tertulia", "<=", 1.5, to="tertulia-unmerged", enough=15),
@@ -68,7 +68,7 @@ TARGETS = (
     Target("memory", "per idle subscription", "tertulia", "<=", 40),
     Target("memory", "tokens: end / middle", "tertulia", "<=", 1.1),
     Target("memory", "conversations: end / middle", "tertulia", "<=", 1.1),
-    Target("opening", "a socket with a subscription: CPU to open", "tertulia", "<=", 2),
+    Target("opening", "a socket with a subscription: CPU to open", "tertulia", "<=", 0.35, to="naive"),
     Target("queries", "first page of 50: CPU per request", "tertulia", "<=", 4, to="handwritten"),
     Target("queries", "first page of 50: CPU per request", "tertulia", "<=", 0.25, to="naive"),
     Target("queries", "first page of 50: SQL statements", "tertulia", "<=", 3),

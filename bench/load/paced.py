@@ -7,7 +7,7 @@ import time
 from functools import partial
 from itertools import count
 
-from bench.load.answers import FOLLOW, Answer, Asker, Tally
+from bench.load.answers import DIRECT, FOLLOW, Answer, Asker, Tally
 from bench.measuring import Window, percentile, rss_mb
 from bench.wire import OPENING, Json, Socket, gather_limited, open_sockets
 
@@ -91,12 +91,14 @@ async def followers(options: argparse.Namespace) -> Json:
     tally, rate = Tally(), 1000 / options.interval_ms
     clients = await open_sockets(options.ports[:1], options.streams)
     tokens = int(rate * (RAMP_SECONDS + options.warm + options.seconds))
-    generation = await Asker(options.kind, options.ports[0], 1).send(
-        f"bench tokens={tokens} interval_ms={options.interval_ms}"
-    )
+    text = f"bench tokens={tokens} interval_ms={options.interval_ms}"
+    if options.kind == "tertulia":
+        query, variables = FOLLOW, {"id": await Asker(options.kind, options.ports[0], 1).send(text)}
+    else:
+        query, variables = DIRECT, {"text": text}
     answers = [Answer(tally) for _ in clients]
     for [socket], answer in zip(clients, answers, strict=True):
-        socket.subscribe("1", FOLLOW, {"id": generation}, answer.take)
+        socket.subscribe("1", query, variables, answer.take)
     async with asyncio.timeout(RAMP_SECONDS):
         await asyncio.gather(*(answer.text_came for answer in answers))
     await asyncio.sleep(options.warm)

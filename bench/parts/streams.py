@@ -3,7 +3,17 @@
 from pathlib import Path
 
 from bench.options import Options
-from bench.peers.candidates import NAIVE, NODE, RELAY, TERTULIA_ITSELF, UNMERGED, Candidate, Stage, merging_relay
+from bench.peers.candidates import (
+    BROADCAST,
+    NAIVE,
+    NODE,
+    RELAY,
+    TERTULIA_ITSELF,
+    UNMERGED,
+    Candidate,
+    Stage,
+    merging_relay,
+)
 from bench.processes import Json
 from bench.report import Report
 
@@ -155,7 +165,7 @@ def first(stage: Stage, report: Report, options: Options) -> None:
 
 def followers(stage: Stage, report: Report, options: Options) -> None:
     """Measure one answer that 1,000 clients follow."""
-    for candidate in options.turns(TERTULIA_ITSELF):
+    for candidate in options.turns(*options.present(TERTULIA_ITSELF, BROADCAST)):
         with stage.server(candidate) as server:
             load = {"streams": options.count(FOLLOWERS), "interval_ms": FOLLOWED_TOKEN_MS, **options.steady()}
             result = stage.measure("followers", candidate, server, **load)

@@ -22,12 +22,13 @@ TERTULIA_ITSELF = Candidate("tertulia", "tertulia", (TERTULIA, "serve", "--port"
 UNMERGED = Candidate("tertulia-unmerged", "tertulia", (PYTHON, "-m", "bench.peers.unmerged", "--port"), "/readyz")
 NAIVE = Candidate("naive", "direct", (PYTHON, "-m", "bench.peers.naive", "--port"))
 RELAY = Candidate("relay", "direct", (PYTHON, "-m", "bench.peers.relay", "--port"))
+BROADCAST = Candidate("broadcast", "direct", (PYTHON, "-m", "bench.peers.broadcast", "--port"))
 HANDWRITTEN = Candidate("handwritten", "direct", (PYTHON, "-m", "bench.peers.handwritten", "--port"))
 ASSISTANT = Candidate("assistant", "tertulia", (PYTHON, "-m", "bench.peers.assistant", "--port"), "/readyz")
 NODE = Candidate("node", "direct", (node() or "node", str(HERE / "peers" / "node" / "server.mjs")))
 
 
-PEERS = (UNMERGED, NAIVE, RELAY, HANDWRITTEN, NODE)
+PEERS = (UNMERGED, NAIVE, RELAY, BROADCAST, HANDWRITTEN, NODE)
 
 
 def merging_relay(pause_ms: float) -> Candidate:

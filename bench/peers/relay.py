@@ -10,7 +10,7 @@ event.
 import argparse
 import asyncio
 import os
-from typing import cast
+from typing import Protocol, cast
 from urllib.parse import urlsplit
 
 import orjson
@@ -32,10 +32,17 @@ ADDRESS = urlsplit(os.environ.get("ANTHROPIC_BASE_URL", "http://127.0.0.1:8001")
 HOST, PORT = ADDRESS.hostname or "127.0.0.1", ADDRESS.port or 80
 
 
+class Listener(Protocol):
+    """Receives the messages of an answer."""
+
+    def say(self, message: "dict[str, object]") -> None:
+        """Receive a message of graphql-transport-ws."""
+
+
 class Upstream(asyncio.Protocol):
     """One request to Claude, and its response."""
 
-    def __init__(self, client: "Client", id: str, text: str, pause: float) -> None:
+    def __init__(self, client: Listener, id: str, text: str, pause: float) -> None:
         self._client = client
         self._pause = pause
         self._id = id
