@@ -35,7 +35,7 @@ from tertulia.db import metadata
 from tertulia.db.cases import UnicodeLower
 from tertulia.db.ownership import owned_row, some_of
 from tertulia.db.paging import Connection, Page, PageError, connect, decode_cursor, encode_cursor
-from tertulia.db.rows import CONVERSATIONS, ConversationRow, raw, read
+from tertulia.db.rows import CONVERSATIONS, ConversationRow, id_text, raw, read
 from tertulia.db.statements import defer
 from tertulia.db.tables import METADATA, TOKEN_COUNTS, UNFINISHED, Conversation, Generation
 from tertulia.json import clean_text
@@ -121,7 +121,7 @@ async def page(
     result = await read(session, (_common_page if is_common else _select_page)(shape, filter), parameters)
     rows, keys = result.rows(CONVERSATIONS), result.values(_KEYS[order][0].type)
     positions = {id(row): position for row, position in zip(rows, keys, strict=True)}
-    return connect(rows, page, lambda row: encode_cursor(_as_text(positions[id(row)]), str(row.id)))
+    return connect(rows, page, lambda row: encode_cursor(_as_text(positions[id(row)]), id_text(row.id)))
 
 
 class _PageShape(NamedTuple):

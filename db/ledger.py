@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, case, func, select
@@ -27,8 +27,7 @@ def dollars(amount: int) -> Decimal:
     return Decimal(f"{(amount * UNIT).normalize():f}")
 
 
-@dataclass(frozen=True, slots=True)
-class UsageSum:
+class UsageSum(NamedTuple):
     """The tokens of calls, as Claude's API billed them, and their cost. `amount` is None if a price is unknown."""
 
     input_tokens: int = 0

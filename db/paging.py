@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 Row = TypeVar("Row")
@@ -70,8 +70,7 @@ class PageInfo:
     end_cursor: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Edge(Generic[Row]):
+class Edge(NamedTuple, Generic[Row]):
     """A row and its cursor."""
 
     cursor: str

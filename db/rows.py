@@ -160,6 +160,16 @@ async def read(session: AsyncSession, statement: Executable, parameters: Mapping
     return Result(result.all(), connection.dialect.name)
 
 
+def id_text(id: UUID) -> str:
+    """Return an id in its canonical form."""
+    return _id_text(id.int)
+
+
+@lru_cache(maxsize=4096)
+def _id_text(number: int) -> str:
+    return str(UUID(int=number))
+
+
 def raw(column: Any) -> ColumnElement[Any]:
     """Return a column for a statement whose values SQLAlchemy does not convert."""
     return type_coerce(column, NullType())
@@ -195,6 +205,7 @@ def _uuid(text: str) -> UUID:
     return UUID(int=int(text, 16))
 
 
+@lru_cache(maxsize=4096)
 def _time(text: str) -> datetime:
     # SQLite stores times in UTC without the time zone.
     return datetime.fromisoformat(f"{text}+00:00")

@@ -198,7 +198,7 @@ _KINDS: dict[str, Callable[[int, Json], ContentBlock | None]] = {
 
 def joined_text(blocks: Sequence[Json]) -> str:
     """Join the texts of all text blocks."""
-    return "".join(text_of(block.get("text")) for block in blocks if block.get("type") == "text")
+    return "".join([text_of(block.get("text")) for block in blocks if block.get("type") == "text"])
 
 
 def citations_of(block: Json) -> list[Json]:

@@ -10,6 +10,7 @@ executed again: the root field in which it occurred becomes null.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from inspect import iscoroutine
 from itertools import islice
 from types import NoneType
@@ -17,10 +18,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import graphql
-from graphql import GRAPHQL_MAX_INT, GRAPHQL_MIN_INT, GraphQLBoolean, GraphQLID, GraphQLInt, GraphQLString
+from graphql import GRAPHQL_MAX_INT, GRAPHQL_MIN_INT, GraphQLInt
 from graphql.execution import get_argument_values
 
 from tertulia.db.read_limit import ReadLimitExceeded, count_shown
+from tertulia.db.rows import id_text
 from tertulia.resolvers.context import LOADED_BY
 from tertulia.resolvers.errors import EXPECTED_ERRORS
 from tertulia.schema.executor import count_value
@@ -43,7 +45,11 @@ ABORTING_ERRORS = (*FALLBACK_ERRORS, ReadLimitExceeded)
 
 
 def _write_ids(values: list[Any]) -> list[Any]:
-    return [None if value is None else str(value) for value in values]
+    return [None if value is None else id_text(value) for value in values]
+
+
+def _write_times(values: list[Any]) -> list[Any]:
+    return [None if value is None else value.isoformat() for value in values]
 
 
 def _write_integers(values: list[Any]) -> list[Any]:
@@ -51,11 +57,12 @@ def _write_integers(values: list[Any]) -> list[Any]:
     return [value if value is None or GRAPHQL_MIN_INT <= value <= GRAPHQL_MAX_INT else write(value) for value in values]
 
 
-WRITERS: dict[Any, tuple[type, Callable[[list[Any]], list[Any]]]] = {
-    GraphQLString: (str, list),
-    GraphQLBoolean: (bool, list),
-    GraphQLID: (UUID, _write_ids),
-    GraphQLInt: (int, _write_integers),
+WRITERS: dict[str, tuple[type, Callable[[list[Any]], list[Any]]]] = {
+    "String": (str, list),
+    "Boolean": (bool, list),
+    "ID": (UUID, _write_ids),
+    "Int": (int, _write_integers),
+    "DateTime": (datetime, _write_times),
 }
 """Functions that write all values of a leaf type together, if they are nulls and of exactly this class."""
 
@@ -281,7 +288,7 @@ class _Completion(NamedTuple):
         return completed
 
     def _leaves(self, type_: Any, values: list[Any]) -> list[Any]:
-        class_, write_all = WRITERS.get(type_, (None, list))
+        class_, write_all = WRITERS.get(type_.name, (None, list))
         if {*map(type, values)} <= {class_, NoneType}:
             return write_all(values)
         write = type_.coerce_output_value
