@@ -35,7 +35,7 @@ from tertulia.db import metadata
 from tertulia.db.cases import UnicodeLower
 from tertulia.db.ownership import owned_row, some_of
 from tertulia.db.paging import Connection, Page, PageError, connect, decode_cursor, encode_cursor
-from tertulia.db.rows import CONVERSATIONS, ConversationRow, id_text, raw, read
+from tertulia.db.rows import CONVERSATIONS, ConversationRow, id_text, raw, read, time_text
 from tertulia.db.statements import defer
 from tertulia.db.tables import METADATA, TOKEN_COUNTS, UNFINISHED, Conversation, Generation
 from tertulia.json import clean_text
@@ -281,5 +281,5 @@ def _decode_position(argument: str, cursor: str, order: Order) -> dict[str, Any]
 def _as_text(value: Any) -> str:
     # Separators of cursors must not be in their parts.
     if isinstance(value, datetime):
-        return value.isoformat().replace(":", "%3A").replace("+", "%2B")
+        return time_text(value).replace(":", "%3A").replace("+", "%2B")
     return quote(str(value), safe="")

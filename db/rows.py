@@ -170,6 +170,12 @@ def _id_text(number: int) -> str:
     return str(UUID(int=number))
 
 
+@lru_cache(maxsize=4096)
+def time_text(time: datetime) -> str:
+    """Return a time in ISO 8601."""
+    return time.isoformat()
+
+
 def raw(column: Any) -> ColumnElement[Any]:
     """Return a column for a statement whose values SQLAlchemy does not convert."""
     return type_coerce(column, NullType())

@@ -1,7 +1,7 @@
 """Loading of rows by key: the requests of one turn of the event loop are read together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 Key = TypeVar("Key")
@@ -70,8 +70,10 @@ class Loader(Generic[Key, Row]):
                 found = [rows.get(key) for key in request.keys]
                 request.future.set_result(found if request.many else found[0])
 
-    async def _read_all(self, keys: Sequence[Key]) -> dict[Key | None, Row]:
-        rows: dict[Key | None, Row] = {}
+    async def _read_all(self, keys: Sequence[Key]) -> Mapping[Key, Row]:
+        if len(keys) <= LOADED_AT_ONCE:
+            return await self._read(keys) if keys else {}
+        rows: dict[Key, Row] = {}
         for start in range(0, len(keys), LOADED_AT_ONCE):
-            rows.update((await self._read(keys[start : start + LOADED_AT_ONCE])).items())
+            rows |= await self._read(keys[start : start + LOADED_AT_ONCE])
         return rows

@@ -19,9 +19,10 @@ from sqlmodel import SQLModel
 from bench.upstream import MODEL
 from tertulia.db.database import open_engine
 from tertulia.db.migrate import migrate
-from tertulia.db.search import insertion
+from tertulia.db.search import SearchRebuild, insertion
 from tertulia.db.tables import METADATA, TOKEN_COUNTS, Conversation, Generation, Message, Role, Status, User
 from tertulia.db.tool_calls import CallStatus, ToolCall
+from tertulia.db.words import VERSION
 
 Row = dict[str, Any]
 
@@ -134,6 +135,9 @@ async def write(url: str, count: int, messages: int) -> None:
             owner = identity(0, 0)
             entries = ((owner, row["id"], row["content"]) for one in batch for row in one[_table(Message)])
             await connection.execute(*insertion("sqlite", entries))
+        # Otherwise, a server would index all messages again while it is measured.
+        indexed = SearchRebuild(version=VERSION, finished=True).model_dump()
+        await connection.execute(insert(_table(SearchRebuild)), [indexed])
     await engine.dispose()
 
 
