@@ -86,6 +86,27 @@ def test_after_one_second_the_text_is_saved_and_the_lease_is_renewed(
     assert stage.api.follow(generation)[-1]["__typename"] == "GenerationCompleted"
 
 
+@pytest.mark.joined
+def test_the_texts_of_all_answers_are_saved_together(staged: Staged, clock: StoppedClock) -> None:
+    texts = ["of one", 'of \N{EARTH GLOBE EUROPE-AFRICA} "another"']
+    gates = [Gate(), Gate()]
+    stage = staged(*(says(text, gate, " and on") for text, gate in zip(texts, gates, strict=True)))
+    conversations: list[str] = []
+    for gate in gates:
+        conversations.append(stage.api.send("Hello")["conversation"]["id"])
+        assert gate.reached.wait(20)
+
+    def stored() -> list[str]:
+        return [stage.api.messages(id)[-1]["text"] for id in conversations]
+
+    assert stored() == ["", ""]
+    clock.skip(1.0)
+    wait_until(lambda: stored() == texts)
+    for gate in gates:
+        gate.open.set()
+    wait_until(lambda: stored() == [f"{text} and on" for text in texts])
+
+
 def test_the_lease_is_renewed_while_a_takeover_reads_the_answer_for_longer_than_a_lease(
     staged: Staged, tmp_path: Path, place: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:
