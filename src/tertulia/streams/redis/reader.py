@@ -10,6 +10,7 @@ journal after which later events are; the journal is read from there.
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -42,6 +43,9 @@ LAST_SIGNALS_SECONDS = 1.0
 KEPT_SIGNALS = 1000
 """The number of signals that Redis keeps."""
 BLOCK_MS = 5_000
+STREAMS_MS = 500
+"""The interval in milliseconds of reading streams whose journal is read: another process may write them now. Redis
+needs about ten microseconds for each stream of a blocking command, whenever the command returns."""
 NO_ENTRY = b"0-0"
 """The id before the first entry of a stream."""
 READ_SECONDS = 2.0
@@ -59,6 +63,8 @@ class _Mirror:
     unreadable: bool = False
     is_new: bool = True
     """Whether the newest entry of the stream in Redis has not been looked up."""
+    is_read: bool = False
+    """Whether the stream in Redis has been read, so that its journal has all that follows."""
     origin: Origin | None = None
     """The origin of the newest entry of the stream in Redis."""
     journal: str | None = None
@@ -95,6 +101,7 @@ class _Mirror:
         """Begin again with the first event. Return the former stream."""
         former, self.stream = self.stream, Stream(self.stream.generation_id)
         self.origin = self.journal = None
+        self.is_read = False
         return former
 
     def give_up(self) -> None:
@@ -135,6 +142,8 @@ class RedisReader:
         if signals:
             self._is_needed.set()
         self._mirrors: dict[UUID, _Mirror] = {}
+        self._streams_at = 0.0
+        """When the streams whose journals are read are read again."""
         self._journals: dict[str, int] = {}
         """The last entry that was read of the journal of each process."""
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -261,10 +270,13 @@ class RedisReader:
 
     async def _read_once(self) -> None:
         await self._look_up_new_mirrors()
+        reads_all = time.monotonic() >= self._streams_at
+        if reads_all:
+            self._streams_at = time.monotonic() + STREAMS_MS / 1000
         ids_by_key = {
             stream_key(generation_id, self._tag): generation_id
             for generation_id, mirror in self._mirrors.items()
-            if mirror.expects_more
+            if mirror.expects_more and (reads_all or mirror.journal is None or not mirror.is_read)
         }
         last_by_key = {key: self._mirrors[generation_id].stream.last for key, generation_id in ids_by_key.items()}
         processes = {mirror.journal for mirror in self._mirrors.values() if mirror.journal and mirror.expects_more}
@@ -275,7 +287,9 @@ class RedisReader:
         positions |= {key: f"{last}-0" for key, last in last_by_key.items()}
         # After the streams, because they have all events that are in the reply's journals before those of a mirror.
         positions |= {key: f"{self._journals[process]}-0" for key, process in journals_by_key.items()}
-        for key, entries in await self._redis.xread(positions, block=BLOCK_MS) or ():
+        block = BLOCK_MS if reads_all or not self._journals else min(BLOCK_MS, STREAMS_MS)
+        streams = [(self._mirrors[id], self._mirrors[id].stream) for id in ids_by_key.values()]
+        for key, entries in await self._redis.xread(positions, block=block) or ():
             name = key.decode()
             if name == self._signals:
                 self._receive_signals(entries)
@@ -286,6 +300,8 @@ class RedisReader:
             elif (mirror := self._mirrors.get(ids_by_key[name])) is not None:
                 with MIRRORS.guarded(ids_by_key[name], mirror.give_up):
                     mirror.extend(entries, last_by_key[name])
+        for mirror, stream in streams:
+            mirror.is_read = mirror.is_read or mirror.stream is stream
         self._follow_journals()
 
     async def _look_up_new_mirrors(self) -> None:
