@@ -20,7 +20,6 @@ from tertulia.db import outbox
 from tertulia.db.statements import defer, fetch
 from tertulia.db.tables import (
     METADATA,
-    TOKEN_COUNTS,
     UNFINISHED,
     Conversation,
     Generation,
@@ -30,7 +29,7 @@ from tertulia.db.tables import (
     now,
 )
 from tertulia.db.tool_calls import CallStatus, ToolCall
-from tertulia.json import Json, dumps
+from tertulia.json import Json
 
 # Tables instead of classes: for a class, SQLAlchemy would also search the session, which contains no rows here.
 _GENERATIONS, _MESSAGES = (METADATA.tables[model.__tablename__] for model in (Generation, Message))
@@ -66,18 +65,6 @@ class FinishedGeneration:
     has_following: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """The content and usage of an unfinished answer."""
-
-    generation_id: UUID
-    message_id: UUID
-    sequence: int
-    first_token_at: datetime | None
-    content: list[Json]
-    usage: dict[str, int]
-
-
 def _is_one_of(table: Any, statuses: Sequence[Status]) -> ColumnElement[bool]:
     # SQLAlchemy renders `IN` for each execution, so `db.statements` does not support it.
     return or_(*(table.c.status == status for status in statuses))
@@ -109,20 +96,6 @@ _FINISH = _HELD.returning(
     exists().where(_FOLLOWERS.c.waits_for == bindparam("renewed"), _is_one_of(_FOLLOWERS, UNFINISHED)),
 )
 _WRITE_ANSWER = update(_MESSAGES).where(_MESSAGES.c.id == bindparam("of_message"))
-_USED = [f"used_{name}" for name in TOKEN_COUNTS]
-# For PostgreSQL, with one array for each column: the number of answers does not change the statement.
-_SAVE_GENERATIONS = sqlalchemy.text(
-    "UPDATE generations SET sequence = written, first_token_at = began, "  # noqa: S608 - only names of columns
-    f"{', '.join(f'{name} = {used}' for name, used in zip(TOKEN_COUNTS, _USED, strict=True))} "
-    "FROM unnest(CAST(:of_generation AS uuid[]), CAST(:written AS bigint[]), CAST(:began AS timestamptz[]), "
-    f"{', '.join(f'CAST(:{used} AS bigint[])' for used in _USED)}) "
-    f"AS progress (of_generation, written, began, {', '.join(_USED)}) WHERE generations.id = of_generation"
-)
-_SAVE_MESSAGES = sqlalchemy.text(
-    "UPDATE messages SET content = CAST(blocks AS json) "
-    "FROM unnest(CAST(:of_message AS uuid[]), CAST(:blocks AS text[])) AS progress (of_message, blocks) "
-    "WHERE messages.id = of_message"
-)
 _WAITING_FOR = (
     sqlalchemy.select(_GENERATIONS.c.id)
     .where(_GENERATIONS.c.waits_for == bindparam("ended"), _UNFINISHED)
@@ -209,45 +182,6 @@ async def renew_all(
     renewing = update(_GENERATIONS).where(mine).values(lease_until=until)
     renewed = await session.exec(renewing.returning(col(Generation.id), col(Generation.stop_requested)))
     return {generation_id: RenewedLease(stop_requested) for generation_id, stop_requested in renewed.all()}
-
-
-async def save_progress(session: AsyncSession, progress: Sequence[Progress]) -> None:
-    """Store the progress of many answers, in the transaction that renewed their leases."""
-    if not progress:
-        return
-    connection = await session.connection()
-    generations = [
-        {
-            "of_generation": item.generation_id,
-            "written": item.sequence,
-            "began": item.first_token_at,
-            **{f"used_{name}": item.usage.get(name) for name in TOKEN_COUNTS},
-        }
-        for item in progress
-    ]
-    messages = [{"of_message": item.message_id, "blocks": item.content} for item in progress]
-    if connection.dialect.name == "postgresql":
-        await connection.execute(_SAVE_GENERATIONS, _columns(generations))
-        encoded = [{**row, "blocks": dumps(row["blocks"])} for row in messages]
-        await connection.execute(_SAVE_MESSAGES, _columns(encoded))
-        return
-    await connection.execute(
-        update(_GENERATIONS)
-        .where(_GENERATIONS.c.id == bindparam("of_generation"))
-        .values(
-            sequence=bindparam("written"),
-            first_token_at=bindparam("began"),
-            **{name: bindparam(f"used_{name}") for name in TOKEN_COUNTS},
-        ),
-        generations,
-    )
-    await connection.execute(
-        update(_MESSAGES).where(_MESSAGES.c.id == bindparam("of_message")).values(content=bindparam("blocks")), messages
-    )
-
-
-def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 async def write_answer(session: AsyncSession, message_id: UUID, content: list[Json]) -> None:

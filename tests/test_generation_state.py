@@ -12,7 +12,7 @@ from client import Json
 from rows import MODEL, NOON, seconds
 
 from tertulia.claude.errors import INTERRUPTED, ErrorCode, GenerationError, StreamError
-from tertulia.db.leases import Progress
+from tertulia.db.progress import Progress
 from tertulia.db.tables import Status
 from tertulia.generation import state
 from tertulia.generation.accumulator import AnswerAccumulator

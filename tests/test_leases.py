@@ -11,7 +11,7 @@ from conftest import EMBEDDED
 from rows import NOON, rolled_back, seconds
 from running import prepare_database
 
-from tertulia.db import accounts, leases
+from tertulia.db import accounts, leases, progress
 from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
 from tertulia.db.tables import Conversation, Generation, Message, Role, Status, new_id
@@ -222,10 +222,10 @@ def test_progress_saves_the_sequence_and_the_text_of_each_message(use: Use) -> N
         first, second = [await store.add(holder=ME, lease_until=UNTIL) for _ in range(2)]
         rows = [await store.row(id) for id in (first, second)]
         content = [[{"type": "text", "text": text}] for text in ("one", "two")]
-        await leases.save_progress(
+        await progress.save_progress(
             store.session,
             [
-                leases.Progress(row.id, row.message_id, 7 + index, NOON, content[index], {"output_tokens": index})
+                progress.Progress(row.id, row.message_id, 7 + index, NOON, content[index], {"output_tokens": index})
                 for index, row in enumerate(rows)
             ],
         )

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from tertulia.db import leases
 from tertulia.db.database import AsyncSession, Database
-from tertulia.db.leases import Progress, RenewedLease
+from tertulia.db.leases import RenewedLease
+from tertulia.db.progress import Progress, save_progress
 from tertulia.db.tables import now
 from tertulia.failpoints import Failpoint
 from tertulia.generation.state import ActiveGeneration, Ending
@@ -105,7 +106,7 @@ class Checkpoints:
                     # Another process may hold the lease by now. Its text must not be overwritten.
                     if not await leases.renew_all(session, [active.generation_id], self._process, lease_until):
                         return
-                    await leases.save_progress(session, [progress])
+                    await save_progress(session, [progress])
                 saved_sequences[active.generation_id] = progress.sequence
 
         for active in active_generations:
@@ -122,7 +123,7 @@ async def _save(session: AsyncSession, active_generations: Sequence[ActiveGenera
             active for active in active_generations[start : start + AT_ONCE] if not TEXTS.skips(active.generation_id)
         ]
         progress = [text for active in batch if (text := _progress(active)) is not None]
-        await leases.save_progress(session, progress)
+        await save_progress(session, progress)
         saved_sequences.update((item.generation_id, item.sequence) for item in progress)
     return saved_sequences
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from tertulia.backoff import Backoff
 from tertulia.claude.client import Attempt
 from tertulia.claude.errors import INTERRUPTED, ErrorCode, GenerationError, describe, request_errors
-from tertulia.db.leases import Progress
+from tertulia.db.progress import Progress
 from tertulia.db.rows import AnyGeneration
 from tertulia.db.tables import Status, now
 from tertulia.db.tool_calls import ToolCall
