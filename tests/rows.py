@@ -2,12 +2,14 @@
 
 import asyncio
 import atexit
+import re
 import shutil
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from sqlite3 import Connection
 from tempfile import mkdtemp
 from types import ModuleType
 from typing import Any
@@ -16,7 +18,7 @@ from uuid import UUID
 import pytest
 from running import prepare_database
 
-from tertulia.db import accounts
+from tertulia.db import accounts, sqlite
 from tertulia.db.database import AsyncSession, Database
 from tertulia.db.inserting import insert
 from tertulia.db.tables import ApiCall, Conversation, Generation, Message, Role, Status
@@ -39,6 +41,22 @@ def replace_here(patch: pytest.MonkeyPatch, module: ModuleType, name: str, repla
         return (replacement if threading.get_ident() == thread else original)(*arguments)
 
     patch.setattr(module, name, choose)
+
+
+def record_round_trips(patch: pytest.MonkeyPatch, folder: Path) -> list[list[str]]:
+    """Record the first words of the statements of each round trip to the thread of a SQLite file in this folder."""
+    round_trips: list[list[str]] = []
+    execute = sqlite._execute
+
+    def recorded(connection: Connection, statements: Sequence[sqlite.Statement]) -> Any:
+        # Servers of other tests use other files.
+        file: str = connection.execute("PRAGMA database_list").fetchone()[2]
+        if file.startswith(str(folder)):
+            round_trips.append([re.split(r"\W", statement.text, maxsplit=1)[0] for statement in statements])
+        return execute(connection, statements)
+
+    patch.setattr(sqlite, "_execute", recorded)
+    return round_trips
 
 
 class Rows:

@@ -4,14 +4,14 @@ import asyncio
 import errno
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from rows import NOON, Rows, empty_file, replace_here, seconds, with_database
+from rows import NOON, Rows, empty_file, record_round_trips, replace_here, seconds, with_database
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
@@ -127,19 +127,13 @@ def test_a_writer_locks_the_file_from_its_first_statement_on_and_a_reader_does_n
 
 
 @pytest.fixture
-def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Record the first words of the statements that the thread of a connection executes in each round trip."""
-    round_trips: list[str] = []
-    execute = sqlite._execute
+def executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    return record_round_trips(monkeypatch, tmp_path)
 
-    def recorded(connection: sqlite3.Connection, statements: Sequence[sqlite.Statement]) -> Any:
-        words = [statement.text.partition("(")[0].split(maxsplit=1)[0] for statement in statements]
-        if words != ["PRAGMA"]:  # SQLAlchemy reads one from each new connection
-            round_trips.append(" ".join(words))
-        return execute(connection, statements)
 
-    monkeypatch.setattr(sqlite, "_execute", recorded)
-    return round_trips
+def without_pragmas(round_trips: list[list[str]]) -> list[list[str]]:
+    """Return the round trips without those of SQLAlchemy, which reads a setting from each new connection."""
+    return [words for words in round_trips if words != ["PRAGMA"]]
 
 
 ADDING = text("INSERT INTO spending (day, shard, amount) VALUES (:day, :shard, :amount)")
@@ -149,26 +143,28 @@ def spent(shard: int, amount: int | None = 1) -> dict[str, Any]:
     return {"day": "2026-01-01", "shard": shard, "amount": amount}
 
 
-def test_a_transaction_without_statements_begins_nothing(tmp_path: Path, executed: list[str]) -> None:
+def test_a_transaction_without_statements_begins_nothing(tmp_path: Path, executed: list[list[str]]) -> None:
     async def test(store: Database) -> None:
         async with store.read():
             pass
         async with store.write():
             pass
-        assert executed == []
+        assert without_pragmas(executed) == []
         async with store.write() as session:
             for _ in range(2):
                 await session.exec(select(User.id))
-        assert executed == ["BEGIN SELECT", "SELECT", "COMMIT"]
+        assert without_pragmas(executed) == [["BEGIN", "SELECT"], ["SELECT"], ["COMMIT"]]
         executed.clear()
         async with store.read() as session:
             await session.exec(select(User.id))
-        await until(lambda: executed == ["BEGIN SELECT", "ROLLBACK"])
+        await until(lambda: without_pragmas(executed) == [["BEGIN", "SELECT"], ["ROLLBACK"]])
 
     with_database(tmp_path, test)
 
 
-def test_statements_without_a_result_share_the_round_trip_of_the_next_one(tmp_path: Path, executed: list[str]) -> None:
+def test_statements_without_a_result_share_the_round_trip_of_the_next_one(
+    tmp_path: Path, executed: list[list[str]]
+) -> None:
     count = text("SELECT count(*) FROM spending")
 
     async def test(store: Database) -> None:
@@ -177,12 +173,12 @@ def test_statements_without_a_result_share_the_round_trip_of_the_next_one(tmp_pa
             await defer(session, ADDING, [spent(2), spent(3)])
             assert (await session.exec(count)).scalar_one() == 3  # type: ignore[call-overload]
             await defer(session, ADDING, spent(4))
-        assert executed == ["BEGIN INSERT INSERT SELECT", "INSERT COMMIT"]
+        assert without_pragmas(executed) == [["BEGIN", "INSERT", "INSERT", "SELECT"], ["INSERT", "COMMIT"]]
         assert (await store.row(count))[0] == 4
         executed.clear()
         async with store.write() as session:
             await defer(session, ADDING, spent(5))
-        assert executed == ["BEGIN INSERT COMMIT"]
+        assert executed == [["BEGIN", "INSERT", "COMMIT"]]
 
     with_database(tmp_path, test)
 
@@ -208,7 +204,7 @@ def test_a_failure_of_a_deferred_statement_rolls_the_transaction_back(tmp_path: 
     with_database(tmp_path, test)
 
 
-def test_what_was_deferred_before_an_error_is_not_executed(tmp_path: Path, executed: list[str]) -> None:
+def test_what_was_deferred_before_an_error_is_not_executed(tmp_path: Path, executed: list[list[str]]) -> None:
     async def test(store: Database) -> None:
         async def fail() -> None:
             async with store.write() as session:
@@ -217,7 +213,7 @@ def test_what_was_deferred_before_an_error_is_not_executed(tmp_path: Path, execu
 
         with pytest.raises(RuntimeError):
             await fail()
-        assert executed == []
+        assert without_pragmas(executed) == []
         assert (await store.row(text("SELECT count(*) FROM spending")))[0] == 0
 
     with_database(tmp_path, test)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 from active import ME, OTHER, Stored, active, lease, never, process, raising, stored, texts, written
 from client import Json
-from rows import MODEL, NOON, replace_here, seconds, with_database
+from rows import MODEL, NOON, record_round_trips, replace_here, seconds, with_database
 from sqlmodel import col, select
 
 from tertulia import failpoints
@@ -166,6 +166,35 @@ def message(*usage: tuple[str, int], stop_reason: str = "end_turn", text: str = 
 async def all_of(database: Database, model: Any) -> list[Any]:
     async with database.read() as session:
         return list((await session.exec(select(model).order_by(col(model.created_at)))).all())
+
+
+def test_an_end_takes_two_round_trips_to_the_thread_of_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first renews the lease and finds out what the others depend on; the second contains all other statements."""
+
+    async def test(ends: Ends) -> None:
+        row = await stored(ends.database)
+        round_trips = record_round_trips(monkeypatch, tmp_path)
+        await ends.end(row, written(), *message())
+        first, second = round_trips
+        assert first == ["BEGIN", "UPDATE"]
+        assert sorted(set(second)) == ["COMMIT", "INSERT", "UPDATE"]
+        assert await row.content() == texts("Hi.")
+
+    run(tmp_path, test)
+
+
+def test_the_end_of_a_conversation_that_a_guest_has_given_to_an_account_is_announced_to_the_account(
+    tmp_path: Path,
+) -> None:
+    async def test(ends: Ends) -> None:
+        row = await stored(ends.database)
+        waiting = await stored(ends.database, status=Status.QUEUED, holder=None, waits_for=row.id)
+        former = replace(row.owner, id=uuid4())
+        assert list(await ends.end(row, written(), *message(), owner=former)) == [waiting.id]
+        (change,) = await all_of(ends.database, ConversationChange)
+        assert change.owner_id == row.owner.id
+
+    run(tmp_path, test)
 
 
 def test_a_complete_answer_is_saved_with_its_bill_and_then_its_end_is_shown(
