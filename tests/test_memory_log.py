@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from tertulia.streams import lease
 from tertulia.streams.events import (
     ContentBlockFinished,
     ContentBlockStarted,
@@ -158,6 +159,22 @@ def test_events_are_hidden_from_a_lapsed_lease_until_its_renewal(monkeypatch: py
         lease.renew(new_lease())
         log.mark_saved(id, 2)
         assert await sequences(log, id) == [1, 2]
+
+    run(work())
+
+
+def test_events_are_hidden_after_the_machine_was_suspended_for_longer_than_the_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        log, id = MemoryLog(Journal(tmp_path)), uuid4()
+        stream = log.open(id, new_lease())
+        log.append(id, [GenerationStarted(id, 1)])
+        suspended_at = lease.clock()
+        # The faster clock has stopped.
+        monkeypatch.setattr(lease, "clock", lambda: suspended_at + 61)
+        log.append(id, [TextDelta(id, 2, 0, 0, "late")])
+        assert stream.last_visible == 1
 
     run(work())
 

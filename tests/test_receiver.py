@@ -6,6 +6,7 @@ import json
 import random
 import socket
 import struct
+import zlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -26,6 +27,7 @@ from tertulia.claude.transport import Body
 
 Json = dict[str, Any]
 HEAD = b"HTTP/1.1 200 OK\r\nrequest-id: req_1\r\ncontent-type: text/event-stream\r\n"
+CHUNKED = b"transfer-encoding: chunked\r\n"
 WORDS = [f" word{number}" for number in range(40)]
 ANSWER = b"".join(map(sse, [*EVERYTHING[:-2], *text(*WORDS, index=3), *end()]))
 UNFINISHED = b"".join(map(sse, [START, *text(*WORDS)]))
@@ -38,6 +40,10 @@ def chunked(body: bytes, sizes: range = range(1, 200), seed: int = 1) -> bytes:
         chunk, body = body[: (size := dice.choice(sizes))], body[size:]
         chunks.append(b"%x\r\n%b\r\n" % (len(chunk), chunk))
     return HEAD + b"transfer-encoding: chunked\r\n\r\n" + b"".join(chunks) + b"0\r\n\r\n"
+
+
+def one_chunk(body: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(body), body)
 
 
 def measured(body: bytes) -> bytes:
@@ -61,6 +67,37 @@ def in_pieces(response: bytes, seed: int) -> Script:
         for start, stop in pairwise([0, *cuts, len(response)]):
             writer.write(response[start:stop])
             await asyncio.sleep(dice.choice([0, 0, 0.001]))
+
+    return write
+
+
+def halves(body: bytes) -> list[bytes]:
+    """Return each event of a body in two pieces, the first events together."""
+    first, *events = body.split(b"\n\n")[:-1]
+    return [
+        first + b"\n\n",
+        *(piece for event in events for piece in (event[: len(event) // 2], event[len(event) // 2 :] + b"\n\n")),
+    ]
+
+
+def partly_compressed(body: bytes) -> list[bytes]:
+    """Return chunks of a body in gzip's format, whose first half is stored as it is."""
+    half = len(body) // 2
+    stored, compressed = zlib.compressobj(0, wbits=-15), zlib.compressobj(9, wbits=-15)
+    encoded = stored.compress(body[:half]) + stored.flush(zlib.Z_SYNC_FLUSH)
+    encoded = gzip.compress(b"")[:10] + encoded + compressed.compress(body[half:]) + compressed.flush()
+    encoded += struct.pack("<II", zlib.crc32(body), len(body))
+    return [encoded[start : start + 100] for start in range(0, len(encoded), 100)]
+
+
+def chunk_by_chunk(chunks: list[bytes], head: bytes = CHUNKED) -> Script:
+    """Return a script that writes each chunk alone, as servers do that send one for each event."""
+
+    async def write(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + head + b"\r\n")
+        for chunk in [*chunks, b""]:
+            await asyncio.sleep(0.001)
+            writer.write(one_chunk(chunk))
 
     return write
 
@@ -181,6 +218,25 @@ def test_both_ways_receive_the_same_events_in_pieces_of_any_size(
     assert at_once.pushed > 0
 
 
+AS_BODY = b"content-length: %d\r\n" % sum(len(one_chunk(chunk)) for chunk in [*halves(ANSWER), b""])
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        chunk_by_chunk(halves(ANSWER)),
+        # The first half has the same size when it is decoded.
+        chunk_by_chunk(partly_compressed(ANSWER), CHUNKED + b"content-encoding: gzip\r\n"),
+        # Not chunks, but a body with the same bytes.
+        chunk_by_chunk(halves(ANSWER), AS_BODY),
+    ],
+)
+def test_both_ways_receive_the_same_events_in_single_chunks(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once, by_reading = of_both_ways(lambda: received_from(script, silence=0.5), monkeypatch)
+    assert at_once.events == by_reading.events
+    assert at_once.error is by_reading.error
+
+
 async def cut(writer: asyncio.StreamWriter) -> None:
     writer.write(chunked(UNFINISHED)[:-40])
     await asyncio.sleep(0.02)
@@ -258,19 +314,30 @@ def test_a_response_that_is_not_valid_http_fails_at_once() -> None:
     assert " word30" in json.dumps(result.events)
 
 
+def test_the_deadline_for_silence_counts_also_between_batches_that_must_wait() -> None:
+    async def write(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + b"\r\n")
+        for piece in halves(UNFINISHED):
+            await asyncio.sleep(0.001)
+            writer.write(piece)
+        await asyncio.sleep(WAIT)
+
+    assert asyncio.run(received_from(write, lambda: False, silence=0.2)).error is ErrorCode.TIMEOUT
+
+
 def test_no_task_is_woken_for_a_token_and_the_context_is_that_of_the_task() -> None:
     name, tasks, names = ContextVar("name", default=""), list[Any](), list[str]()
 
     async def run() -> None:
-        name.set("the generation")
         gates = [asyncio.Event() for _ in WORDS]
 
         async def write(writer: asyncio.StreamWriter) -> None:
-            writer.write(HEAD + b"\r\n" + sse(START) + sse(begin(0, type="text", text="")))
+            writer.write(HEAD + CHUNKED + b"\r\n")
+            writer.write(one_chunk(sse(START) + sse(begin(0, type="text", text=""))))
             for word, gate in zip(WORDS, gates, strict=True):
-                writer.write(sse(delta(0, "text_delta", text=word)))
+                writer.write(one_chunk(sse(delta(0, "text_delta", text=word))))
                 await gate.wait()
-            writer.write(b"".join(map(sse, text()[1:] + end())))
+            writer.write(one_chunk(b"".join(map(sse, text()[1:] + end()))) + b"0\r\n\r\n")
 
         def push(_batch: list[Json]) -> bool:
             tasks.append(asyncio.current_task())
@@ -278,9 +345,14 @@ def test_no_task_is_woken_for_a_token_and_the_context_is_that_of_the_task() -> N
             gates[min(len(tasks), len(gates)) - 1].set()
             return True
 
-        async with serving(write) as upstream, connected(upstream) as claude:
+        async with serving(in_pieces(chunked(ANSWER), 1), write) as upstream, connected(upstream) as claude:
+            # The callbacks of a connection have the context in which it was opened.
+            await received(claude)
+            await asyncio.sleep(0.01)
+            name.set("the generation")
             async for _ in claude.stream(Hello(), push=push):
                 pass
+            assert upstream.connections == 1
 
     asyncio.run(run())
     assert len(tasks) >= len(WORDS)
@@ -309,22 +381,29 @@ def test_an_error_in_the_processing_ends_the_answer_unchanged(error: Exception) 
     asyncio.run(run())
 
 
-def test_nothing_is_processed_after_a_cancellation_and_the_connection_is_closed() -> None:
+def test_nothing_is_processed_after_a_cancellation_and_the_connection_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    receivers, batches, begun = list[Receiver](), list[list[Json]](), asyncio.Event()
+    attach = Receiver.receive
+
+    async def noted(self: Receiver) -> bool:
+        receivers.append(self)
+        return await attach(self)
+
+    async def write(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + CHUNKED + b"\r\n")
+        for chunk in halves(UNFINISHED):
+            await asyncio.sleep(0.001)
+            writer.write(one_chunk(chunk))
+        begun.set()
+        await asyncio.sleep(WAIT)
+
+    def push(batch: list[Json]) -> bool:
+        batches.append(batch)
+        return True
+
     async def run() -> None:
-        batches, writers, begun = list[list[Json]](), list[asyncio.StreamWriter](), asyncio.Event()
-
-        async def write(writer: asyncio.StreamWriter) -> None:
-            writers.append(writer)
-            writer.write(until_closed(UNFINISHED))
-            await asyncio.sleep(WAIT)
-
-        def push(batch: list[Json]) -> bool:
-            batches.append(batch)
-            begun.set()
-            if len(batches) > 1:
-                answering.cancel()
-            return True
-
         async def answer() -> None:
             async for _ in claude.stream(Hello(), push=push):
                 pass
@@ -332,15 +411,17 @@ def test_nothing_is_processed_after_a_cancellation_and_the_connection_is_closed(
         async with serving(write) as upstream, connected(upstream) as claude:
             answering = asyncio.create_task(answer())
             await asyncio.wait_for(begun.wait(), WAIT)
-            for _ in range(20):
-                writers[0].write(sse(delta(0, "text_delta", text=" more")))
-                await asyncio.sleep(0)
+            await asyncio.sleep(0.02)
+            pushed = len(batches)
+            answering.cancel()
+            # These bytes arrive before the task runs.
+            receivers[0].data_received(one_chunk(sse(delta(0, "text_delta", text=" more"))))
+            receivers[0].data_received(one_chunk(sse(delta(0, "text_delta", text=" more"))) * 2)
             await asyncio.wait([answering], timeout=WAIT)
             assert answering.cancelled()
-            assert len(batches) == 2
-            writers[0].write(b" " * 100_000)
-            writers[0].write(b" " * 100_000)
+            assert len(batches) == pushed > 1
 
+    monkeypatch.setattr(Receiver, "receive", noted)
     asyncio.run(run())
 
 
