@@ -44,13 +44,15 @@ FULL_EMBEDDED, FULL_JOINED, FULL_REMOTE = 90, 78, 57
 """Concurrent answers / share of the core: `bench.people`, means over the steps; `--setup joined`; and
 `--setup joined --replicas 2`, where each answer is read on another replica."""
 
-REDIS_COMMANDS = (124.0, 145.0)
-"""Of one answer per second, including commands inside scripts. First: read on the replica that writes it, `bench.people
---setup joined`. Second: read on another replica, `--replicas 2`."""
-REDIS_US = 3.5
-"""Redis's CPU per command: `bench.redis_cost.alone`, 100 answers. With fewer, most of it is waking up: 5 µs with 25."""
-REDIS_IN, REDIS_OUT = (7_000.0, 13_000.0), (210.0, 3_800.0)
-"""Bytes of one answer per second, in the same two cases."""
+REDIS_COMMANDS = (6.0, 6.0)
+"""Of one answer per second, including commands inside scripts: `bench.redis_cost.alone`, 100 answers that one process
+writes and another one reads. A process with 25 answers needs 18 per answer, and one with 400 needs 3, because a batch
+costs the same for any number of answers. First: read on the replica that writes it. Second: read on another replica."""
+REDIS_US = 46.0
+"""Redis's CPU per command: `bench.redis_cost.alone`, 100 answers. A command has the events of many answers."""
+REDIS_IN, REDIS_OUT = (6_500.0, 6_500.0), (210.0, 2_700.0)
+"""Bytes of one answer per second, in the same two cases: `bench.redis_cost.alone`; the 210 are `bench.people --setup
+joined`."""
 STREAM_BYTES = 58.0
 """Redis's memory per token: MEMORY USAGE of all streams after `bench.people --setup joined`."""
 KEPT_SECONDS = 900.0
