@@ -101,11 +101,11 @@ _AT_DEPTH = {"sqlite": _at_depth(lateral=False), "postgresql": _at_depth(lateral
 
 
 async def page(session: AsyncSession, owner: UUID, leaf_id: UUID | None, page: Page) -> Connection[MessageRow]:
-    """Return a page of the branch that ends with `leaf_id`, oldest first."""
-    if leaf_id is None:
-        return connect([], page, _cursor)
+    """Return a page of the branch that ends with `leaf_id`, oldest first. Raise PageError for a wrong cursor."""
     low = 0 if page.after is None else _depth("after", page.after) + 1
     high = MAX_DEPTH if page.before is None else _depth("before", page.before) - 1
+    if leaf_id is None:
+        return connect([], page, _cursor)
     # The message after the page shows whether there is another page.
     most = page.size + 1
     if not page.backward:
