@@ -75,9 +75,10 @@ test: export PYTHONDONTWRITEBYTECODE =
 test: .venv/test.done node .venv/page.done ## Run all tests; ARGS goes to pytest
 	@$(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk 4 $(ARGS)
 
+# The number of repetitions of the tests with the mark `repeated`.
 FAULTS ?= 20
 chaos: export PYTHONDONTWRITEBYTECODE =
-chaos: .venv/test.done node .venv/page.done ## Inject faults at all points, and FAULTS times as often as `make test` (20)
+chaos: .venv/test.done node .venv/page.done ## Inject faults at all points, FAULTS times as often as `make test` (20)
 	@TERTULIA_FAULTS=$(FAULTS) $(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk 1 -o faulthandler_timeout=3000 \
 	  -m "chaos or repeated" $(ARGS)
 
