@@ -1,11 +1,11 @@
-"""Backpressure answers to the load of the event loop, in a simulation of the loop that needs no clock."""
+"""Backpressure follows the load of the event loop, in a simulation of the loop that needs no clock."""
 
 import heapq
 from dataclasses import dataclass, field
 
 import pytest
 
-from tertulia.claude.backpressure import LATE, LONGEST, LOOK_SECONDS, LOOKS, MOST, SHORTEST, Backpressure
+from tertulia.claude.backpressure import LATE, LONGEST, MANY_LATE, SAMPLE_SECONDS, SAMPLES, SHORTEST, Backpressure
 
 TOKEN_SECONDS = 0.02
 """Seconds between two tokens of an answer."""
@@ -22,7 +22,7 @@ class Loop:
     backpressure: Backpressure = field(default_factory=Backpressure)
     now: float = 0.0
     delays: list[float] = field(default_factory=list[float])
-    """The delay after each look."""
+    """The delay after each sample."""
     latencies: list[float] = field(default_factory=list[float])
     frames: int = 0
     _next_turn: float = 0.0
@@ -31,7 +31,7 @@ class Loop:
         """Simulate the loop while some answers are written."""
         self.latencies.clear()
         self.frames = 0
-        end, look, used = self.now + seconds, self.now + LOOK_SECONDS, 0.0
+        end, sample, used = self.now + seconds, self.now + SAMPLE_SECONDS, 0.0
         self._next_turn = self.now
         begun = self.now
         tokens = [(self.now + TOKEN_SECONDS * number / answers, number) for number in range(answers)]
@@ -48,16 +48,16 @@ class Loop:
                     ready.add(number)
             while resumed and resumed[0][0] <= self.now:
                 ready.add(heapq.heappop(resumed)[1])
-            if look <= self.now:
-                self.backpressure.adapt(self.now - look, used / (self.now - begun))
+            if sample <= self.now:
+                self.backpressure.adapt(self.now - sample, used / (self.now - begun))
                 self.delays.append(self.backpressure.delay)
-                look, begun, used = self.now + LOOK_SECONDS, self.now, 0.0
+                sample, begun, used = self.now + SAMPLE_SECONDS, self.now, 0.0
             cost = self._turn() + self._read(ready, unread, paused, resumed)
             used += cost
             if cost:
                 self.now += cost
             else:
-                others = [look, self._next_turn if self.turn else end]
+                others = [sample, self._next_turn if self.turn else end]
                 self.now = min(*others, *(queue[0][0] for queue in (tokens, resumed) if queue))
 
     def _turn(self) -> float:
@@ -87,7 +87,7 @@ class Loop:
 
 
 @pytest.mark.parametrize("answers", [1, 50, 200, 250])
-def test_there_is_no_delay_while_the_core_has_room(answers: int) -> None:
+def test_there_is_no_delay_while_the_core_has_spare_capacity(answers: int) -> None:
     loop = Loop()
     loop.run(3, answers)
     assert not any(loop.delays)
@@ -102,7 +102,7 @@ def test_long_turns_alone_cause_no_delay(turn: float, every: float) -> None:
     assert not any(loop.delays)
 
 
-def test_an_overloaded_core_merges_tokens_until_it_has_room() -> None:
+def test_an_overloaded_core_merges_tokens_until_it_has_spare_capacity() -> None:
     merged, unmerged = Loop(), Loop()
     unmerged.backpressure.adapt = lambda late, used: None  # type: ignore[method-assign]
     for loop in (merged, unmerged):
@@ -133,21 +133,21 @@ def test_the_delay_ends_within_a_second_after_the_load(answers: int) -> None:
 def test_a_delay_stays_while_the_core_would_be_full_without_it() -> None:
     backpressure = Backpressure()
     backpressure.delay = SHORTEST
-    for _ in range(10 * LOOKS):
+    for _ in range(10 * SAMPLES):
         backpressure.adapt(0.0, 0.8)
     assert backpressure.delay == SHORTEST
-    for _ in range(LOOKS):
+    for _ in range(SAMPLES):
         backpressure.adapt(0.0, 0.7)
     assert backpressure.delay == 0
 
 
-def test_a_loop_that_is_late_at_most_looks_is_overloaded_even_if_it_uses_little_of_its_core() -> None:
+def test_a_loop_that_is_late_in_most_samples_is_overloaded_even_if_it_uses_little_of_its_core() -> None:
     # Its container may be limited to a share of the core, or other programs use it.
     backpressure = Backpressure()
-    for _ in range(MOST):
+    for _ in range(MANY_LATE):
         assert backpressure.delay == 0
         backpressure.adapt(2 * LATE, 0.3)
     assert backpressure.delay == SHORTEST
-    for _ in range(10 * MOST):
+    for _ in range(10 * MANY_LATE):
         backpressure.adapt(2 * LATE, 0.3)
     assert backpressure.delay == LONGEST

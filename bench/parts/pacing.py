@@ -1,4 +1,4 @@
-"""The part `pacing`: the trade between latency and merged tokens, from a core with room to an overloaded one."""
+"""The part `pacing`: the trade between latency and merged tokens, up to an overloaded core."""
 
 from bench.options import Options
 from bench.parts.streams import OFFERED, TOKEN_MS, watch

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.measuring import percentile
-from tertulia.claude.backpressure import LOOK_SECONDS, Backpressure
+from tertulia.claude.backpressure import SAMPLE_SECONDS, Backpressure
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "scaling.md"
@@ -108,8 +108,8 @@ class _Core:
     begun: deque[float] = field(default_factory=deque[float])
     free: float = 0.0
     busy: float = 0.0
-    busy_at_look: float = 0.0
-    looked: float = 0.0
+    busy_at_sample: float = 0.0
+    sampled_at: float = 0.0
     number: int = 0
 
     def add(self, time: float, what: str, which: int = 0) -> None:
@@ -123,7 +123,7 @@ class _Core:
         for which in range(self.answers):
             self.add(self.chance.random() / TOKENS_A_SECOND, "token", which)
         self.add(0.0, "request")
-        self.add(LOOK_SECONDS, "look")
+        self.add(SAMPLE_SECONDS, "sample")
         while self.events[0][0] < PLAYED_SECONDS:
             time, _, what, which = heapq.heappop(self.events)
             begun = max(self.free, time)
@@ -153,9 +153,9 @@ class _Core:
             self.slice(which, begun + cost)
             return cost
         else:
-            self.backpressure.adapt(begun - time, (self.busy - self.busy_at_look) / (begun - self.looked))
-            self.busy_at_look, self.looked = self.busy, begun
-            self.add(begun + LOOK_SECONDS, "look")
+            self.backpressure.adapt(begun - time, (self.busy - self.busy_at_sample) / (begun - self.sampled_at))
+            self.busy_at_sample, self.sampled_at = self.busy, begun
+            self.add(begun + SAMPLE_SECONDS, "sample")
         return 0.0
 
     def serve(self, time: float) -> None:

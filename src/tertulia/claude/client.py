@@ -321,7 +321,7 @@ class _Reader:
         return True
 
     def pace(self) -> None:
-        """Receive nothing for a time while the event loop is late."""
+        """Receive nothing for the current delay of backpressure."""
         if self._backpressure.delay:
             self._body.pause(self._backpressure.delay)
 

@@ -117,7 +117,7 @@ class GenerationManager:
 
     @property
     def read_delay(self) -> float:
-        """The seconds between two reads of an answer while the event loop is late (see `claude.backpressure`)."""
+        """The seconds between two reads of an answer while the event loop is overloaded (see `claude.backpressure`)."""
         return self._claude.backpressure.delay
 
     @property
