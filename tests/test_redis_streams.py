@@ -474,7 +474,7 @@ def test_a_takeover_includes_what_only_the_journal_has_also_the_second_one(url: 
     run(work())
 
 
-def test_a_follower_sees_an_answer_on_when_another_process_takes_it_over(url: str) -> None:
+def test_a_follower_continues_when_another_process_takes_over_the_answer(url: str) -> None:
     async def work() -> None:
         id = uuid4()
         async with opened(url) as first, opened(url) as second, opened(url) as reader:

@@ -146,7 +146,7 @@ class Journal:
         own = self._process, deadline, *numbers, LIFE_WHILE_WRITTEN if renews else "", len(parts), len(stored)
         return [len(keys), *keys, *own, *(argument for part in stored for argument in part.store or ())]
 
-    def accepted(self, parts: Sequence[Part], now: float) -> None:
+    def note_written(self, parts: Sequence[Part], now: float) -> None:
         """Note that Redis has written a batch."""
         if not any(part.line for part in parts):
             return
@@ -157,15 +157,15 @@ class Journal:
             self._renewed_at = now
 
     def resume_after(self, number: int) -> None:
-        """Continue a journal whose newest entry in Redis is another one than expected. Numbers are not used again."""
+        """Continue a journal whose newest entry in Redis is not the expected one. Numbers are not used again."""
         self._in_redis, self._number = number, max(self._number, number)
         self._renewed_at = None
 
-    def has_tail(self, id: UUID, now: float) -> None:
+    def note_tail(self, id: UUID, now: float) -> None:
         """Note that only the journal has the events of an answer."""
         self._tails.setdefault(id, _Tail(self._number, now))
 
-    def has_no_tail(self, id: UUID) -> None:
+    def forget_tail(self, id: UUID) -> None:
         """Note that the stream of an answer has all events."""
         self._tails.pop(id, None)
 

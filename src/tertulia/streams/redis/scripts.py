@@ -32,8 +32,8 @@ from tertulia.streams.stream import Stream
 UNREADABLE = (ValueError, KeyError, TypeError, IndexError)
 """The errors of `extend` for an entry that this version of the server cannot read."""
 REPLACED, LATE, MISSING, CHANGED = -1, -2, -3, -4
-"""The results of a script that has written nothing: another process writes streams, the lease has ended, the newest
-entry of the journal is another one, or another process has written the stream."""
+"""The results of a script that has written nothing: another process writes streams, the lease has ended, the journal's
+newest entry is not the expected one, or another process has written the stream."""
 LIFE_WHILE_WRITTEN = 2 * 3600
 """The seconds for which Redis keeps a stream after the last write. They exceed the default wait for tool results."""
 FORMAT = b"2"

@@ -52,7 +52,7 @@ BUSY_FACTOR = 3
 MOST_AT_ONCE = 250
 """The maximum number of answers in a batch. Redis runs nothing else meanwhile, and Lua limits the number of keys."""
 TAKEOVERS = 3
-"""Attempts to take over a stream that other processes write meanwhile."""
+"""The maximum number of attempts to take over a stream that other processes write meanwhile."""
 SOON = 0.05
 """The seconds after which events that could not be stored are tried again."""
 LagWatch = Callable[[float], None]
@@ -243,7 +243,7 @@ class RedisWriter:
         batch = sorted(remaining, key=_is_not_stored)
         if batch:
             deadlines = [self._deadline(part.writing.stream.lease) for part in batch]
-            deadline = min((one for one in deadlines if one), default=0)
+            deadline = min(filter(None, deadlines), default=0)
             arguments = self._journal.arguments(batch, deadline, now)
             reply = await self._send("EVALSHA", WRITE_SHA, arguments)
             if isinstance(reply, NoScriptError):
@@ -279,7 +279,7 @@ class RedisWriter:
             self._handle_results(batch, results, now)
 
     def _handle_results(self, batch: Sequence[Part], results: Sequence[Any], now: float) -> None:
-        self._journal.accepted(batch, now)
+        self._journal.note_written(batch, now)
         refused: list[bytes] = []
         # A batch begins with the stored answers.
         for part, result in zip(batch, (*results, *([None] * (len(batch) - len(results)))), strict=True):
@@ -316,14 +316,14 @@ class RedisWriter:
         """Show the events of an answer that Redis has. `last_stored` is the last number in its stream if known."""
         id, writing = part.id, part.writing
         if last_stored is None:
-            self._journal.has_tail(id, now)
+            self._journal.note_tail(id, now)
         if self._writing.get(id) is not writing:
             self._journal.release(id, now)
             return
         if last_stored is None:
             writing.sent = part.end
         else:
-            self._journal.has_no_tail(id)
+            self._journal.forget_tail(id)
             writing.note_stored(min(last_stored, part.end), part, now)
         self._memory.show(id, writing.sent)
         if writing.sent < writing.stream.last:
