@@ -32,7 +32,7 @@ from tertulia.server.http.graphql import GraphQLEndpoint
 from tertulia.server.http.middleware import REQUEST_ID, LoopbackHosts, SecureHeaders
 from tertulia.server.http.pages import graphiql_page, health_router, mount_assets, pages_router
 from tertulia.server.http.rest import rest_router
-from tertulia.server.http.security import described
+from tertulia.server.http.security import with_security_scheme
 from tertulia.server.http.shares import shares_router
 from tertulia.server.http.tool_authorization import tool_authorization_router
 from tertulia.server.http.transfer import export_router, import_router
@@ -268,9 +268,9 @@ class Tertulia:
         """Add the routes that depend on settings, and the page that lists them."""
         settings = self._settings
         auth = settings.auth if self._authenticate is None else "host"
-        context = described(self._context, auth)
+        context = with_security_scheme(self._context, auth)
         if settings.rest:
-            app.include_router(rest_router(described(self._admit, auth)))
+            app.include_router(rest_router(with_security_scheme(self._admit, auth)))
         app.include_router(attachments_router(context, settings.cors_origins))
         if settings.export:
             app.include_router(export_router(context))

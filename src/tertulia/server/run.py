@@ -25,7 +25,7 @@ DRAIN_SECONDS = 10
 """Seconds for open requests to end after Ctrl+C."""
 SWITCH_SECONDS = 0.0005
 """The time after which a thread gives up the interpreter's lock for the event loop. With Python's default of 5 ms,
-tokens are late while a thread builds a long prompt: the loop waits as long each time that it has waited for sockets.
+tokens are late while a thread builds a long prompt: after each wait for sockets, the loop must get the lock again.
 """
 MAX_MESSAGE = 2_000_000
 """Bytes of one WebSocket message. The limit of an HTTP request is the same."""

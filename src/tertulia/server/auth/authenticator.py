@@ -93,13 +93,13 @@ class Authenticator:
             await asyncio.Event().wait()
         user_id = admitted.identity.viewer.user_id
         # The identity has just been read. It is read again at once only if somebody has signed out meanwhile.
-        is_read = admitted.sign_outs == self._sign_outs
+        is_current = admitted.sign_outs == self._sign_outs
         while True:
             notification = self.notifier.subscribe(user_id)
             try:
-                if not is_read and not await self._holds(admitted):
+                if not is_current and not await self._holds(admitted):
                     return
-                is_read = False
+                is_current = False
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_recheck_delay(admitted.identity)):
                         await notification

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from tertulia.server.auth.forms import PASSWORD_SCHEME, TOKEN_SCHEME
 
-Authenticated = TypeVar("Authenticated")
+Result = TypeVar("Result")
 DESCRIPTIONS = {
     "local": "This server has one local user and requires no token (`TERTULIA_AUTH=local`).",
     "password": "An access token, or a personal access token (`tertulia token NAME`).",
@@ -22,10 +22,10 @@ DESCRIPTIONS = {
 """The description of the token, by the mode of authentication."""
 
 
-def described(
-    authenticate: Callable[[Request], Awaitable[Authenticated]], auth: str
-) -> Callable[..., Awaitable[Authenticated]]:
-    """Return a dependency that authenticates a request, and whose routes show in OpenAPI how.
+def with_security_scheme(
+    authenticate: Callable[[Request], Awaitable[Result]], auth: str
+) -> Callable[..., Awaitable[Result]]:
+    """Return a dependency that authenticates a request, and describes in OpenAPI how its routes are authenticated.
 
     Args:
         authenticate: Authenticates a request.
@@ -34,7 +34,7 @@ def described(
     token = HTTPBearer(auto_error=False, scheme_name=TOKEN_SCHEME, description=DESCRIPTIONS[auth])
     if auth != "password":
 
-        async def with_token(request: Request, _token: Annotated[object, Security(token)]) -> Authenticated:
+        async def with_token(request: Request, _token: Annotated[object, Security(token)]) -> Result:
             return await authenticate(request)
 
         return with_token
@@ -45,7 +45,7 @@ def described(
 
     async def with_password(
         request: Request, _token: Annotated[object, Security(token)], _password: Annotated[object, Security(password)]
-    ) -> Authenticated:
+    ) -> Result:
         return await authenticate(request)
 
     return with_password

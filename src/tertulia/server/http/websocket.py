@@ -380,9 +380,9 @@ class SocketHandler:
         if self._write(PING):
             self._ping_later()
         else:
-            self._start(self._ping_slowly())
+            self._start(self._ping_stalled())
 
-    async def _ping_slowly(self) -> None:
+    async def _ping_stalled(self) -> None:
         """Ping a client that does not read, which closes the socket if it does not read for too long."""
         with suppress(SocketClosed):
             await self._send(PING)
