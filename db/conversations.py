@@ -148,7 +148,7 @@ def _select_page(shape: _PageShape, filter: Filter) -> Select[Any]:
 
 
 _common_page = lru_cache(maxsize=200)(_select_page)
-"""Returns the same, for filters with few values. SQLAlchemy needs longer to build a statement than to execute it."""
+"""The same, cached, for filters with few possible values. Building a statement takes longer than executing it."""
 
 
 async def change(session: AsyncSession, owner: UUID, conversation_id: UUID, values: dict[str, Any]) -> bool:

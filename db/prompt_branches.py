@@ -1,4 +1,4 @@
-"""The branch of messages that Claude reads, as light rows. For the generator: not limited to an owner.
+"""The branch of messages that Claude reads, as tuples. For the generator: not limited to an owner.
 
 The end of a branch is read in the transaction that depends on it. The rest of a long branch is read before, because its
 messages never change, and reading thousands of them would block other writers.
@@ -19,8 +19,8 @@ from tertulia.db.statements import fetch
 from tertulia.db.tables import METADATA
 
 AT_ONCE = 100
-"""The messages that one statement reads. All messages of a branch whose answers are not finished, which are at most
-twice as many as can be queued, are in the newer half of the last ones.
+"""The number of messages that one statement reads. Its newer half contains all unfinished turns of a branch, which are
+limited by the queue, so the messages before it never change.
 """
 Result = TypeVar("Result")
 
@@ -61,17 +61,17 @@ class BranchReader:
 
     def __init__(self) -> None:
         """Initialize without anything that was read before the transaction."""
-        self._rest: Sequence[BranchMessage] = ()
+        self._beginning: Sequence[BranchMessage] = ()
 
     async def read(self, session: AsyncSession, leaf_id: UUID | None) -> list[BranchMessage]:
         """Return all messages of a branch, oldest first; raise LongBranch if its beginning must be read before."""
         end = [] if leaf_id is None else await _read_end(session, leaf_id)
         if len(end) < AT_ONCE:
             return end[::-1]
-        last_id = self._rest[-1].message.id if self._rest else None
+        last_id = self._beginning[-1].message.id if self._beginning else None
         for index, row in enumerate(end):
             if row.message.parent_id == last_id:
-                return [*self._rest, *end[index::-1]]
+                return [*self._beginning, *end[index::-1]]
         if end[-1].message.parent_id is None:
             return end[::-1]
         # Not the last row, so that the next attempt finds the beginning even if messages were sent meanwhile.
@@ -87,7 +87,7 @@ class BranchReader:
                 rows = await _read_end(session, next_id)
             newest_first += rows
             next_id = rows[-1].message.parent_id if len(rows) == AT_ONCE else None
-        self._rest = newest_first[::-1]
+        self._beginning = newest_first[::-1]
 
 
 async def with_branches(database: Database, work: Callable[[BranchReader], Awaitable[Result]]) -> Result:

@@ -24,7 +24,7 @@ _DIALECT: Any = SQLiteDialect_aiosqlite(json_serializer=dumps, json_deserializer
 COMPILED = 256
 """The number of compiled statements that are kept."""
 AT_ONCE = 100
-"""The rows that are converted in a row. Other tasks run after each batch."""
+"""The number of rows that are converted before other tasks run."""
 
 
 async def defer(session: AsyncSession, statement: Executable, parameters: Json | Sequence[Json]) -> None:

@@ -32,7 +32,6 @@ from graphql.validation import (
     validate,
 )
 from opentelemetry import trace
-from strawberry.schema.base import BaseSchema
 from strawberry.types import ExecutionResult
 
 from tertulia.claude.tracing import QUIET, tracer
@@ -200,13 +199,6 @@ class _Documents:
 
 
 _worker = ThreadPoolExecutor(1, thread_name_prefix="documents")
-
-
-def narrow_schema(schema: BaseSchema) -> Schema:
-    """Narrow Strawberry's declared type of a schema to Tertulia's class."""
-    if not isinstance(schema, Schema):
-        raise TypeError(f"expected a Schema of Tertulia, got {type(schema).__name__}.")
-    return schema
 
 
 def find_operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:

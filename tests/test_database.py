@@ -204,7 +204,9 @@ def test_a_failure_of_a_deferred_statement_rolls_the_transaction_back(tmp_path: 
     with_database(tmp_path, test)
 
 
-def test_what_was_deferred_before_an_error_is_not_executed(tmp_path: Path, executed: list[list[str]]) -> None:
+def test_statements_that_were_deferred_before_an_error_are_not_executed(
+    tmp_path: Path, executed: list[list[str]]
+) -> None:
     async def test(store: Database) -> None:
         async def fail() -> None:
             async with store.write() as session:

@@ -101,7 +101,7 @@ async def test_the_queue_of_a_socket_keeps_the_order_of_messages() -> None:
 
 
 @pytest.mark.anyio
-async def test_all_that_wait_for_a_socket_to_be_writable_continue() -> None:
+async def test_all_tasks_that_wait_for_a_writable_socket_continue() -> None:
     writable = WritableFlag()
     await writable.wait()
     writable.clear()

@@ -6,7 +6,6 @@ from client import Api
 from conftest import Staged
 from scripted import says, uses
 
-STARTED = "query ($id: ID!) { generation(id: $id) { message { content { __typename } } } }"
 TOOLS = [
     name for name in vars(odd_tools) if name.islower() and callable(getattr(odd_tools, name)) and name != "stubborn"
 ]

@@ -250,8 +250,8 @@ class GenerationLoop:
         """
         answer = active.answer
         generation_events: list[GenerationEvent] = []
-        is_blocked = not active.lease.seems_held or (answer.schema is not None and ends_block(events))
-        if is_blocked and not has_waited:
+        must_wait = not active.lease.seems_held or (answer.schema is not None and ends_block(events))
+        if must_wait and not has_waited:
             return False
         if events[0]["type"] == "message_start":
             request.note_dropped(events[0]["message"]["input_transformations"])

@@ -41,12 +41,12 @@ def finish_limiter(database: Database) -> AbstractAsyncContextManager[Any]:
 
 @dataclass(frozen=True, slots=True)
 class SavedEnd:
-    """A saved end: where, and whether another generation waits for it. Without a location, nothing was saved.
+    """The result of saving the end of a generation. Without a location, nothing was saved.
 
     Attributes:
         location: The location of the generation; None if the conversation was deleted, or if the lease is lost.
-        lease_held: Whether the process still has the lease.
-        has_following: Whether a generation may wait for this end.
+        lease_held: Whether no other process has taken over the generation. True if the conversation was deleted.
+        has_following: Whether another generation may wait for this end.
     """
 
     location: GenerationLocation | None
