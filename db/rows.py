@@ -6,7 +6,7 @@ Transactions that change rows read instances of the classes in `db.tables`, whic
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
@@ -207,14 +207,15 @@ _CONVERTERS: dict[str, Callable[[TypeEngine[Any]], Convert | None]] = {
 
 @lru_cache(maxsize=4096)
 def _uuid(text: str) -> UUID:
-    # Cached, because rows refer to each other and to their owner. `UUID(text)` accepts other forms and takes longer.
-    return UUID(int=int(text, 16))
+    # Cached, because rows refer to each other and to their owner.
+    return UUID(text)
 
 
 @lru_cache(maxsize=4096)
 def _time(text: str) -> datetime:
-    # SQLite stores times in UTC without the time zone.
-    return datetime.fromisoformat(f"{text}+00:00")
+    # SQLAlchemy stores times in UTC without the time zone in SQLite. Statements of operators may have written one.
+    time = datetime.fromisoformat(text)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _json(text: str) -> Any:

@@ -100,6 +100,12 @@ KNOWN = {
     "src/tertulia/server/auth/oidc.py _add_user": BOUNDED,
     "src/tertulia/cli/terminal/conversation.py _submit": BOUNDED,
     "src/tertulia/streams/redis/reader.py _read_once": ISOLATED,
+    "src/tertulia/streams/redis/reader.py _look_up_new_mirrors": ISOLATED,
+    "src/tertulia/streams/redis/writer.py _take": "its items are attempts",
+    "src/tertulia/streams/redis/writer.py _write": "after a failure all are written again",
+    "resolvers/followed_rows.py _rows": "if it fails, the rows of each follower are read separately",
+    "resolvers/loading.py _read_all": ONE_REQUEST,
+    "src/tertulia/server/http/websocket.py handle": "its items belong to one socket",
     "src/tertulia/server/http/uploads.py _write": "its items belong to one upload",
 }
 """Loops with an `await` for each item that are no `ItemLoop`, with the reason why an item does not affect others."""

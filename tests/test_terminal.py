@@ -344,11 +344,11 @@ def test_an_approval_can_hold_for_all_calls_of_the_tool(tmp_path: Path, monkeypa
 
 def test_a_deleted_conversation_is_confirmed_first(tmp_path: Path, api: Api) -> None:
     done = run_here(
-        tmp_path, "chat", "--url", api.address, stdin="Hello\n/delete\nn\n/title Kept\n/delete\ny\n/title\n"
+        tmp_path, "chat", "--url", api.address, stdin="Hello\n/delete\nn\n/title Osprey\n/delete\ny\n/title\n"
     )
     assert (done.exit_code, "Nothing was deleted." in done.stderr) == (1, True)
-    assert "Delete “Kept” with all its messages? [y/N] The conversation was deleted." in done.stderr
-    kept = api.ask('{ conversations(filter: { titleContains: "Kept" }) { edges { cursor } } }')
+    assert "Delete “Osprey” with all its messages? [y/N] The conversation was deleted." in done.stderr
+    kept = api.ask('{ conversations(filter: { titleContains: "Osprey" }) { edges { cursor } } }')
     assert kept["conversations"]["edges"] == []
 
 
