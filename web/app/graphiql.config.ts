@@ -2,8 +2,8 @@ import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 import { compressed } from "./compressed.ts";
 
-// `npm run build` writes the files that src/tertulia/server/http/pages.py serves at /graphql, next to those of the chat page. This
-// is a build of its own, so that the chat page does not depend on its chunks.
+// `npm run build` writes the files that src/tertulia/server/http/pages.py serves at /graphql, next to those of the chat
+// page. This is a separate build, so that the chat page does not depend on its chunks.
 export default defineConfig({
   root: "graphiql",
   logLevel: "error",

@@ -2,7 +2,7 @@
 import { pick, useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 import { useEffect, useReducer, useRef, useState, type KeyboardEvent } from "react";
 import { createPortal } from "react-dom";
-import { begin, known, whenKnown, type Ids } from "./known";
+import { clearResult, subscribe, tourState, type Ids } from "./tourState";
 import { operationOf, STEPS } from "./steps";
 
 const STORAGE_KEY = "tertulia:tour";
@@ -31,7 +31,7 @@ function storeStep(step: number | null): void {
 }
 
 /** Returns the variables with known ids in place of nulls, or null if there is nothing to fill in. */
-function filled(text: string, ids: Ids): string | null {
+function fillIds(text: string, ids: Ids): string | null {
   try {
     const variables = JSON.parse(text) as Record<string, unknown>;
     const values = Object.entries(ids).filter(([name, value]) => value && variables[name] === null);
@@ -46,7 +46,7 @@ function filled(text: string, ids: Ids): string | null {
 export function Tour({ sent }: { sent: Sent }) {
   const [step, setStep] = useState(storedStep);
   const button = useRef<HTMLButtonElement>(null);
-  useKnown();
+  useTourState();
   const { open, run } = useTabs(sent, step);
 
   function go(next: number | null): void {
@@ -72,10 +72,10 @@ export function Tour({ sent }: { sent: Sent }) {
   );
 }
 
-function useKnown(): void {
+function useTourState(): void {
   const [, render] = useReducer((count: number) => count + 1, 0);
   useEffect(() => {
-    const remove = whenKnown(render);
+    const remove = subscribe(render);
     return () => void remove();
   }, []);
 }
@@ -112,9 +112,9 @@ function useTabs(sent: Sent, firstStep: number | null) {
       if (operationOf(queryEditor.getValue()) !== tab) queryEditor.setValue(query);
       // GraphiQL updates the name with a delay. A run before that would use the name of the previous tab's operation.
       actions.setOperationName(tab);
-      variableEditor.setValue(JSON.stringify(variables(known.ids), null, 2));
+      variableEditor.setValue(JSON.stringify(variables(tourState.ids), null, 2));
     } else if (shown.current !== activeTabIndex) {
-      const withIds = filled(variableEditor.getValue(), known.ids);
+      const withIds = fillIds(variableEditor.getValue(), tourState.ids);
       if (withIds) variableEditor.setValue(withIds);
     }
     if (shown.current !== activeTabIndex) {
@@ -129,13 +129,13 @@ function useTabs(sent: Sent, firstStep: number | null) {
 
   // A server that requires a sign-in has refused the introspection. Repeat it after the first successful operation.
   useEffect(() => {
-    if (known.answered && !schema && !isIntrospecting) void actions.introspect();
-  }, [known.answered]);
+    if (tourState.answered && !schema && !isIntrospecting) void actions.introspect();
+  }, [tourState.answered]);
 
   return {
     open(step: number) {
       actions.stop();
-      begin(STEPS[step]!.tab);
+      clearResult(STEPS[step]!.tab);
       wanted.current = { step };
     },
     run() {
@@ -151,8 +151,8 @@ function Panel({ step, go, run }: { step: number; go: (step: number | null) => v
   const { isFetching, subscription } = useGraphiQL(pick("isFetching", "subscription"));
   const isSubscribed = subscription !== null;
   const heading = useRef<HTMLHeadingElement>(null);
-  const missing = needs !== undefined && !known.ids[needs];
-  const result = known.results[tab];
+  const missing = needs !== undefined && !tourState.ids[needs];
+  const result = tourState.results[tab];
   useEffect(() => heading.current?.focus(), [step]);
   useEffect(() => {
     const close = (event: globalThis.KeyboardEvent) =>
@@ -192,9 +192,9 @@ function Panel({ step, go, run }: { step: number; go: (step: number | null) => v
             ? "This step needs an id from an earlier step. Go back and run that step first."
             : (result?.refused ?? (isSubscribed ? "Following…" : result ? done : ""))}
         </p>
-        {tab === "Follow" && known.answer && (
+        {tab === "Follow" && tourState.answer && (
           <blockquote tabIndex={0} aria-label="The answer">
-            {Object.values(known.answer).join("")}
+            {Object.values(tourState.answer).join("")}
           </blockquote>
         )}
         <div className="tour-actions">

@@ -6,7 +6,7 @@ import { createGraphiQLFetcher, type Fetcher, type FetcherReturnType } from "@gr
 import { parse, type DocumentNode, type ExecutionResult } from "graphql";
 import { GraphiQL } from "graphiql";
 import { createRoot } from "react-dom/client";
-import { begin, notice, type Result } from "./known";
+import { clearResult, recordResult, type Result } from "./tourState";
 import { TABS } from "./steps";
 import { Tour, type Sent } from "./Tour";
 
@@ -26,16 +26,16 @@ const fetcher: Fetcher = async (request, options) => {
   if (request.operationName === "IntrospectionQuery") return send(request, options);
   const name = request.operationName ?? "";
   sent.headers = options?.headers ?? null;
-  begin(name);
-  const documentAST = parsed(request.query);
+  clearResult(name);
+  const documentAST = parseQuery(request.query);
   const result = await send(request, { ...options, ...(documentAST && { documentAST }) });
-  if (isStream(result)) return observed(name, result[Symbol.asyncIterator]());
-  notice(name, result as Result);
+  if (isStream(result)) return recordEvents(name, result[Symbol.asyncIterator]());
+  recordResult(name, result as Result);
   return result;
 };
 
 // GraphiQL parses a query shortly after it was edited. Whether it is a subscription must be known at once.
-function parsed(query: string): DocumentNode | undefined {
+function parseQuery(query: string): DocumentNode | undefined {
   try {
     return parse(query);
   } catch {
@@ -49,14 +49,14 @@ function isStream(result: Awaited<FetcherReturnType>): result is AsyncIterable<E
 }
 
 // Not a generator: its return() would wait for the next event, and "Stop" must take effect at once.
-function observed(name: string, events: AsyncIterator<ExecutionResult>): AsyncIterableIterator<ExecutionResult> {
+function recordEvents(name: string, events: AsyncIterator<ExecutionResult>): AsyncIterableIterator<ExecutionResult> {
   return {
     [Symbol.asyncIterator]() {
       return this;
     },
     async next() {
       const step = await events.next();
-      if (!step.done) notice(name, step.value as Result);
+      if (!step.done) recordResult(name, step.value as Result);
       return step;
     },
     async return(value) {

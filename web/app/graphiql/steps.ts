@@ -1,7 +1,7 @@
 // The steps of GraphiQL's tour. The operation of a step is in the tab that has its name. `needs` names the id that an
 // earlier step must have returned; known ids are filled into the variables.
 
-import type { Ids } from "./known";
+import type { Ids } from "./tourState";
 
 type Variables = Record<string, unknown>;
 

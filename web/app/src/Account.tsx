@@ -11,7 +11,7 @@ import { claiming, session, signOut } from "./session";
 import { useStore } from "./store";
 import { choose, theme, type Theme } from "./theme";
 import { ToolServers } from "./ToolServers";
-import { Trouble } from "./Trouble";
+import { ProblemNotice } from "./ProblemNotice";
 import { inputTokens, total } from "./words";
 
 type Viewer = AccountQuery["viewer"];
@@ -39,7 +39,7 @@ export function AccountDialog({ onClose }: { onClose: () => void }) {
   const signed = useStore(session);
   return (
     <Dialog title={data?.viewer.name ?? t("account.title")} onClose={onClose}>
-      <Trouble problem={error ? requestProblem(error) : null} />
+      <ProblemNotice problem={error ? requestProblem(error) : null} />
       {data && <ViewerUsage viewer={data.viewer} />}
       {signed?.guest && (
         <>

@@ -17,7 +17,7 @@ import { Sidebar } from "./Sidebar";
 import { SignIn } from "./SignIn";
 import { useStore } from "./store";
 import { toasts } from "./toasts";
-import { Trouble } from "./Trouble";
+import { ProblemNotice } from "./ProblemNotice";
 import { WithCode } from "./WithCode";
 
 /** The page, connected with the current sign-in. */
@@ -62,7 +62,7 @@ function Page() {
           <Icon name="menu" />
         </button>
         <Conversation id={id} start={data}>
-          {connection && (connection.problem ? <Trouble problem={connection.problem} /> : <p className="notice" role="status">{connection.text}</p>)}
+          {connection && (connection.problem ? <ProblemNotice problem={connection.problem} /> : <p className="notice" role="status">{connection.text}</p>)}
           <Notices simulated={data?.models.some((model) => model.simulated) ?? false} problem={error ? requestProblem(error) : null} />
         </Conversation>
       </main>
@@ -83,7 +83,7 @@ function Notices({ simulated, problem }: { simulated: boolean; problem: Problem 
           <WithCode message="notice.simulated" />
         </p>
       )}
-      <Trouble problem={problem} />
+      <ProblemNotice problem={problem} />
       {disconnected && (
         <p className="notice trouble" role="status">{t(navigator.onLine ? "notice.reconnecting" : "notice.offline")}</p>
       )}

@@ -3,7 +3,7 @@ import { useState } from "react";
 import { useMutation } from "urql";
 import { t } from "./messages";
 import { SubmitDocument, type ToolResultInput } from "./operations";
-import { complaint, type Problem } from "./problems";
+import { mutationProblem, type Problem } from "./problems";
 import { WithCode } from "./WithCode";
 import { written } from "./words";
 
@@ -23,7 +23,7 @@ export function Approval({ generationId, waits, onProblem }: Props) {
     const all = [...results, result];
     setResults(all);
     if (all.length < calls.length) return;
-    const problem = complaint(await submit({ input: { generationId, results: all } }));
+    const problem = mutationProblem(await submit({ input: { generationId, results: all } }));
     onProblem(problem);
     if (problem) setResults([]);
   }

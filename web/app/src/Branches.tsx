@@ -2,7 +2,7 @@ import { useMutation } from "urql";
 import { Icon } from "./Icon";
 import { t } from "./messages";
 import { SelectBranchDocument, type TurnFragment } from "./operations";
-import { complaint } from "./problems";
+import { mutationProblem } from "./problems";
 import type { TurnActions } from "./Transcript";
 
 /** The number of the version of a message that is shown, and buttons for the other versions. */
@@ -13,7 +13,7 @@ export function Branches({ turn, onChanged, onProblem }: TurnActions & { readonl
   async function go(to: number) {
     const other = turn.siblings[to];
     if (!other) return;
-    const problem = complaint(await select({ messageId: other.id }));
+    const problem = mutationProblem(await select({ messageId: other.id }));
     onProblem(problem);
     if (!problem) onChanged();
   }

@@ -5,7 +5,7 @@ import type { Allowed } from "./assistants";
 import { t } from "./messages";
 import { Options, type Choices } from "./Options";
 import { problemOf, type Problem } from "./problems";
-import { Trouble } from "./Trouble";
+import { ProblemNotice } from "./ProblemNotice";
 import { ACCEPTED_TYPES, upload } from "./uploads";
 import { hasScreenKeyboard } from "./viewport";
 
@@ -55,7 +55,7 @@ export function Composer({ draftKey, busy, choices, onSend, onStop }: Props) {
         send();
       }}
     >
-      <Trouble problem={files.problem} />
+      <ProblemNotice problem={files.problem} />
       <Files files={draft.files} running={files.running} onRemove={files.remove} />
       <label htmlFor="text" className="hidden">{t("composer.label")}</label>
       <textarea

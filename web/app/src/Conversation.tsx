@@ -8,12 +8,12 @@ import { t } from "./messages";
 import { ConversationDocument, SelectBranchDocument, StopDocument, type ConversationQuery, type StartQuery, type TurnFragment } from "./operations";
 import { NEW_CHOICES, type Choices } from "./Options";
 import { outbox, remove, sendMessage, type Outgoing } from "./outbox";
-import { complaint, problemOf, requestProblem, type Problem } from "./problems";
+import { mutationProblem, problemOf, requestProblem, type Problem } from "./problems";
 import { targetReached, useTargetMessageId } from "./route";
 import { useStore } from "./store";
 import { Toasts } from "./Toasts";
 import { Transcript } from "./Transcript";
-import { RetryButton, Trouble } from "./Trouble";
+import { RetryButton, ProblemNotice } from "./ProblemNotice";
 import { useChanges } from "./useChanges";
 import { useStickToEnd } from "./useStickToEnd";
 import { Welcome } from "./Welcome";
@@ -78,9 +78,9 @@ export function Conversation({ id, start, children }: Props) {
         )}
         {!id && outgoing.length === 0 && start && <Welcome start={start} assistant={assistant} onPick={(text) => send({ text, files: [] })} />}
         {id && !conversation && outgoing.length === 0 && !fetching && (
-          <Trouble problem={error ? requestProblem(error) : problemOf(t("conversation.notFound"))}>
+          <ProblemNotice problem={error ? requestProblem(error) : problemOf(t("conversation.notFound"))}>
             {error && <RetryButton at={null} onRetry={async () => readAgain()} />}
-          </Trouble>
+          </ProblemNotice>
         )}
       </div>
       <div className="floating">
@@ -88,14 +88,14 @@ export function Conversation({ id, start, children }: Props) {
         <Toasts />
       </div>
       {children}
-      <Trouble problem={problem} />
+      <ProblemNotice problem={problem} />
       <Composer
         draftKey={id ?? "new"}
         busy={answering !== null}
         choices={id || !start ? null : { choices, setChoices, allowed: allowedInNew(assistant, start) }}
         onSend={send}
         onStop={async () => {
-          if (answering) setProblem(complaint(await stop({ id: answering.id })));
+          if (answering) setProblem(mutationProblem(await stop({ id: answering.id })));
         }}
       />
     </>
@@ -131,7 +131,7 @@ function useTarget(release: () => void, readAgain: () => void, setProblem: (prob
   }, [release]);
   const onMissing = useCallback(async () => {
     if (!messageId) return;
-    const problem = complaint(await select({ messageId }));
+    const problem = mutationProblem(await select({ messageId }));
     setProblem(problem);
     if (problem) targetReached();
     else readAgain();

@@ -7,11 +7,11 @@ import { Dialog } from "./Dialog";
 import { Icon } from "./Icon";
 import { t } from "./messages";
 import { UpdateDocument, type EntryFragment } from "./operations";
-import { complaint, type Problem } from "./problems";
+import { mutationProblem, type Problem } from "./problems";
 import { follow } from "./route";
 import { serverInfo } from "./serverInfo";
 import { useStore } from "./store";
-import { Trouble } from "./Trouble";
+import { ProblemNotice } from "./ProblemNotice";
 
 /** A conversation in the list, with its menu. */
 export function Entry({ entry, current }: { entry: EntryFragment; current: boolean }) {
@@ -23,7 +23,7 @@ export function Entry({ entry, current }: { entry: EntryFragment; current: boole
   const server = useStore(serverInfo);
   const canExport = server === null || "export" in server.links;
   const change = async (changes: { title?: string | null; pinned?: boolean; archived?: boolean }) => {
-    setProblem(complaint(await update({ input: { id: entry.id, ...changes } })));
+    setProblem(mutationProblem(await update({ input: { id: entry.id, ...changes } })));
   };
   const title = entry.title ?? t("common.newConversation");
   return (
@@ -45,7 +45,7 @@ export function Entry({ entry, current }: { entry: EntryFragment; current: boole
         {canExport && <button type="button" onClick={() => save(at(`export/${entry.id}?format=markdown`), `${title}.md`)}><Icon name="export" /> {t("entry.export")}</button>}
         <button type="button" onClick={() => setDeleting(true)}><Icon name="trash" /> {t("common.delete")}</button>
       </Menu>
-      <Trouble problem={problem} />
+      <ProblemNotice problem={problem} />
       {deleting && <Delete title={title} onDelete={() => deleteLater(client, { id: entry.id, title, current })} onClose={() => setDeleting(false)} />}
     </li>
   );

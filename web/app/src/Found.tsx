@@ -5,7 +5,7 @@ import { ConversationsDocument, SearchDocument, type SearchQuery } from "./opera
 import { requestProblem } from "./problems";
 import { address, follow } from "./route";
 import { useStore } from "./store";
-import { Trouble } from "./Trouble";
+import { ProblemNotice } from "./ProblemNotice";
 
 type Hit = SearchQuery["searchMessages"]["edges"][number];
 
@@ -20,7 +20,7 @@ export function Found({ words, current }: { words: string; current: string | nul
   return (
     <section className="found" aria-label={t("sidebar.results")}>
       <p className="hidden" role="status">{done ? t("sidebar.resultCount", { count: named.length + hits.length }) : ""}</p>
-      <Trouble problem={messages.error ? requestProblem(messages.error) : null} />
+      <ProblemNotice problem={messages.error ? requestProblem(messages.error) : null} />
       {done && named.length + hits.length === 0 && <p className="note">{t("sidebar.noResults")}</p>}
       <ol className="entries">
         {named.map(({ node }) => (

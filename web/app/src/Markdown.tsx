@@ -2,7 +2,7 @@ import Compiled, { RuleType, type MarkdownToJSX } from "markdown-to-jsx/react";
 import { Fragment, memo, useMemo, type ComponentProps } from "react";
 import { CodeBlock } from "./CodeBlock";
 import { extractFormulas, splitFormulas, type Formula } from "./formulas";
-import { loadKatex, Math } from "./Math";
+import { loadKatex, RenderedFormula } from "./RenderedFormula";
 import { t } from "./messages";
 
 function Link(props: ComponentProps<"a">) {
@@ -42,7 +42,7 @@ function formulaRule(formulas: readonly Formula[]): NonNullable<MarkdownToJSX.Op
     if (pieces.every((piece) => typeof piece === "string")) return next();
     return (
       <Fragment key={state.key}>
-        {pieces.map((piece, position) => (typeof piece === "string" ? piece : <Math key={position} {...piece} />))}
+        {pieces.map((piece, position) => (typeof piece === "string" ? piece : <RenderedFormula key={position} {...piece} />))}
       </Fragment>
     );
   };

@@ -2,15 +2,15 @@ import { useState } from "react";
 import { useMutation, useQuery } from "urql";
 import { t } from "./messages";
 import { DeleteMemoryDocument, MemoriesDocument, UpdateMemoryDocument, type MemoryFragment } from "./operations";
-import { complaint, requestProblem, type Problem } from "./problems";
-import { Trouble } from "./Trouble";
+import { mutationProblem, requestProblem, type Problem } from "./problems";
+import { ProblemNotice } from "./ProblemNotice";
 
 /** The files that assistants keep about the viewer, who can change and delete them. Nothing if there are none. */
 export function Memories() {
   const [{ data, error }, read] = useQuery({ query: MemoriesDocument, requestPolicy: "network-only" });
   const memories = data?.viewer.memories.edges.map(({ node }) => node) ?? [];
   const readAgain = () => read({ requestPolicy: "network-only" });
-  if (error) return <Trouble problem={requestProblem(error)} />;
+  if (error) return <ProblemNotice problem={requestProblem(error)} />;
   if (memories.length === 0) return null;
   return (
     <>
@@ -33,7 +33,7 @@ function Memory({ memory, onChanged }: { memory: MemoryFragment; onChanged: () =
     if (!failure) onChanged();
   }
   async function save() {
-    done(complaint(await update({ input: { id: memory.id, content, expectedUpdatedAt: memory.updatedAt } })));
+    done(mutationProblem(await update({ input: { id: memory.id, content, expectedUpdatedAt: memory.updatedAt } })));
   }
   return (
     <li>
@@ -42,10 +42,10 @@ function Memory({ memory, onChanged }: { memory: MemoryFragment; onChanged: () =
         <form className="fields" onSubmit={(event) => { event.preventDefault(); void save(); }}>
           <textarea aria-label={t("memories.content", { name })} rows={5} value={content} onChange={({ target }) => setContent(target.value)} />
           <div className="actions">
-            <button type="button" className="plain" disabled={deleting} aria-label={t("memories.delete", { name })} onClick={() => void remove({ id: memory.id }).then(complaint).then(done)}>{t("common.delete")}</button>
+            <button type="button" className="plain" disabled={deleting} aria-label={t("memories.delete", { name })} onClick={() => void remove({ id: memory.id }).then(mutationProblem).then(done)}>{t("common.delete")}</button>
             <button type="submit" className="loud" disabled={updating || content === memory.content} aria-label={t("memories.save", { name })}>{t("common.save")}</button>
           </div>
-          <Trouble problem={problem} />
+          <ProblemNotice problem={problem} />
         </form>
       </details>
     </li>

@@ -3,7 +3,7 @@ import { Attachment } from "./Attachment";
 import { useDraft } from "./drafts";
 import { t } from "./messages";
 import { remove, retry, type Outgoing } from "./outbox";
-import { RetryButton, Trouble } from "./Trouble";
+import { RetryButton, ProblemNotice } from "./ProblemNotice";
 
 /** A message that is being sent, or that waits for the connection, or that the server has refused. */
 export function OutgoingTurn({ item: { key, to, draft, waiting, problem } }: { item: Outgoing }) {
@@ -24,10 +24,10 @@ export function OutgoingTurn({ item: { key, to, draft, waiting, problem } }: { i
         {draft.text}
       </div>
       {waiting && !problem && <p className="note actions"><span role="status">{t("outgoing.waiting")}</span> {edit}</p>}
-      <Trouble problem={problem}>
+      <ProblemNotice problem={problem}>
         <RetryButton at={problem?.retryAt ?? null} onRetry={() => retry(client, key)} />
         {edit}
-      </Trouble>
+      </ProblemNotice>
     </li>
   );
 }

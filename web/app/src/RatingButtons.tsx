@@ -5,8 +5,8 @@ import { Icon } from "./Icon";
 import { t } from "./messages";
 import { RateDocument, type RateMessageInput, type Rating, type TurnFragment } from "./operations";
 import type { TurnActions } from "./Transcript";
-import { complaint, type Problem } from "./problems";
-import { Trouble } from "./Trouble";
+import { mutationProblem, type Problem } from "./problems";
+import { ProblemNotice } from "./ProblemNotice";
 
 /** The maximum that the server accepts, in characters. */
 const MAX_COMMENT = 2000;
@@ -32,7 +32,7 @@ export function RatingButtons({ turn, onProblem }: Props) {
     const result = await rate({ input: { messageId: turn.id, ...input } });
     const rated = result.data?.rateMessage;
     if (rated?.__typename === "RatedMessage") setOwn({ rating: rated.answer.rating, before: turn.rating });
-    return complaint(result);
+    return mutationProblem(result);
   }
   async function toggle(rating: Rating) {
     // The buttons are not disabled meanwhile, because they would lose the focus.
@@ -92,7 +92,7 @@ function CommentDialog({ title, stored, onSave, onClose }: CommentDialogProps) {
           {t("rating.comment")}
           <textarea autoFocus dir="auto" rows={3} maxLength={MAX_COMMENT} value={comment} onChange={(event) => setComment(event.target.value)} />
         </label>
-        <Trouble problem={problem} />
+        <ProblemNotice problem={problem} />
         <div className="actions">
           <button type="button" className="quiet" onClick={onClose}>{t(stored ? "common.cancel" : "rating.skip")}</button>
           <button type="submit" className="loud" disabled={saving || comment.trim() === stored}>{t(stored ? "common.save" : "common.send")}</button>

@@ -13,8 +13,8 @@ import {
   type UpdateConversationInput,
 } from "./operations";
 import { Options } from "./Options";
-import { complaint, type Problem } from "./problems";
-import { Trouble } from "./Trouble";
+import { mutationProblem, type Problem } from "./problems";
+import { ProblemNotice } from "./ProblemNotice";
 
 export interface SettingsProps {
   readonly conversation: SettingsFragment;
@@ -51,7 +51,7 @@ export function SettingsDialog({ conversation, start, onClose, onProblem }: Sett
       ...(model && model !== conversation.model.id && { model }),
       ...(chosen !== conversation.tools.server && { tools: { server: chosen, client: clientTools(conversation) } }),
     };
-    const failure = complaint(await update({ input }));
+    const failure = mutationProblem(await update({ input }));
     setProblem(failure);
     if (failure) return;
     onProblem(null);
@@ -75,7 +75,7 @@ export function SettingsDialog({ conversation, start, onClose, onProblem }: Sett
         )}
         {may("MODEL", "OPTIONS") && <div className="row"><Options allowed={allowed} options={options} onChange={setOptions} /></div>}
         {allowed.tools.length > 0 && <Tools tools={allowed.tools} chosen={chosen} onChange={setChosen} />}
-        <Trouble problem={problem} />
+        <ProblemNotice problem={problem} />
         <div className="actions">
           <button type="button" className="plain" onClick={onClose}>{t("common.cancel")}</button>
           <button type="submit" className="loud" disabled={fetching}>{t("common.save")}</button>

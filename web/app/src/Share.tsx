@@ -4,8 +4,8 @@ import { CopyButton } from "./CopyButton";
 import { Dialog } from "./Dialog";
 import { dateTime, list, t } from "./messages";
 import { RevokeShareDocument, ShareDocument, SharesDocument, type ShareFragment } from "./operations";
-import { complaint, requestProblem, type Problem } from "./problems";
-import { Trouble } from "./Trouble";
+import { mutationProblem, requestProblem, type Problem } from "./problems";
+import { ProblemNotice } from "./ProblemNotice";
 
 const DAY_MS = 86_400_000;
 /** The choices of how long a link works, in days. */
@@ -30,7 +30,7 @@ export function ShareDialog({ id, onClose }: { id: string; onClose: () => void }
     <Dialog title={t("share.title")} onClose={onClose}>
       <p>{t("share.text")}</p>
       <NewLink id={id} onCreated={readAgain} />
-      <Trouble problem={error ? requestProblem(error) : null} />
+      <ProblemNotice problem={error ? requestProblem(error) : null} />
       {shares.length > 0 && (
         <>
           <h3 id="links">{t("share.links")}</h3>
@@ -55,7 +55,7 @@ function NewLink({ id, onCreated }: { id: string; onCreated: () => void }) {
   async function create() {
     const expiresAt = days === null ? null : new Date(Date.now() + days * DAY_MS).toISOString();
     const result = await share({ id, expiresAt, ...parts });
-    setProblem(complaint(result));
+    setProblem(mutationProblem(result));
     const created = result.data?.shareConversation;
     if (created?.__typename !== "ShareConversationPayload") return;
     setLink(new URL(created.url, location.href).href);
@@ -78,7 +78,7 @@ function NewLink({ id, onCreated }: { id: string; onCreated: () => void }) {
           </label>
         ))}
       </fieldset>
-      <Trouble problem={problem} />
+      <ProblemNotice problem={problem} />
       <div className="actions"><button type="submit" className="loud" disabled={fetching}>{t("share.create")}</button></div>
       {link && (
         <div className="link">
@@ -104,7 +104,7 @@ function Link({ share, onRevoked }: { share: ShareFragment; onRevoked: () => voi
     ...(more.length > 0 ? [t("share.with", { parts: list(more) })] : []),
   ];
   async function revokeLink() {
-    const failure = complaint(await revoke({ id: share.id }));
+    const failure = mutationProblem(await revoke({ id: share.id }));
     setProblem(failure);
     if (failure) return;
     onRevoked();
@@ -116,7 +116,7 @@ function Link({ share, onRevoked }: { share: ShareFragment; onRevoked: () => voi
         <small>{list(facts)}</small>
       </span>
       <button type="button" className="plain" disabled={fetching} onClick={() => void revokeLink()} aria-label={t("share.revokeLink", { date: created })}>{t("share.revoke")}</button>
-      <Trouble problem={problem} />
+      <ProblemNotice problem={problem} />
     </li>
   );
 }

@@ -3,7 +3,7 @@ import { t } from "./messages";
 import { problemOf, type Problem } from "./problems";
 import { claiming, enterAsGuest, fetchServerInfo, saveToken, session, signIn, type ServerInfo } from "./session";
 import { useStore } from "./store";
-import { Trouble } from "./Trouble";
+import { ProblemNotice } from "./ProblemNotice";
 
 /** The sign-in form of the mode `password`, or a field for an identity provider's token. */
 export function SignIn() {
@@ -16,7 +16,7 @@ export function SignIn() {
   return (
     <main className="signIn">
       <h1>Tertulia</h1>
-      <Trouble problem={problem} />
+      <ProblemNotice problem={problem} />
       {server?.auth === "password" && <Password open={server.registration === "open"} guests={server.guests} onProblem={setProblem} />}
       {server?.auth === "host" && <p>{t("signIn.host")}</p>}
       {server && server.auth !== "password" && server.auth !== "host" && <Token />}

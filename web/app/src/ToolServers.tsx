@@ -2,15 +2,15 @@ import { useState } from "react";
 import { useClient, useMutation, useQuery } from "urql";
 import { t } from "./messages";
 import { DisconnectToolServerDocument, ToolServersDocument, type ToolServerFragment } from "./operations";
-import { complaint, problemOf, requestProblem, type Problem } from "./problems";
+import { mutationProblem, problemOf, requestProblem, type Problem } from "./problems";
 import { authorize } from "./toolConnection";
-import { Trouble } from "./Trouble";
+import { ProblemNotice } from "./ProblemNotice";
 
 /** The servers of tools to which the viewer connects with their own account. Nothing if there are none. */
 export function ToolServers() {
   const [{ data, error }, read] = useQuery({ query: ToolServersDocument, requestPolicy: "network-only" });
   const servers = data?.toolServers.filter(({ ownAccount }) => ownAccount) ?? [];
-  if (error) return <Trouble problem={requestProblem(error)} />;
+  if (error) return <ProblemNotice problem={requestProblem(error)} />;
   if (servers.length === 0) return null;
   return (
     <>
@@ -26,7 +26,7 @@ function Server({ server, onChanged }: { server: ToolServerFragment; onChanged: 
   const [{ fetching }, disconnect] = useMutation(DisconnectToolServerDocument);
   const [problem, setProblem] = useState<Problem | null>(null);
   async function end() {
-    const failure = complaint(await disconnect({ name: server.name }));
+    const failure = mutationProblem(await disconnect({ name: server.name }));
     setProblem(failure);
     if (!failure) onChanged();
   }
@@ -36,7 +36,7 @@ function Server({ server, onChanged }: { server: ToolServerFragment; onChanged: 
       {server.needsAuthorization
         ? <Connect name={server.name} />
         : <button type="button" className="plain" disabled={fetching} onClick={() => void end()} aria-label={t("tools.disconnectFrom", { name: server.name })}>{t("tools.disconnect")}</button>}
-      <Trouble problem={problem} />
+      <ProblemNotice problem={problem} />
     </li>
   );
 }
@@ -61,7 +61,7 @@ function Connect({ name }: { name: string }) {
   return (
     <>
       <button type="button" className="plain" onClick={() => void leave()} aria-label={t("tools.connectTo", { name })}>{t("tools.connect")}</button>
-      <Trouble problem={problem} />
+      <ProblemNotice problem={problem} />
     </>
   );
 }

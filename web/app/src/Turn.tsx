@@ -9,12 +9,12 @@ import { CopyButton } from "./CopyButton";
 import { Icon } from "./Icon";
 import { forCode, list, t, type MessageKey } from "./messages";
 import { ForkDocument, RegenerateDocument, type TurnFragment, type WorkFragment } from "./operations";
-import { complaint, failure } from "./problems";
+import { mutationProblem, failure } from "./problems";
 import { RatingButtons } from "./RatingButtons";
 import { show } from "./route";
 import { useStore } from "./store";
 import type { TurnActions } from "./Transcript";
-import { RetryButton, Trouble } from "./Trouble";
+import { RetryButton, ProblemNotice } from "./ProblemNotice";
 import { useAnswer } from "./useAnswer";
 import { UserTurn } from "./UserTurn";
 import { useScrollTarget, type ScrollTarget } from "./useScrollTarget";
@@ -65,7 +65,7 @@ function AnswerTurn({ turn, target, generation, onChanged, onProblem }: TurnProp
       {(answer?.continuations ?? generation.continuations) > 0 && <p className="note">{t(fallbacks(turn).length > 0 ? "turn.continuedByAnother" : "turn.continued")}</p>}
       {running && <p className="working" role="status">{t(STATUS[status] ?? "turn.answering")}</p>}
       {state?.waits && <Approval generationId={generation.id} waits={state.waits} onProblem={onProblem} />}
-      <Trouble problem={problem} />
+      <ProblemNotice problem={problem} />
       {!running && <End turn={turn} generation={generation} status={status} onRetry={regenerate} />}
       {!running && <AnswerActions turn={turn} generation={generation} onRegenerate={regenerate} onChanged={onChanged} onProblem={onProblem} />}
     </li>
@@ -84,7 +84,7 @@ type AnswerProps = Omit<TurnProps, "target">;
 function useRegenerate({ turn, onChanged, onProblem }: AnswerProps): () => Promise<void> {
   const [, regenerate] = useMutation(RegenerateDocument);
   return async () => {
-    const problem = complaint(await regenerate({ input: { messageId: turn.id, idempotencyKey: newKey() } }));
+    const problem = mutationProblem(await regenerate({ input: { messageId: turn.id, idempotencyKey: newKey() } }));
     onProblem(problem);
     if (!problem) onChanged();
   };
@@ -130,9 +130,9 @@ function Failed({ generation: { error, finishedAt }, onRetry }: Pick<EndProps, "
   if (!error) return null;
   const problem = failure(error, finishedAt);
   return (
-    <Trouble problem={problem}>
+    <ProblemNotice problem={problem}>
       {error.retryable && <RetryButton at={problem.retryAt} onRetry={onRetry} />}
-    </Trouble>
+    </ProblemNotice>
   );
 }
 
@@ -140,7 +140,7 @@ function AnswerActions({ turn, generation, onRegenerate, onChanged, onProblem }:
   const [, fork] = useMutation(ForkDocument);
   async function forkHere() {
     const result = await fork({ input: { messageId: turn.id } });
-    onProblem(complaint(result));
+    onProblem(mutationProblem(result));
     if (result.data?.forkConversation.__typename === "ConversationPayload") show(result.data.forkConversation.conversation.id);
   }
   const models = [generation.model.displayName, ...fallbacks(turn)];

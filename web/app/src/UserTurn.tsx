@@ -8,7 +8,7 @@ import { EMPTY, useDraft } from "./drafts";
 import { Icon } from "./Icon";
 import { t } from "./messages";
 import { EditDocument } from "./operations";
-import { complaint } from "./problems";
+import { mutationProblem } from "./problems";
 import { textOf, type TurnProps } from "./Turn";
 import { useScrollTarget } from "./useScrollTarget";
 import { newKey } from "./words";
@@ -24,7 +24,7 @@ export function UserTurn({ turn, target, onChanged, onProblem }: TurnProps) {
   const files = turn.content.filter(isAttached).map((block) => block.attachment);
   async function save(changed: string) {
     const input = { messageId: turn.id, text: changed, attachmentIds: files.map((file) => file.id), idempotencyKey: newKey() };
-    const problem = complaint(await edit({ input }));
+    const problem = mutationProblem(await edit({ input }));
     onProblem(problem);
     if (problem) return;
     close();

@@ -1,7 +1,7 @@
 import type { Client } from "urql";
 import { t } from "./messages";
 import { DeleteDocument } from "./operations";
-import { complaint } from "./problems";
+import { mutationProblem } from "./problems";
 import { show } from "./route";
 import { store } from "./store";
 import { toast, TOAST_MS } from "./toasts";
@@ -39,7 +39,7 @@ export function deleteLater(client: Client, { id, title, current }: Deletion): v
   async function commit() {
     settle();
     // `keepalive` lets the request finish if the page is being closed.
-    const problem = complaint(await client.mutation(DeleteDocument, { id }, { fetchOptions: { keepalive: true } }));
+    const problem = mutationProblem(await client.mutation(DeleteDocument, { id }, { fetchOptions: { keepalive: true } }));
     if (!problem) return;
     hide(id, false);
     toast(t("delete.failed", { title, problem: problem.text }));

@@ -4,7 +4,7 @@ import { returns } from "./client";
 import type { Draft } from "./drafts";
 import { t } from "./messages";
 import { SendDocument, type SendMessageInput } from "./operations";
-import { complaint, problemOf, type Problem } from "./problems";
+import { mutationProblem, problemOf, type Problem } from "./problems";
 import { currentId, show } from "./route";
 import { session, subject } from "./session";
 import { store, useStore } from "./store";
@@ -120,7 +120,7 @@ async function deliverOne(client: Client, { key, to, draft, settings }: Outgoing
   }
   const sent = result.data?.sendMessage;
   if (sent?.__typename !== "SendMessagePayload") {
-    update(key, { problem: complaint(result) ?? problemOf(t("problem.internal")) });
+    update(key, { problem: mutationProblem(result) ?? problemOf(t("problem.internal")) });
     return true;
   }
   const id = sent.conversation.id;

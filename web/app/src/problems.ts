@@ -39,7 +39,7 @@ interface ErrorPayload {
 }
 
 /** Return the problem of a mutation, or null if it succeeded. */
-export function complaint(result: { error?: CombinedError | undefined; data?: object | undefined }): Problem | null {
+export function mutationProblem(result: { error?: CombinedError | undefined; data?: object | undefined }): Problem | null {
   if (result.error) return requestProblem(result.error);
   const payload = (Object.values(result.data ?? {}) as unknown[]).find(isError);
   return payload ? payloadProblem(payload) : null;

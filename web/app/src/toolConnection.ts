@@ -2,7 +2,7 @@ import { useEffect, useState } from "react";
 import { useMutation } from "urql";
 import { ConnectToolServerDocument } from "./operations";
 import { t, type MessageKey } from "./messages";
-import { complaint, problemOf, type Problem } from "./problems";
+import { mutationProblem, problemOf, type Problem } from "./problems";
 
 const FAILURES: Readonly<Record<string, MessageKey>> = { denied: "tools.denied", expired: "tools.expired" };
 
@@ -38,7 +38,7 @@ export function useReturnedConnection(onConnected: () => void): ConnectionNotice
     if (failure || !confirmation) return setNotice({ text: "", problem: problemOf(failure ?? t("tools.failed")) });
     const result = await connect({ confirmation });
     const payload = result.data?.connectToolServer;
-    if (payload?.__typename !== "ToolServerPayload") return setNotice({ text: "", problem: complaint(result) });
+    if (payload?.__typename !== "ToolServerPayload") return setNotice({ text: "", problem: mutationProblem(result) });
     setNotice({ text: t("tools.now", { name: payload.toolServer.name }), problem: null });
     onConnected();
   }

@@ -31,7 +31,7 @@ interface Field {
 
 type Answer = Record<number, string>;
 
-interface Known {
+interface TourState {
   ids: Ids;
   results: Record<string, { refused: string | null }>;
   answer: Answer | null;
@@ -39,26 +39,26 @@ interface Known {
 }
 
 /** The newest ids, and the result of each operation. Each change replaces the whole object. */
-export let known: Known = { ids: storedIds(), results: {}, answer: null, answered: false };
+export let tourState: TourState = { ids: storedIds(), results: {}, answer: null, answered: false };
 
 /** Calls the listener after each change. Returns a function that removes the listener. */
-export function whenKnown(listener: () => void): () => void {
+export function subscribe(listener: () => void): () => void {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }
 
 /** Stores the result of an operation. */
-export function notice(name: string, result: Result): void {
+export function recordResult(name: string, result: Result): void {
   const fields = Object.values(result.data ?? {}).filter(
     (value): value is Field => !!value && typeof value === "object",
   );
-  const ids: Ids = Object.assign({}, known.ids, ...fields.map(idsOf));
+  const ids: Ids = Object.assign({}, tourState.ids, ...fields.map(idsOf));
   const error = fields.map((field) => field.message).find((message) => typeof message === "string");
   const refused = result.errors?.[0]?.message ?? (error as string | undefined) ?? null;
-  known = { ...known, ids, results: { ...known.results, [name]: { refused } } };
-  if (result.data) known.answered = true;
+  tourState = { ...tourState, ids, results: { ...tourState.results, [name]: { refused } } };
+  if (result.data) tourState.answered = true;
   const event = result.data?.["generationEvents"];
-  if (event) known.answer = applied(known.answer, event);
+  if (event) tourState.answer = applyEvent(tourState.answer, event);
   try {
     sessionStorage.setItem(STORAGE_KEY, JSON.stringify(ids));
   } catch {
@@ -68,9 +68,9 @@ export function notice(name: string, result: Result): void {
 }
 
 /** Deletes the result of an operation that runs again. */
-export function begin(name: string): void {
-  const { [name]: _, ...results } = known.results;
-  known = { ...known, results };
+export function clearResult(name: string): void {
+  const { [name]: _, ...results } = tourState.results;
+  tourState = { ...tourState, results };
   for (const listener of listeners) listener();
 }
 
@@ -85,7 +85,7 @@ function idsOf({ conversation, generation, userMessage }: Field): Ids {
 }
 
 // The rule of a client: a snapshot replaces the text; a delta sets its block to the text before `offset`, plus `text`.
-function applied(answer: Answer | null, event: Field): Answer | null {
+function applyEvent(answer: Answer | null, event: Field): Answer | null {
   switch (event.__typename) {
     case "MessageSnapshot": {
       const { content } = event.message as { content: { index: number; text?: string }[] };

@@ -3,7 +3,7 @@ import { duration, t } from "./messages";
 import type { Problem } from "./problems";
 
 /** A problem, with buttons for what the user can do about it. */
-export function Trouble({ problem, children }: { problem: Problem | null; children?: ReactNode }) {
+export function ProblemNotice({ problem, children }: { problem: Problem | null; children?: ReactNode }) {
   if (!problem) return null;
   const details = problem.details.filter((line) => line !== problem.text);
   return (

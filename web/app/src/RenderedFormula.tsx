@@ -19,7 +19,7 @@ export function loadKatex(): Promise<Renderer | null> {
 }
 
 /** A formula, or its source if KaTeX does not understand it. While KaTeX is being loaded, its place is empty. */
-export function Math({ tex, display, source }: Formula) {
+export function RenderedFormula({ tex, display, source }: Formula) {
   const element = useRef<HTMLSpanElement>(null);
   const [renderer, setRenderer] = useState(() => katex);
   useEffect(() => {
