@@ -12,7 +12,7 @@ from running import execute, tertulia
 from scripted import says
 from test_command import run_here
 
-from tertulia.claude import streamed
+from tertulia.claude import streaming
 from tertulia.db.database import Database
 from tertulia.generation.retention import DeletedResources, remove_part
 
@@ -153,7 +153,7 @@ def test_a_request_with_many_messages_is_encoded_like_one_with_few(
     stage = staged(says("Hi"), says("Hi"))
     options = {"effort": "LOW"}
     stage.api.answer("Tea? 🐦", options=options)
-    monkeypatch.setattr(streamed, "MANY", 1)
+    monkeypatch.setattr(streaming, "MANY", 1)
     assert stage.api.answer("Tea? 🐦", options=options)["__typename"] == "GenerationCompleted"
     by_sdk, encoded_here = stage.claude.requests
     assert encoded_here == by_sdk

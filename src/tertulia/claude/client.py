@@ -37,7 +37,7 @@ from tertulia.claude.parser import message_of
 from tertulia.claude.provider_requests import adapted
 from tertulia.claude.providers import PLATFORMS, ModelName, Provider, model_name
 from tertulia.claude.rate_limits import RateLimits
-from tertulia.claude.streamed import streamed
+from tertulia.claude.streaming import open_stream
 from tertulia.claude.tracing import Chat, chat_span
 from tertulia.json import Json, clean, loads
 
@@ -221,7 +221,7 @@ class Claude:
         while True:
             try:
                 sent = adapted(self._accepted(body, model), model)
-                request = streamed(connection, sent, {} if chat is None else chat.headers())
+                request = open_stream(connection, sent, {} if chat is None else chat.headers())
                 async with self._within_limits(body["model"], has_begun=source.has_begun) as headers:
                     with reporting_credentials(platform):
                         response = await stack.enter_async_context(request)

@@ -16,7 +16,7 @@ BETA_PARTS = ("betas", "compaction", "context_management", "fallbacks", "fallbac
 
 
 @asynccontextmanager
-async def streamed(connection: Connection, body: Json, headers: dict[str, str]) -> "AsyncGenerator[httpx2.Response]":
+async def open_stream(connection: Connection, body: Json, headers: dict[str, str]) -> "AsyncGenerator[httpx2.Response]":
     """Send `POST /v1/messages`, and yield the response when its headers have arrived.
 
     Args:
