@@ -123,8 +123,8 @@ async def on_branch(session: AsyncSession, leaf_id: UUID | None, message_id: UUI
     if leaf_id is None or depth is None:
         return False
     window = {"leaf": leaf_id, "low": depth, "high": depth, "most": 1}
-    found: UUID | None = (await connection.execute(_AT_DEPTH[connection.dialect.name], window)).scalar_one_or_none()
-    return found == message_id
+    id_at_depth = (await connection.execute(_AT_DEPTH[connection.dialect.name], window)).scalar_one_or_none()
+    return bool(id_at_depth == message_id)
 
 
 def _cursor(row: MessageRow) -> str:

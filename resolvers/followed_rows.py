@@ -75,12 +75,12 @@ class FollowedRows:
         ids: dict[UUID, set[UUID]] = {}
         for owner, generation_id in keys:
             ids.setdefault(owner, set()).add(generation_id)
-        found: dict[Key, Rows] = {}
+        rows_by_key: dict[Key, Rows] = {}
         async with self._database.read() as session:
             for owner, of_owner in ids.items():
                 rows = await generations.with_answers(session, owner, [*of_owner])
-                found |= {(owner, generation_id): row for generation_id, row in rows.items()}
-        return found
+                rows_by_key |= {(owner, generation_id): row for generation_id, row in rows.items()}
+        return rows_by_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,8 +67,8 @@ class Loader(Generic[Key, Row]):
             return
         for request in requests:
             if not request.future.done():
-                found = [rows.get(key) for key in request.keys]
-                request.future.set_result(found if request.many else found[0])
+                values = [rows.get(key) for key in request.keys]
+                request.future.set_result(values if request.many else values[0])
 
     async def _read_all(self, keys: Sequence[Key]) -> Mapping[Key, Row]:
         if len(keys) <= LOADED_AT_ONCE:

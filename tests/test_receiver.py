@@ -202,6 +202,19 @@ def of_both_ways(run: Callable[[], Awaitable[Result]], monkeypatch: pytest.Monke
         return at_once, asyncio.run(limited())
 
 
+def record_receivers(patch: pytest.MonkeyPatch) -> list[Receiver]:
+    """Return a list that receives each receiver when it begins."""
+    receivers = list[Receiver]()
+    receive = Receiver.receive
+
+    async def recorded(self: Receiver) -> bool:
+        receivers.append(self)
+        return await receive(self)
+
+    patch.setattr(Receiver, "receive", recorded)
+    return receivers
+
+
 @pytest.mark.parametrize("framing", [chunked, measured, until_closed, compressed])
 @pytest.mark.parametrize("seed", range(3))
 def test_both_ways_receive_the_same_events_in_pieces_of_any_size(
@@ -384,12 +397,7 @@ def test_an_error_in_the_processing_ends_the_answer_unchanged(error: Exception) 
 def test_nothing_is_processed_after_a_cancellation_and_the_connection_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    receivers, batches, begun = list[Receiver](), list[list[Json]](), asyncio.Event()
-    attach = Receiver.receive
-
-    async def noted(self: Receiver) -> bool:
-        receivers.append(self)
-        return await attach(self)
+    receivers, batches, begun = record_receivers(monkeypatch), list[list[Json]](), asyncio.Event()
 
     async def write(writer: asyncio.StreamWriter) -> None:
         writer.write(HEAD + CHUNKED + b"\r\n")
@@ -421,7 +429,6 @@ def test_nothing_is_processed_after_a_cancellation_and_the_connection_is_closed(
             assert answering.cancelled()
             assert len(batches) == pushed > 1
 
-    monkeypatch.setattr(Receiver, "receive", noted)
     asyncio.run(run())
 
 
@@ -440,12 +447,7 @@ def test_the_deadline_for_silence_counts_from_the_last_byte() -> None:
 
 
 def test_a_connection_is_reused_and_aiohttp_waits_on_it_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    receivers = list[Receiver]()
-    attach = Receiver.receive
-
-    async def counted(self: Receiver) -> bool:
-        receivers.append(self)
-        return await attach(self)
+    receivers = record_receivers(monkeypatch)
 
     async def last(writer: asyncio.StreamWriter) -> None:
         writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n")
@@ -460,7 +462,6 @@ def test_a_connection_is_reused_and_aiohttp_waits_on_it_as_before(monkeypatch: p
             assert (await received(claude)).error is ErrorCode.TIMEOUT
             assert upstream.connections == 1
 
-    monkeypatch.setattr(Receiver, "receive", counted)
     asyncio.run(run())
     assert len(receivers) == 4
 

@@ -30,7 +30,7 @@ ANSWERED: Json = {
     "created_at": TIME, "generation": {"status": "completed", "model": "m", "created_at": TIME},
 }  # fmt: skip
 SLOW = 1.0
-"""Attempts, and the seconds after which a response of `/healthz` counts as slow, on a machine with other work."""
+"""The seconds after which a response of `/healthz` counts as slow."""
 
 
 def tools(schema: Json) -> Json:

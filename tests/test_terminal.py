@@ -342,7 +342,7 @@ def test_an_approval_can_hold_for_all_calls_of_the_tool(tmp_path: Path, monkeypa
         assert (stopped.succeeded, written.getvalue().endswith("(stopped)\n")) == (False, True)
 
 
-def test_a_deleted_conversation_is_confirmed_first(tmp_path: Path, api: Api) -> None:
+def test_the_deletion_of_a_conversation_is_confirmed_first(tmp_path: Path, api: Api) -> None:
     done = run_here(
         tmp_path, "chat", "--url", api.address, stdin="Hello\n/delete\nn\n/title Osprey\n/delete\ny\n/title\n"
     )

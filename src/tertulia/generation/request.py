@@ -163,10 +163,10 @@ class MessagesRequest:
     async def body(self) -> Json:
         """Return the body of `POST /v1/messages`, with the bytes of attachments."""
         count = len(self._request["messages"])
-        filled = await self._files.fill(await offload(count, self._prepared), inline=self._inline)
+        filled = await self._files.fill(await offload(count, self._prepare), inline=self._inline)
         return await offload(count, lambda: with_pictures(filled))
 
-    def _prepared(self) -> Json:
+    def _prepare(self) -> Json:
         """Return the body without the bytes of attachments."""
         request, self._repaired = repaired(self._with_content(), self.repairs)
         self._sent = request = with_allowed_thinking(with_unique_ids(with_removed_tools(request)))
