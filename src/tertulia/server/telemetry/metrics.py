@@ -240,7 +240,7 @@ class StateCollector(Collector):
             ("draining", "1 while this process accepts no new messages.", int(services.generation_manager.draining)),
             (
                 "rest_seconds",
-                "Pause of answers between reads from Claude, while the event loop is late.",
+                "Pause of answers between reads from Claude, while the event loop is overloaded.",
                 services.generation_manager.read_delay,
             ),
             ("log_waits_seconds", "Time that the oldest unsent event has waited for Redis.", services.log.longest_wait),
