@@ -35,7 +35,7 @@ class Target:
 
 
 TARGETS = (
-    # As they run: Tertulia merges deltas when its event loop is late.
+    # As they run: Tertulia merges deltas when its event loop is overloaded.
     Target("streams", "200 answers: CPU per token", "tertulia", "<=", 0.55, to="node"),
     Target("streams", "20 answers: CPU per token", "tertulia", "<=", 0.6, to="node"),
     Target("streams", "200 answers: p99", "tertulia", "<=", 1.5, to="relay", enough=15),

@@ -38,18 +38,14 @@ PUBLIC = {
     "graphql.language",
     "graphql.validation",
     "strawberry",
-    "strawberry.dataloader",
     "strawberry.exceptions",
     "strawberry.fastapi",
     "strawberry.scalars",
-    "strawberry.schema.base",
     "strawberry.schema.config",
-    "strawberry.subscriptions",
     "strawberry.types",
     "strawberry.types.arguments",
     "strawberry.types.field",
     "strawberry.types.scalar",
-    "strawberry.types.unset",
 }
 """The modules that all other files may import."""
 

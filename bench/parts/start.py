@@ -25,8 +25,8 @@ print(json.dumps([name for name in {HEAVY} if name in sys.modules]))
 """
 IMPORTS = """
 import aiohttp, aiosqlite, alembic.command, anthropic, fastapi, graphql, httptools, orjson, pydantic_settings
-import redis.asyncio, sqlalchemy.ext.asyncio, sqlmodel, sqlmodel.ext.asyncio.session, strawberry, strawberry.dataloader
-import strawberry.fastapi, strawberry.subscriptions, typer, uuid_utils.compat, uvicorn, uvloop, websockets
+import redis.asyncio, sqlalchemy.ext.asyncio, sqlmodel, sqlmodel.ext.asyncio.session, strawberry, strawberry.fastapi
+import typer, uuid_utils.compat, uvicorn, uvloop, websockets
 """
 READY, HELP = "ready to serve", "--help"
 REPEATS = 3

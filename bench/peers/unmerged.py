@@ -1,4 +1,4 @@
-"""Serve Tertulia without backpressure, so that it sends one delta per token even when its event loop is late.
+"""Serve Tertulia without backpressure, so that it sends one delta per token even when its event loop is overloaded.
 
 Usage: python -m bench.peers.unmerged --port PORT
 """
