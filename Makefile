@@ -61,7 +61,7 @@ install: .venv/run.done ## Install into .venv, from hash-pinned requirements
 	@touch $@
 
 .PHONY: page
-page: ## Rebuild the page
+page: ## Rebuild the page and GraphiQL
 	@rm -f .venv/page.done
 	@$(MAKE) --no-print-directory .venv/page.done
 
@@ -72,7 +72,7 @@ run: $(BIN)/python ## Migrate and serve on http://127.0.0.1:8000
 
 # Workers and servers import the same modules repeatedly, so bytecode is kept.
 test: export PYTHONDONTWRITEBYTECODE =
-test: .venv/test.done node .venv/page.done ## Run all tests; ARGS goes to pytest
+test: .venv/test.done node .venv/page.done ## Run the tests, except for the mark `chaos`; ARGS goes to pytest
 	@$(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk 4 $(ARGS)
 
 # The number of repetitions of the tests with the mark `repeated`.

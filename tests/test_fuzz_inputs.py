@@ -201,12 +201,12 @@ def _with_one_more(types: dict[str, Any], base: Json) -> Iterator[st.SearchStrat
         if name not in base or isinstance(_item_type(declared), GraphQLEnumType):
             others = {key: st.just(value) for key, value in base.items()}
             inner = get_nullable_type(declared)
-            each = (
+            strategies = (
                 [st.just(value) for value in inner.values]
                 if isinstance(inner, GraphQLEnumType)
                 else [_values(declared)]
             )
-            for values in each:
+            for values in strategies:
                 yield st.fixed_dictionaries(others | {name: values})
 
 
