@@ -121,14 +121,22 @@ async def unfinished_of_owner(session: AsyncSession, owner: UUID) -> Sequence[UU
     ).all()
 
 
-async def by_key(session: AsyncSession, owner: UUID, key: str) -> IdempotencyKey | None:
-    """Return the row of an idempotency key that was used in the last 24 hours. An older row is deleted."""
+async def by_key(session: AsyncSession, owner: UUID, key: str, *, writes: bool) -> IdempotencyKey | None:
+    """Return the row of an idempotency key that was used in the last 24 hours.
+
+    Args:
+        session: The session to use.
+        owner: The user who used the key.
+        key: The key.
+        writes: Whether the transaction writes. Then an older row is deleted, so that the key can be stored again.
+    """
     row = await session.get(IdempotencyKey, (owner, key))
-    if row is not None and row.created_at < now() - KEY_LIFETIME:
+    if row is None or row.created_at >= now() - KEY_LIFETIME:
+        return row
+    if writes:
         await session.delete(row)
         await session.flush()
-        return None
-    return row
+    return None
 
 
 async def trim_keys(session: AsyncSession, most: int) -> int:

@@ -65,7 +65,12 @@ class Connection(aiosqlite.Connection):
         """Store a statement whose result is not needed. It is executed right before the next statement or the commit.
 
         If it fails, the next statement or the commit raises its error.
+
+        Raises:
+            sqlite3.ProgrammingError: The transaction only reads, so the end of it would discard the statement.
         """
+        if not self._writes:
+            raise sqlite3.ProgrammingError("A transaction that only reads cannot change rows.")
         self._pending.append(Statement(statement, parameters, many=many))
 
     def cursor(self) -> Any:
@@ -98,7 +103,7 @@ class Connection(aiosqlite.Connection):
             await self._in_thread(partial(_commit, self._conn, pending))
         else:
             # Nobody waits for the end of a transaction that only reads: the thread executes it before anything else.
-            self._tx.put_nowait((asyncio.get_running_loop().create_future(), partial(_end_reading, self._conn)))
+            self._tx.put_nowait((None, partial(_end_reading, self._conn)))
 
     async def rollback(self) -> None:
         """Roll back, if any statement was executed. The pool calls this after each commit too."""

@@ -6,6 +6,7 @@ the same one.
 
 import asyncio
 from collections.abc import Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -39,7 +40,8 @@ class FollowedRows:
         request = _Request((owner, generation_id), asyncio.get_running_loop().create_future())
         self._requests.append(request)
         if self._reading is None:
-            self._reading = asyncio.create_task(self._read_all())
+            # In an empty context: the limit and the trace of the first request are not those of the others.
+            self._reading = asyncio.create_task(self._read_all(), context=Context())
         return await request.rows
 
     async def _read_all(self) -> None:

@@ -193,7 +193,7 @@ async def _run_hooks(context: Context, input: Input, locate_turn: LocateTurn) ->
 
     async def find_turn(branches: BranchReader) -> Turn | SendMessagePayload:
         async with context.database.read() as session:
-            replayed = await _replay(session, context.viewer.user_id, input)
+            replayed = await _replay(session, context.viewer.user_id, input, writes=False)
             # Hooks see only messages of conversations that the viewer has.
             return replayed or await locate_turn(session, context, input, branches)
 
@@ -250,7 +250,7 @@ async def _try_send(
     viewer = context.viewer
     async with context.database.write() as session:
         await leases.lock_owner(session, viewer.user_id)
-        replayed = await _replay(session, viewer.user_id, input)
+        replayed = await _replay(session, viewer.user_id, input, writes=True)
         if replayed is not None:
             return replayed
         turn = allowed.with_documents(await locate_turn(session, context, allowed.input, branches))
@@ -363,11 +363,11 @@ def _blocking_generation(unfinished: Sequence[Generation], turn: Turn, when_busy
     return blocking[-1]
 
 
-async def _replay(session: AsyncSession, owner: UUID, input: Input) -> SendMessagePayload | None:
+async def _replay(session: AsyncSession, owner: UUID, input: Input, *, writes: bool) -> SendMessagePayload | None:
     """Return the result of an earlier send with the same idempotency key; None if there was none."""
     if input.idempotency_key is None:
         return None
-    key = await generations.by_key(session, owner, input.idempotency_key)
+    key = await generations.by_key(session, owner, input.idempotency_key, writes=writes)
     if key is None:
         return None
     if key.fingerprint != fingerprint(input):

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tertulia.db import branches, messages
 from tertulia.db.paging import Page, encode_cursor
+from tertulia.db.prompt_branches import BranchReader
 from tertulia.db.tables import METADATA, Message, Role, new_id
 from tertulia.json import Json
 
@@ -73,8 +74,18 @@ def expected(path: list[UUID], page: Page) -> tuple[list[UUID], bool]:
     return shown, len(between) > page.size
 
 
+@pytest.fixture(scope="module")
+def url(setup: str, request: pytest.FixtureRequest) -> str | None:
+    """The address of a migrated database; None for the SQLite file of the process."""
+    if not setup.startswith("postgresql"):
+        return None
+    settings: Json = request.getfixturevalue("servers").settings()
+    return str(settings["database_url"]).replace("postgresql:", "postgresql+asyncpg:", 1)
+
+
+@pytest.mark.both
 @pytest.mark.parametrize("seed", range(6))
-def test_a_page_is_the_part_of_the_whole_branch_in_any_tree(seed: int) -> None:
+def test_a_page_is_the_part_of_the_whole_branch_in_any_tree(url: str | None, seed: int) -> None:
     async def test(rows: Rows) -> None:
         owner = await rows.user()
         ids = await tree(rows, random_tree(seed))
@@ -88,7 +99,28 @@ def test_a_page_is_the_part_of_the_whole_branch_in_any_tree(seed: int) -> None:
             on_branch = [id for id in ids if await branches.on_branch(rows.session, leaf, id)]
             assert sorted(on_branch) == sorted(path)
 
-    rolled_back(test)
+    rolled_back(test, url)
+
+
+@pytest.mark.both
+@pytest.mark.parametrize("seed", range(6))
+def test_versions_and_prompts_of_any_tree_follow_its_parents(url: str | None, seed: int) -> None:
+    async def test(rows: Rows) -> None:
+        owner, other = await rows.user(), await rows.user("eve")
+        parents = random_tree(seed)
+        ids = await tree(rows, parents)
+        # Another conversation with the same depths.
+        foreign = await tree(rows, parents, await rows.conversation(other))
+        versions = await messages.siblings(rows.session, owner, [*ids, *foreign])
+        assert {id: [row.id for row in rows] for id, rows in versions.items()} == {
+            id: [ids[other] for other, parent in enumerate(parents) if parent == parents[number]]
+            for number, id in enumerate(ids)
+        }
+        prompt = await BranchReader().read(rows.session, ids[-1])
+        assert [entry.message.id for entry in prompt] == [row.id for row in await messages.branch(rows.session, ids[-1])]
+        assert (await branches.page(rows.session, owner, foreign[-1], Page(last=100))).edges == []
+
+    rolled_back(test, url)
 
 
 class Steps:

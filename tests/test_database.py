@@ -221,6 +221,15 @@ def test_statements_that_were_deferred_before_an_error_are_not_executed(
     with_database(tmp_path, test)
 
 
+def test_a_transaction_that_only_reads_refuses_to_defer_a_change(tmp_path: Path) -> None:
+    async def test(store: Database) -> None:
+        async with store.read() as session:
+            with pytest.raises(sqlite3.ProgrammingError, match="only reads"):
+                await defer(session, ADDING, spent(1))
+
+    with_database(tmp_path, test)
+
+
 def test_many_rows_are_written_by_one_statement_that_also_begins_the_transaction(tmp_path: Path) -> None:
     adding = text("INSERT INTO spending (day, shard, amount) VALUES (:day, :shard, :amount)")
     rows = [{"day": "2026-01-01", "shard": shard, "amount": 1} for shard in range(3)]

@@ -15,7 +15,7 @@ from conftest import Staged
 from rows import Rows, rolled_back
 from scripted import Gate, says
 
-from tertulia.db import generations
+from tertulia.db import generations, read_limit
 from tertulia.db.database import AsyncSession
 from tertulia.db.tables import Generation, Message, Role
 from tertulia.resolvers.followed_rows import FollowedRows
@@ -166,5 +166,23 @@ def test_a_row_that_cannot_be_read_affects_only_its_followers(monkeypatch: pytes
         results = await asyncio.gather(followed.read(ada, hers), followed.read(bob, his), return_exceptions=True)
         assert isinstance(results[0], tuple)
         assert isinstance(results[1], LookupError)
+
+    rolled_back(test)
+
+
+def test_a_reader_with_a_limit_does_not_limit_the_followers_that_read_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_limit, "MAX_CHARACTERS", 30)
+
+    async def test(rows: Rows) -> None:
+        ada, bob = await rows.user(), await rows.user("bob")
+        hers, his = await answer_of(rows, ada), await answer_of(rows, bob)
+        followed = FollowedRows(cast("Any", CountedReads(rows.session)))
+
+        async def limited() -> object:
+            with read_limit.read_limit():
+                return await followed.read(ada, hers)
+
+        results = await asyncio.gather(limited(), followed.read(bob, his), return_exceptions=True)
+        assert isinstance(results[1], tuple)
 
     rolled_back(test)
