@@ -22,6 +22,7 @@ from tertulia.db.tables import UNFINISHED, Conversation, Generation, Message
 from tertulia.db.words import VERSION, Term, bare_words
 from tertulia.isolation import ItemLoop
 from tertulia.json import Json
+from tertulia.threads import in_thread
 
 RANKED = 1000
 """The number of matches that are ranked: the newest ones."""
@@ -121,14 +122,14 @@ async def add(session: AsyncSession, *messages: IndexedMessage) -> None:
     dialect = session.get_bind().dialect.name
     long = sum(len(text) for _, _, content in messages for text in _texts(content)) > LONG_TEXT
     await execute(
-        session, await asyncio.to_thread(insertion, dialect, messages) if long else insertion(dialect, messages)
+        session, await in_thread(partial(insertion, dialect, messages)) if long else insertion(dialect, messages)
     )
 
 
 async def reindex(session: AsyncSession, *messages: IndexedMessage) -> None:
     """Replace the words of messages, for example because they have another owner."""
     dialect = session.get_bind().dialect.name
-    for message_id, values in (await asyncio.to_thread(_values, dialect, messages)).items():
+    for message_id, values in (await in_thread(partial(_values, dialect, messages))).items():
         await _replace(session, message_id, values)
 
 
@@ -184,7 +185,7 @@ async def _rebuild_some(database: Database) -> bool:
     if progress is None and not batch:
         return False  # A new database has nothing to reindex.
     rows: list[IndexedMessage] = [(owner, message.id, message.content) for message, owner in batch]
-    values = await asyncio.to_thread(_values, database.engine.dialect.name, rows)
+    values = await in_thread(partial(_values, database.engine.dialect.name, rows))
     async with database.write() as session:
         progress = await session.get(SearchRebuild, VERSION, with_for_update=True) or SearchRebuild(version=VERSION)
         if progress.after != after or progress.finished:

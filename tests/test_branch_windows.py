@@ -117,7 +117,9 @@ def test_versions_and_prompts_of_any_tree_follow_its_parents(url: str | None, se
             for number, id in enumerate(ids)
         }
         prompt = await BranchReader().read(rows.session, ids[-1])
-        assert [entry.message.id for entry in prompt] == [row.id for row in await messages.branch(rows.session, ids[-1])]
+        assert [entry.message.id for entry in prompt] == [
+            row.id for row in await messages.branch(rows.session, ids[-1])
+        ]
         assert (await branches.page(rows.session, owner, foreign[-1], Page(last=100))).edges == []
 
     rolled_back(test, url)

@@ -2,19 +2,25 @@
 
 import asyncio
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from client import Api, Json, wait_until
 from conftest import Staged
+from rows import Rows, rolled_back
 from running import execute, tertulia
 from scripted import says
 from test_command import run_here
 
 from tertulia.claude import streaming
+from tertulia.db import search
 from tertulia.db.database import Database
+from tertulia.db.tables import new_id
 from tertulia.generation.retention import DeletedResources, remove_part
+from tertulia.threads import MANY, offload
 
 LENGTH = 1300
 """SQLite fails at 1,000 levels of `ON DELETE CASCADE`."""
@@ -162,3 +168,18 @@ def test_a_request_with_many_messages_is_encoded_like_one_with_few(
         {name: value for name, value in headers.items() if name not in ignored} for headers in stage.claude.headers
     )
     assert second == first
+
+
+def test_work_on_many_messages_does_not_wait_for_the_threads_that_look_up_names() -> None:
+    async def test(rows: Rows) -> None:
+        ended, loop = threading.Event(), asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        lookup = loop.run_in_executor(None, ended.wait, 5)
+        long = [{"type": "text", "text": "tea " * search.LONG_TEXT}]
+        assert await offload(MANY, threading.get_ident) != threading.get_ident()
+        await search.add(rows.session, (await rows.user(), new_id(), long))
+        assert not lookup.done()
+        ended.set()
+        await lookup
+
+    rolled_back(test)

@@ -1,6 +1,5 @@
 """Threads for functions of the application that are not async, and for work that takes long."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -10,6 +9,8 @@ from anyio.lowlevel import RunVar
 
 MANY = 100
 """From this number of messages on, work on them runs in a thread. Fewer take at most about a millisecond."""
+MOST_WORKERS = 4
+"""The most threads of `offload`, in each event loop."""
 Result = TypeVar("Result")
 
 
@@ -38,9 +39,19 @@ class WorkerThreads:
             return limiter
 
 
+# Not the threads of `asyncio.to_thread`: lookups of names occupy those for seconds, and transactions wait for this work.
+_WORKERS = WorkerThreads("long_work", MOST_WORKERS)
+
+
 async def offload(messages: int, work: Callable[[], Result]) -> Result:
     """Return the result of `work`, which runs in a thread if it handles many messages.
 
     Unlike the event loop, a thread gives up the interpreter's lock every few milliseconds for others.
     """
-    return work() if messages < MANY else await asyncio.to_thread(work)
+    return work() if messages < MANY else await in_thread(work)
+
+
+async def in_thread(work: Callable[[], Result]) -> Result:
+    """Return the result of `work`, which uses the processor for long, and runs in a thread."""
+    result: Result = await _WORKERS.run(work)
+    return result
