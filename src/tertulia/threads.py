@@ -39,7 +39,7 @@ class WorkerThreads:
             return limiter
 
 
-# Not the threads of `asyncio.to_thread`: lookups of names occupy those for seconds, and transactions wait for this work.
+# Not the threads of `asyncio.to_thread`: lookups of names occupy those for seconds, and transactions wait for workers.
 _WORKERS = WorkerThreads("long_work", MOST_WORKERS)
 
 
