@@ -48,7 +48,7 @@ def parsed(body: bytes, sizes: list[int] | None = None) -> tuple[list[Json], str
 
 
 def parsed_one_by_one(body: bytes) -> tuple[list[Json], str | None]:
-    with patch.object(DeltaPattern, "text_in", return_value=None):
+    with patch.object(DeltaPattern, "learn"):
         return parsed(body)
 
 
@@ -79,6 +79,34 @@ def test_any_text_in_any_form_is_parsed_like_all_other_events(
     events = [START, *text(*first), begin(1, type="thinking", thinking="", signature=""), *thinking, finish(1), *end()]
     body = written(events, spaced=spaced, ascii_only=ascii_only, padding=padding)
     assert parsed(body, sizes) == parsed_one_by_one(body)
+
+
+@given(
+    words=some.lists(some.sampled_from([" the", " word", "s", *ODD]), min_size=40, max_size=80),
+    padding=some.sampled_from([0, 20]),
+    sizes=some.lists(some.integers(1, 9000), max_size=3),
+    line_end=some.sampled_from([b"\n", b"\r\n"]),
+)
+def test_large_pieces_are_parsed_like_all_other_events(
+    words: list[str], padding: int, sizes: list[int], line_end: bytes
+) -> None:
+    thinking = [delta(1, "thinking_delta", thinking=word) for word in words]
+    events = [START, *text(*words), begin(1, type="thinking", thinking="", signature=""), *thinking, finish(1), *end()]
+    body = written(events, spaced=False, ascii_only=False, padding=padding).replace(b"\n", line_end)
+    assert parsed(body, sizes) == parsed_one_by_one(body)
+
+
+@pytest.mark.parametrize(
+    "faulty", [b"\xff", b"\xc3", b"\xe2\x82", b"\x01", b"\n\n"], ids=["byte", "cut", "cut 2", "control", "empty line"]
+)
+def test_a_faulty_text_among_many_ends_the_stream_with_an_error(faulty: bytes) -> None:
+    good = sse(delta(0, "text_delta", text="a"))
+    # The bytes after a cut character could continue it, if the texts were decoded together.
+    other = good.replace(b'"a"', b'"\xa9"')
+    body = good * 30 + good.replace(b'"a"', b'"%b"' % faulty) + other + good * 30
+    events, error = parsed(body)
+    assert (events, error) == parsed_one_by_one(body)
+    assert (events, error) == ([delta(0, "text_delta", text="a" * 30)], "api_error")
 
 
 def test_pieces_of_text_that_arrive_together_are_joined() -> None:
