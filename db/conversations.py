@@ -36,7 +36,7 @@ from tertulia.db.cases import UnicodeLower
 from tertulia.db.ownership import owned_row, some_of
 from tertulia.db.paging import Connection, Page, PageError, connect, decode_cursor, encode_cursor
 from tertulia.db.rows import CONVERSATIONS, ConversationRow, id_text, raw, read, time_text
-from tertulia.db.statements import defer
+from tertulia.db.statements import defer, fetch
 from tertulia.db.tables import METADATA, TOKEN_COUNTS, UNFINISHED, Conversation, Generation
 from tertulia.json import clean_text
 
@@ -168,9 +168,7 @@ async def activate(session: AsyncSession, conversation: Conversation, leaf_id: U
 
 async def name(session: AsyncSession, conversation_id: UUID, title: str) -> bool:
     """Set the title of a conversation that has none. Return whether it was set. Not limited to an owner."""
-    naming = update(_TABLE).where(_TABLE.c.id == conversation_id, _TABLE.c.title.is_(None))
-    connection = await session.connection()
-    return bool((await connection.execute(naming.values(title=title))).rowcount)
+    return bool(await fetch(session, _NAME, {"conversation": conversation_id, "new_title": title}))
 
 
 async def unused_since(
@@ -220,6 +218,12 @@ async def hide(session: AsyncSession, owner: UUID, conversation_id: UUID) -> boo
 
 _TABLE = METADATA.tables["conversations"]
 _ACTIVATE = update(_TABLE).where(_TABLE.c.id == bindparam("activated"))
+_NAME: Any = (
+    update(_TABLE)
+    .where(_TABLE.c.id == bindparam("conversation"), _TABLE.c.title.is_(None))
+    .values(title=bindparam("new_title"))
+    .returning(_TABLE.c.id)
+)
 _ADD_USAGE = (
     update(_TABLE)
     .where(_TABLE.c.id == bindparam("of"))

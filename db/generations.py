@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 import sqlalchemy
@@ -11,7 +12,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tertulia.db.ownership import owned, owned_row, some_of
 from tertulia.db.rows import GENERATIONS, MESSAGES, GenerationRow, MessageRow, raw, read
-from tertulia.db.tables import UNFINISHED, Conversation, Generation, IdempotencyKey, Message, Status, now
+from tertulia.db.statements import fetch
+from tertulia.db.tables import METADATA, UNFINISHED, Conversation, Generation, IdempotencyKey, Message, Status, now
+from tertulia.json import Json
 
 KEY_LIFETIME = timedelta(hours=24)
 
@@ -159,3 +162,37 @@ _WHOLE = select(Generation, Message, Conversation).where(
 async def unscoped(session: AsyncSession, generation_id: UUID) -> tuple[Generation, Message, Conversation] | None:
     """Return a generation with its answer and its conversation. For the generator: not limited to an owner."""
     return (await session.exec(_WHOLE, params={"generation": generation_id})).one_or_none()
+
+
+class AnswerToTitle(NamedTuple):
+    """The columns of an answer that the title of its conversation depends on."""
+
+    message_id: UUID
+    model: str
+    options: Json
+    plan: str | None
+    stop_reason: str | None
+    depth: int
+    title: str | None
+    temporary: bool
+
+
+_GENERATIONS, _MESSAGES, _CONVERSATIONS = (
+    METADATA.tables[name] for name in ("generations", "messages", "conversations")
+)
+_TO_TITLE = sqlalchemy.select(
+    *(_GENERATIONS.c[name] for name in ("message_id", "model", "options", "plan", "stop_reason")),
+    _MESSAGES.c.depth,
+    _CONVERSATIONS.c.title,
+    _CONVERSATIONS.c.temporary,
+).where(
+    _GENERATIONS.c.id == bindparam("generation"),
+    _MESSAGES.c.id == _GENERATIONS.c.message_id,
+    _CONVERSATIONS.c.id == _GENERATIONS.c.conversation_id,
+)
+
+
+async def to_title(session: AsyncSession, generation_id: UUID) -> AnswerToTitle | None:
+    """Return what the title after an answer depends on. For the generator: not limited to an owner."""
+    rows = await fetch(session, _TO_TITLE, {"generation": generation_id})
+    return AnswerToTitle(*rows[0]) if rows else None

@@ -19,9 +19,12 @@ from tertulia.claude.parser import REFUSAL
 from tertulia.claude.prompt import metadata_of, thinking_off
 from tertulia.claude.providers import PLATFORMS
 from tertulia.claude.usage import usage_of
-from tertulia.db import changes, conversations, generations, leases, messages, spending
+from tertulia.db import changes, conversations, generations, leases, spending
 from tertulia.db.database import AsyncSession, Database
-from tertulia.db.tables import ChangeKind, Conversation, Generation, Message, Status
+from tertulia.db.generations import AnswerToTitle
+from tertulia.db.messages import PromptMessage
+from tertulia.db.prompt_branches import BranchReader
+from tertulia.db.tables import ChangeKind, Message, Status
 from tertulia.isolation import ItemLoop
 from tertulia.json import Json
 
@@ -96,16 +99,15 @@ class Titles:
 
     async def _request(self, payer: Payer) -> "_TitleRequest | None":
         async with self._database.read() as session:
-            rows = await generations.unscoped(session, payer.generation_id)
-            if rows is None or not _wants_title(*rows):
+            answer = await generations.to_title(session, payer.generation_id)
+            if answer is None or not _wants_title(answer):
                 return None
-            generation, answer, _ = rows
-            branch = await messages.branch(session, answer.parent_id)
-        model = await self._small_model(generation.model)
-        body = _request(model, _transcript([branch[0], answer]), payer.owner_id)
-        if (geo := generation.options.get("inference_geo")) is not None:
+            branch = await BranchReader().read(session, answer.message_id)
+        model = await self._small_model(answer.model)
+        body = _request(model, _transcript([branch[0].message, branch[-1].message]), payer.owner_id)
+        if (geo := answer.options.get("inference_geo")) is not None:
             body["inference_geo"] = geo
-        return _TitleRequest(body, generation.plan)
+        return _TitleRequest(body, answer.plan)
 
     async def _small_model(self, answered_with: str) -> Model:
         """Return the small model; if the Models API does not list it, the model that has just answered."""
@@ -177,17 +179,17 @@ def title_in(answer: Json) -> str | None:
     return bare.encode("utf-8", "ignore").decode() or None
 
 
-def _wants_title(generation: Generation, answer: Message, conversation: Conversation) -> bool:
-    is_answer = generation.stop_reason != COMPACTED
-    return is_answer and conversation.title is None and not conversation.temporary and answer.depth <= LAST_DEPTH
+def _wants_title(answer: AnswerToTitle) -> bool:
+    is_answer = answer.stop_reason != COMPACTED
+    return is_answer and answer.title is None and not answer.temporary and answer.depth <= LAST_DEPTH
 
 
-def _transcript(conversation_messages: Sequence[Message]) -> str:
+def _transcript(conversation_messages: Sequence[Message | PromptMessage]) -> str:
     turns = [f"{message.role.value}: {_text_of(message)[:MAX_READ]}" for message in conversation_messages]
     return "<conversation>\n" + "\n\n".join(turns) + "\n</conversation>"
 
 
-def _text_of(message: Message) -> str:
+def _text_of(message: Message | PromptMessage) -> str:
     texts = [block["text"] for block in message.content if block["type"] == "text"]
     return " ".join([*texts, *(f"({block['type']})" for block in message.content if block["type"] != "text")])
 
