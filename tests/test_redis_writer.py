@@ -393,6 +393,33 @@ def test_a_journal_that_redis_has_lost_is_continued_and_its_events_are_stored(ur
     run(url, test)
 
 
+@pytest.mark.parametrize("loses_all", [True, False])
+def test_a_stream_that_redis_has_lost_is_created_again_with_its_marker_and_its_life(
+    url: str, *, loses_all: bool
+) -> None:
+    async def test(process: Process) -> None:
+        process.open(started())
+        await process.write()
+        process.append(delta(2))
+        await process.write()
+        if loses_all:
+            await process.redis.flushdb()
+        else:
+            await process.redis.delete(stream_key(ID), holder_key(ID))
+        process.append(delta(3))
+        while await process.write() and process.writer._waiting:
+            pass
+        await process.store()
+        await process.write()
+        assert await process.entries() == [process.shown]
+        # Without the marker, earlier versions would overlook later events, which only the journal has.
+        assert (await process.redis.xrange(stream_key(ID), count=1))[0] == (b"0-1", {b"v": b"2"})
+        keys = stream_key(ID), holder_key(ID), journal_key(str(process.holder))
+        assert all([await process.redis.ttl(key) > 0 for key in keys])
+
+    run(url, test)
+
+
 def test_a_batch_that_redis_has_written_without_a_reply_is_shown_after_the_next_one(url: str) -> None:
     async def test(process: Process) -> None:
         process.open(started())

@@ -59,8 +59,9 @@ class Writing:
     def note_stored(self, last: int, part: "Part", now: float) -> None:
         """Note that the stream in Redis has the events up to `last`, after it has been written."""
         self.sent = self.stored = last
-        self.replaces, self.is_unsure = False, last < part.end
-        self.is_marked = self.is_marked and not part.unmarks
+        # If Redis has lost the whole stream, it is created again, with its marker and its life.
+        self.replaces, self.is_unsure = last == 0, last < part.end
+        self.is_marked = self.replaces or (self.is_marked and not part.unmarks)
         if part.renews:
             self.renewed_at = now
 
