@@ -1,9 +1,11 @@
 """Queries on parts of branches. A branch is the path from a leaf of a conversation's tree to its root.
 
-They cost as much as the part is long, however long the branch is and wherever the part is in it. Depths count messages
-from the root, so a part is a window of depths. A conversation has one message of most depths, which each branch that is
-long enough contains: the walk along the parents begins at the first of them from the end of the window on. It begins at
-the leaf if all messages between have other versions.
+Their cost depends on the length of the part, and not on the length of the branch or the place of the part in it. Depths
+count messages from the root, so a part is a window of depths.
+
+At most depths, a conversation has a single message, which all branches of at least this depth contain. Therefore the
+walk along the parents begins at the first such message at or after the end of the window. It begins at the leaf if all
+messages from there to the leaf have other versions.
 """
 
 from typing import Any

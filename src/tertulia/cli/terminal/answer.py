@@ -71,7 +71,7 @@ class AnswerReader:
             case "TextDelta" | "ThinkingDelta":
                 pieces = self._delta(event)
             case "ContentBlockFinished":
-                pieces = self._finished(event["index"], event["block"])
+                pieces = self._block_end(event["index"], event["block"])
             case "GenerationContinued":
                 self._continued = True
             case "GenerationFailed":
@@ -80,7 +80,7 @@ class AnswerReader:
             case "GenerationStopped":
                 pieces = [Piece(Kind.NOTE, "(stopped)")]
             case "GenerationCompleted":
-                pieces = self._completed(event.get("generation", {}))
+                pieces = self._answer_end(event.get("generation", {}))
             case _:
                 pass
         return pieces
@@ -92,7 +92,7 @@ class AnswerReader:
             if block["__typename"] == "JsonBlock":
                 self._kinds[block["index"]] = Kind.JSON
             if "text" in block:
-                pieces += self._added(block["index"], block["text"], thinking=thinking)
+                pieces += self._new_pieces(block["index"], block["text"], thinking=thinking)
             if not thinking:
                 self._open_text = block["index"] if "text" in block else None
         return pieces
@@ -100,12 +100,12 @@ class AnswerReader:
     def _delta(self, event: Event) -> list[Piece]:
         preceding = cut_utf16(self._texts.get(event["index"], ""), event["offset"])
         thinking = event["__typename"] == "ThinkingDelta"
-        pieces = self._added(event["index"], preceding + event["text"], thinking=thinking)
+        pieces = self._new_pieces(event["index"], preceding + event["text"], thinking=thinking)
         if not thinking:
             self._open_text = event["index"]
         return pieces
 
-    def _added(self, index: int, text: str, *, thinking: bool) -> list[Piece]:
+    def _new_pieces(self, index: int, text: str, *, thinking: bool) -> list[Piece]:
         new_text = text[len(self._texts.get(index, "")) :]
         self._texts[index] = text
         # An interrupted text can continue in the middle of a word, after thinking, which is therefore not shown.
@@ -113,7 +113,7 @@ class AnswerReader:
             return []
         return [Piece(Kind.THINKING if thinking else self._kinds.get(index, Kind.TEXT), new_text, index)]
 
-    def _finished(self, index: int, block: dict[str, Any]) -> list[Piece]:
+    def _block_end(self, index: int, block: dict[str, Any]) -> list[Piece]:
         if index == self._open_text:
             self._open_text = None
         for citation in block.get("citations") or ():
@@ -132,7 +132,7 @@ class AnswerReader:
             return [Piece(Kind.NOTE, "(Claude has summarized the earlier messages.)")]
         return []
 
-    def _completed(self, generation: dict[str, Any]) -> list[Piece]:
+    def _answer_end(self, generation: dict[str, Any]) -> list[Piece]:
         pieces = [Piece(Kind.NOTE, f"Source: {source}") for source in self._sources]
         files: list[dict[str, Any]] = generation["message"]["files"] if "message" in generation else []
         pieces += [Piece(Kind.NOTE, _file(file)) for file in files]

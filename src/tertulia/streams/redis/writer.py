@@ -48,7 +48,8 @@ INTERVAL, LONGEST_INTERVAL = 0.015, 0.025
 """The seconds between the beginnings of two batches, and at most if the process or Redis is busy. The first batch after
 a pause is sent at once."""
 BUSY_FACTOR = 3
-"""A batch that takes longer is followed by a longer pause, so that batches use a third of the time at most."""
+"""A batch that takes longer is followed by a longer pause, so that batches use a third of the time. LONGEST_INTERVAL
+limits the pause."""
 MOST_AT_ONCE = 250
 """The maximum number of answers in a batch. Redis runs nothing else meanwhile, and Lua limits the number of keys."""
 TAKEOVERS = 3
