@@ -5,6 +5,7 @@ import gzip
 import json
 import random
 import socket
+import ssl
 import struct
 import zlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -12,10 +13,13 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from client import WAIT
+from postgres_tls import make_certificate
 from scripted import EVERYTHING, START, begin, delta, end, sse, text
 
 from tertulia.claude.client import Claude
@@ -128,10 +132,11 @@ class Upstream:
 
 
 @asynccontextmanager
-async def serving(*scripts: Script) -> AsyncGenerator[Upstream]:
+async def serving(*scripts: Script, tls: ssl.SSLContext | None = None) -> AsyncGenerator[Upstream]:
     upstream = Upstream(list(scripts))
-    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
-    upstream.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0, ssl=tls)
+    scheme = "http" if tls is None else "https"
+    upstream.address = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
         yield upstream
 
@@ -464,6 +469,37 @@ def test_a_connection_is_reused_and_aiohttp_waits_on_it_as_before(monkeypatch: p
 
     asyncio.run(run())
     assert len(receivers) == 4
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_answers_over_tls_are_processed_at_once_also_during_pauses_and_their_connection_is_reused(
+    run: Callable[[Awaitable[None]], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receivers = record_receivers(monkeypatch)
+    certificate, key = make_certificate(tmp_path, "localhost")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, key)
+
+    async def answers() -> None:
+        single = chunk_by_chunk([event + b"\n\n" for event in ANSWER.split(b"\n\n")[:-1]])
+        async with (
+            asyncio.timeout(WAIT),
+            serving(in_pieces(chunked(ANSWER), 3), single, tls=tls) as upstream,
+            connected(upstream) as claude,
+        ):
+            results = [await received(claude)]
+            for delay in (0.0, 0.02):
+                await asyncio.sleep(0.02)
+                claude.backpressure.delay = delay
+                results.append(await received(claude))
+            assert [result.error for result in results] == [None] * 3
+            assert results[0].events == results[1].events == results[2].events
+            # The last chunk of the second answer arrives after its last event, so its connection is not free yet.
+            assert upstream.connections == 2
+
+    run(answers())
+    assert len(receivers) == 3
 
 
 @pytest.mark.parametrize("cancelled", [False, True])
