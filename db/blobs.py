@@ -58,7 +58,8 @@ class Folder:
 
     async def read(self, name: str) -> AsyncIterator[bytes]:
         """Return an iterator over a file's bytes. They can be read to the end even if the file is deleted meanwhile."""
-        return _OpenFile(await asyncio.to_thread((self._path / name).open, "rb"))
+        # In the thread, so that the file is also closed if this call is cancelled meanwhile.
+        return await asyncio.to_thread(lambda: _OpenFile((self._path / name).open("rb")))
 
     async def delete(self, name: str) -> None:
         """Delete a file."""

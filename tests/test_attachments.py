@@ -2,11 +2,13 @@
 
 import asyncio
 import base64
+import gc
+import os
 from collections.abc import Sequence
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
@@ -223,6 +225,33 @@ def test_a_download_that_has_begun_ends_although_the_file_is_deleted(tmp_path: P
         return b"".join([piece async for piece in pieces])
 
     assert asyncio.run(work()) == b"tertulia" * 100_000
+
+
+def test_a_file_whose_download_is_cancelled_while_it_is_opened_is_closed(tmp_path: Path) -> None:
+    def let_open(pipe: Path) -> bool:
+        """Open a pipe to write, for which a thread that opens it to read waits. Return False if there is none yet."""
+        try:
+            os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:
+            return False
+        return True
+
+    async def cancel_a_download(id: UUID, pipe: Path) -> None:
+        download = asyncio.create_task(Blobs(str(tmp_path)).read(id))
+        await asyncio.sleep(0)
+        # The event loop is blocked meanwhile, so it does not receive the open file before the cancellation.
+        wait_until(lambda: let_open(pipe))
+        download.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await download
+
+    id = uuid4()
+    asyncio.run(Blobs(str(tmp_path)).put(id, b"tertulia"))
+    (file,) = (path for path in tmp_path.rglob("*") if path.is_file())
+    file.unlink()
+    os.mkfifo(file)
+    asyncio.run(cancel_a_download(id, file))
+    gc.collect()  # warns of a file that is still open, which fails this test
 
 
 @pytest.mark.both
