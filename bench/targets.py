@@ -46,6 +46,7 @@ TARGETS = (
     Target("capacity", "answers served", "tertulia", ">=", 2, to="node"),
     Target("flat", "100 answers without a pace", "tertulia", ">=", 4, to="node"),
     Target("first", "first text: median", "tertulia", "<=", 1.2, to="node"),
+    Target("first", "first text: median", "tertulia-untitled", "<=", 1.2, to="node"),
     Target("long", "other answers, during sends: max", "5,000 messages", "<=", 1, to="10 messages", enough=10),
     Target("client", "20 answers: CPU per token", "load", "<=", 1.15, to="second client"),
     Target("client", "20 answers: CPU per token", "load", ">=", 0.85, to="second client"),

@@ -10,6 +10,7 @@ from bench.peers.candidates import (
     RELAY,
     TERTULIA_ITSELF,
     UNMERGED,
+    UNTITLED,
     Candidate,
     Stage,
     merging_relay,
@@ -156,7 +157,7 @@ def flat(stage: Stage, report: Report, options: Options) -> None:
 
 def first(stage: Stage, report: Report, options: Options) -> None:
     """Measure the time from a request to the first text, with one client at a time."""
-    for candidate in options.turns(*options.present(TERTULIA_ITSELF, NAIVE, NODE, RELAY)):
+    for candidate in options.turns(*options.present(TERTULIA_ITSELF, UNTITLED, NAIVE, NODE, RELAY)):
         with stage.server(candidate) as server:
             result = stage.measure("first", candidate, server, count=options.count(100))
         report.add("first", "first text: median", candidate.name, result["p50_ms"], "ms")

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.processes import HERE, PYTHON, TERTULIA, Cores, Json, Load, Process, Server, folder, free_port, node
@@ -16,10 +16,13 @@ class Candidate:
     kind: str
     program: tuple[str, ...]
     ready: str = ""
+    variables: tuple[tuple[str, str], ...] = ()
+    """Settings."""
 
 
 TERTULIA_ITSELF = Candidate("tertulia", "tertulia", (TERTULIA, "serve", "--port"), "/readyz")
 UNMERGED = Candidate("tertulia-unmerged", "tertulia", (PYTHON, "-m", "bench.peers.unmerged", "--port"), "/readyz")
+UNTITLED = replace(TERTULIA_ITSELF, name="tertulia-untitled", variables=(("TERTULIA_TITLE_MODEL", ""),))
 NAIVE = Candidate("naive", "direct", (PYTHON, "-m", "bench.peers.naive", "--port"))
 RELAY = Candidate("relay", "direct", (PYTHON, "-m", "bench.peers.relay", "--port"))
 BROADCAST = Candidate("broadcast", "direct", (PYTHON, "-m", "bench.peers.broadcast", "--port"))
@@ -28,7 +31,7 @@ ASSISTANT = Candidate("assistant", "tertulia", (PYTHON, "-m", "bench.peers.assis
 NODE = Candidate("node", "direct", (node() or "node", str(HERE / "peers" / "node" / "server.mjs")))
 
 
-PEERS = (UNMERGED, NAIVE, RELAY, BROADCAST, HANDWRITTEN, NODE)
+PEERS = (UNMERGED, UNTITLED, NAIVE, RELAY, BROADCAST, HANDWRITTEN, NODE)
 
 
 def merging_relay(pause_ms: float) -> Candidate:
@@ -54,7 +57,7 @@ class Stage:
             place = place or stack.enter_context(folder())
             port = free_port()
             claude = {"ANTHROPIC_API_KEY": "sk-ant-bench", "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{self.upstream}"}
-            more = {**claude, **(variables or {})}
+            more = {**claude, **dict(candidate.variables), **(variables or {})}
             process = Process(candidate.name, [*candidate.program, str(port)], self.cores.server, place, more)
             stack.callback(process.kill)
             process.listening(port, candidate.ready)
