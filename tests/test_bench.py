@@ -100,6 +100,7 @@ def test_a_missed_target_fails_a_run_that_checks(
 ) -> None:
     def first(_stage: object, report: Any, _options: object) -> None:
         report.add("first", "first text: median", "node", 10.0, "ms")
+        report.add("first", "first text: median", "tertulia-untitled", 12.0, "ms")
         if milliseconds is not None:
             report.add("first", "first text: median", "tertulia", milliseconds, "ms")
 
