@@ -160,7 +160,7 @@ async def change(session: AsyncSession, owner: UUID, conversation_id: UUID, valu
 
 async def activate(session: AsyncSession, conversation: Conversation, leaf_id: UUID, time: datetime) -> None:
     """Make a branch the active one, in the row and in the object, and record that the conversation was used."""
-    # The session would compare all columns of the object, and wait for the result of its own statement.
+    # The session would compare all columns of the object, and wait for the result of a separate statement.
     session.expunge(conversation)
     conversation.active_leaf_id, conversation.updated_at = leaf_id, time
     await defer(session, _ACTIVATE, {"activated": conversation.id, "active_leaf_id": leaf_id, "updated_at": time})

@@ -98,7 +98,7 @@ class _Mirror:
             self._cannot_be_read(error)
 
     def restart(self) -> Stream:
-        """Begin again with the first event. Return the former stream."""
+        """Replace the stream by an empty one, into which all events are read again. Return the former stream."""
         former, self.stream = self.stream, Stream(self.stream.generation_id)
         self.origin = self.journal = None
         self.is_read = False
