@@ -1,6 +1,6 @@
 """The keys in Redis, the scripts that change those of a generation, and the entries of its stream.
 
-A process writes the new events of all its answers as one entry of its *journal*, a stream of its own, with one line for
+A process writes the new events of all its answers as one entry of its *journal*, a separate stream, with one line for
 each answer. At the latest a second later it stores them in the stream of the answer too. So Redis processes a few
 commands for each batch and not for each answer. A reader follows both: the stream, and the journal of the process that
 is named in the newest entry of the stream.
