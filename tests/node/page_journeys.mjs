@@ -74,6 +74,21 @@ async function audit(page, place) {
   check(said.length === 0, `${place}: ${said.join("; ")}`);
 }
 
+/** Read the web manifest as a browser does that installs the page as an app. */
+async function checkManifest(page, address) {
+  const devtools = await page.context().newCDPSession(page);
+  const { url, errors, data } = await devtools.send("Page.getAppManifest");
+  check(errors.length === 0 && data, `the manifest ${url} has errors: ${JSON.stringify(errors)}`);
+  const manifest = JSON.parse(data);
+  check(new URL(manifest.start_url, url).href === `${address}/`, `the app starts at ${manifest.start_url}`);
+  for (const { src, type, sizes } of manifest.icons) {
+    const response = await fetch(new URL(src, url));
+    check(response.headers.get("content-type") === type, `${src} has the type ${response.headers.get("content-type")}`);
+    const width = Buffer.from(await response.arrayBuffer()).readUInt32BE(16);
+    check(sizes === "any" || sizes === `${width}x${width}`, `${src} is ${width} pixels wide`);
+  }
+}
+
 export const LOCAL = {
   async "a first message is answered, and its conversation gets a title and is listed"({ page, address }) {
     const answer = await startConversation(page, address);
@@ -1037,6 +1052,7 @@ export const MOUNTED = {
     await page.locator('li[data-role="user"] img').first().waitFor();
     await page.reload();
     await finished(page, 2).waitFor();
+    await checkManifest(page, address);
     const graphiql = await open(`${address}/graphql`);
     await graphiql.locator(".graphiql-container").first().waitFor();
     const docs = await open(`${address}/docs`);

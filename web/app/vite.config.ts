@@ -1,6 +1,7 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
 import { compressed } from "./compressed.ts";
+import { manifest } from "./manifest.ts";
 
 const server = process.env.TERTULIA_URL ?? "http://127.0.0.1:8000";
 // The server accepts uploads and sockets only from its own origin.
@@ -17,7 +18,7 @@ const onlyWoff2: Plugin = {
 // `npm run build` writes the files that src/tertulia/server/http/pages.py serves at /. `npm run dev` shows changes at once, and
 // needs a running server.
 export default defineConfig(({ command }) => ({
-  plugins: [react(), onlyWoff2, compressed],
+  plugins: [react(), onlyWoff2, manifest, compressed],
   ...(command === "build" && { logLevel: "error" as const }),
   base: command === "build" ? "./" : "/",
   // Relative addresses, so that the page works under any prefix.

@@ -31,7 +31,7 @@ STRICT = HEADERS | {
     # The chat shows answers, and attachments from blob URLs, and loads nothing from other hosts.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; connect-src 'self'; "
-        "img-src 'self' blob:; "
+        "img-src 'self' blob:; manifest-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
 }
