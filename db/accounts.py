@@ -90,9 +90,11 @@ async def set_plan(session: AsyncSession, user_id: UUID, plan: str | None) -> No
     await session.exec(update(_USERS).where(_USERS.c.id == user_id).values(plan=plan))
 
 
-async def begin_sign_in(session: AsyncSession, owner: UUID, expires_at: datetime) -> SignIn:
+async def begin_sign_in(
+    session: AsyncSession, owner: UUID, expires_at: datetime, user_agent: str | None = None
+) -> SignIn:
     """Store a new sign-in of a device. Each refresh extends its expiry."""
-    sign_in = SignIn(owner_id=owner, expires_at=expires_at)
+    sign_in = SignIn(owner_id=owner, expires_at=expires_at, user_agent=user_agent)
     await insert(session, [sign_in])
     return sign_in
 
@@ -109,7 +111,7 @@ _GOOD = or_(
 _TOKEN_USER = (
     select(User.id, User.name, User.subject, User.plan)
     .join(PersonalToken)
-    .add_columns(col(PersonalToken.expires_at))
+    .add_columns(col(PersonalToken.expires_at), col(PersonalToken.last_used_at))
     .where(col(PersonalToken.digest) == bindparam("digest"), _GOOD)
 )
 
@@ -118,7 +120,8 @@ _TOKEN_USER = (
 class AuthenticatedUser:
     """The user of a sign-in or of a personal access token, their assigned plan, and when the token expires.
 
-    `subject` is the user's id at the identity provider, if there is one.
+    `subject` is the user's id at the identity provider, if there is one. `token_used_at` is the stored time of the
+    token's last use.
     """
 
     id: UUID
@@ -126,6 +129,7 @@ class AuthenticatedUser:
     subject: str | None = None
     plan: str | None = None
     expires_at: datetime | None = None
+    token_used_at: datetime | None = None
 
 
 async def of_sign_in(database: Database, sign_in_id: UUID) -> AuthenticatedUser | None:
@@ -137,7 +141,7 @@ async def of_sign_in(database: Database, sign_in_id: UUID) -> AuthenticatedUser 
 async def of_token(database: Database, digest: str) -> AuthenticatedUser | None:
     """Return the user of a personal access token and its expiry, or None if it is not valid."""
     row = await database.row(_TOKEN_USER, digest=digest, now=now())
-    return None if row is None else AuthenticatedUser(row[0], row[1], row[2], row[3], row[4])
+    return None if row is None else AuthenticatedUser(row[0], row[1], row[2], row[3], row[4], row[5])
 
 
 async def signed_in(session: AsyncSession, sign_in_id: UUID) -> User | None:

@@ -35,7 +35,14 @@ class SignIn(SQLModel, table=True):
     rotated_at: datetime | None = _time(nullable=True)
     expires_at: datetime = Field(sa_type=UtcDateTime, nullable=False)
     revoked_at: datetime | None = _time(nullable=True)
+    # The `User-Agent` that signed in; null for sign-ins of earlier versions.
+    user_agent: str | None = None
     created_at: datetime = _time()
+
+    @property
+    def last_used_at(self) -> datetime:
+        """When its tokens were last exchanged. A device in use does so every ten minutes."""
+        return self.rotated_at or self.created_at
 
 
 class PersonalToken(SQLModel, table=True):
@@ -49,6 +56,8 @@ class PersonalToken(SQLModel, table=True):
     label: str
     digest: str = Field(unique=True)
     expires_at: datetime | None = _time(nullable=True)
+    # Up to an hour old: see `credentials.USED_EVERY`.
+    last_used_at: datetime | None = _time(nullable=True)
     created_at: datetime = _time()
 
 

@@ -54,12 +54,17 @@ class StoredViewer(Viewer):
         user_name: The name in the row, which is unique.
         user_subject: The user's id at the identity provider or in the application; None if there is none.
         assigned_plan: The plan that the operator has assigned to the user; None for that of the claims.
+        signed_in: Whether the user has signed in: with a token of this server or of the identity provider, and not
+            with a personal access token.
+        sign_in_id: The sign-in of the token, in the mode `password`.
     """
 
     user_id: UUID
     user_name: str
     user_subject: str | None = None
     assigned_plan: str | None = None
+    signed_in: bool = False
+    sign_in_id: UUID | None = None
 
 
 class FieldContext(Protocol):

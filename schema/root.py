@@ -12,6 +12,7 @@ from tertulia.resolvers import (
     changes,
     compact,
     conversations,
+    credentials,
     deletion,
     feedback,
     follow,
@@ -37,6 +38,7 @@ from tertulia.schema.content import (
     ToolResultBlock,
     ToolUseBlock,
 )
+from tertulia.schema.credentials import CreatePersonalTokenPayload, RevokedPersonalToken, RevokedSignIn
 from tertulia.schema.declare import described, field, graphql_type, subscription
 from tertulia.schema.documents import Schema
 from tertulia.schema.errors import (
@@ -221,6 +223,18 @@ DeleteMemoryResult = Annotated[
     DeletedMemory | NotFound,
     strawberry.union("DeleteMemoryResult", description="The deleted memory, or the error."),
 ]
+CreatePersonalTokenResult = Annotated[
+    CreatePersonalTokenPayload | InvalidInput | RateLimited,
+    strawberry.union("CreatePersonalTokenResult", description="The new personal access token, or the error."),
+]
+RevokePersonalTokenResult = Annotated[
+    RevokedPersonalToken | NotFound,
+    strawberry.union("RevokePersonalTokenResult", description="The revoked personal access token, or the error."),
+]
+RevokeSignInResult = Annotated[
+    RevokedSignIn | NotFound,
+    strawberry.union("RevokeSignInResult", description="The ended sign-in, or the error."),
+]
 
 
 @described
@@ -269,6 +283,9 @@ class Mutation:
     revoke_share: RevokeShareResult = field(share_resolvers.revoke_share)
     update_memory: UpdateMemoryResult = field(memories.update_memory)
     delete_memory: DeleteMemoryResult = field(memories.delete_memory)
+    create_personal_token: CreatePersonalTokenResult = field(credentials.create_personal_token)
+    revoke_personal_token: RevokePersonalTokenResult = field(credentials.revoke_personal_token)
+    revoke_sign_in: RevokeSignInResult = field(credentials.revoke_sign_in)
     connect_tool_server: ConnectToolServerResult = field(tool_server_resolvers.connect_tool_server)
     disconnect_tool_server: DisconnectToolServerResult = field(tool_server_resolvers.disconnect_tool_server)
 

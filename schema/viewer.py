@@ -9,7 +9,8 @@ from tertulia import viewer as callers
 from tertulia.billing import budget
 from tertulia.db import ledger
 from tertulia.ratelimit import limits, plans
-from tertulia.resolvers import memories, tools, viewer
+from tertulia.resolvers import credentials, memories, tools, viewer
+from tertulia.schema.credentials import PersonalToken, SignIn
 from tertulia.schema.declare import field, graphql_type
 from tertulia.schema.memories import MemoryConnection
 from tertulia.schema.models import Usage
@@ -95,3 +96,5 @@ class Viewer:
     plan: Plan | None = field(viewer.plan)
     tool_usage: list[ToolUsage] = field(tools.tool_usage)
     memories: MemoryConnection = field(memories.memories_of_viewer)
+    sign_ins: list[SignIn] = field(credentials.sign_ins_of_viewer)
+    personal_tokens: list[PersonalToken] = field(credentials.personal_tokens_of_viewer)

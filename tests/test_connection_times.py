@@ -22,9 +22,10 @@ from scripted import says, scripted
 from test_streaming import MULTIPART, PIECES, SSE, opens
 from test_websocket import closing
 
+from tertulia.db.credentials import digest_of, new_personal_token
 from tertulia.server.app import create_app
 from tertulia.server.auth import authenticator
-from tertulia.server.auth.jwt import ACCESS, Tokens, digest_of, new_personal_token
+from tertulia.server.auth.jwt import ACCESS, Tokens
 from tertulia.server.auth.providers import Identity
 from tertulia.server.runtime.http_protocol import HttpProtocol
 from tertulia.server.runtime.socket_protocol import SocketProtocol

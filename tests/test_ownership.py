@@ -55,9 +55,11 @@ PROBES = {
     "Mutation.revokeShare.id": "mutation ($id: ID!) { found: revokeShare(id: $id) { __typename } }",
     "Mutation.updateMemory.input.id": 'mutation ($id: ID!) { found: updateMemory(input: {id: $id, content: "C"}) { __typename ... on MemoryPayload { memory { content } } } }',
     "Mutation.deleteMemory.id": "mutation ($id: ID!) { found: deleteMemory(id: $id) { __typename } }",
-    # These must be last, because they delete the messages and the conversation.
+    "Mutation.revokePersonalToken.id": "mutation ($id: ID!) { found: revokePersonalToken(id: $id) { __typename } }",
+    # These must be last, because they delete the messages and the conversation, and sign the owner out.
     "Mutation.deleteMessage.id": "mutation ($id: ID!) { found: deleteMessage(id: $id) { __typename } }",
     "Mutation.deleteConversation.id": "mutation ($id: ID!) { found: deleteConversation(id: $id) { __typename } }",
+    "Mutation.revokeSignIn.id": "mutation ($id: ID!) { found: revokeSignIn(id: $id) { __typename } }",
 }  # fmt: skip
 OWN = ("said", "asked", "use")
 """The viewer's own objects that a document names in addition to the probed id."""
@@ -65,7 +67,7 @@ FIND_OR_CREATE = ("Mutation.createConversation.input.externalId", "Mutation.send
 """Ids of the application that create an object of the viewer: tests/test_metadata.py covers them."""
 NOT_FOUND = (None, [None], "NotFound", "InvalidInput")
 LISTS = {
-    "Query.viewer": "{ viewer { id name usage { outputTokens } usageByDay { model } budget { limitUsd } limits { name } toolUsage { name } memories { edges { node { id content path } } } } }",
+    "Query.viewer": "{ viewer { id name usage { outputTokens } usageByDay { model } budget { limitUsd } limits { name } toolUsage { name } memories { edges { node { id content path } } } signIns { id userAgent } personalTokens { id label } } }",
     "Query.conversations": "{ conversations { edges { node { title externalId metadata messages { edges { node { text } } } shares { edges { node { id } } } } } } }",
     "Query.searchMessages": f'{{ searchMessages(query: "{SECRET}") {{ edges {{ excerpt node {{ text }} }} }} }}',
     "Query.models": "{ models { id } }",
@@ -76,6 +78,7 @@ LISTS = {
     # tests/test_tool_crossings.py tries to reach the connections of another user.
     "Mutation.connectToolServer": 'mutation { connectToolServer(confirmation: "unknown") { __typename } }',
     "Mutation.disconnectToolServer": 'mutation { disconnectToolServer(name: "unknown") { __typename } }',
+    "Mutation.createPersonalToken": 'mutation { createPersonalToken(label: "mine") { ... on CreatePersonalTokenPayload { personalToken { label } } } }',
     "Query.shares": "{ shares { edges { node { id title conversation { title } } } } }",
     "Query.sharedConversation": '{ sharedConversation(token: "unknown") { messages { edges { node { text } } } } }',
     "Mutation.createConversation": "mutation { createConversation(input: {}) { ... on ConversationPayload { conversation { title } } } }",
@@ -120,7 +123,14 @@ def create_objects(api: Api, word: str) -> dict[str, str]:
     remembering = json.dumps({"command": "create", "path": f"/memories/{word}.md", "file_text": word})
     api.answer(f"/simulate call memory {remembering}")
     (memory,) = api.ask("{ viewer { memories { edges { node { id } } } } }")["viewer"]["memories"]["edges"]
+    token = api.ask(
+        "mutation ($label: String!) { createPersonalToken(label: $label) { ... on CreatePersonalTokenPayload { personalToken { id } } } }",
+        label=word,
+    )["createPersonalToken"]
+    (sign_in,) = api.ask("{ viewer { signIns { id } } }")["viewer"]["signIns"]
     return {
+        "token": token["personalToken"]["id"],
+        "signIn": sign_in["id"],
         "memory": memory["node"]["id"],
         "share": shared["share"]["id"],
         "asked": waiting_generation,

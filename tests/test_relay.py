@@ -77,6 +77,8 @@ PLAIN_LISTS = {
     "Plan.models": _SETTINGS,
     "Plan.tools": _SETTINGS,
     "Viewer.limits": _SETTINGS,
+    "Viewer.personalTokens": "At most 50 are valid at a time.",
+    "Viewer.signIns": "Only the newest 100 are listed.",
     "Viewer.toolUsage": _SUMS,
     "Viewer.usageByDay": _SUMS,
     "Query.nodes": "One item for each id of the argument, of which there are at most 100.",

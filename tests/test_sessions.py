@@ -14,6 +14,7 @@ from rows import with_database
 from sqlmodel import col, select
 
 from tertulia.db import accounts
+from tertulia.db.credentials import digest_of
 from tertulia.db.database import Database
 from tertulia.db.identities import AuditEntry, PersonalToken, SignIn
 from tertulia.db.tables import User
@@ -23,7 +24,7 @@ from tertulia.server.auth import authenticator as authenticators
 from tertulia.server.auth import sessions
 from tertulia.server.auth.authenticator import EVERYBODY, RECHECK_SECONDS, Authenticator
 from tertulia.server.auth.guests import Guests
-from tertulia.server.auth.jwt import ACCESS, REFRESH, REFRESH_LIFETIME, BadToken, Tokens, digest_of
+from tertulia.server.auth.jwt import ACCESS, REFRESH, REFRESH_LIFETIME, BadToken, Tokens
 from tertulia.server.auth.passwords import Unfit
 from tertulia.server.auth.providers import Identity, Unauthenticated, Unavailable
 from tertulia.server.auth.sessions import REFRESH_GRACE, BadGrant, SignIns, TooManyTries

@@ -9,14 +9,15 @@ from uuid import UUID, uuid4
 from tertulia.attachments.files import Files
 from tertulia.db import accounts
 from tertulia.db.blobs import Blobs
+from tertulia.db.credentials import digest_of, new_personal_token
 from tertulia.db.database import Database
 from tertulia.db.identities import Action, PersonalToken
 from tertulia.db.names import skeleton
 from tertulia.db.tables import User, now
 from tertulia.generation.retention import ResourceDeleter
 from tertulia.ratelimit.plans import DEFAULT
-from tertulia.server.auth.authenticator import EVERYBODY, SIGNED_OUT
-from tertulia.server.auth.jwt import digest_of, new_personal_token
+from tertulia.resolvers.credentials import SIGNED_OUT
+from tertulia.server.auth.authenticator import EVERYBODY
 from tertulia.server.auth.passwords import Passwords, Unfit, check_password, name_of
 from tertulia.server.opening import connect, open_log
 from tertulia.server.outbox.opening import open_database

@@ -39,9 +39,10 @@ from tertulia.hooks import Hooks
 from tertulia.ratelimit.limits import Subscriptions
 from tertulia.ratelimit.plans import Plans
 from tertulia.resolvers.context import Services
+from tertulia.resolvers.credentials import SIGNED_OUT
 from tertulia.resolvers.sharing import VIEWS_SECONDS, Sharing
 from tertulia.server.assistants import open_assistants
-from tertulia.server.auth.authenticator import SIGNED_OUT, Authenticator
+from tertulia.server.auth.authenticator import Authenticator
 from tertulia.server.auth.jwt import Tokens
 from tertulia.server.auth.providers import IdentityProvider, PasswordAuth, SingleUserAuth, viewer_of
 from tertulia.server.config_file import ConfigFile

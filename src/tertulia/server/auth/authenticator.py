@@ -12,6 +12,7 @@ from strawberry.fastapi import BaseContext
 
 from tertulia.db.errors import DATABASE_ERRORS
 from tertulia.resolvers.context import Context, Services, StoredViewer
+from tertulia.resolvers.credentials import SIGNED_OUT
 from tertulia.server.auth.providers import Credentials, Identity, IdentityProvider, Unauthenticated, Unavailable
 from tertulia.server.auth.throttle import network_of
 from tertulia.streams.notifier import Notifier
@@ -20,8 +21,6 @@ logger = logging.getLogger("tertulia.admission")
 
 RECHECK_SECONDS = 60.0
 """Seconds between checks of an open connection, in case the signal of a revocation was lost."""
-SIGNED_OUT = "signed_out"
-"""The signal that sign-ins or tokens of a user, or of all users (`EVERYBODY`), were revoked."""
 EVERYBODY = UUID(int=0)
 NOBODY = StoredViewer("nobody", "nobody", user_id=UUID(int=0), user_name="nobody")
 """The viewer of clients that have not signed in. No row has this owner, and no user has this id."""

@@ -1,4 +1,4 @@
-"""The tokens of the mode `password`: short-lived access tokens, rotating refresh tokens, and personal access tokens.
+"""The tokens of the mode `password`: short-lived access tokens, and rotating refresh tokens.
 
 Sources: RFC 9068 (access tokens as JWT), RFC 9700 (rotation of refresh tokens), RFC 8725 (one algorithm, types).
 """
@@ -16,8 +16,6 @@ ACCESS_LIFETIME = timedelta(minutes=10)
 REFRESH_LIFETIME = timedelta(days=30)
 """From the last refresh."""
 ACCESS, REFRESH = "at+jwt", "rt+jwt"
-PERSONAL = "tertulia_"
-"""The prefix of personal access tokens, by which scanners for leaked secrets recognize them."""
 
 
 class BadToken(Exception):
@@ -94,13 +92,3 @@ class Tokens:
             **extra_claims,
         }
         return jwt.encode(claims, self._keys[kind], ALGORITHM, headers={"typ": kind})
-
-
-def new_personal_token() -> str:
-    """Return a new personal access token with 256 random bits."""
-    return PERSONAL + secrets.token_urlsafe(32)
-
-
-def digest_of(token: str) -> str:
-    """Return the digest of a personal access token, which is what the database stores."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

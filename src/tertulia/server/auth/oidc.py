@@ -19,11 +19,11 @@ import jwt
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tertulia.db import accounts
+from tertulia.db.credentials import PERSONAL
 from tertulia.db.database import Database
 from tertulia.db.identities import Action
 from tertulia.db.tables import User
 from tertulia.json import clean_text
-from tertulia.server.auth.jwt import PERSONAL
 from tertulia.server.auth.passwords import Unfit, name_of
 from tertulia.server.auth.providers import (
     Credentials,
@@ -130,7 +130,7 @@ class OidcAuth:
             user = await accounts.by_subject(session, self._issuer, claims["sub"])
         if user is None:
             user = await self._add_user(claims)
-        viewer = replace(viewer_of(user), claims=claims)
+        viewer = replace(viewer_of(user), claims=claims, signed_in=True)
         return Identity(viewer, datetime.fromtimestamp(claims["exp"] + LEEWAY, UTC))
 
     async def _claims(self, token: str) -> dict[str, Any]:

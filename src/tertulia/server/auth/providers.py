@@ -1,6 +1,7 @@
 """Identity providers: a single user (`local`), and tokens of this server (`password`). `oidc.py` is the third one."""
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -8,10 +9,12 @@ from starlette.requests import HTTPConnection
 
 from tertulia.db import accounts
 from tertulia.db.accounts import AuthenticatedUser
+from tertulia.db.credentials import PERSONAL, USED_EVERY, digest_of, mark_used
 from tertulia.db.database import Database
-from tertulia.db.tables import User
+from tertulia.db.errors import DATABASE_ERRORS
+from tertulia.db.tables import User, now
 from tertulia.resolvers.context import StoredViewer
-from tertulia.server.auth.jwt import ACCESS, PERSONAL, BadToken, Tokens, digest_of
+from tertulia.server.auth.jwt import ACCESS, BadToken, Tokens
 
 SCHEME = "bearer"
 NO_TOKEN = (
@@ -108,7 +111,8 @@ class PasswordAuth:
         row = await accounts.of_sign_in(self._database, claims.sign_in_id)
         if row is None or row.id != claims.user_id:
             raise expired()
-        return Identity(_viewer_of_row(row), claims.expires_at)
+        viewer = replace(_viewer_of_row(row), signed_in=True, sign_in_id=claims.sign_in_id)
+        return Identity(viewer, claims.expires_at)
 
 
 async def personal(database: Database, token: str) -> Identity:
@@ -116,6 +120,11 @@ async def personal(database: Database, token: str) -> Identity:
     row = await accounts.of_token(database, digest_of(token))
     if row is None:
         raise expired()
+    if row.token_used_at is None or row.token_used_at < now() - USED_EVERY:
+        # A database that cannot be written to must not prevent requests that only read.
+        with suppress(*DATABASE_ERRORS):
+            async with database.write() as session:
+                await mark_used(session, digest_of(token))
     return Identity(_viewer_of_row(row), row.expires_at)
 
 

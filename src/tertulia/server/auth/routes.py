@@ -38,13 +38,13 @@ def accounts_router(sign_ins: Callable[[], SignIns], *, guests: bool) -> APIRout
 async def _register(sign_ins: SignIns, request: Request) -> Response:
     form = await fields(request)
     account = _required(form, "username"), _required(form, "password"), _address(request)
-    tokens = await sign_ins.register(*account, form.get("guest_token"))
+    tokens = await sign_ins.register(*account, form.get("guest_token"), _user_agent(request))
     body = {"id": str(tokens.user.id), "username": tokens.user.name, **_tokens(tokens)}
     return JSONResponse(body, 201, NO_STORE)
 
 
 async def _guest(sign_ins: SignIns, request: Request) -> Response:
-    tokens = await sign_ins.enter_as_guest(_address(request))
+    tokens = await sign_ins.enter_as_guest(_address(request), _user_agent(request))
     body = {"id": str(tokens.user.id), "username": tokens.user.name, **_tokens(tokens)}
     return JSONResponse(body, 201, NO_STORE)
 
@@ -54,7 +54,7 @@ async def _token(sign_ins: SignIns, request: Request) -> Response:
     match form.get("grant_type"):
         case "password":
             account = _required(form, "username"), _required(form, "password"), _address(request)
-            tokens = await sign_ins.sign_in(*account, form.get("guest_token"))
+            tokens = await sign_ins.sign_in(*account, form.get("guest_token"), _user_agent(request))
         case "refresh_token":
             tokens = await sign_ins.refresh(_required(form, "refresh_token"), _address(request))
         case None:
@@ -79,7 +79,8 @@ async def _revoke(sign_ins: SignIns, request: Request) -> Response:
 async def _change_password(sign_ins: SignIns, request: Request) -> Response:
     form = await fields(request)
     passwords = _required(form, "password"), _required(form, "new_password")
-    tokens = await sign_ins.change_password(_authorization(request), *passwords, _address(request))
+    client = _address(request), _user_agent(request)
+    tokens = await sign_ins.change_password(_authorization(request), *passwords, *client)
     return JSONResponse(_tokens(tokens), headers=NO_STORE)
 
 
@@ -173,6 +174,10 @@ def _authorization(request: Request) -> str:
     if authorization is None:
         raise Unauthenticated
     return authorization
+
+
+def _user_agent(request: Request) -> str | None:
+    return request.headers.get("user-agent")
 
 
 def _address(request: Request) -> str:

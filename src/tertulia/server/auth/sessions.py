@@ -8,10 +8,12 @@ from datetime import timedelta
 from uuid import UUID
 
 from tertulia.db import accounts, guests
+from tertulia.db.credentials import LONGEST_USER_AGENT, PERSONAL, digest_of
 from tertulia.db.database import AsyncSession, Database
 from tertulia.db.identities import Action
 from tertulia.db.names import skeleton
 from tertulia.db.tables import User, now
+from tertulia.json import clean_text
 from tertulia.ratelimit.limits import Rate, Rates
 from tertulia.resolvers.context import StoredViewer
 from tertulia.server.auth.authenticator import Authenticator
@@ -19,13 +21,11 @@ from tertulia.server.auth.guests import Guests, new_guest
 from tertulia.server.auth.jwt import (
     ACCESS,
     ACCESS_LIFETIME,
-    PERSONAL,
     REFRESH,
     REFRESH_LIFETIME,
     BadToken,
     Claims,
     Tokens,
-    digest_of,
 )
 from tertulia.server.auth.passwords import Passwords, Unfit, check_password, name_of, outdated
 from tertulia.server.auth.providers import PasswordAuth, Unauthenticated, bearer, expired, viewer_of
@@ -106,16 +106,23 @@ class SignIns:
         self._open = open_to_all
         self._passwords = Passwords()
 
-    async def enter_as_guest(self, address: str) -> SignInTokens:
+    async def enter_as_guest(self, address: str, user_agent: str | None = None) -> SignInTokens:
         """Add a guest, and sign in. Raise TooManyTries if the address has had too many guests."""
         await self._check_rate(GUESTS_OF_ADDRESS, address)
         user = new_guest()
         async with self._database.write() as session:
             await accounts.add(session, user)
             await accounts.audit(session, Action.REGISTERED, user.id, address, issuer=str(user.issuer))
-        return await self._start_sign_in(user, address)
+        return await self._start_sign_in(user, address, user_agent)
 
-    async def register(self, name: str, password: str, address: str, guest_token: str | None = None) -> SignInTokens:
+    async def register(
+        self,
+        name: str,
+        password: str,
+        address: str,
+        guest_token: str | None = None,
+        user_agent: str | None = None,
+    ) -> SignInTokens:
         """Add an account, and sign in. With the token of a guest, the guest becomes the account.
 
         Raises:
@@ -146,9 +153,16 @@ class SignIns:
             await accounts.audit(session, Action.REGISTERED, user.id, address)
         if guest is not None:
             self._authenticator.notify(viewer_of(user))
-        return await self._start_sign_in(user, address)
+        return await self._start_sign_in(user, address, user_agent)
 
-    async def sign_in(self, name: str, password: str, address: str, guest_token: str | None = None) -> SignInTokens:
+    async def sign_in(
+        self,
+        name: str,
+        password: str,
+        address: str,
+        guest_token: str | None = None,
+        user_agent: str | None = None,
+    ) -> SignInTokens:
         """Sign in with a password. With the token of a guest, the account gets the guest's conversations.
 
         Raises:
@@ -174,7 +188,7 @@ class SignIns:
         if guest is not None:
             await self._guests.claim(guest, user, address)
             self._authenticator.notify(StoredViewer(str(guest), "", user_id=guest, user_name=""))
-        return await self._start_sign_in(user, address)
+        return await self._start_sign_in(user, address, user_agent)
 
     async def refresh(self, token: str, address: str) -> SignInTokens:
         """Exchange a refresh token. A reused one revokes the whole sign-in, because it may have been stolen.
@@ -213,7 +227,9 @@ class SignIns:
             await accounts.audit(session, Action.SIGNED_OUT, user.id, address)
         self._authenticator.notify(viewer_of(user))
 
-    async def change_password(self, authorization: str, password: str, new_password: str, address: str) -> SignInTokens:
+    async def change_password(
+        self, authorization: str, password: str, new_password: str, address: str, user_agent: str | None = None
+    ) -> SignInTokens:
         """Change the password, revoke all sign-ins, and sign in.
 
         Args:
@@ -221,6 +237,7 @@ class SignIns:
             password: The current password.
             new_password: The new one.
             address: The address of the client.
+            user_agent: The `User-Agent` of the client.
 
         Raises:
             Unauthenticated: The access token is invalid or has expired.
@@ -239,7 +256,7 @@ class SignIns:
             await accounts.revoke(session, owner=user.id)
             await accounts.audit(session, Action.PASSWORD_CHANGED, user.id, address)
         self._authenticator.notify(viewer_of(user))
-        return await self._start_sign_in(user, address)
+        return await self._start_sign_in(user, address, user_agent)
 
     async def delete(self, authorization: str, password: str, address: str) -> dict[str, int]:
         """Delete the account and all its data.
@@ -286,9 +303,10 @@ class SignIns:
             await self._throttle.failed(name, address)
         return is_correct
 
-    async def _start_sign_in(self, user: User, address: str) -> SignInTokens:
+    async def _start_sign_in(self, user: User, address: str, user_agent: str | None) -> SignInTokens:
+        device = user_agent and clean_text(user_agent)[:LONGEST_USER_AGENT]
         async with self._database.write() as session:
-            sign_in = await accounts.begin_sign_in(session, user.id, now() + REFRESH_LIFETIME)
+            sign_in = await accounts.begin_sign_in(session, user.id, now() + REFRESH_LIFETIME, device)
             await accounts.forget_ended(session, now() - REFRESH_LIFETIME)
             await accounts.audit(session, Action.SIGNED_IN, user.id, address)
         return self._issue_tokens(user, sign_in.id, sign_in.rotation)
