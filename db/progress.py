@@ -7,11 +7,10 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy
-from sqlalchemy import bindparam, update
+from sqlalchemy import Text, bindparam, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tertulia.db.tables import METADATA, TOKEN_COUNTS, Generation, Message
-from tertulia.json import Json, dumps
 
 _GENERATIONS, _MESSAGES = (METADATA.tables[model.__tablename__] for model in (Generation, Message))
 _USED = [f"used_{name}" for name in TOKEN_COUNTS]
@@ -38,8 +37,22 @@ class Progress:
     message_id: UUID
     sequence: int
     first_token_at: datetime | None
-    content: list[Json]
+    content: str
+    """The blocks as JSON."""
     usage: dict[str, int]
+
+    @property
+    def saved(self) -> "SavedProgress":
+        """The end and the size of the content."""
+        return SavedProgress(self.sequence, len(self.content))
+
+
+@dataclass(frozen=True, slots=True)
+class SavedProgress:
+    """The end of the saved content of an unfinished answer; `size` is the number of characters of its content."""
+
+    sequence: int
+    size: int
 
 
 async def save_progress(session: AsyncSession, progress: Sequence[Progress]) -> None:
@@ -59,8 +72,7 @@ async def save_progress(session: AsyncSession, progress: Sequence[Progress]) -> 
     messages = [{"of_message": item.message_id, "blocks": item.content} for item in progress]
     if connection.dialect.name == "postgresql":
         await connection.execute(_SAVE_GENERATIONS, _columns(generations))
-        encoded = [{**row, "blocks": dumps(row["blocks"])} for row in messages]
-        await connection.execute(_SAVE_MESSAGES, _columns(encoded))
+        await connection.execute(_SAVE_MESSAGES, _columns(messages))
         return
     await connection.execute(
         update(_GENERATIONS)
@@ -72,9 +84,8 @@ async def save_progress(session: AsyncSession, progress: Sequence[Progress]) -> 
         ),
         generations,
     )
-    await connection.execute(
-        update(_MESSAGES).where(_MESSAGES.c.id == bindparam("of_message")).values(content=bindparam("blocks")), messages
-    )
+    text_of_message = update(_MESSAGES).where(_MESSAGES.c.id == bindparam("of_message"))
+    await connection.execute(text_of_message.values(content=bindparam("blocks", type_=Text())), messages)
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -28,6 +28,7 @@ from tertulia.generation.state import (
     suspension,
     terminal_event,
 )
+from tertulia.json import dumps
 from tertulia.streams.events import GenerationCompleted, GenerationFailed, GenerationStopped
 
 OVERLOADED = GenerationError(ErrorCode.OVERLOADED, "Overloaded.")
@@ -203,7 +204,7 @@ def test_a_checkpoint_saves_what_is_new_of_an_answer_that_is_written() -> None:
         generation.first_token_at = NOON
         assert generation.message_id is not None
         partial = [{**texts("Hi.")[0], "partial": True}]
-        expected = Progress(answer.generation_id, generation.message_id, 1, NOON, partial, answer.total())
+        expected = Progress(answer.generation_id, generation.message_id, 1, NOON, dumps(partial), answer.total())
         assert generation.progress() == expected
         generation.saved = 1
         assert generation.progress() is None
@@ -213,6 +214,48 @@ def test_a_checkpoint_saves_what_is_new_of_an_answer_that_is_written() -> None:
         generation.message_id = message_id
         generation.abandoned.set_result(None)
         assert generation.progress() is None
+
+    run(never(), test)
+
+
+def write(answer: AnswerAccumulator, text: str) -> None:
+    process(answer, {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}})
+
+
+def test_a_long_text_skips_checkpoints_while_the_log_stores_it() -> None:
+    async def test(generation: ActiveGeneration) -> None:
+        def is_saved(*, may_wait: bool = True) -> bool:
+            write(answer, "x")
+            progress = generation.progress(may_wait=may_wait)
+            if progress is not None:
+                generation.note_saved(progress.saved)
+            return progress is not None
+
+        answer = generation.answer
+        process(answer, {"type": "content_block_start", "index": 0, "content_block": texts("")[0]})
+        assert [is_saved() for _ in range(3)] == [True] * 3
+        write(answer, "x" * 2 * state.SIZE_PER_CHECKPOINT)
+        assert [is_saved() for _ in range(7)] == [True, False, False, True, False, False, True]
+        assert [is_saved(may_wait=False) for _ in range(3)] == [True] * 3
+        # The tokens that Claude reports are saved at once.
+        answer.usage = {"input_tokens": 3}
+        assert [is_saved() for _ in range(2)] == [True, False]
+
+    run(never(), test)
+
+
+def test_checkpoints_of_an_answer_of_100_000_tokens_write_few_bytes() -> None:
+    async def test(generation: ActiveGeneration) -> None:
+        process(generation.answer, {"type": "content_block_start", "index": 0, "content_block": texts("")[0]})
+        sizes: list[int] = []
+        for _ in range(2000):
+            write(generation.answer, "x" * 4 * 50)
+            if (progress := generation.progress(may_wait=True)) is not None:
+                generation.note_saved(progress.saved)
+                sizes.append(progress.saved.size)
+        # With the whole text at each checkpoint, it would be 400 MB.
+        assert sum(sizes) < 35_000_000
+        assert sizes[-1] > 380_000
 
     run(never(), test)
 

@@ -16,6 +16,7 @@ from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
 from tertulia.db.tables import Conversation, Generation, Message, Role, Status, new_id
 from tertulia.db.tool_calls import CallStatus, ToolCall
+from tertulia.json import dumps
 
 pytestmark = pytest.mark.both
 
@@ -225,7 +226,9 @@ def test_progress_saves_the_sequence_and_the_text_of_each_message(use: Use) -> N
         await progress.save_progress(
             store.session,
             [
-                progress.Progress(row.id, row.message_id, 7 + index, NOON, content[index], {"output_tokens": index})
+                progress.Progress(
+                    row.id, row.message_id, 7 + index, NOON, dumps(content[index]), {"output_tokens": index}
+                )
                 for index, row in enumerate(rows)
             ],
         )

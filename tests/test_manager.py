@@ -481,6 +481,29 @@ def test_a_generation_without_a_process_is_stopped_by_this_one(tmp_path: Path) -
     run(tmp_path, test)
 
 
+def test_the_time_of_the_first_token_is_that_of_the_process_that_began_the_answer(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database, calls("toolu_1", name="ask"), tools=[])
+        for status in (Status.RUNNING, Status.AWAITING_TOOL_RESULTS):
+            row = await mine(database, first_token_at=NOON, started_at=NOON, status=status)
+            generation = await engine.run(row)
+            assert (generation.status, generation.first_token_at) == (Status.COMPLETED, NOON)
+
+    run(tmp_path, test)
+
+
+def test_an_answer_that_is_not_continued_costs_at_least_what_its_text_shows(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database)
+        row = await mine(database, sequence=3, output_tokens=1)
+        async with database.write() as session:
+            await leases.write_answer(session, row.message_id, texts("x" * 4000))
+        generation = await engine.run(row)
+        assert (generation.status, generation.output_tokens) == (Status.FAILED, 1000)
+
+    run(tmp_path, test)
+
+
 def test_a_signal_stops_the_generation_of_this_process(tmp_path: Path) -> None:
     async def test(database: Database) -> None:
         engine = Engine(database, [asyncio.Event().wait])

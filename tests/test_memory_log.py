@@ -192,6 +192,11 @@ def test_an_ended_log_that_began_in_the_middle_of_a_text_can_be_read_after_any_e
         )
 
 
+def test_only_a_journal_stores_events(tmp_path: Path) -> None:
+    assert not MemoryLog().stores_events
+    assert MemoryLog(Journal(tmp_path)).stores_events
+
+
 def test_events_after_the_terminal_event_are_dropped() -> None:
     async def work() -> None:
         log = MemoryLog()

@@ -27,7 +27,14 @@ from tertulia.generation.config import EngineConfig, EngineServices
 from tertulia.generation.finalizer import CHANGED, ENDED, RELEASED, GenerationFinalizer
 from tertulia.generation.input import GenerationInput
 from tertulia.generation.loop import GenerationLoop
-from tertulia.generation.recovery import begun_at, ending_of, find_lost, has_lost_request, recover_answer
+from tertulia.generation.recovery import (
+    begun_at,
+    ending_of,
+    find_lost,
+    has_lost_request,
+    is_in_response,
+    recover_answer,
+)
 from tertulia.generation.retry import retry_while_unavailable, run_periodically
 from tertulia.generation.state import ActiveGeneration, Ending, Owner
 from tertulia.isolation import ItemLoop
@@ -317,10 +324,12 @@ class GenerationManager:
         if active.answer.content:
             active.model = lost_generation.generation.model
         active.begun_at = begun_at(lost_generation.generation)
+        active.first_token_at = lost_generation.generation.first_token_at
         active.may_continue = self._config.continuation.allows(lost_generation.generation.options)
         ending = ending_of(lost_generation, recovered, self._config.continuation)
         if isinstance(ending, GenerationError):
             active.interruption = ending
+        if is_in_response(lost_generation, recovered):
             active.answer.estimate_usage()
         active.has_lost_request = has_lost_request(lost_generation, recovered)
         self._run(active)

@@ -164,9 +164,12 @@ async def save_released(database: Database, active: ActiveGeneration, holder: UU
         location = await leases.lock_owner_of(session, active.generation_id)
         if location is None:
             return False
-        values = {"sequence": answer.sequence, "lease_until": now(), "amount": total_amount(active, prices)}
-        if active.first_token_at is not None:
-            values["first_token_at"] = active.first_token_at
+        values: dict[str, Any] = {
+            "sequence": answer.sequence,
+            "first_token_at": active.first_token_at,
+            "lease_until": now(),
+            "amount": total_amount(active, prices),
+        }
         if await leases.renew(session, active.generation_id, holder, values | answer.total()) is None:
             return False
         await leases.write_answer(session, location.message_id, answer.content)
@@ -193,6 +196,7 @@ async def save_suspension(
         values: dict[str, Any] = {
             "status": Status.AWAITING_TOOL_RESULTS,
             "sequence": active.answer.sequence,
+            "first_token_at": active.first_token_at,
             "tools_expire_at": suspended.expires_at,
             **dict.fromkeys(("holder", "lease_until", "reserved")),
         }
@@ -251,7 +255,6 @@ def repairs_of(active: ActiveGeneration) -> Json:
 
 def _columns(active: ActiveGeneration, status: Status, error: GenerationError | None) -> dict[str, Any]:
     answer = active.answer
-    first_token = {"first_token_at": active.first_token_at} if active.first_token_at else {}
     steered = {"steered": True} if active.ended_by_message is not None else {}
     left_out = {"left_out": dict(active.request.left_out)} if active.request and active.request.left_out else {}
     left_out |= repairs_of(active)
@@ -268,7 +271,7 @@ def _columns(active: ActiveGeneration, status: Status, error: GenerationError | 
         "error": error.to_json() if error else None,
         "request_id": answer.request_id or (error.request_id if error else None),
         "finished_at": now(),
-        **first_token,
+        "first_token_at": active.first_token_at,
         **steered,
         **left_out,
         **({"trace": active.trace} if active.trace else {}),

@@ -215,6 +215,14 @@ def has_lost_request(lost_generation: LostGeneration, recovered: RecoveredAnswer
     return not answer.billed() and answer.attempt in (0, *continued)
 
 
+def is_in_response(lost_generation: LostGeneration, recovered: RecoveredAnswer) -> bool:
+    """Return whether a process was lost while it received a response, whose output Claude has not counted."""
+    answer = recovered.answer
+    if lost_generation.generation.status is not Status.RUNNING or not answer.content:
+        return False
+    return not is_between_rounds(answer, lost_generation.calls)
+
+
 def begun_at(generation: Generation) -> datetime:
     """Return when the answer began, or was requested if it has not."""
     return generation.first_token_at or generation.started_at or generation.created_at

@@ -11,7 +11,7 @@ from uuid import UUID
 from tertulia.backoff import Backoff
 from tertulia.claude.client import Attempt
 from tertulia.claude.errors import INTERRUPTED, ErrorCode, GenerationError, describe, request_errors
-from tertulia.db.progress import Progress
+from tertulia.db.progress import Progress, SavedProgress
 from tertulia.db.rows import AnyGeneration
 from tertulia.db.tables import Status, now
 from tertulia.db.tool_calls import ToolCall
@@ -19,7 +19,7 @@ from tertulia.generation.accumulator import AnswerAccumulator
 from tertulia.generation.input import GenerationInput
 from tertulia.generation.observer import End
 from tertulia.generation.request import MessagesRequest
-from tertulia.json import Json
+from tertulia.json import Json, dumps
 from tertulia.streams.events import (
     GenerationCompleted,
     GenerationFailed,
@@ -31,6 +31,9 @@ from tertulia.streams.lease import Lease
 
 CANCEL_SECONDS = 3.0
 """The seconds that a cancelled task has to end, because a tool may ignore its cancellation."""
+SIZE_PER_CHECKPOINT = 16 * 1024
+"""The characters that a checkpoint saves of an answer, on average: a content of n times as many skips n checkpoints, so
+that the bytes written grow with the time and not with its square."""
 EXPIRED = GenerationError(
     ErrorCode.TIMEOUT, "The tool results were not submitted in time. The text written until then is kept."
 )
@@ -86,8 +89,10 @@ class ActiveGeneration:
         failed: The failed API calls of this round.
         allowance: The maximum cost of the answer, in units; None without a budget.
         started_at: When this process started the task.
-        first_token_at: When Claude's first event arrived.
+        first_token_at: When Claude's first event arrived, in whichever process.
         saved: The sequence up to which the content is saved.
+        checkpoints_to_skip: The number of checkpoints that need not save the content (see SIZE_PER_CHECKPOINT).
+        saved_tokens: The tokens that Claude had reported when a checkpoint saved them.
         trace: The `traceparent` of the span of the task; None if it is not recorded.
         ending: Why the task was cancelled, if it was.
         steered_by: The queued generation whose message ends the answer after a round of tools, if there is one.
@@ -117,6 +122,8 @@ class ActiveGeneration:
     started_at: datetime = field(default_factory=now)
     first_token_at: datetime | None = None
     saved: int = 0
+    checkpoints_to_skip: int = 0
+    saved_tokens: int = 0
     trace: str | None = None
     ending: Ending | None = None
     steered_by: UUID | None = None
@@ -151,20 +158,33 @@ class ActiveGeneration:
             self.renewed.clear()
             await self.renewed.wait()
 
-    def progress(self) -> Progress | None:
-        """Return the content to save; None if there is no new content, or if the end is being saved."""
+    def progress(self, *, may_wait: bool = False) -> Progress | None:
+        """Return the content to save; None if there is no new content, or if the end is being saved.
+
+        Args:
+            may_wait: Whether a long content may wait for a later checkpoint, because the log stores the new events too.
+        """
         is_over = self.writing.done() or self.abandoned.done()
         if self.message_id is None or is_over or self.answer.sequence <= self.saved:
             return None
         answer = self.answer
+        if may_wait and self.checkpoints_to_skip and answer.reported_tokens == self.saved_tokens:
+            self.checkpoints_to_skip -= 1
+            return None
+        # Nothing is skipped before this is saved.
+        self.checkpoints_to_skip, self.saved_tokens = 0, answer.reported_tokens
         return Progress(
             self.generation_id,
             self.message_id,
             answer.sequence,
             self.first_token_at,
-            answer.content,
+            dumps(answer.content),
             answer.total(),
         )
+
+    def note_saved(self, saved: SavedProgress) -> None:
+        """Note what a checkpoint has saved."""
+        self.saved, self.checkpoints_to_skip = saved.sequence, saved.size // SIZE_PER_CHECKPOINT
 
     def end(self, ending: Ending) -> None:
         """Cancel the task. If this is called repeatedly, the first reason counts.
@@ -208,9 +228,10 @@ def outcome(active: ActiveGeneration) -> tuple[Status, GenerationError | None]:
 
 def end_of(active: ActiveGeneration, status: Status, error: GenerationError | None) -> End:
     """Return how a generation has ended, for the observer."""
-    first_token_seconds = (
-        None if active.first_token_at is None else (active.first_token_at - active.started_at).total_seconds()
-    )
+    first_token_seconds = None
+    # Otherwise, another process has received the first event.
+    if active.first_token_at is not None and active.first_token_at >= active.started_at:
+        first_token_seconds = (active.first_token_at - active.started_at).total_seconds()
     seconds = (now() - active.started_at).total_seconds()
     # A timeout of tool results is not a failure of Claude, so it is counted separately.
     code = "tool_results_expired" if error is EXPIRED else None if error is None else error.code.value

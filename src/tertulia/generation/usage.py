@@ -128,6 +128,11 @@ class UsageAccumulator:
         totals = {name: self.earlier.get(name, 0) + current.get(name, 0) for name in self.earlier | current}
         return {name: min(count, LARGEST_COUNT) for name, count in totals.items()}
 
+    @property
+    def reported_tokens(self) -> int:
+        """The number of all tokens that Claude has reported, without those that are estimated."""
+        return sum(self.earlier.values()) + sum(self.usage.values())
+
     def billed(self) -> dict[str, int]:
         """Return the token counts of this round, by column. If Claude did not report the output, it is estimated."""
         if self.counted or not (self.usage or self._written_characters):
