@@ -124,11 +124,24 @@ async function deliverOne(client: Client, { key, to, draft, settings }: Outgoing
     return true;
   }
   const id = sent.conversation.id;
-  if (!to) change((items) => items.map((item) => (item.to === null ? { ...item, to: id } : item)));
+  const messageId = sent.userMessage.id;
+  if (!to) assign(id, key);
   if (!to && currentId() === null) show(id);
-  if (currentId() === id) update(key, { messageId: sent.userMessage.id });
-  else remove(key);
+  if (currentId() !== id) remove(key);
+  else if (to) update(key, { messageId });
+  else outbox.set(outbox.get().map((item) => (item.key === key ? { ...item, messageId } : item)));
   return true;
+}
+
+/**
+ * Give the messages to a new conversation its id. In the storage, the message that has created it stays as it was sent until
+ * it is read. If the page is refreshed before the browser knows the new address, the old one opens, and the message is
+ * repeated with the same idempotency key, which shows the conversation.
+ */
+function assign(id: string, key: string): void {
+  const withId = (item: Outgoing) => (item.to === null ? { ...item, to: id } : item);
+  save(read().map((item) => (item.key === key ? item : withId(item))));
+  outbox.set(outbox.get().map(withId));
 }
 
 function update(key: string, changes: Partial<Outgoing>): void {
@@ -137,19 +150,22 @@ function update(key: string, changes: Partial<Outgoing>): void {
 
 /** Change the messages of this tab and those in the storage, to which other tabs may have added some. */
 function change(work: (items: readonly Outgoing[]) => readonly Outgoing[]): void {
-  const stored = work(read()).filter((item) => !item.messageId);
+  save(work(read()).filter((item) => !item.messageId));
+  outbox.set(work(outbox.get()));
+}
+
+function save(items: readonly Outgoing[]): void {
   try {
-    localStorage.setItem(storageKey(), JSON.stringify(stored));
+    localStorage.setItem(storageKey(), JSON.stringify(items));
   } catch {
     // Storage is full or forbidden. The messages then last until the page is closed.
   }
-  outbox.set(work(outbox.get()));
 }
 
 function load(): void {
   const shown = owner === subject() ? outbox.get().filter((item) => item.messageId) : [];
   owner = subject();
-  outbox.set([...shown, ...read()]);
+  outbox.set([...shown, ...read().filter((item) => !shown.some(({ key }) => key === item.key))]);
 }
 
 function read(): readonly Outgoing[] {
