@@ -250,10 +250,10 @@ def test_many_rows_are_written_by_one_statement_that_also_begins_the_transaction
 
 def test_a_file_that_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> None:
     async def work() -> None:
-        before = threading.active_count()
+        connection = sqlite.connect(str(tmp_path / "nowhere" / "file.db"), patience=1.0)
         with pytest.raises(sqlite3.OperationalError):
-            await sqlite.connect(str(tmp_path / "nowhere" / "file.db"), patience=1.0)
-        assert threading.active_count() == before
+            await connection
+        assert not connection._thread.is_alive()
 
     asyncio.run(work())
 
@@ -401,11 +401,18 @@ def test_a_write_that_fails_for_another_reason_tests_no_storage(
     with_database(tmp_path, test)
 
 
-def test_closing_waits_for_connections_in_use_and_ends_all_threads(tmp_path: Path) -> None:
-    url = empty_file(tmp_path)
+def test_closing_waits_for_connections_in_use_and_ends_all_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, threads, opened = empty_file(tmp_path), list[threading.Thread](), sqlite._open
+
+    def recorded(file: str, *arguments: Any) -> sqlite3.Connection:
+        # Servers of other tests, whose threads come and go, use other files.
+        if file.startswith(str(tmp_path)):
+            threads.append(threading.current_thread())
+        return opened(file, *arguments)
 
     async def work() -> None:
-        before = threading.active_count()
         store = Database(url)
         gate = asyncio.Event()
 
@@ -422,8 +429,10 @@ def test_closing_waits_for_connections_in_use_and_ends_all_threads(tmp_path: Pat
         assert not closing.done()
         gate.set()
         await asyncio.gather(reading, closing)
-        await until(lambda: threading.active_count() == before)
+        assert threads
+        await until(lambda: not any(thread.is_alive() for thread in threads))
 
+    monkeypatch.setattr(sqlite, "_open", recorded)
     asyncio.run(work())
 
 
