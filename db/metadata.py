@@ -5,20 +5,28 @@ object. The index begins with the owner, so that a query reads no terms of other
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Index, Select, delete, func
+from sqlalchemy import BindParameter, Index, Select, delete, func, true
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tertulia.db.inserting import insert
+from tertulia.db.tables import Conversation
 from tertulia.json import Json, encode, is_list, is_object
 
 ITEM = 0
 """The step of a path from a list to any of its items. The steps from objects are keys, which are strings."""
 TERM_CHARACTERS = 32
+TAGS = "tags"
+"""The key of the metadata that has a conversation's tags: a list of texts."""
+MAX_TAGGED = 1000
+"""The number of conversations whose tags are counted."""
+MAX_TAGS = 100
 
 
 class MetadataTerm(SQLModel, table=True):
@@ -30,6 +38,14 @@ class MetadataTerm(SQLModel, table=True):
     owner_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE", primary_key=True)
     term: str = Field(primary_key=True)
     conversation_id: UUID = Field(foreign_key="conversations.id", ondelete="CASCADE", primary_key=True)
+
+
+@dataclass(frozen=True, slots=True)
+class TagCount:
+    """A tag, and the number of conversations that have it."""
+
+    name: str
+    count: int
 
 
 class ContainerInList(ValueError):
@@ -44,6 +60,25 @@ def terms_of(metadata: Json) -> set[str]:
 def filter_terms(contains: Json) -> frozenset[str]:
     """Return the terms that a conversation must have to contain an object; raise ContainerInList."""
     return frozenset(_terms(contains, (), skip=False))
+
+
+def tags_in(metadata: Json) -> list[str]:
+    """Return the tags in the metadata of a conversation, each once."""
+    return _texts(metadata.get(TAGS))
+
+
+async def tags(session: AsyncSession, owner: UUID) -> list[TagCount]:
+    """Return the tags of the owner's conversations that are not temporary, the most used first."""
+    tagged = containing(owner, [_term((TAGS,), "list")])
+    query = (
+        select(col(Conversation.app_metadata)[TAGS])
+        .where(col(Conversation.id).in_(tagged), col(Conversation.temporary) != true())
+        .order_by(col(Conversation.updated_at).desc())
+        .limit(MAX_TAGGED)
+    )
+    counts = Counter(tag for value in (await session.exec(query)).all() for tag in _texts(value))
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [TagCount(name, count) for name, count in ordered[:MAX_TAGS]]
 
 
 async def add(session: AsyncSession, owner: UUID, conversation_id: UUID, metadata: Json) -> None:
@@ -69,6 +104,10 @@ def containing(owner: UUID | BindParameter[Any], terms: Sequence[str]) -> Select
         .group_by(col(MetadataTerm.conversation_id))
         .having(func.count() == len(terms))
     )
+
+
+def _texts(value: Any) -> list[str]:
+    return list(dict.fromkeys(item for item in value if isinstance(item, str))) if is_list(value) else []
 
 
 def _terms(value: Any, path: tuple[str | int, ...], *, skip: bool) -> Iterator[str]:

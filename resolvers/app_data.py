@@ -9,7 +9,7 @@ from strawberry.scalars import JSON
 
 from tertulia.db import changes, leases, messages
 from tertulia.db import metadata as metadata_rows
-from tertulia.db.metadata import ContainerInList
+from tertulia.db.metadata import ContainerInList, TagCount
 from tertulia.db.rows import AnyConversation, AnyMessage
 from tertulia.db.tables import ChangeKind, Message
 from tertulia.json import MAX_VALUE_DEPTH, InvalidJson, Json, clean, encode, exact_for_javascript, is_list, is_object
@@ -52,6 +52,24 @@ def message_context(root: AnyMessage) -> JSON | None:
 def metadata_of(root: AnyConversation | AnyMessage) -> JSON:
     """A JSON object of the application, `{}` if there is none. Claude does not receive it."""
     return JSON(exact_for_javascript(root.app_metadata))
+
+
+def tags_of(root: AnyConversation) -> list[str]:
+    """The tags of the conversation: the texts in the list `tags` of its metadata.
+
+    `updateConversation(input: {metadata: {tags: [...]}})` sets them, and `ConversationFilter.metadata` lists the
+    conversations with a tag.
+    """
+    return metadata_rows.tags_in(root.app_metadata)
+
+
+async def tags_of_viewer(info: Info) -> list[TagCount]:
+    """The tags of the viewer's conversations, the most used first.
+
+    At most 100, from the 1,000 conversations with tags that were active last. Temporary conversations do not count.
+    """
+    async with info.context.read() as session:
+        return await metadata_rows.tags(session, info.context.viewer.user_id)
 
 
 async def update_message(

@@ -161,12 +161,16 @@ class ClientPolicy:
         is_chosen = ClientSetting.MODEL in self.may_set and self._is_within(assistant, conversation.model, default_id)
         return conversation.model if is_chosen else assistant.model or default_id
 
+    def model_of_new(self, default_id: str) -> str:
+        """Return the model of a conversation for which the client chooses none."""
+        return (self.assistant.model if self.assistant is not None else None) or default_id
+
     def importable_model(self, model_id: str | None, default_id: str) -> str:
         """Return the model of an imported conversation: that of the file, if clients may choose it.
 
         Exports always name a model, so another one is replaced instead of refused.
         """
-        own_id = (self.assistant.model if self.assistant is not None else None) or default_id
+        own_id = self.model_of_new(default_id)
         if model_id is None or ClientSetting.MODEL not in self.may_set:
             return own_id
         return model_id if self.bounds is None or self._is_within(self.bounds, model_id, default_id) else own_id

@@ -196,9 +196,8 @@ async def create_conversation(
     )
     policy, default_id = policy_of_new(info.context, input.assistant_id), info.context.models.default_id
     _check_policy(policy, {**values, "options": input.options, "tools": input.tools}, default_id)
-    own_model = policy.assistant.model if policy.assistant is not None else None
     values["assistant"] = policy.assistant_id
-    values["model"] = values["model"] or own_model or default_id
+    values["model"] = values["model"] or policy.model_of_new(default_id)
     values["options"] = await of_conversation(info.context, input.options, values["model"])
     await check_tools(info.context, input.tools)
     values["tools"] = tools_to_json(input.tools)
@@ -226,20 +225,23 @@ async def update_conversation(
     """Change fields of a conversation. Omitted fields do not change, and running generations are not affected.
 
     - `InvalidInput`: The title or system prompt is too long, a field must not be null, the metadata is not accepted,
-      the model, an option or a tool is not available, or the assistant does not let clients set a field.
+      the model, an option, a tool or the assistant is not available, or the assistant does not let clients set a field.
     - `NotFound`: The conversation does not exist.
     """
     conversation_id = as_uuid(input.id)
     changed_fields = {key: value for key, value in vars(input).items() if key != "id" and value is not UNSET}
-    for key in ("model", "archived", "pinned"):
+    for key in ("model", "assistant_id", "archived", "pinned"):
         if key in changed_fields and changed_fields[key] is None:
-            raise InvalidInput(key, "must not be null. Omit it to keep its value.")
-    metadata = changed_fields.pop("metadata", UNSET)
+            raise InvalidInput(key.replace("_id", "Id"), "must not be null. Omit it to keep its value.")
+    metadata, assistant_id = changed_fields.pop("metadata", UNSET), changed_fields.pop("assistant_id", UNSET)
     values = await check_values(info, changed_fields)
     current = await info.context.loaders.conversations.load(conversation_id) if conversation_id else None
     if current is None:
         raise NotFound(input.id, "conversation")
-    _check_policy(policy_of(info.context, current), values, info.context.models.default_id, is_change=True)
+    policy = policy_of(info.context, current) if assistant_id is UNSET else policy_of_new(info.context, assistant_id)
+    _check_policy(policy, values, info.context.models.default_id, is_change=True)
+    if assistant_id is not UNSET and assistant_id != current.assistant:
+        values = {"model": policy.model_of_new(info.context.models.default_id)} | values | {"assistant": assistant_id}
     if "options" in values:
         model_id = values.get("model") or _model_id(info.context, current)
         values["options"] = await of_conversation(info.context, values["options"], model_id)
@@ -250,6 +252,8 @@ async def update_conversation(
         owner = info.context.viewer.user_id
         if conversation_id and (values or metadata is not UNSET):
             await leases.lock_owner(session, owner)
+            if "assistant" in values and await generations.unfinished(session, owner, [conversation_id]):
+                raise InvalidInput("assistantId", "must not change while an answer is running or queued.")
             if metadata is not UNSET:
                 values["app_metadata"] = await _changed_metadata(session, owner, conversation_id, metadata)
             if await rows.change(session, owner, conversation_id, values):

@@ -309,6 +309,10 @@ class UpdateConversation:
     """
     model: str | None = UNSET
     """The id of the model that answers from now on, from `Query.models`. Must not be null."""
+    assistant_id: ID | None = UNSET
+    """The id of the assistant that answers from now on, with its model unless `model` is set too. Must not be null, and
+    cannot change while an answer is running or queued.
+    """
     archived: bool | None = UNSET
     """Whether the conversation is archived. Must not be null."""
     pinned: bool | None = UNSET

@@ -236,6 +236,7 @@ class Conversation(Node):
     external_id: str | None
     """The application's id of the conversation, at most 255 characters, unique per viewer. Null if it has none."""
     metadata: JSON = field(app_data.metadata_of)
+    tags: list[str] = field(app_data.tags_of)
     messages: MessageConnection = field(conversations.messages)
     last_message: Message | None = field(conversations.last_message)
     active_generation: Generation | None = field(conversations.active_generation)

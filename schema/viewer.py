@@ -7,9 +7,9 @@ import strawberry
 
 from tertulia import viewer as callers
 from tertulia.billing import budget
-from tertulia.db import ledger
+from tertulia.db import ledger, metadata
 from tertulia.ratelimit import limits, plans
-from tertulia.resolvers import credentials, memories, tools, viewer
+from tertulia.resolvers import app_data, credentials, memories, tools, viewer
 from tertulia.schema.credentials import PersonalToken, SignIn
 from tertulia.schema.declare import field, graphql_type
 from tertulia.schema.memories import MemoryConnection
@@ -81,6 +81,16 @@ class Plan:
     """The ids of the assistants. Null for all assistants of the server."""
 
 
+@graphql_type(metadata.TagCount)
+class TagCount:
+    """A tag of conversations."""
+
+    name: str
+    """The tag."""
+    count: int
+    """The number of conversations that have it."""
+
+
 @graphql_type(callers.Viewer)
 class Viewer:
     """The authenticated user."""
@@ -98,3 +108,4 @@ class Viewer:
     memories: MemoryConnection = field(memories.memories_of_viewer)
     sign_ins: list[SignIn] = field(credentials.sign_ins_of_viewer)
     personal_tokens: list[PersonalToken] = field(credentials.personal_tokens_of_viewer)
+    tags: list[TagCount] = field(app_data.tags_of_viewer)

@@ -12,7 +12,7 @@ from client import Api, Json, wait_until
 from conftest import Staged
 from people import MODE, register, signed
 from running import execute, tertulia
-from scripted import ScriptedClaude, says, scripted, uses
+from scripted import WAIT, Gate, ScriptedClaude, says, scripted, uses
 from test_command import run, run_here
 from test_tools import submit
 
@@ -275,6 +275,29 @@ def test_clients_may_set_what_an_assistant_allows_within_its_bounds(shop: Shop) 
     refused = shop.ask(SEND, text="Hi", conversationId=id, assistantId="wide")
     assert (refused["__typename"], refused["field"]) == ("InvalidInput", "assistantId")
     assert shop.ask(CREATE, assistantId="nobody")["field"] == "assistantId"
+
+
+def test_another_assistant_can_answer_from_the_next_message_on(shop: Shop) -> None:
+    id = shop.ask(CREATE, assistantId="wide", model=HAIKU, systemPrompt="And brief.")["conversation"]["id"]
+    assert shop.request("Hi", conversationId=id)["model"] == HAIKU
+    refused = shop.ask(UPDATE, id=id, assistantId="support", model=HAIKU)
+    assert (refused["field"], shop.ask(UPDATE, id=id, assistantId="nobody")["field"]) == ("model", "assistantId")
+    assert shop.ask(UPDATE, id=id, assistantId=None)["field"] == "assistantId"
+    changed = shop.ask(UPDATE, id=id, assistantId="support")["conversation"]
+    assert (changed["assistant"], changed["model"]) == ({"id": "support"}, {"id": OPUS})
+    # The new assistant allows no instructions of clients.
+    assert shop.request("And now?", conversationId=id)["system"] == SYSTEM
+    assert shop.ask(UPDATE, id=id, systemPrompt="x")["field"] == "systemPrompt"
+    back = shop.ask(UPDATE, id=id, assistantId="wide", model=HAIKU)["conversation"]
+    assert (back["assistant"], back["model"]) == ({"id": "wide"}, {"id": HAIKU})
+    gate = Gate()
+    shop.claude.replies.insert(0, says("Hello", gate))
+    running = shop.api.send("Wait", conversationId=id)
+    assert gate.reached.wait(WAIT)
+    assert shop.ask(UPDATE, id=id, assistantId="support")["field"] == "assistantId"
+    assert shop.ask(UPDATE, id=id, assistantId="wide")["__typename"] == "ConversationPayload"
+    gate.open.set()
+    shop.api.follow(running["generation"]["id"])
 
 
 def test_the_systemprompt_is_null_where_an_assistant_answers_and_the_clients_own_instructions_are_never_lost(

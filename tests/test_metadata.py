@@ -441,3 +441,21 @@ def test_an_import_checks_metadata_as_the_mutations_do(api: Api, kind: str, chan
     response = api.http.post("/import", files={"file": ("export.jsonl", content)})
     assert response.status_code == 422
     assert problem in response.text
+
+
+def test_tags_are_texts_in_the_metadata_that_lists_can_be_filtered_by(api: Api) -> None:
+    viewer = "{ viewer { tags { name count } } }"
+    assert api.ask(viewer)["viewer"]["tags"] == []
+    create(api, title="A", metadata={"tags": ["work", "tea", "work", 5, {"tags": ["no"]}]})
+    tagged = create(api, title="B", metadata={"tags": ["work"], "other": {"tags": ["hidden"]}})
+    for index, metadata in enumerate(({"tags": "work"}, {"tags": None}, {"tag": ["work"]})):
+        create(api, title=f"C{index}", metadata=metadata)
+    create(api, title="D", metadata={"tags": ["secret"]}, temporary=True)
+    assert api.ask(viewer)["viewer"]["tags"] == [{"name": "work", "count": 2}, {"name": "tea", "count": 1}]
+    assert titles(api, {"tags": ["work"]}) == ["B", "A"]
+    shown = "query ($id: ID!) { conversation(id: $id) { tags } }"
+    id = tagged["conversation"]["id"]
+    assert api.ask(shown, id=id)["conversation"]["tags"] == ["work"]
+    api.ask(UPDATE, input={"id": id, "metadata": {"other": None, "tags": ["n"] + [f"n{index}" for index in range(98)]}})
+    tags = api.ask(viewer)["viewer"]["tags"]
+    assert (len(tags), tags[0]) == (100, {"name": "n", "count": 1})

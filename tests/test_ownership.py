@@ -67,8 +67,8 @@ FIND_OR_CREATE = ("Mutation.createConversation.input.externalId", "Mutation.send
 """Ids of the application that create an object of the viewer: tests/test_metadata.py covers them."""
 NOT_FOUND = (None, [None], "NotFound", "InvalidInput")
 LISTS = {
-    "Query.viewer": "{ viewer { id name usage { outputTokens } usageByDay { model } budget { limitUsd } limits { name } toolUsage { name } memories { edges { node { id content path } } } signIns { id userAgent } personalTokens { id label } } }",
-    "Query.conversations": "{ conversations { edges { node { title externalId metadata messages { edges { node { text } } } shares { edges { node { id } } } } } } }",
+    "Query.viewer": "{ viewer { id name usage { outputTokens } usageByDay { model } budget { limitUsd } limits { name } toolUsage { name } tags { name } memories { edges { node { id content path } } } signIns { id userAgent } personalTokens { id label } } }",
+    "Query.conversations": "{ conversations { edges { node { title externalId metadata tags messages { edges { node { text } } } shares { edges { node { id } } } } } } }",
     "Query.searchMessages": f'{{ searchMessages(query: "{SECRET}") {{ edges {{ excerpt node {{ text }} }} }} }}',
     "Query.models": "{ models { id } }",
     "Query.assistants": "{ assistants { name } }",

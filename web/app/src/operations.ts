@@ -191,6 +191,7 @@ export type ToolResultInput = {
 
 export type UpdateConversationInput = {
   readonly archived?: boolean | null | undefined;
+  readonly assistantId?: string | number | null | undefined;
   readonly id: string | number;
   readonly metadata?: unknown;
   readonly model?: string | null | undefined;
