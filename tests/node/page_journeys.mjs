@@ -658,6 +658,17 @@ export const LOCAL = {
     check(!(await page.getByRole("checkbox", { name: "pay" }).isChecked()), "the choice is gone");
   },
 
+  async "a new conversation keeps the chosen model after a refresh"({ page, address }) {
+    const model = page.getByRole("combobox", { name: "Model" });
+    await page.goto(address);
+    await model.selectOption("Claude Haiku 5.5 (simulated)");
+    await page.reload();
+    await message(page).waitFor();
+    check(await model.inputValue() === "claude-haiku-5-5", "the choice is gone");
+    await sendAndWait(page, "Hello, my name is Ada", 1);
+    await page.locator("header.head").getByText("Haiku").waitFor();
+  },
+
   async "a temporary conversation is not listed"({ page, address }) {
     await page.goto(address);
     await page.getByLabel("Temporary").check();
@@ -826,13 +837,39 @@ export const ASSISTED = {
     await page.getByRole("button", { name: "Conversation settings" }).click();
     await page.getByLabel("Your own instructions").fill("Be brief.");
     check(await page.getByRole("checkbox").count() === 1, "it offers tools that the assistant does not have");
-    await page.getByRole("dialog").getByRole("combobox", { name: "Model" }).selectOption({ index: 1 });
     await picture("assistant-settings");
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByRole("dialog").waitFor({ state: "detached" });
+    await setting("Model").selectOption({ index: 1 });
+    await page.locator("header.head").getByText("Haiku").waitFor();
     const settings = "query ($id: ID!) { conversation(id: $id) { assistant { id } clientInstructions model { id } } }";
     const { conversation } = await ask(address, settings, { id: idOf(page) });
     check(JSON.stringify(conversation) === '{"assistant":{"id":"guide"},"clientInstructions":"Be brief.","model":{"id":"claude-haiku-5-5"}}', JSON.stringify(conversation));
+  },
+
+  async "the assistant, model and effort of the next message can be changed between two messages"({ page, address, picture }) {
+    const setting = (name) => page.getByRole("combobox", { name, exact: true });
+    const settings = "query ($id: ID!) { conversation(id: $id) { assistant { id } options { effort maxTokens } messages(last: 1) { edges { node { generation { model { id } } } } } } }";
+    await startConversation(page, address);
+    const id = idOf(page);
+    await ask(address, "mutation ($id: ID!) { updateConversation(input: {id: $id, options: {maxTokens: 5000}}) { __typename } }", { id });
+    await setting("Effort").selectOption("Low effort");
+    await setting("Model").selectOption({ index: 1 });
+    // Sent before the server has stored the choice.
+    await sendAndWait(page, "Hello again", 2);
+    const { conversation } = await ask(address, settings, { id });
+    check(conversation.messages.edges[0].node.generation.model.id === "claude-haiku-5-5", "another model answered");
+    check(conversation.options.maxTokens === 5000, "an option that the page does not show was lost");
+    await page.reload();
+    await finished(page, 2).waitFor();
+    check(await setting("Model").locator(":checked").innerText() === "Claude Haiku 5.5 (simulated)", "the model was not kept");
+    await picture("picker");
+    await audit(page, "picker");
+    await setting("Assistant").selectOption("Strict");
+    await page.locator("header.head").getByText("Strict").waitFor();
+    check(await setting("Model").count() === 0, "it offers what the new assistant refuses");
+    await sendAndWait(page, "/simulate markdown", 3);
+    check((await ask(address, settings, { id })).conversation.assistant.id === "strict", "the assistant was not kept");
   },
 
   async "an answer shows the files that Claude made"({ page, address, picture }) {

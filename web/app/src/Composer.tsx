@@ -1,29 +1,31 @@
 import { useEffect, useRef, useState, type ClipboardEvent, type DragEvent, type KeyboardEvent } from "react";
 import { Icon } from "./Icon";
 import { EMPTY, useDraft, type Draft } from "./drafts";
-import type { Allowed } from "./assistants";
 import { t } from "./messages";
-import { Options, type Choices } from "./Options";
+import { Options } from "./Options";
 import { problemOf, type Problem } from "./problems";
 import { ProblemNotice } from "./ProblemNotice";
 import { ACCEPTED_TYPES, upload } from "./uploads";
+import type { Picker } from "./usePicker";
 import { hasScreenKeyboard } from "./viewport";
 
 interface Props {
   /** The key of the draft: each conversation has its own. */
   readonly draftKey: string;
   readonly busy: boolean;
-  /** The options of a new conversation; null once it has a message. */
-  readonly choices: { choices: Choices; setChoices: (choices: Choices) => void; allowed: Allowed } | null;
+  /** What users can choose for the next message; null until it is known. */
+  readonly picker: Picker | null;
+  /** Whether the new conversation is temporary; null once it has a message. */
+  readonly temporary: { on: boolean; set: (on: boolean) => void } | null;
   readonly onSend: (draft: Draft) => void;
   readonly onStop: () => Promise<void>;
 }
 
-export function Composer({ draftKey, busy, choices, onSend, onStop }: Props) {
+export function Composer({ draftKey, busy, picker, temporary, onSend, onStop }: Props) {
   const [draft, setDraft] = useDraft(draftKey);
   const field = useRef<HTMLTextAreaElement>(null);
   const files = useFiles(setDraft);
-  const ready = (draft.text.trim() !== "" || draft.files.length > 0) && files.running === 0;
+  const ready = (draft.text.trim() !== "" || draft.files.length > 0) && files.running === 0 && !picker?.changing;
   useEffect(() => {
     if (!hasScreenKeyboard()) field.current?.focus();
   }, [draftKey]);
@@ -75,7 +77,15 @@ export function Composer({ draftKey, busy, choices, onSend, onStop }: Props) {
           <span className="hidden">{t("composer.attach")}</span>
           <input type="file" className="hidden" multiple accept={ACCEPTED_TYPES} onChange={files.pick} />
         </label>
-        <div className="options">{choices && <NewOptions {...choices} />}</div>
+        <div className="options">
+          {picker && <Options picker={picker} busy={busy} />}
+          {picker && temporary && (
+            <label className="check" title={t("composer.temporaryHint")}>
+              <input type="checkbox" checked={temporary.on} onChange={({ target }) => temporary.set(target.checked)} />
+              {t("common.temporary")}
+            </label>
+          )}
+        </div>
         {busy && (
           <button type="button" className="plain" onClick={() => void onStop()} title={t("composer.stopKey")}>
             <Icon name="stop" /> {t("composer.stop")}
@@ -86,22 +96,6 @@ export function Composer({ draftKey, busy, choices, onSend, onStop }: Props) {
         </button>
       </div>
     </form>
-  );
-}
-
-function NewOptions({ choices, setChoices, allowed }: NonNullable<Props["choices"]>) {
-  return (
-    <>
-      <Options allowed={allowed} options={choices.options} onChange={(options) => setChoices({ ...choices, options })} />
-      <label className="check" title={t("composer.temporaryHint")}>
-        <input
-          type="checkbox"
-          checked={choices.temporary}
-          onChange={(event) => setChoices({ ...choices, temporary: event.target.checked })}
-        />
-        {t("common.temporary")}
-      </label>
-    </>
   );
 }
 

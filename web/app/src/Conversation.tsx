@@ -1,12 +1,11 @@
 import { useCallback, useEffect, useRef, useState, type ReactNode } from "react";
 import { useClient, useMutation, useQuery } from "urql";
-import { allowedInNew, useNewAssistant } from "./assistants";
+import { useNewAssistant } from "./assistants";
 import { Composer } from "./Composer";
 import type { Draft } from "./drafts";
 import { Header } from "./Header";
 import { t } from "./messages";
 import { ConversationDocument, SelectBranchDocument, StopDocument, type ConversationQuery, type StartQuery, type TurnFragment } from "./operations";
-import { NEW_CHOICES, type Choices } from "./Options";
 import { outbox, remove, sendMessage, type Outgoing } from "./outbox";
 import { mutationProblem, problemOf, requestProblem, type Problem } from "./problems";
 import { targetReached, useTargetMessageId } from "./route";
@@ -15,6 +14,7 @@ import { Toasts } from "./Toasts";
 import { Transcript } from "./Transcript";
 import { RetryButton, ProblemNotice } from "./ProblemNotice";
 import { useChanges } from "./useChanges";
+import { useNewPicker, useRunningPicker } from "./usePicker";
 import { useStickToEnd } from "./useStickToEnd";
 import { Welcome } from "./Welcome";
 import { final } from "./words";
@@ -43,14 +43,16 @@ export function Conversation({ id, start, children }: Props) {
   useChanges((change) => change.conversationId === id, readAgain);
   const { ref, stick, release, away } = useStickToEnd<HTMLDivElement>(id, useTargetMessageId() !== null);
   const assistant = useNewAssistant(start?.assistants);
-  const [choices, setChoices] = useState<Choices>(NEW_CHOICES);
-  useEffect(() => setChoices((now) => ({ ...now, options: {} })), [assistant?.id]);
+  const [temporary, setTemporary] = useState(false);
   const turns = conversation?.messages.edges.map(({ node }) => node) ?? [];
   // When several generations are queued, the first is the one that is being written.
   const answering = turns.find((turn) => turn.generation && !final(turn.generation.status))?.generation ?? null;
   const outgoing = useOutgoing(id, turns);
   const [problem, setProblem] = useState<Problem | null>(null);
   useEffect(() => setProblem(null), [id]);
+  const newPicker = useNewPicker(assistant, start);
+  const runningPicker = useRunningPicker(conversation, start, setProblem);
+  const picker = id ? runningPicker : newPicker;
   const { target, onMissing } = useTarget(release, readAgain, setProblem);
   const [, stop] = useMutation(StopDocument);
   useEffect(() => {
@@ -58,7 +60,8 @@ export function Conversation({ id, start, children }: Props) {
   }, [conversation?.title]);
   function send(draft: Draft) {
     setProblem(null);
-    sendMessage(client, id, draft, id ? {} : { assistantId: assistant?.id ?? null, ...choices });
+    const options = id ? picker?.unconfirmed : picker?.options;
+    sendMessage(client, id, draft, { ...(options && { options }), ...(!id && { assistantId: assistant?.id ?? null, temporary }) });
     stick();
   }
   return (
@@ -92,7 +95,8 @@ export function Conversation({ id, start, children }: Props) {
       <Composer
         draftKey={id ?? "new"}
         busy={answering !== null}
-        choices={id || !start ? null : { choices, setChoices, allowed: allowedInNew(assistant, start) }}
+        picker={picker}
+        temporary={id ? null : { on: temporary, set: setTemporary }}
         onSend={send}
         onStop={async () => {
           if (answering) setProblem(mutationProblem(await stop({ id: answering.id })));

@@ -5,14 +5,11 @@ import { Dialog } from "./Dialog";
 import { t } from "./messages";
 import {
   UpdateDocument,
-  type ClientSetting,
   type ClientToolInput,
-  type GenerationOptionsInput,
   type SettingsFragment,
   type StartQuery,
   type UpdateConversationInput,
 } from "./operations";
-import { Options } from "./Options";
 import { mutationProblem, type Problem } from "./problems";
 import { ProblemNotice } from "./ProblemNotice";
 
@@ -23,32 +20,21 @@ export interface SettingsProps {
   readonly onProblem: (problem: Problem | null) => void;
 }
 
-/** A dialog for the title of a conversation, and for the instructions, model, options and tools that clients may set. */
+/** A dialog for the title of a conversation, and for the instructions and tools that clients may set. */
 export function SettingsDialog({ conversation, start, onClose, onProblem }: SettingsProps) {
-  const { id, options: kept } = conversation;
+  const { id } = conversation;
   const allowed = allowedIn(conversation, start);
-  const may = (...settings: ClientSetting[]) => settings.some((setting) => allowed.settings.includes(setting));
   const [title, setTitle] = useState(conversation.title ?? "");
   const [systemPrompt, setSystemPrompt] = useState(conversation.clientInstructions ?? "");
-  const [started] = useState<GenerationOptionsInput>(() => ({
-    model: conversation.model.id,
-    effort: kept.effort,
-    thinking: kept.thinking && { enabled: kept.thinking.enabled },
-    maxTokens: kept.maxTokens,
-  }));
-  const [options, setOptions] = useState(started);
   const [chosen, setChosen] = useState<readonly string[] | null>(conversation.tools.server);
   const [problem, setProblem] = useState<Problem | null>(null);
   const [{ fetching }, update] = useMutation(UpdateDocument);
   async function save() {
     // Send only what the user has changed: other fields may have changed on another device.
-    const { model, ...otherOptions } = options;
     const input: UpdateConversationInput = {
       id,
       ...(title.trim() !== (conversation.title ?? "") && { title: title.trim() || null }),
       ...(systemPrompt !== (conversation.clientInstructions ?? "") && { systemPrompt: systemPrompt.trim() || null }),
-      ...(options !== started && { options: otherOptions }),
-      ...(model && model !== conversation.model.id && { model }),
       ...(chosen !== conversation.tools.server && { tools: { server: chosen, client: clientTools(conversation) } }),
     };
     const failure = mutationProblem(await update({ input }));
@@ -67,13 +53,12 @@ export function SettingsDialog({ conversation, start, onClose, onProblem }: Sett
         }}
       >
         <label>{t("settings.title")}<input value={title} onChange={(event) => setTitle(event.target.value)} /></label>
-        {may("INSTRUCTIONS") && (
+        {allowed.settings.includes("INSTRUCTIONS") && (
           <label>
             {t(conversation.assistant ? "settings.instructions" : "settings.systemPrompt")}
             <textarea rows={4} value={systemPrompt} onChange={(event) => setSystemPrompt(event.target.value)} />
           </label>
         )}
-        {may("MODEL", "OPTIONS") && <div className="row"><Options allowed={allowed} options={options} onChange={setOptions} /></div>}
         {allowed.tools.length > 0 && <Tools tools={allowed.tools} chosen={chosen} onChange={setChosen} />}
         <ProblemNotice problem={problem} />
         <div className="actions">

@@ -11,8 +11,8 @@ import { store, useStore } from "./store";
 import { toast } from "./toasts";
 import { newKey } from "./words";
 
-/** What is sent with the first message of a conversation. */
-export type FirstSettings = Partial<Pick<SendMessageInput, "assistantId" | "options" | "temporary">>;
+/** What is sent with a message. Only the first one of a conversation chooses more than the options. */
+export type MessageSettings = Partial<Pick<SendMessageInput, "assistantId" | "options" | "temporary">>;
 
 /**
  * A message on its way to the server. It is stored before it is sent, and repeated with the same idempotency key until the
@@ -24,7 +24,7 @@ export interface Outgoing {
   /** The conversation's id. Null for a new one, which also gets the other messages without an id. */
   readonly to: string | null;
   readonly draft: Draft;
-  readonly settings: FirstSettings;
+  readonly settings: MessageSettings;
   /** Milliseconds since 1970. */
   readonly writtenAt: number;
   /** Whether the server could not be reached. */
@@ -48,7 +48,7 @@ session.subscribe(load);
 addEventListener("storage", ({ key }) => key === storageKey() && load());
 
 /** Send a message; `deliver` repeats it until the server responds. */
-export function sendMessage(client: Client, to: string | null, draft: Draft, settings: FirstSettings): void {
+export function sendMessage(client: Client, to: string | null, draft: Draft, settings: MessageSettings): void {
   const item = { key: newKey(), to, draft, settings, writtenAt: Date.now(), waiting: false, problem: null, messageId: null };
   change((items) => [...items, item]);
   void deliver(client);
@@ -111,7 +111,8 @@ function isPending({ problem, messageId }: Outgoing): boolean {
 /** Return whether the server has responded. */
 async function deliverOne(client: Client, { key, to, draft, settings }: Outgoing): Promise<boolean> {
   const content = { text: draft.text, attachmentIds: draft.files.map((file) => file.id), conversationId: to };
-  const input = { ...content, ...(!to && settings), idempotencyKey: key, whenBusy: "QUEUE" as const };
+  const { options } = settings;
+  const input = { ...content, ...(to ? options && { options } : settings), idempotencyKey: key, whenBusy: "QUEUE" as const };
   const timeout = new Promise<null>((resolve) => setTimeout(resolve, TIMEOUT_MS, null));
   const result = await Promise.race([client.mutation(SendDocument, { input }).toPromise(), timeout]);
   if (!result || result.error?.networkError) {

@@ -82,6 +82,7 @@ export const en = {
   "outgoing.waiting": "Not sent yet. It will be sent when the connection is back.",
   "outgoing.old": "This message was not sent.",
 
+  "options.assistantBusy": "You can choose another assistant when the answer is complete.",
   "options.model": "Model",
   "options.effort": "Effort",
   "options.defaultEffort": "Default effort",
