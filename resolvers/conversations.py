@@ -233,21 +233,11 @@ async def update_conversation(
     for key in ("model", "assistant_id", "archived", "pinned"):
         if key in changed_fields and changed_fields[key] is None:
             raise InvalidInput(key.replace("_id", "Id"), "must not be null. Omit it to keep its value.")
-    metadata, assistant_id = changed_fields.pop("metadata", UNSET), changed_fields.pop("assistant_id", UNSET)
-    values = await check_values(info, changed_fields)
+    metadata = changed_fields.pop("metadata", UNSET)
     current = await info.context.loaders.conversations.load(conversation_id) if conversation_id else None
     if current is None:
         raise NotFound(input.id, "conversation")
-    policy = policy_of(info.context, current) if assistant_id is UNSET else policy_of_new(info.context, assistant_id)
-    _check_policy(policy, values, info.context.models.default_id, is_change=True)
-    if assistant_id is not UNSET and assistant_id != current.assistant:
-        values = {"model": policy.model_of_new(info.context.models.default_id)} | values | {"assistant": assistant_id}
-    if "options" in values:
-        model_id = values.get("model") or _model_id(info.context, current)
-        values["options"] = await of_conversation(info.context, values["options"], model_id)
-    if "tools" in values:
-        await check_tools(info.context, values["tools"])
-        values["tools"] = tools_to_json(values["tools"])
+    values = await _changed_values(info, current, changed_fields)
     async with info.context.database.write() as session:
         owner = info.context.viewer.user_id
         if conversation_id and (values or metadata is not UNSET):
@@ -296,6 +286,24 @@ async def delete_conversation(info: Info, id: ConversationId) -> DeletedConversa
     services = info.context.services
     await ResourceDeleter(services.database, services.log, services.files).finish(removed, owner, conversation_id)
     return DeletedConversation(str(conversation_id))
+
+
+async def _changed_values(info: Info, current: AnyConversation, changed_fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a conversation's columns that clients may change; raise InvalidInput."""
+    context, default_id = info.context, info.context.models.default_id
+    assistant_id = changed_fields.pop("assistant_id", UNSET)
+    values = await check_values(info, changed_fields)
+    policy = policy_of(context, current) if assistant_id is UNSET else policy_of_new(context, assistant_id)
+    _check_policy(policy, values, default_id, is_change=True)
+    if assistant_id is not UNSET and assistant_id != current.assistant:
+        values = {"model": policy.model_of_new(default_id)} | values | {"assistant": assistant_id}
+    if "options" in values:
+        model_id = values.get("model") or _model_id(context, current)
+        values["options"] = await of_conversation(context, values["options"], model_id)
+    if "tools" in values:
+        await check_tools(context, values["tools"])
+        values["tools"] = tools_to_json(values["tools"])
+    return values
 
 
 async def _changed_metadata(session: AsyncSession, owner: UUID, conversation_id: UUID, change: Any) -> Json:
