@@ -296,7 +296,8 @@ async def _changed_values(info: Info, current: AnyConversation, changed_fields: 
     policy = policy_of(context, current) if assistant_id is UNSET else policy_of_new(context, assistant_id)
     _check_policy(policy, values, default_id, is_change=True)
     if assistant_id is not UNSET and assistant_id != current.assistant:
-        values = {"model": policy.model_of_new(default_id)} | values | {"assistant": assistant_id}
+        own_model = {} if "model" in values else {"model": policy.model_of_new(default_id)}
+        values |= {**own_model, "assistant": assistant_id}
     if "options" in values:
         model_id = values.get("model") or _model_id(context, current)
         values["options"] = await of_conversation(context, values["options"], model_id)
