@@ -4,6 +4,7 @@ The first migration is 0014. Databases of earlier development versions had other
 only imported if there is something to migrate, because most starts find the newest schema.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, event, inspect
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, event, inspect, text
+from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tertulia.db.address import read_address
 from tertulia.db.database import explain, open_engine
@@ -32,6 +34,12 @@ STATEMENT_PATIENCE = 3600.0
 """Timeout in seconds for one statement of a migration, or for waiting until another process has migrated."""
 ONE_AT_A_TIME = 7_310_838_061
 """The key of the advisory lock that lets only one of several replicas migrate. The number is arbitrary."""
+INDEXES_ONE_AT_A_TIME = 7_310_838_062
+"""The key of the same kind of lock for building indexes."""
+UNDEFINED = ("42703", "42P01")
+"""PostgreSQL's error codes for a column and a table that do not exist."""
+LOCK_INTERVAL = 0.5
+"""Seconds between two attempts to take that lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,8 @@ class Schema:
 async def migrate(url: str, revision: str = "head") -> None:
     """Run all pending migrations in one transaction.
 
-    If the process is killed meanwhile, the schema stays as it was.
+    If the process is killed meanwhile, the schema stays as it was. On PostgreSQL, indexes of existing tables are built
+    before the transaction, so that other processes can write meanwhile.
 
     Args:
         url: The address of the database.
@@ -60,6 +69,9 @@ async def migrate(url: str, revision: str = "head") -> None:
     Raises:
         DatabaseUnavailable: The database cannot be opened or written to, or this version does not support its schema.
     """
+    if not read_address(url).url.drivername.startswith("sqlite"):
+        async with _connected(url) as engine, engine.connect() as connection:
+            await _build_indexes(await connection.execution_options(isolation_level="AUTOCOMMIT"), revision)
     async with _writing(url) as connection:
         await connection.run_sync(_upgrade, revision)
 
@@ -109,14 +121,19 @@ def _exists(url: str) -> bool:
 
 @asynccontextmanager
 async def _writing(url: str) -> AsyncGenerator[AsyncConnection]:
+    async with _connected(url) as engine, engine.execution_options(writes=True).begin() as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncGenerator[AsyncEngine]:
     engine = open_engine(url, PATIENCE)
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", _disable_foreign_keys)
     else:
         event.listen(engine.sync_engine, "do_connect", _raise_command_timeout)
     try:
-        async with engine.execution_options(writes=True).begin() as connection:
-            yield connection
+        yield engine
     except TimeoutError as error:
         raise explain(OSError("it did not respond in time"), url) from error
     except DATABASE_ERRORS as error:
@@ -155,6 +172,55 @@ def _upgrade(connection: Connection, revision: str) -> None:
     command.upgrade(config, revision)
     if connection.dialect.name == "sqlite" and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
         raise OSError("the migration would leave rows that refer to missing rows, so nothing was changed")
+
+
+async def _build_indexes(connection: AsyncConnection, revision: str) -> None:
+    """Build the indexes that pending migrations declare as `CONCURRENT_INDEXES`, while other processes write.
+
+    Building one in a transaction would block all writes to its table. A process that is killed meanwhile leaves an
+    invalid index, which the next process replaces. The connection commits each statement.
+    """
+    indexes = await connection.run_sync(_pending_indexes, revision)
+    if not indexes:
+        return
+    # A process that waited for the lock in a statement would hold a snapshot, and the build waits for all older ones.
+    try_lock = f"SELECT pg_try_advisory_lock({INDEXES_ONE_AT_A_TIME})"
+    while not (await connection.exec_driver_sql(try_lock)).scalar_one():  # noqa: ASYNC110 - other processes hold it
+        await asyncio.sleep(LOCK_INTERVAL)
+    try:
+        for name, definition in indexes.items():
+            valid = (await connection.execute(_IS_VALID, {"name": name})).scalar_one_or_none()
+            if valid is False:
+                await connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY {name}")
+            if not valid:
+                await _build_index(connection, f"CREATE INDEX CONCURRENTLY {name} ON {definition}")
+    finally:
+        await connection.exec_driver_sql(f"SELECT pg_advisory_unlock({INDEXES_ONE_AT_A_TIME})")
+
+
+async def _build_index(connection: AsyncConnection, statement: str) -> None:
+    try:
+        await connection.exec_driver_sql(statement)
+    except ProgrammingError as error:
+        # A pending migration adds the table or the column, so it builds the index too.
+        if getattr(error.orig, "sqlstate", None) not in UNDEFINED:
+            raise
+
+
+_IS_VALID = text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)")
+
+
+def _pending_indexes(connection: Connection, revision: str) -> dict[str, str]:
+    """Return the definitions of the indexes that pending migrations add to existing tables, by name."""
+    schema = _read_schema(connection)
+    if schema.current is None or schema.unsupported or schema.current == schema.newest:
+        return {}
+    from alembic.script import ScriptDirectory
+
+    indexes: dict[str, str] = {}
+    for script in ScriptDirectory.from_config(_config()).iterate_revisions(revision, schema.current):
+        indexes |= getattr(script.module, "CONCURRENT_INDEXES", {})
+    return indexes
 
 
 def _read_schema(connection: Connection) -> Schema:

@@ -6,8 +6,10 @@ revision = "0034"
 down_revision = "0033"
 branch_labels = None
 depends_on = None
+CONCURRENT_INDEXES = {"messages_by_depth": "messages (conversation_id, depth, id)"}
+"""On PostgreSQL, `db.migrate` builds these before, while other processes write."""
 
 
 def upgrade() -> None:
     """Create the index."""
-    op.create_index("messages_by_depth", "messages", ["conversation_id", "depth", "id"])
+    op.create_index("messages_by_depth", "messages", ["conversation_id", "depth", "id"], if_not_exists=True)
