@@ -126,6 +126,17 @@ class Conversation(SQLModel, table=True):
         Index("conversations_by_creation", "owner_id", "created_at", "id"),
         Index("conversations_by_title", "owner_id", text("coalesce(lower(title), '')"), "id"),
         Index("conversations_by_age", "updated_at", sqlite_where=_IS_TEMPORARY, postgresql_where=text("temporary")),
+        *(
+            Index(
+                f"conversations_by_{flag}",
+                "owner_id",
+                "updated_at",
+                "id",
+                sqlite_where=text(f"{flag} = 1"),
+                postgresql_where=text(flag),
+            )
+            for flag in ("pinned", "archived")
+        ),
         Index(
             "conversations_by_external_id",
             "owner_id",
