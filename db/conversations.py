@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Select,
+    String,
     Uuid,
     and_,
     bindparam,
@@ -35,12 +36,14 @@ from tertulia.db import metadata
 from tertulia.db.cases import UnicodeLower
 from tertulia.db.ownership import owned_row, some_of
 from tertulia.db.paging import Connection, Page, PageError, connect, decode_cursor, encode_cursor
-from tertulia.db.rows import CONVERSATIONS, ConversationRow, id_text, raw, read, time_text
+from tertulia.db.rows import CONVERSATIONS, ConversationRow, raw, read
 from tertulia.db.statements import defer, fetch
 from tertulia.db.tables import METADATA, TOKEN_COUNTS, UNFINISHED, Conversation, Generation
 from tertulia.json import clean_text
 
 SWEPT_AT_ONCE = 100
+ESCAPE = "/"
+"""The character before characters with a meaning in patterns."""
 NEVER = datetime.fromtimestamp(0, UTC)
 
 
@@ -116,27 +119,50 @@ async def page(
     for argument, cursor in (("after", page.after), ("before", page.before)):
         if cursor is not None:
             parameters |= _decode_position(argument, cursor, order)
-    shape = _PageShape(order, page.backward, page.after is not None, page.before is not None)
-    is_common = not (filter.title_contains or filter.metadata_terms or filter.assistant_id)
-    result = await read(session, (_common_page if is_common else _select_page)(shape, filter), parameters)
+    if filter.assistant_id is not None:
+        parameters["assistant"] = clean_text(filter.assistant_id)
+    if filter.title_contains:
+        parameters["title"] = _escape(clean_text(filter.title_contains.lower()))
+    shape = _PageShape(
+        order,
+        page.backward,
+        page.after is not None,
+        page.before is not None,
+        filter.archived,
+        filter.pinned,
+        bool(filter.title_contains),
+        filter.temporary,
+        filter.assistant_id is not None,
+    )
+    is_constant = not filter.metadata_terms
+    statement = _constant_page(shape) if is_constant else _select_page(shape, filter.metadata_terms)
+    result = await read(session, statement, parameters, is_constant=is_constant)
     rows, keys = result.rows(CONVERSATIONS), result.values(_KEYS[order][0].type)
-    positions = {id(row): position for row, position in zip(rows, keys, strict=True)}
-    return connect(rows, page, lambda row: encode_cursor(_as_text(positions[id(row)]), id_text(row.id)))
+    cursors = {row.id: _cursor(key, row.id.int) for row, key in zip(rows, keys, strict=True)}
+    return connect(rows, page, lambda row: cursors[row.id])
 
 
 class _PageShape(NamedTuple):
-    """The parts of a page that decide its statement, in addition to the filter."""
+    """The parts of a page and of its filter that decide the statement, in addition to terms of metadata."""
 
     order: Order
     backward: bool
     after: bool
     before: bool
+    archived: bool | None
+    pinned: bool | None
+    has_title: bool
+    temporary: bool
+    has_assistant: bool
 
 
-def _select_page(shape: _PageShape, filter: Filter) -> Select[Any]:
-    """Return the statement of a page, with the parameters `owner`, `most` and those of `_decode_position`."""
+def _select_page(shape: _PageShape, metadata_terms: frozenset[str] = frozenset()) -> Select[Any]:
+    """Return the statement of a page.
+
+    Its parameters are `owner`, `most`, those of `_decode_position`, and `title` and `assistant` if the shape has them.
+    """
     key, descending = _KEYS[shape.order]
-    query = sqlalchemy.select(*CONVERSATIONS.columns, raw(key)).where(_listed(filter), *_conditions(filter))
+    query = sqlalchemy.select(*CONVERSATIONS.columns, raw(key)).where(_listed(metadata_terms), *_conditions(shape))
     position = tuple_(key, col(Conversation.id))
     for argument, is_set, is_after in (("after", shape.after, True), ("before", shape.before, False)):
         if is_set:
@@ -147,8 +173,10 @@ def _select_page(shape: _PageShape, filter: Filter) -> Select[Any]:
     return query.limit(bindparam("most", type_=Integer))
 
 
-_common_page = lru_cache(maxsize=200)(_select_page)
-"""The same, cached, for filters with few possible values. Building a statement takes longer than executing it."""
+@lru_cache(maxsize=200)
+def _constant_page(shape: _PageShape) -> Select[Any]:
+    """Return the statement of a page without terms of metadata. Building a statement takes longer than executing it."""
+    return _select_page(shape)
 
 
 async def change(session: AsyncSession, owner: UUID, conversation_id: UUID, values: dict[str, Any]) -> bool:
@@ -245,30 +273,37 @@ async def add_usage(session: AsyncSession, conversation_id: UUID, usage: dict[st
         await defer(session, _ADD_USAGE, {"of": conversation_id, "more_amount": amount, **counts})
 
 
-def _listed(filter: Filter) -> ColumnElement[bool]:
-    """Return the condition that a conversation is the owner's and has the filter's metadata."""
+def _listed(metadata_terms: frozenset[str]) -> ColumnElement[bool]:
+    """Return the condition that a conversation is the owner's and has all of the terms."""
     owner = bindparam("owner", type_=Uuid)
     is_mine = col(Conversation.owner_id) == owner
-    if not filter.metadata_terms:
+    if not metadata_terms:
         return is_mine
-    matches = col(Conversation.id).in_(metadata.containing(owner, sorted(filter.metadata_terms)))
+    matches = col(Conversation.id).in_(metadata.containing(owner, sorted(metadata_terms)))
     # In this form, no index on the owner serves the condition. Otherwise a database might read all conversations of the
     # owner in the order of the list, instead of those that the index of metadata names.
     return and_(matches, case((is_mine, true()), else_=false()))
 
 
-def _conditions(filter: Filter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [col(Conversation.temporary) == filter.temporary]
-    if filter.archived is not None:
-        conditions.append(col(Conversation.archived) == filter.archived)
-    if filter.pinned is not None:
-        conditions.append(col(Conversation.pinned) == filter.pinned)
-    if filter.assistant_id is not None:
-        conditions.append(col(Conversation.assistant) == clean_text(filter.assistant_id))
-    if filter.title_contains:
+def _conditions(shape: _PageShape) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [col(Conversation.temporary) == shape.temporary]
+    if shape.archived is not None:
+        conditions.append(col(Conversation.archived) == shape.archived)
+    if shape.pinned is not None:
+        conditions.append(col(Conversation.pinned) == shape.pinned)
+    if shape.has_assistant:
+        conditions.append(col(Conversation.assistant) == bindparam("assistant", type_=String))
+    if shape.has_title:
         title = UnicodeLower(col(Conversation.title))
-        conditions.append(title.contains(clean_text(filter.title_contains.lower()), autoescape=True))
+        conditions.append(title.contains(bindparam("title", type_=String), escape=ESCAPE))
     return conditions
+
+
+def _escape(text: str) -> str:
+    """Return a text for the operator LIKE, which finds it as it is."""
+    for character in (ESCAPE, "%", "_"):
+        text = text.replace(character, ESCAPE + character)
+    return text
 
 
 def _decode_position(argument: str, cursor: str, order: Order) -> dict[str, Any]:
@@ -282,8 +317,8 @@ def _decode_position(argument: str, cursor: str, order: Order) -> dict[str, Any]
         raise PageError(argument, "is not a cursor of this list.") from None
 
 
-def _as_text(value: Any) -> str:
+@lru_cache(maxsize=4096)
+def _cursor(key: datetime | str, id: int) -> str:
     # Separators of cursors must not be in their parts.
-    if isinstance(value, datetime):
-        return time_text(value).replace(":", "%3A").replace("+", "%2B")
-    return quote(str(value), safe="")
+    text = key.isoformat().replace(":", "%3A").replace("+", "%2B") if isinstance(key, datetime) else quote(key, safe="")
+    return encode_cursor(text, str(UUID(int=id)))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import sqlalchemy
-from sqlalchemy import Uuid, bindparam, delete, func, tuple_
+from sqlalchemy import Uuid, bindparam, delete, func, literal, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -87,7 +87,10 @@ _ACTIVE = (
     .join(Conversation, col(Conversation.id) == col(Generation.conversation_id))
     .where(
         some_of(Generation.conversation_id),
-        col(Generation.status).in_(UNFINISHED),
+        # Each is a parameter of its own. SQLAlchemy renders a list of values for each execution.
+        col(Generation.status).in_(
+            [literal(status, METADATA.tables["generations"].c.status.type) for status in UNFINISHED]
+        ),
         owned_row(Conversation.owner_id),
     )
     .order_by(col(Generation.id))

@@ -5,7 +5,7 @@ select the columns of one or more `Shape`s without conversion, and `Result` conv
 Transactions that change rows read instances of the classes in `db.tables`, which have the same attributes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -16,6 +16,7 @@ from sqlalchemy.types import NullType, TypeEngine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tertulia.db.read_limit import count_stored
+from tertulia.db.statements import fetch_raw
 from tertulia.db.tables import METADATA, Conversation, Generation, Message, Role, Status, UtcDateTime
 from tertulia.json import Json, loads_stored
 
@@ -122,7 +123,7 @@ class Shape(Generic[Row]):
         """Return the rows whose values are in `columns`, as the driver of the dialect returned them."""
         converted = list(columns)
         for number, convert in self._converters[dialect]:
-            converted[number] = [None if value is None else convert(value) for value in converted[number]]
+            converted[number] = _converted(converted[number], convert)
         row, new = self.row, _new
         return [new(row, values) for values in zip(*converted, strict=True)]
 
@@ -144,7 +145,7 @@ class Result:
         """Return the next column, whose values have this type."""
         convert = _CONVERTERS[self._dialect](type_)
         column = [*self._next(1)[0]] if self._columns else []
-        return column if convert is None else [None if value is None else convert(value) for value in column]
+        return column if convert is None else _converted(column, convert)
 
     def _next(self, count: int) -> Sequence[Sequence[Any]]:
         start = self._consumed
@@ -153,11 +154,30 @@ class Result:
         return self._columns[start : start + count] or [()] * count
 
 
-async def read(session: AsyncSession, statement: Executable, parameters: Mapping[str, Any]) -> Result:
-    """Execute a statement that selects columns of shapes, and other columns with `raw`."""
+async def read(session: AsyncSession, statement: Executable, parameters: Json, *, is_constant: bool = True) -> Result:
+    """Execute a statement that selects columns of shapes, and other columns with `raw`.
+
+    Args:
+        session: The session to use.
+        statement: The statement.
+        parameters: Its parameters.
+        is_constant: Whether the statement is the same object each time, so that it is compiled once.
+    """
     connection = await session.connection()
-    result = await connection.execute(statement, parameters)
-    return Result(result.all(), connection.dialect.name)
+    if is_constant:
+        rows = await fetch_raw(connection, statement, parameters)
+    else:
+        rows = (await connection.execute(statement, parameters)).all()
+    return Result(rows, connection.dialect.name)
+
+
+def _converted(column: Sequence[Any], convert: Convert) -> list[Any]:
+    """Convert the values of a column. Many columns have the same value in all rows, which is converted once."""
+    if column and column.count(column[0]) == len(column):
+        value = None if column[0] is None else convert(column[0])
+        if not isinstance(value, (dict, list)):
+            return [value] * len(column)
+    return [None if value is None else convert(value) for value in column]
 
 
 def id_text(id: UUID) -> str:
@@ -168,12 +188,6 @@ def id_text(id: UUID) -> str:
 @lru_cache(maxsize=4096)
 def _id_text(number: int) -> str:
     return str(UUID(int=number))
-
-
-@lru_cache(maxsize=4096)
-def time_text(time: datetime) -> str:
-    """Return a time in ISO 8601."""
-    return time.isoformat()
 
 
 def raw(column: Any) -> ColumnElement[Any]:

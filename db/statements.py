@@ -58,17 +58,34 @@ async def fetch(session: AsyncSession, statement: Executable, parameters: Json) 
     if (driver := _sqlite_driver(connection)) is None:
         return [tuple(row) for row in await connection.execute(statement, parameters)]
     compiled = _compile(statement, tuple(parameters))
+    stored = await _run(driver, compiled, parameters)
+    rows: list[tuple[Any, ...]] = []
+    for start in range(0, len(stored), AT_ONCE):
+        if start:
+            await asyncio.sleep(0)
+        rows += [compiled.row(row) for row in stored[start : start + AT_ONCE]]
+    return rows
+
+
+async def fetch_raw(connection: AsyncConnection, statement: Executable, parameters: Json) -> Sequence[Sequence[Any]]:
+    """Execute a statement, and return its rows as the driver returns them.
+
+    Args:
+        connection: The connection to use.
+        statement: A statement whose columns have no conversion. It should be a constant, because it is compiled once.
+        parameters: Its parameters.
+    """
+    if (driver := _sqlite_driver(connection)) is None:
+        return (await connection.execute(statement, parameters)).all()
+    return await _run(driver, _compile(statement, tuple(parameters)), parameters)
+
+
+async def _run(driver: sqlite.Connection, compiled: "_Compiled", parameters: Json) -> list[Any]:
     try:
-        result = await driver.run(compiled.text, compiled.values(parameters), many=False)
+        return (await driver.run(compiled.text, compiled.values(parameters), many=False)).rows
     except sqlite3.Error as error:
         # As SQLAlchemy wraps it. The parameters contain users' text, which must not be logged.
         raise DBAPIError.instance(compiled.text, {}, error, sqlite3.Error, hide_parameters=True) from error
-    rows: list[tuple[Any, ...]] = []
-    for start in range(0, len(result.rows), AT_ONCE):
-        if start:
-            await asyncio.sleep(0)
-        rows += [compiled.row(row) for row in result.rows[start : start + AT_ONCE]]
-    return rows
 
 
 def _sqlite_driver(connection: AsyncConnection) -> sqlite.Connection | None:

@@ -16,7 +16,8 @@ import pytest
 from client import Api
 from running import running, tertulia
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
+
+from tertulia.db.database import open_engine
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "PATH": os.environ["PATH"]}
@@ -184,9 +185,9 @@ def test_the_database_steps_of_requests_can_be_counted(bench: Any, dataset: Path
         assert counting.steps(str(dataset), executed) > 0
 
 
-def test_statements_of_background_tasks_are_not_counted(bench: Any) -> None:
+def test_statements_of_background_tasks_are_not_counted(bench: Any, tmp_path: Path) -> None:
     async def count() -> list[str]:
-        engine, counting = create_async_engine("sqlite+aiosqlite://"), asyncio.Event()
+        engine, counting = open_engine(f"sqlite+aiosqlite:///{tmp_path}/empty.db"), asyncio.Event()
 
         async def execute(statement: str) -> None:
             async with engine.connect() as connection:
