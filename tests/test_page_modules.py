@@ -68,6 +68,39 @@ def test_a_character_that_looks_like_a_placeholder_stays_in_the_text() -> None:
     assert [formula["source"] for formula in result["formulas"]] == ["\ue000", r"\(x\)"]
 
 
+def listed(id: str, day: int, **more: Any) -> dict[str, Any]:
+    entry = {"id": id, "updatedAt": f"2026-03-{day:02}T12:00:00Z", "tags": [], "pinned": False}
+    return entry | {"archived": False, "temporary": False} | more
+
+
+def test_a_change_moves_adds_or_removes_a_conversation_in_the_loaded_part_of_a_list() -> None:
+    filter = {"archived": False, "pinned": False, "tag": None}
+    entries = [listed("c", 9), listed("b", 5), listed("a", 5)]
+
+    def after(changed: dict[str, Any] | None, *, id: str = "", end: str | None = None, **other: Any) -> str:
+        state = {"entries": entries, "end": end}
+        (result,) = call(("listing", "withChange", state, filter | other, id or (changed or {})["id"], changed))
+        assert result["end"] == end
+        return "".join(entry["id"] for entry in result["entries"])
+
+    assert after(listed("a", 10)) == "acb"
+    assert after(listed("d", 7)) == "cdba"
+    assert after(listed("aa", 5)) == "cbaaa"
+    assert (after(listed("d", 1)), after(listed("d", 1), end="more")) == ("cbad", "cba")
+    assert (after(None, id="b"), after(listed("b", 5, archived=True)), after(listed("b", 5, pinned=True))) == (
+        "ca",
+    ) * 3
+    assert after(listed("d", 10, temporary=True)) == "cba"
+    assert after(listed("c", 9, tags=["tea"]), tag="tea") == "cba"
+    assert after(listed("c", 9, tags=["tea"]), tag="te") == "ba"
+
+
+def test_the_next_page_of_a_list_repeats_no_conversation_that_moved() -> None:
+    first = {"entries": [listed("b", 5), listed("a", 4)], "end": "x"}
+    (result,) = call(("listing", "withPage", first, {"entries": [listed("b", 3), listed("c", 2)], "end": None}))
+    assert ([entry["id"] for entry in result["entries"]], result["end"]) == (["b", "a", "c"], None)
+
+
 def test_texts_have_plural_forms_and_values() -> None:
     one, many, value, unknown, known = call(
         ("messages", "t", "composer.uploading", {"count": 1}),

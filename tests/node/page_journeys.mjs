@@ -49,6 +49,20 @@ async function importConversation(address, count, position, text) {
   check(response.ok, `the import was refused: ${response.status}`);
 }
 
+/** Import `count` conversations without messages, one for each of the last days. */
+async function importDays(address, count) {
+  const at = "2026-01-01T00:00:00+00:00";
+  const lines = [{ type: "tertulia-export", version: 1, exported_at: at }];
+  for (let day = 0; day < count; day += 1) {
+    const time = new Date(Date.now() - day * 86_400_000).toISOString();
+    lines.push({ type: "conversation", id: `d${day}`, title: `Day ${day}`, model: "claude-opus-5-5", created_at: time, updated_at: time });
+  }
+  const form = new FormData();
+  form.append("file", new File([lines.map((line) => JSON.stringify(line)).join("\n")], "days.jsonl"));
+  const response = await fetch(`${address}/import`, { method: "POST", body: form });
+  check(response.ok, `the import was refused: ${response.status}`);
+}
+
 async function openSearchResult(page, words) {
   await page.keyboard.press("Control+k");
   await page.locator("#search").fill(words);
@@ -643,6 +657,43 @@ export const LOCAL = {
       check(left > 0, "it was not deleted");
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
+  },
+
+  async "conversations are listed by date, loaded while the list scrolls, and filtered by tags"({ page, address, picture, open }) {
+    await importDays(address, 75);
+    await page.goto(address);
+    for (const name of ["Today", "Yesterday", "Previous 7 days"]) await page.locator("nav").getByRole("heading", { name }).waitFor();
+    check(await entry(page, "Day 74").count() === 0, "all conversations were loaded at once");
+    const titles = await page.locator("nav li.entry").filter({ hasText: /^Day/ }).allInnerTexts();
+    check(titles.map((title) => Number(title.slice(4))).every((day, place, all) => place === 0 || day > all[place - 1]), `the order is ${titles}`);
+    await page.locator(".side .lists").evaluate(async (lists) => {
+      while (![...lists.querySelectorAll("li.entry")].some((item) => item.innerText.startsWith("Day 74"))) {
+        lists.scrollTop = lists.scrollHeight;
+        await new Promise(requestAnimationFrame);
+      }
+      lists.scrollTop = 0;
+    });
+    await chooseFromMenu(page, "Day 3", "Tags");
+    const dialog = page.getByRole("dialog");
+    for (const tag of ["travel", "tea & cake"]) {
+      await dialog.getByLabel("New tag").fill(tag);
+      await page.keyboard.press("Enter");
+      await dialog.getByRole("button", { name: `Remove the tag ${tag}` }).waitFor();
+    }
+    await audit(page, "tags");
+    await picture("tags");
+    await page.keyboard.press("Escape");
+    const second = await open(address);
+    for (const one of [page, second]) {
+      await one.getByRole("button", { name: "tea & cake", pressed: false }).click();
+      await entry(one, "Day 4").waitFor({ state: "detached" });
+      check(await one.locator("nav li.entry").count() === 1, "the list is not filtered");
+    }
+    await picture("tagged");
+    await audit(page, "filtered list");
+    await chooseFromMenu(page, "Day 3", "Tags");
+    await page.getByRole("dialog").getByRole("button", { name: "Remove the tag tea & cake" }).click();
+    await second.getByText("No conversations with this tag.").waitFor();
   },
 
   async "the settings of a conversation are stored"({ page, address }) {

@@ -1,5 +1,5 @@
 import { at } from "./base";
-import { useEffect, useRef, useState } from "react";
+import { lazy, memo, Suspense, useEffect, useRef, useState } from "react";
 import { useClient, useMutation } from "urql";
 import { save } from "./Attachment";
 import { deleteLater } from "./deletions";
@@ -13,10 +13,13 @@ import { serverInfo } from "./serverInfo";
 import { useStore } from "./store";
 import { ProblemNotice } from "./ProblemNotice";
 
+const TagsDialog = lazy(() => import("./TagsDialog"));
+
 /** A conversation in the list, with its menu. */
-export function Entry({ entry, current }: { entry: EntryFragment; current: boolean }) {
+export const Entry = memo(function Entry({ entry, current }: { entry: EntryFragment; current: boolean }) {
   const [renaming, setRenaming] = useState(false);
   const [deleting, setDeleting] = useState(false);
+  const [tagging, setTagging] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
   const client = useClient();
   const [, update] = useMutation(UpdateDocument);
@@ -42,14 +45,16 @@ export function Entry({ entry, current }: { entry: EntryFragment; current: boole
         <button type="button" onClick={() => change({ archived: !entry.archived })}>
           <Icon name="archive" /> {t(entry.archived ? "entry.unarchive" : "entry.archive")}
         </button>
+        <button type="button" onClick={() => setTagging(true)}><Icon name="tag" /> {t("tags.title")}</button>
         {canExport && <button type="button" onClick={() => save(at(`export/${entry.id}?format=markdown`), `${title}.md`)}><Icon name="export" /> {t("entry.export")}</button>}
         <button type="button" onClick={() => setDeleting(true)}><Icon name="trash" /> {t("common.delete")}</button>
       </Menu>
       <ProblemNotice problem={problem} />
+      {tagging && <Suspense><TagsDialog entry={entry} onClose={() => setTagging(false)} /></Suspense>}
       {deleting && <Delete title={title} onDelete={() => deleteLater(client, { id: entry.id, title, current })} onClose={() => setDeleting(false)} />}
     </li>
   );
-}
+});
 
 function Menu({ title, children }: { title: string; children: React.ReactNode }) {
   const menu = useRef<HTMLDetailsElement>(null);

@@ -63,6 +63,11 @@ export function date(iso: string): string {
   return new Date(iso).toLocaleDateString(LOCALE, { dateStyle: "medium" });
 }
 
+/** Return the month of a date, such as `June 2026`. */
+export function month(iso: string): string {
+  return new Date(iso).toLocaleDateString(LOCALE, { month: "long", year: "numeric" });
+}
+
 export function dateTime(iso: string): string {
   return new Date(iso).toLocaleString(LOCALE, { dateStyle: "medium", timeStyle: "short" });
 }

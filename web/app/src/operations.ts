@@ -278,6 +278,11 @@ export type ConversationsQueryVariables = Exact<{
 
 export type ConversationsQuery = { readonly conversations: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly tags: ReadonlyArray<string>, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly activeGeneration: { readonly id: string } | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } };
 
+export type TagsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type TagsQuery = { readonly viewer: { readonly id: string, readonly tags: ReadonlyArray<{ readonly name: string, readonly count: number }> } };
+
 export type SearchQueryVariables = Exact<{
   query: string;
 }>;
@@ -609,7 +614,7 @@ export type CallFragment = { readonly __typename: 'ToolUseBlock', readonly index
 export type ChangesSubscriptionVariables = Exact<{ [key: string]: never; }>;
 
 
-export type ChangesSubscription = { readonly conversationChanges: { readonly cursor: string, readonly kind: ConversationChangeKind, readonly conversationId: string } };
+export type ChangesSubscription = { readonly conversationChanges: { readonly cursor: string, readonly kind: ConversationChangeKind, readonly conversationId: string, readonly conversation: { readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly tags: ReadonlyArray<string>, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly activeGeneration: { readonly id: string } | null } | null } };
 
 export const FileFragmentDoc = gql`
     fragment File on Attachment {
@@ -935,6 +940,17 @@ export const ConversationsDocument = gql`
   }
 }
     ${EntryFragmentDoc}` as unknown as DocumentNode<ConversationsQuery, ConversationsQueryVariables>;
+export const TagsDocument = gql`
+    query Tags {
+  viewer {
+    id
+    tags {
+      name
+      count
+    }
+  }
+}
+    ` as unknown as DocumentNode<TagsQuery, TagsQueryVariables>;
 export const SearchDocument = gql`
     query Search($query: String!) {
   searchMessages(query: $query, first: 20) {
@@ -1380,6 +1396,9 @@ export const ChangesDocument = gql`
     cursor
     kind
     conversationId
+    conversation {
+      ...Entry
+    }
   }
 }
-    ` as unknown as DocumentNode<ChangesSubscription, ChangesSubscriptionVariables>;
+    ${EntryFragmentDoc}` as unknown as DocumentNode<ChangesSubscription, ChangesSubscriptionVariables>;

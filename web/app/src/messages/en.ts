@@ -30,9 +30,12 @@ export const en = {
 
   "sidebar.search": "Search",
   "sidebar.pinned": "Pinned",
-  "sidebar.recent": "Recent",
+  "sidebar.today": "Today",
+  "sidebar.yesterday": "Yesterday",
+  "sidebar.week": "Previous 7 days",
   "sidebar.archived": "Archived",
   "sidebar.noArchived": "No archived conversations.",
+  "sidebar.noTagged": "No conversations with this tag.",
   "sidebar.more": "Load more",
   "sidebar.graphiql": "GraphiQL",
   "sidebar.results": "Search results",
@@ -48,6 +51,13 @@ export const en = {
   "entry.archive": "Archive",
   "entry.unarchive": "Unarchive",
   "entry.export": "Export",
+
+  "tags.title": "Tags",
+  "tags.filter": "Filter by tag",
+  "tags.new": "New tag",
+  "tags.add": "Add tag",
+  "tags.remove": "Remove the tag {tag}",
+  "tags.most": "A conversation can have at most {count, plural, one {# tag} other {# tags}}.",
 
   "delete.title": "Delete conversation?",
   "delete.text": "“{title}” will be deleted with its messages and attachments. Its cost still counts toward your usage.",
