@@ -101,6 +101,42 @@ def test_the_next_page_of_a_list_repeats_no_conversation_that_moved() -> None:
     assert ([entry["id"] for entry in result["entries"]], result["end"]) == (["b", "a", "c"], None)
 
 
+PRESSED: dict[tuple[str, bool], str | None] = {
+    ("ctrl o shift", True): "new",
+    ("meta O shift", False): "new",
+    ("ctrl o", False): None,
+    ("ctrl k", True): "search",
+    ("ctrl alt k", True): None,
+    ("ctrl l shift", True): "copy",
+    ("/", False): "composer",
+    ("/", True): None,
+    ("ctrl /", True): "help",
+    ("ctrl / shift", True): "help",
+    ("? shift", False): "help",
+    ("? shift", True): None,
+    ("Escape", False): "stop",
+    ("Escape", True): None,
+    ("alt ArrowDown", False): "next",
+    ("alt ArrowDown", True): None,
+    ("ArrowDown", False): None,
+    ("l", False): None,
+}
+"""Keys with modifiers, whether a text field has the focus, and the shortcut."""
+
+
+def test_shortcuts_leave_the_keys_of_text_fields_alone() -> None:
+    modifiers = ("ctrl", "meta", "alt", "shift")
+
+    def pressed(keys: str) -> dict[str, Any]:
+        (key,) = set(keys.split()) - set(modifiers)
+        return {"key": key, **{f"{name}Key": name in keys.split() for name in modifiers}}
+
+    results = call(*(("shortcuts", "shortcutOf", pressed(keys), in_text) for keys, in_text in PRESSED))
+    assert dict(zip(PRESSED, results, strict=True)) == PRESSED
+    texts = call(*(("shortcuts", "keysText", "new", mac) for mac in (False, True)))
+    assert texts == ["Ctrl+Shift+O", "⇧⌘O"]
+
+
 def test_texts_have_plural_forms_and_values() -> None:
     one, many, value, unknown, known = call(
         ("messages", "t", "composer.uploading", {"count": 1}),

@@ -750,6 +750,50 @@ export const LOCAL = {
     await page.keyboard.press("Shift+Tab");
   },
 
+  async "shortcuts open conversations, copy the last answer, fold the list and explain themselves, and can be turned off"({ page, address, picture, context }) {
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    await startConversation(page, address, "The first of two");
+    const first = idOf(page);
+    await page.keyboard.press("Control+Shift+O");
+    await page.getByRole("heading", { name: "How can I help?" }).waitFor();
+    await sendAndWait(page, "The second of two", 1);
+    const second = idOf(page);
+    await page.keyboard.press("Control+Shift+L");
+    await page.waitForFunction(async () => (await navigator.clipboard.readText()).includes("turn 1"));
+    await page.keyboard.press("Alt+ArrowDown");
+    await page.waitForFunction((before) => !location.href.includes(before), second);
+    await page.keyboard.press("Alt+ArrowUp");
+    await page.waitForFunction((id) => location.href.includes(id), second);
+    check(first !== second, "the same conversation");
+    await page.keyboard.press("Control+b");
+    await page.locator("#search").waitFor({ state: "hidden" });
+    await page.reload();
+    await finished(page, 1).waitFor();
+    check(await page.locator("#search").isHidden(), "the list is shown again");
+    await picture("folded");
+    await audit(page, "folded list");
+    await page.keyboard.press("Control+k");
+    await page.waitForFunction(() => document.activeElement?.id === "search");
+    await page.getByRole("button", { name: "Copy answer" }).focus();
+    await page.keyboard.press("/");
+    check(await page.evaluate(() => document.activeElement?.id) === "text", "the message box has no focus");
+    check(await message(page).inputValue() === "", "the key was typed");
+    await page.keyboard.press("Control+/");
+    const dialog = page.getByRole("dialog", { name: "Keyboard shortcuts" });
+    await dialog.getByText("Copy the last answer").waitFor();
+    for (const scheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme: scheme });
+      await picture(`keys-${scheme}`);
+      await audit(page, `shortcuts, ${scheme}`);
+    }
+    await dialog.getByLabel("Use keyboard shortcuts").uncheck();
+    await page.keyboard.press("Escape");
+    const before = page.url();
+    await page.keyboard.press("Control+Shift+O");
+    await page.keyboard.press("Control+/");
+    check(page.url() === before && await dialog.count() === 0, "shortcuts still work");
+  },
+
   async "on a narrow screen the list is in a drawer, and nothing scrolls sideways"({ page, address, picture }) {
     await page.setViewportSize({ width: 360, height: 740 });
     await startConversation(page, address, "/simulate markdown");

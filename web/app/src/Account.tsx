@@ -3,7 +3,7 @@ import { Dialog } from "./Dialog";
 import { finishDeletions } from "./deletions";
 import { forgetDrafts } from "./drafts";
 import { Memories } from "./Memories";
-import { date, dollars, forCode, list, number, t, type MessageKey } from "./messages";
+import { date, dollars, forCode, list, number, t } from "./messages";
 import { AccountDocument, type AccountQuery } from "./operations";
 import { forgetOutbox } from "./outbox";
 import { requestProblem } from "./problems";
@@ -15,16 +15,6 @@ import { ProblemNotice } from "./ProblemNotice";
 import { inputTokens, total } from "./words";
 
 type Viewer = AccountQuery["viewer"];
-
-const KEYS: readonly (readonly [string, MessageKey])[] = [
-  ["Enter", "keys.enter"],
-  ["Shift+Enter", "keys.shiftEnter"],
-  ["Escape", "keys.escape"],
-  [t("keys.upKey"), "keys.up"],
-  ["Ctrl+K", "keys.search"],
-  ["Ctrl+Shift+O", "keys.new"],
-  ["Ctrl+B", "keys.list"],
-];
 
 async function leave(): Promise<void> {
   await finishDeletions();
@@ -51,10 +41,6 @@ export function AccountDialog({ onClose }: { onClose: () => void }) {
       <Memories />
       <h3>{t("account.appearance")}</h3>
       <Themes />
-      <h3>{t("keys.title")}</h3>
-      <dl className="keys">
-        {KEYS.map(([key, does]) => <div key={key}><dt><kbd>{key}</kbd></dt><dd>{t(does)}</dd></div>)}
-      </dl>
       <div className="actions">
         {signed && <button type="button" className="plain" onClick={() => void leave()}>{t("account.signOut")}</button>}
       </div>

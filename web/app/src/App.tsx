@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useState } from "react";
+import { lazy, Suspense, useEffect, useMemo, useState } from "react";
 import { Provider, useQuery } from "urql";
 import { AccountDialog } from "./Account";
 import { announced } from "./announce";
@@ -10,15 +10,18 @@ import { t } from "./messages";
 import { StartDocument } from "./operations";
 import { useDelivery } from "./outbox";
 import { requestProblem, type Problem } from "./problems";
-import { show, useConversationId } from "./route";
+import { useConversationId } from "./route";
 import { loadServerInfo } from "./serverInfo";
 import { claiming, refused, session, subject } from "./session";
 import { Sidebar } from "./Sidebar";
 import { SignIn } from "./SignIn";
 import { useStore } from "./store";
-import { toasts } from "./toasts";
+import { useShortcuts, useTip } from "./useShortcuts";
+import { useSidebar } from "./useSidebar";
 import { ProblemNotice } from "./ProblemNotice";
 import { WithCode } from "./WithCode";
+
+const KeysDialog = lazy(() => import("./KeysDialog"));
 
 /** The page, connected with the current sign-in. */
 export function App() {
@@ -38,27 +41,22 @@ export function App() {
 
 function Page() {
   const id = useConversationId();
-  const [drawer, setDrawer] = useState(false);
+  const sidebar = useSidebar(id);
+  const [keys, setKeys] = useState(false);
   const [account, setAccount] = useState(false);
   const [{ data, error }, readAgain] = useQuery({ query: StartDocument });
   const connection = useReturnedConnection(() => readAgain({ requestPolicy: "network-only" }));
-  useEffect(() => setDrawer(false), [id]);
-  // The drawer would cover a notice, such as the one that offers to undo a deletion.
-  const notices = useStore(toasts).length;
-  useEffect(() => {
-    if (notices > 0) setDrawer(false);
-  }, [notices]);
   useEffect(() => void loadServerInfo().catch(() => undefined), []);
   useDelivery();
-  useShortcuts(() => setDrawer((open) => !open));
+  useShortcuts(sidebar.toggle, sidebar.show, () => setKeys(true));
   return (
-    <div className="page" data-drawer={drawer}>
+    <div className="page" data-drawer={sidebar.drawer} data-folded={sidebar.folded}>
       <a className="skip" href="#text">{t("app.skip")}</a>
       <p className="hidden" role="status">{useStore(announced)}</p>
-      <Sidebar current={id} onClose={() => setDrawer(false)} onAccount={() => setAccount(true)} name={data?.viewer.name} />
-      <div className="scrim" onClick={() => setDrawer(false)} />
+      <Sidebar current={id} onClose={sidebar.close} onFold={sidebar.toggle} onAccount={() => setAccount(true)} onKeys={() => setKeys(true)} name={data?.viewer.name} />
+      <div className="scrim" onClick={sidebar.close} />
       <main>
-        <button type="button" className="quiet drawer" onClick={() => setDrawer(true)} aria-expanded={drawer} aria-label={t("app.conversations")}>
+        <button type="button" className="quiet drawer" onClick={sidebar.show} aria-expanded={sidebar.drawer} aria-label={t("app.conversations")} title={useTip("app.conversations", "sidebar")}>
           <Icon name="menu" />
         </button>
         <Conversation id={id} start={data}>
@@ -66,6 +64,7 @@ function Page() {
           <Notices simulated={data?.models.some((model) => model.simulated) ?? false} problem={error ? requestProblem(error) : null} />
         </Conversation>
       </main>
+      {keys && <Suspense><KeysDialog onClose={() => setKeys(false)} /></Suspense>}
       {account && <AccountDialog onClose={() => setAccount(false)} />}
     </div>
   );
@@ -100,20 +99,4 @@ function useTrueFor(value: boolean, milliseconds: number): boolean {
     return () => clearTimeout(timer);
   }, [value, milliseconds]);
   return elapsed;
-}
-
-function useShortcuts(toggleDrawer: () => void): void {
-  useEffect(() => {
-    function onKeyDown(event: KeyboardEvent) {
-      if (!(event.metaKey || event.ctrlKey) || event.altKey) return;
-      const key = event.key.toLowerCase();
-      if (key === "k" && !event.shiftKey) document.getElementById("search")?.focus();
-      else if (key === "o" && event.shiftKey) show(null);
-      else if (key === "b" && !event.shiftKey) toggleDrawer();
-      else return;
-      event.preventDefault();
-    }
-    addEventListener("keydown", onKeyDown);
-    return () => removeEventListener("keydown", onKeyDown);
-  }, []);
 }

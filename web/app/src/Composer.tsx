@@ -87,7 +87,7 @@ export function Composer({ draftKey, busy, picker, temporary, onSend, onStop }: 
           )}
         </div>
         {busy && (
-          <button type="button" className="plain" onClick={() => void onStop()} title={t("composer.stopKey")}>
+          <button type="button" className="plain" data-stop onClick={() => void onStop()} title={t("composer.stopKey")}>
             <Icon name="stop" /> {t("composer.stop")}
           </button>
         )}

@@ -14,7 +14,7 @@ export function CopyButton({ text, label }: { text: string; label: string }) {
     setTimeout(() => setDone(false), CONFIRMATION_MS);
   }
   return (
-    <button type="button" className="quiet" onClick={copy} aria-label={done ? t("copy.copied") : label} title={t("copy.title")}>
+    <button type="button" className="quiet" data-copy onClick={copy} aria-label={done ? t("copy.copied") : label} title={t("copy.title")}>
       <Icon name={done ? "check" : "copy"} />
     </button>
   );

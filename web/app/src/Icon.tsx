@@ -12,6 +12,7 @@ const PATHS = {
   export: "M12 4v11M8 8l4-4 4 4M5 14v6h14v-6",
   file: "M6 3h8l4 4v14H6zM14 3v4h4M9 12h6M9 16h6",
   image: "M4 5h16v14H4zM4 16l5-5 4 4 2-2 5 5M15 9h.01",
+  keyboard: "M3 7h18v10H3zM7 10.5h.01M11 10.5h.01M15 10.5h.01M8 14h8",
   menu: "M4 7h16M4 12h16M4 17h16",
   more: "M6 12h.01M12 12h.01M18 12h.01",
   next: "M9 5l7 7-7 7",

@@ -6,17 +6,22 @@ import { Lists } from "./Lists";
 import { t } from "./messages";
 import { follow } from "./route";
 import { Tags } from "./Tags";
+import { useTip } from "./useShortcuts";
 
 
 interface Props {
   readonly current: string | null;
   readonly name: string | undefined;
+  /** Closes the drawer of a narrow screen. */
   readonly onClose: () => void;
+  /** Hides the conversations. */
+  readonly onFold: () => void;
   readonly onAccount: () => void;
+  readonly onKeys: () => void;
 }
 
 /** The list of the viewer's conversations, and the search. */
-export function Sidebar({ current, name, onClose, onAccount }: Props) {
+export function Sidebar({ current, name, onClose, onFold, onAccount, onKeys }: Props) {
   const [words, setWords] = useState("");
   const [archived, setArchived] = useState(false);
   const [tag, setTag] = useState<string | null>(null);
@@ -24,7 +29,8 @@ export function Sidebar({ current, name, onClose, onAccount }: Props) {
   return (
     <nav className="side" aria-label={t("app.conversations")} onKeyDown={(event) => event.key === "Escape" && onClose()}>
       <div className="top">
-        <a className="new" href={BASE} onClick={(event) => { follow(event, null); onClose(); }}>
+        <button type="button" className="quiet fold" onClick={onFold} aria-label={t("sidebar.hide")} title={useTip("sidebar.hide", "sidebar")}><Icon name="menu" /></button>
+        <a className="new" href={BASE} title={useTip("common.newConversation", "new")} onClick={(event) => { follow(event, null); onClose(); }}>
           <Icon name="plus" /> {t("common.newConversation")}
         </a>
         <label className="hidden" htmlFor="search">{t("sidebar.search")}</label>
@@ -32,6 +38,7 @@ export function Sidebar({ current, name, onClose, onAccount }: Props) {
           id="search"
           dir="auto"
           type="search"
+          title={useTip("sidebar.search", "search")}
           placeholder={t("sidebar.search")}
           value={words}
           onChange={(event) => setWords(event.target.value)}
@@ -50,6 +57,7 @@ export function Sidebar({ current, name, onClose, onAccount }: Props) {
         <button type="button" className="quiet" aria-pressed={archived} onClick={() => setArchived(!archived)} title={t("sidebar.archived")} aria-label={t("sidebar.archived")}>
           <Icon name="archive" />
         </button>
+        <button type="button" className="quiet" onClick={onKeys} aria-label={t("keys.title")} title={useTip("keys.title", "help")}><Icon name="keyboard" /></button>
         <a href={at("graphql")}>{t("sidebar.graphiql")}</a>
       </footer>
     </nav>
