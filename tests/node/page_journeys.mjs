@@ -794,6 +794,74 @@ export const LOCAL = {
     check(page.url() === before && await dialog.count() === 0, "shortcuts still work");
   },
 
+  async "conversations are exported and imported on the page"({ page, address, picture }) {
+    await startConversation(page, address, "A word about marmots");
+    await entry(page, "marmots").waitFor();
+    const download = async (act) => {
+      const downloading = page.waitForEvent("download");
+      await act();
+      const file = await downloading;
+      return { name: file.suggestedFilename(), content: readFileSync(await file.path(), "utf8") };
+    };
+    const text = await download(() => chooseFromMenu(page, "marmots", "Export as Markdown"));
+    check(text.name.endsWith(".md") && text.content.includes("A word about marmots"), `Markdown: ${text.name}`);
+    const one = await download(() => chooseFromMenu(page, "marmots", "Export as JSON"));
+    await page.locator("nav footer button").first().click();
+    const all = await download(() => page.getByRole("button", { name: "Export everything" }).click());
+    check(all.content.includes("marmots") && all.content.length > one.content.length, "not everything was exported");
+    await page.getByText("The export was downloaded.").waitFor();
+    const pick = (name, content) => page.getByLabel("Import a file").setInputFiles({ name, mimeType: "application/jsonl", buffer: Buffer.from(content) });
+    await pick("one.jsonl", one.content);
+    await page.getByText("1 conversation was imported.").waitFor();
+    await picture("data");
+    await audit(page, "data");
+    await page.keyboard.press("Escape");
+    await page.locator("nav li.entry").filter({ hasText: "marmots" }).nth(1).waitFor();
+  },
+
+  async "a long answer that ends in a hidden tab is announced by a notification and in the title"({ page, address, context }) {
+    await context.grantPermissions(["notifications"]);
+    await page.addInitScript(() => {
+      let hidden = false;
+      Object.defineProperty(document, "hidden", { get: () => hidden });
+      window.hide = (value) => {
+        hidden = value;
+        document.dispatchEvent(new Event("visibilitychange"));
+      };
+      window.shown = [];
+      window.Notification = class {
+        static permission = "default";
+        static requestPermission = async () => (window.Notification.permission = "granted");
+        constructor(title, { body }) { window.shown.push(`${title}: ${body}`); }
+      };
+    });
+    await startConversation(page, address);
+    check(await page.evaluate(() => Notification.permission) === "default", "it asked for permission without an action");
+    await page.locator("nav footer button").first().click();
+    await page.getByLabel("Notify me when a long answer ends").check();
+    await page.waitForFunction(() => Notification.permission === "granted");
+    await page.keyboard.press("Escape");
+    await page.reload();
+    await finished(page, 1).waitFor();
+    await page.evaluate(() => { Notification.permission = "granted"; });
+    await page.clock.install();
+    await send(page, "/simulate long 40");
+    await answers(page).nth(1).getByText("word3").waitFor();
+    await page.evaluate(() => window.hide(true));
+    await page.clock.fastForward(6_000);
+    await page.waitForFunction(() => window.shown.length > 0);
+    check((await page.evaluate(() => window.shown.join())).includes("Your answer is ready."), "another notification");
+    check((await page.title()).startsWith("(1) "), `the title is ${await page.title()}`);
+    await page.evaluate(() => window.hide(false));
+    await page.waitForFunction(() => !document.title.startsWith("("));
+    // A short answer is not announced.
+    await page.clock.setFixedTime(Date.now());
+    await send(page, "/simulate long 40");
+    await page.evaluate(() => window.hide(true));
+    await finished(page, 3).waitFor();
+    check(await page.evaluate(() => window.shown.length) === 1, "a short answer was announced");
+  },
+
   async "on a narrow screen the list is in a drawer, and nothing scrolls sideways"({ page, address, picture }) {
     await page.setViewportSize({ width: 360, height: 740 });
     await startConversation(page, address, "/simulate markdown");

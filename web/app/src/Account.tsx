@@ -4,6 +4,7 @@ import { finishDeletions } from "./deletions";
 import { forgetDrafts } from "./drafts";
 import { Memories } from "./Memories";
 import { date, dollars, forCode, list, number, t } from "./messages";
+import { NotificationSetting } from "./NotificationSetting";
 import { AccountDocument, type AccountQuery } from "./operations";
 import { forgetOutbox } from "./outbox";
 import { requestProblem } from "./problems";
@@ -13,6 +14,7 @@ import { choose, theme, type Theme } from "./theme";
 import { ToolServers } from "./ToolServers";
 import { ProblemNotice } from "./ProblemNotice";
 import { inputTokens, total } from "./words";
+import { YourData } from "./YourData";
 
 type Viewer = AccountQuery["viewer"];
 
@@ -41,6 +43,8 @@ export function AccountDialog({ onClose }: { onClose: () => void }) {
       <Memories />
       <h3>{t("account.appearance")}</h3>
       <Themes />
+      <NotificationSetting />
+      <YourData />
       <div className="actions">
         {signed && <button type="button" className="plain" onClick={() => void leave()}>{t("account.signOut")}</button>}
       </div>

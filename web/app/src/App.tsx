@@ -7,6 +7,7 @@ import { useReturnedConnection } from "./toolConnection";
 import { Conversation } from "./Conversation";
 import { Icon } from "./Icon";
 import { t } from "./messages";
+import { useNotifications } from "./notifications";
 import { StartDocument } from "./operations";
 import { useDelivery } from "./outbox";
 import { requestProblem, type Problem } from "./problems";
@@ -48,6 +49,7 @@ function Page() {
   const connection = useReturnedConnection(() => readAgain({ requestPolicy: "network-only" }));
   useEffect(() => void loadServerInfo().catch(() => undefined), []);
   useDelivery();
+  useNotifications();
   useShortcuts(sidebar.toggle, sidebar.show, () => setKeys(true));
   return (
     <div className="page" data-drawer={sidebar.drawer} data-folded={sidebar.folded}>

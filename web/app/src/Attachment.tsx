@@ -21,12 +21,14 @@ export function Attachment({ file }: { file: FileFragment }) {
   return <img className="attached" src={address ?? undefined} alt={label} width={file.width ?? undefined} height={file.height ?? undefined} />;
 }
 
-export async function save(url: string, filename: string): Promise<void> {
+/** Download a file of the server. Return whether that succeeded. */
+export async function save(url: string, filename: string): Promise<boolean> {
   const address = await fetchObjectUrl(url);
-  if (!address) return;
+  if (!address) return false;
   const link = Object.assign(document.createElement("a"), { href: address, download: filename });
   link.click();
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
+  return true;
 }
 
 function useBytes(url: string | null): string | null {

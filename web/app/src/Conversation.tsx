@@ -6,6 +6,7 @@ import type { Draft } from "./drafts";
 import { Header } from "./Header";
 import { t } from "./messages";
 import { ConversationDocument, SelectBranchDocument, StopDocument, type ConversationQuery, type StartQuery, type TurnFragment } from "./operations";
+import { unseen } from "./notifications";
 import { outbox, remove, sendMessage, type Outgoing } from "./outbox";
 import { mutationProblem, problemOf, requestProblem, type Problem } from "./problems";
 import { targetReached, useTargetMessageId } from "./route";
@@ -55,9 +56,10 @@ export function Conversation({ id, start, children }: Props) {
   const picker = id ? runningPicker : newPicker;
   const { target, onMissing } = useTarget(release, readAgain, setProblem);
   const [, stop] = useMutation(StopDocument);
+  const unseenAnswers = useStore(unseen);
   useEffect(() => {
-    document.title = conversation?.title ? `${conversation.title} · Tertulia` : "Tertulia";
-  }, [conversation?.title]);
+    document.title = `${unseenAnswers > 0 ? `(${unseenAnswers}) ` : ""}${conversation?.title ? `${conversation.title} · Tertulia` : "Tertulia"}`;
+  }, [conversation?.title, unseenAnswers]);
   function send(draft: Draft) {
     setProblem(null);
     const options = id ? picker?.unconfirmed : picker?.options;

@@ -7,7 +7,7 @@ import { Dialog } from "./Dialog";
 import { Icon } from "./Icon";
 import { t } from "./messages";
 import { UpdateDocument, type EntryFragment } from "./operations";
-import { mutationProblem, type Problem } from "./problems";
+import { mutationProblem, problemOf, type Problem } from "./problems";
 import { follow } from "./route";
 import { serverInfo } from "./serverInfo";
 import { useStore } from "./store";
@@ -28,6 +28,10 @@ export const Entry = memo(function Entry({ entry, current }: { entry: EntryFragm
   const change = async (changes: { title?: string | null; pinned?: boolean; archived?: boolean }) => {
     setProblem(mutationProblem(await update({ input: { id: entry.id, ...changes } })));
   };
+  const exportAs = async (format: string, ending: string) => {
+    const saved = await save(at(`export/${entry.id}?format=${format}`), `${title}.${ending}`);
+    setProblem(saved ? null : problemOf(t("data.exportFailed")));
+  };
   const title = entry.title ?? t("common.newConversation");
   return (
     <li className="entry">
@@ -46,7 +50,8 @@ export const Entry = memo(function Entry({ entry, current }: { entry: EntryFragm
           <Icon name="archive" /> {t(entry.archived ? "entry.unarchive" : "entry.archive")}
         </button>
         <button type="button" onClick={() => setTagging(true)}><Icon name="tag" /> {t("tags.title")}</button>
-        {canExport && <button type="button" onClick={() => save(at(`export/${entry.id}?format=markdown`), `${title}.md`)}><Icon name="export" /> {t("entry.export")}</button>}
+        {canExport && <button type="button" onClick={() => exportAs("markdown", "md")}><Icon name="export" /> {t("entry.exportMarkdown")}</button>}
+        {canExport && <button type="button" onClick={() => exportAs("jsonl", "jsonl")}><Icon name="export" /> {t("entry.exportJson")}</button>}
         <button type="button" onClick={() => setDeleting(true)}><Icon name="trash" /> {t("common.delete")}</button>
       </Menu>
       <ProblemNotice problem={problem} />

@@ -51,7 +51,8 @@ export const en = {
   "entry.unpin": "Unpin",
   "entry.archive": "Archive",
   "entry.unarchive": "Unarchive",
-  "entry.export": "Export",
+  "entry.exportMarkdown": "Export as Markdown",
+  "entry.exportJson": "Export as JSON",
 
   "tags.title": "Tags",
   "tags.filter": "Filter by tag",
@@ -255,6 +256,21 @@ export const en = {
   "keys.help": "Keyboard shortcuts",
   "keys.note": "Keys without Ctrl or ⌘ don’t work while you write text.",
   "keys.use": "Use keyboard shortcuts",
+
+  "notify.title": "Notifications",
+  "notify.setting": "Notify me when a long answer ends while this page is hidden",
+  "notify.blocked": "Your browser blocks notifications of this page. The title of its tab shows how many answers have ended.",
+  "notify.done": "Your answer is ready.",
+
+  "data.title": "Your data",
+  "data.text": "An export contains all your conversations with their files, and what Claude remembers about you. You can import it here again, and the export of claude.ai too.",
+  "data.export": "Export everything",
+  "data.exportMarkdown": "Export as Markdown",
+  "data.import": "Import a file",
+  "data.working": "Please wait. This can take a while…",
+  "data.exported": "The export was downloaded.",
+  "data.exportFailed": "The export failed. Check your connection and try again.",
+  "data.imported": "{count, plural, one {# conversation was imported.} other {# conversations were imported.}}",
 
   "memories.title": "Claude’s memory",
   "memories.content": "Content of {name}",
