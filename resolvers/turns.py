@@ -10,7 +10,6 @@ from strawberry.scalars import JSON
 
 from tertulia.db import conversations, messages
 from tertulia.db.database import AsyncSession
-from tertulia.db.inserting import new_row
 from tertulia.db.messages import BranchMessage
 from tertulia.db.prompt_branches import BranchReader
 from tertulia.db.tables import Conversation, Message, Role, new_id, now
@@ -65,8 +64,7 @@ async def turn_of_send(session: AsyncSession, context: Context, input: SendMessa
         policy.check_tools(input.tools)
         own_model = policy.assistant.model if policy.assistant is not None else None
         created_at = now()
-        conversation = new_row(
-            Conversation,
+        conversation = Conversation(
             id=new_id(),
             created_at=created_at,
             updated_at=created_at,
@@ -172,8 +170,7 @@ async def _new_message_turn(
     if not attached.blocks and not text:
         raise blank_error("text")
     parent = earlier[-1] if earlier else None
-    question = new_row(
-        Message,
+    question = Message(
         id=new_id(),
         created_at=now(),
         conversation_id=conversation.id,

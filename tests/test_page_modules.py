@@ -157,9 +157,9 @@ def test_amounts_are_shown_for_people() -> None:
         ("messages", "dollars", "0.0123"),
         ("messages", "number", 12_345),
         ("messages", "duration", 65),
-        ("messages", "t", "usage.total", {"count": 0}),
+        ("messages", "t", "usage.total", {"count": 0, "tokens": "0"}),
     )
-    assert results == ["$0.00", "$0.0123", "12.3K", "1m 5s", "0 tokens"]
+    assert results == ["$0.00", "$0.0123", "12.3K", "1 min 5 sec", "0 tokens"]
 
 
 def test_every_code_of_the_api_has_a_text() -> None:

@@ -1,7 +1,7 @@
 // Journeys through the page, each in its own browser context.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { answers, ask, check, numberedWords, finished, message, network, send, sendAndWait, words } from "./browser.mjs";
+import { answers, ask, check, numberedWords, finished, message, network, send, sendAndWait, watch, words } from "./browser.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAIAAAACUFjqAAAAEklEQVR4nGP4z8CAB+GTG8HSALfKY52fTcuYAAAAAElFTkSuQmCC", "base64");
@@ -506,11 +506,11 @@ export const LOCAL = {
     await page.clock.install();
     await sendAndWait(page, "/simulate rate-limit 90", 2);
     await finished(page, 2).getByRole("alert").filter({ hasText: "Claude is receiving too many requests" }).waitFor();
-    check(/^Retry in 1m [23]\ds$/.test(await retry.innerText()), `the button says ${await retry.innerText()}`);
+    check(/^Retry in 1 min [23]\d sec$/.test(await retry.innerText()), `the button says ${await retry.innerText()}`);
     check(await retry.isDisabled(), "it can be retried too early");
     await picture("failed");
     await page.clock.fastForward(60_000);
-    await page.getByText(/^Retry in [23]?\ds$/).waitFor();
+    await page.getByText(/^Retry in [23]?\d sec$/).waitFor();
     await page.clock.fastForward(31_000);
     await page.getByRole("button", { name: "Retry", exact: true }).click();
     await finished(page, 2).getByText("2 / 2").waitFor();
@@ -523,7 +523,7 @@ export const LOCAL = {
       ? route.fulfill({ json: { data: { sendMessage: refuse } } }) : route.continue()));
     await send(page, "Hello, my name is Ada");
     await page.getByRole("alert").filter({ hasText: "You’ve reached a limit of this server." }).waitFor();
-    check(await page.getByRole("button", { name: "Retry in 1s" }).isDisabled(), "it can be retried too early");
+    check(await page.getByRole("button", { name: "Retry in 1 sec" }).isDisabled(), "it can be retried too early");
     await page.unrouteAll({ behavior: "ignoreErrors" });
     await page.getByRole("button", { name: "Retry", exact: true }).click();
     await finished(page, 1).getByText("Ada").waitFor();
@@ -952,6 +952,26 @@ export const LOCAL = {
     }
     await page.getByRole("button", { name: "Deny" }).click();
     await finished(page, 5).waitFor();
+  },
+
+  async "the page speaks the browser's language, and another one once it is chosen"({ address, context, picture, noted }) {
+    const arabic = await context.browser().newContext({ locale: "ar-EG", viewport: { width: 390, height: 844 }, reducedMotion: "reduce" });
+    const page = watch(await arabic.newPage(), address, noted);
+    await page.goto(address);
+    await page.getByRole("heading", { name: "كيف يمكنني المساعدة؟" }).waitFor();
+    check(await page.locator("html").evaluate(({ lang, dir }) => `${lang} ${dir}`) === "ar rtl", "the page is not Arabic");
+    await page.getByRole("button", { name: "المحادثات" }).click();
+    const { x, width } = await page.locator(".side").boundingBox();
+    check(x + width === 390, "the drawer does not open at the right edge");
+    await page.locator("nav footer button").first().click();
+    await audit(page, "Arabic");
+    await picture("arabic settings", page);
+    await page.getByLabel("اللغة").selectOption({ label: "Deutsch" });
+    await page.getByRole("heading", { name: "Darstellung" }).waitFor();
+    await page.reload();
+    await page.getByRole("heading", { name: "Wie kann ich helfen?" }).waitFor();
+    check(await page.locator("html").evaluate(({ lang, dir }) => `${lang} ${dir}`) === "de ltr", "the page is not German");
+    await arabic.close();
   },
 
   async "the plain page continues an answer after a refresh"({ page, address, picture }) {

@@ -1,21 +1,16 @@
-// Runs modules of the page that need no browser. Argument: a JSON list of [module, function, ...arguments].
-// Prints the results as JSON.
-import { readFileSync } from "node:fs";
-import { transformWithOxc } from "vite";
+// Runs modules of the page that need no browser, as the page's build compiles them.
+// Argument: a JSON list of [module, function, ...arguments]. Prints the results as JSON.
+import { fileURLToPath } from "node:url";
+import { createServer } from "vite";
 
-const SOURCE = new URL("../../web/app/src/", import.meta.url);
-
-/** Compile a module, and those that it imports, and return its address. */
-async function compiled(name) {
-  const { code } = await transformWithOxc(readFileSync(new URL(`${name}.ts`, SOURCE), "utf8"), `${name}.ts`);
-  const imports = [...code.matchAll(/from "\.\/([^"]+)"/g)].map(([, imported]) => imported);
-  const addresses = await Promise.all(imports.map(compiled));
-  const linked = imports.reduce((text, imported, position) => text.replaceAll(`"./${imported}"`, `"${addresses[position]}"`), code);
-  return `data:text/javascript,${encodeURIComponent(linked)}`;
-}
-
+const root = fileURLToPath(new URL("../../web/app", import.meta.url));
+const vite = await createServer({ root, appType: "custom", optimizeDeps: { noDiscovery: true }, logLevel: "error", server: { middlewareMode: true, ws: false, watch: null } });
+// The modules use these parts of a browser.
+Object.assign(globalThis, { localStorage: { getItem: () => null, setItem() {} }, document: { documentElement: {} } });
+Object.defineProperty(globalThis, "navigator", { value: { languages: [] }, configurable: true });
 const results = [];
 for (const [module, name, ...values] of JSON.parse(process.argv[2])) {
-  results.push((await import(await compiled(module)))[name](...values));
+  results.push(await (await vite.ssrLoadModule(`/src/${module}.ts`))[name](...values));
 }
+await vite.close();
 console.log(JSON.stringify(results));

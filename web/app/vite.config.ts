@@ -1,5 +1,6 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
+import { compiledCatalogs } from "./catalogs.ts";
 import { compressed } from "./compressed.ts";
 import { manifest } from "./manifest.ts";
 
@@ -18,7 +19,7 @@ const onlyWoff2: Plugin = {
 // `npm run build` writes the files that src/tertulia/server/http/pages.py serves at /. `npm run dev` shows changes at once, and
 // needs a running server.
 export default defineConfig(({ command }) => ({
-  plugins: [react(), onlyWoff2, manifest, compressed],
+  plugins: [react(), compiledCatalogs, onlyWoff2, manifest, compressed],
   ...(command === "build" && { logLevel: "error" as const }),
   base: command === "build" ? "./" : "/",
   // Relative addresses, so that the page works under any prefix.

@@ -2,6 +2,7 @@ import { useQuery } from "urql";
 import { Dialog } from "./Dialog";
 import { finishDeletions } from "./deletions";
 import { forgetDrafts } from "./drafts";
+import { Languages } from "./Languages";
 import { Memories } from "./Memories";
 import { date, dollars, forCode, list, number, t } from "./messages";
 import { NotificationSetting } from "./NotificationSetting";
@@ -43,6 +44,8 @@ export function AccountDialog({ onClose }: { onClose: () => void }) {
       <Memories />
       <h3>{t("account.appearance")}</h3>
       <Themes />
+      <h3>{t("account.language")}</h3>
+      <Languages />
       <NotificationSetting />
       <YourData />
       <div className="actions">

@@ -6,7 +6,7 @@ import { connect, lost } from "./client";
 import { useReturnedConnection } from "./toolConnection";
 import { Conversation } from "./Conversation";
 import { Icon } from "./Icon";
-import { t } from "./messages";
+import { shown, t } from "./messages";
 import { useNotifications } from "./notifications";
 import { StartDocument } from "./operations";
 import { useDelivery } from "./outbox";
@@ -26,6 +26,7 @@ const KeysDialog = lazy(() => import("./KeysDialog"));
 
 /** The page, connected with the current sign-in. */
 export function App() {
+  useStore(shown);
   const signInRequired = useStore(refused);
   const guestSignsIn = useStore(claiming);
   // The connection is kept when a token is refreshed, and replaced when the user signs in or out.

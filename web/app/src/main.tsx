@@ -1,12 +1,14 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./App";
+import { applyLanguage } from "./language";
 import "./style.css";
 import { applyTheme } from "./theme";
 import { followVisualViewport } from "./viewport";
 
 applyTheme();
 followVisualViewport();
-const root = document.getElementById("root");
-if (root) createRoot(root).render(<StrictMode><App /></StrictMode>);
 void import("./Markdown");
+const root = document.getElementById("root");
+// Nothing is shown in another language first.
+void applyLanguage().then(() => root && createRoot(root).render(<StrictMode><App /></StrictMode>));

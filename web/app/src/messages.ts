@@ -1,48 +1,70 @@
+import formatMessage, { type CompiledMessage, type FormatValues } from "icu-minify/format";
 import { en } from "./messages/en";
+import { store } from "./store";
 
 export type MessageKey = keyof typeof en;
+/** The page's texts in one language. The page's build replaces them by `CompiledMessage`s. */
+export type Messages = Readonly<Record<MessageKey, string>>;
 export type Values = Readonly<Record<string, string | number>>;
 
-/** The language of the page's texts, dates and numbers, as a BCP 47 tag. */
-export const LOCALE = "en";
-const MESSAGES: Readonly<Record<MessageKey, string>> = en;
+interface Shown {
+  readonly messages: Readonly<Record<MessageKey, CompiledMessage>>;
+  /** The language of the messages, which determines their plural forms. */
+  readonly language: string;
+  /** The language and region of dates and numbers. */
+  readonly locale: string;
+}
 
-const plurals = new Intl.PluralRules(LOCALE);
-const numbers = new Intl.NumberFormat(LOCALE);
-const compact = new Intl.NumberFormat(LOCALE, { notation: "compact", maximumFractionDigits: 1 });
-const PLURAL = /\{(\w+), plural,((?:\s*(?:=\d+|\w+) \{(?:[^{}]|\{\w+\})*\})+)\s*\}/g;
-const FORM = /(=\d+|\w+) \{((?:[^{}]|\{\w+\})*)\}/g;
+/** The texts that the page shows. Components that are not rendered again with the page use this store. */
+export const shown = store<Shown>({ messages: en, language: "en", locale: "en" });
+
+/** Show the page in a language. Both languages are BCP 47 tags. */
+export function showMessages(messages: Messages, language: string, locale: string): void {
+  shown.set({ messages, language, locale });
+}
+
+/** Return a function that creates each formatter once for a locale. */
+function remember<Options, Formatter>(create: new (locale: string, options?: Options) => Formatter) {
+  const created = new Map<string, Formatter>();
+  return (options?: Options, locale = shown.get().locale): Formatter => {
+    const key = `${locale} ${JSON.stringify(options)}`;
+    const formatter = created.get(key) ?? new create(locale, options);
+    created.set(key, formatter);
+    return formatter;
+  };
+}
+
+const numbers = remember<Intl.NumberFormatOptions, Intl.NumberFormat>(Intl.NumberFormat);
+const dates = remember<Intl.DateTimeFormatOptions, Intl.DateTimeFormat>(Intl.DateTimeFormat);
+const lists = remember<Intl.ListFormatOptions, Intl.ListFormat>(Intl.ListFormat);
+const plurals = remember<Intl.PluralRulesOptions, Intl.PluralRules>(Intl.PluralRules);
+
+const FORMATTERS = {
+  getNumberFormat: (_: unknown, options?: Intl.NumberFormatOptions) => numbers(options),
+  getDateTimeFormat: (_: unknown, options?: Intl.DateTimeFormatOptions) => dates(options),
+  getPluralRules: (_: unknown, options?: Intl.PluralRulesOptions) => plurals(options, shown.get().language),
+};
 
 /** Return a text of the page with its values. */
 export function t(key: MessageKey, values: Values = {}): string {
-  return format(MESSAGES[key], values);
+  return pieces<string>(key, values).join("");
+}
+
+/** Return a text of the page whose tags, such as `<code>`, become elements. */
+export function pieces<Element>(key: MessageKey, values: FormatValues<Element>): (string | Element)[] {
+  const { messages, locale } = shown.get();
+  return [formatMessage<Element>(messages[key], locale, values, { formatters: FORMATTERS })].flat() as (string | Element)[];
 }
 
 /** Return the text of a code of the API, such as `failure.OVERLOADED`, or another text if the page does not know the code. */
 export function forCode(group: string, code: string, other: string): string {
   const key = `${group}.${code}`;
-  return key in MESSAGES ? t(key as MessageKey) : other;
-}
-
-/** Format a message of the subset of ICU MessageFormat that messages/en.ts describes. */
-export function format(message: string, values: Values): string {
-  return message
-    .replace(PLURAL, (_, name: string, forms: string) => {
-      const count = Number(values[name]);
-      const texts = Object.fromEntries(Array.from(forms.matchAll(FORM), ([, form, text]) => [form, text]));
-      return (texts[`=${count}`] ?? texts[plurals.select(count)] ?? texts.other ?? "").replaceAll("#", number(count));
-    })
-    .replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
-}
-
-/** Return the pieces of a text that contains `<code>`: those at odd positions are code. */
-export function codePieces(key: MessageKey, values: Values = {}): string[] {
-  return MESSAGES[key].split(/<\/?code>/).map((piece) => format(piece, values));
+  return key in en ? t(key as MessageKey) : other;
 }
 
 /** Return a number for people. Large ones are shortened, such as 12K. */
 export function number(value: number): string {
-  return (value < 10_000 ? numbers : compact).format(value);
+  return (value < 10_000 ? numbers() : numbers({ notation: "compact", maximumFractionDigits: 1 })).format(value);
 }
 
 export function dollars(amount: string | null): string | null {
@@ -51,39 +73,38 @@ export function dollars(amount: string | null): string | null {
   // Answers often cost less than a cent.
   const digits = value === 0 || value >= 1 ? 2 : value >= 0.001 ? 4 : 6;
   const options = { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol" } as const;
-  return new Intl.NumberFormat(LOCALE, { ...options, minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+  return numbers({ ...options, minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }
 
 export function bytes(amount: number): string {
   const [value, unit] = amount < 1_000_000 ? [Math.ceil(amount / 1000), "kilobyte"] : [amount / 1_000_000, "megabyte"];
-  return new Intl.NumberFormat(LOCALE, { style: "unit", unit, maximumFractionDigits: 1 }).format(value);
+  return numbers({ style: "unit", unit, maximumFractionDigits: 1 }).format(value);
 }
 
 export function date(iso: string): string {
-  return new Date(iso).toLocaleDateString(LOCALE, { dateStyle: "medium" });
+  return dates({ dateStyle: "medium" }).format(new Date(iso));
 }
 
 /** Return the month of a date, such as `June 2026`. */
 export function month(iso: string): string {
-  return new Date(iso).toLocaleDateString(LOCALE, { month: "long", year: "numeric" });
+  return dates({ month: "long", year: "numeric" }).format(new Date(iso));
 }
 
 export function dateTime(iso: string): string {
-  return new Date(iso).toLocaleString(LOCALE, { dateStyle: "medium", timeStyle: "short" });
+  return dates({ dateStyle: "medium", timeStyle: "short" }).format(new Date(iso));
 }
 
-/** Return the time until something, such as `12s` or `3m 5s`. */
+/** Return the time until something, such as `12 sec` or `3 min 5 sec`. */
 export function duration(seconds: number): string {
-  const unit = (value: number, name: "second" | "minute" | "hour") =>
-    new Intl.NumberFormat(LOCALE, { style: "unit", unit: name, unitDisplay: "narrow" }).format(value);
+  const unit = (value: number, name: "second" | "minute" | "hour") => numbers({ style: "unit", unit: name, unitDisplay: "short" }).format(value);
   const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
-  if (hours > 0) return `${unit(hours, "hour")} ${unit(minutes, "minute")}`;
-  return minutes > 0 ? `${unit(minutes, "minute")} ${unit(seconds % 60, "second")}` : unit(seconds, "second");
+  const parts = hours > 0
+    ? [unit(hours, "hour"), unit(minutes, "minute")]
+    : [...(minutes > 0 ? [unit(minutes, "minute")] : []), unit(seconds % 60, "second")];
+  return lists({ style: "narrow", type: "unit" }).format(parts);
 }
-
-const lists = new Intl.ListFormat(LOCALE, { style: "short", type: "unit" });
 
 /** Return items as one text, such as `a, b, c`. */
 export function list(items: readonly string[]): string {
-  return lists.format(items);
+  return items.join(t("common.comma"));
 }

@@ -12,7 +12,8 @@ export function spent(usage: CostFragment): string {
 
 /** Return all tokens and the cost. */
 export function total(usage: CostFragment): string {
-  return withCost(t("usage.total", { count: inputTokens(usage) + usage.outputTokens }), usage);
+  const count = inputTokens(usage) + usage.outputTokens;
+  return withCost(t("usage.total", { count, tokens: number(count) }), usage);
 }
 
 export function inputTokens(usage: CostFragment): number {

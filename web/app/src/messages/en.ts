@@ -1,7 +1,7 @@
 /**
  * The page's texts in English, by key, in the syntax of ICU MessageFormat: `{name}` is a value, and
- * `{count, plural, one {# file} other {# files}}` chooses a form by a number. `<code>` marks code. A translation is a file
- * like this one with the same keys, and with the plural forms of its language.
+ * `{count, plural, one {# file} other {# files}}` chooses a form by a number. `<code>` marks code. The other files of this
+ * folder are translations: they have the same keys and values, and the plural forms of their languages.
  */
 export const en = {
   "app.skip": "Skip to the message box",
@@ -121,7 +121,7 @@ export const en = {
   "turn.versions": "Versions",
   "turn.previousVersion": "Previous version",
   "turn.nextVersion": "Next version",
-  "turn.version": "{position} / {count}",
+  "turn.version": "{position, number} / {count, number}",
   "turn.missingFile": "A file that Claude created is missing. {problem}",
   "turn.continued": "Interrupted and continued.",
   "turn.continuedByAnother": "Continued by another model.",
@@ -228,14 +228,16 @@ export const en = {
   "account.limits": "Left: {limits}.",
   "account.limit": "{remaining} of {maximum} {name}",
   "account.tools": "Tool calls: {tools}.",
-  "account.toolCalls": "{name} {calls}",
-  "account.toolCallsFailed": "{name} {calls} ({failed} failed)",
+  "account.toolCalls": "{name} {calls, number}",
+  "account.toolCallsFailed": "{name} {calls, number} ({failed, number} failed)",
   "account.guest": "You are a guest. Create an account to keep these conversations: if you sign out, they are lost.",
   "account.claim": "Sign in or create an account",
   "account.appearance": "Appearance",
   "account.system": "System",
   "account.light": "Light",
   "account.dark": "Dark",
+  "account.language": "Language",
+  "account.browserLanguage": "Browser’s language",
   "account.signOut": "Sign out",
 
   "keys.title": "Keyboard shortcuts",
@@ -303,7 +305,7 @@ export const en = {
   "signIn.token": "Access token",
   "signIn.continue": "Continue",
 
-  "usage.total": "{count, plural, one {# token} other {# tokens}}",
+  "usage.total": "{count, plural, one {{tokens} token} other {{tokens} tokens}}",
   "usage.tokens": "{input} tokens in, {output} out",
 
   "problem.unreachable": "The server can’t be reached. Check your connection and try again.",
