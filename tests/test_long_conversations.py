@@ -3,8 +3,10 @@
 import asyncio
 import json
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -19,6 +21,7 @@ from tertulia.claude import streaming
 from tertulia.db import search
 from tertulia.db.database import Database
 from tertulia.db.tables import new_id
+from tertulia.generation.manager import GenerationManager
 from tertulia.generation.retention import DeletedResources, remove_part
 from tertulia.threads import MANY, offload
 
@@ -168,6 +171,53 @@ def test_a_request_with_many_messages_is_encoded_like_one_with_few(
         {name: value for name, value in headers.items() if name not in ignored} for headers in stage.claude.headers
     )
     assert second == first
+
+
+LONGEST = 5_000
+TURN_SECONDS = 0.01
+"""The most CPU time of one turn of the event loop. It is about 5 ms in the end, when the prompt is freed."""
+CHAIN = f"""INSERT INTO messages (id, conversation_id, parent_id, role, depth, content, app_metadata, created_at)
+    WITH RECURSIVE numbers(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM numbers WHERE n < {LONGEST})
+    SELECT printf('%032x', n), conversations.id, iif(n = 2, active_leaf_id, printf('%032x', n - 1)),
+        iif(n % 2, 'assistant', 'user'), n, '[{{"type": "text", "text": "Some words"}}]', '{{}}', '{CREATED_AT}'
+    FROM numbers, conversations"""
+
+
+@pytest.mark.embedded
+def test_a_send_in_a_conversation_of_5_000_messages_takes_the_loop_for_short_turns_alone(
+    staged: Staged, place: Json, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = staged(*(says("Hi") for _ in range(4)))
+    id = stage.api.send("Hello")["conversation"]["id"]
+    wait_until(lambda: stage.api.messages(id)[-1]["text"] == "Hi")
+    execute(place, CHAIN)
+    execute(place, f"UPDATE conversations SET active_leaf_id = printf('%032x', {LONGEST})")
+    # By thread, because the Claude of the test has an event loop too.
+    turns: dict[int, float] = {}
+    threads = set[int]()
+    run, start = asyncio.events.Handle._run, GenerationManager.start
+
+    def measured(handle: asyncio.Handle) -> None:
+        begun = time.thread_time()
+        run(handle)
+        thread = threading.get_ident()
+        turns[thread] = max(turns.get(thread, 0.0), time.thread_time() - begun)
+
+    def noted(*arguments: Any) -> None:
+        threads.add(threading.get_ident())
+        start(*arguments)
+
+    monkeypatch.setattr(asyncio.events.Handle, "_run", measured)
+    monkeypatch.setattr(GenerationManager, "start", noted)
+    longest: list[float] = []
+    for _ in range(3):
+        turns.clear()
+        assert stage.api.answer("Go on", conversationId=id)["__typename"] == "GenerationCompleted"
+        longest.append(turns[min(threads)])
+        assert len(stage.claude.requests[-1]["messages"]) >= LONGEST
+        if longest[-1] < TURN_SECONDS:
+            break
+    assert longest[-1] < TURN_SECONDS, longest
 
 
 def test_work_on_many_messages_does_not_wait_for_the_threads_that_look_up_names() -> None:
