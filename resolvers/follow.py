@@ -4,7 +4,7 @@ They come from the log. After the log was deleted, the database row replaces the
 """
 
 import re
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from uuid import UUID
@@ -43,7 +43,7 @@ from tertulia.streams.events import (
     ToolResultsRequired,
     fold,
 )
-from tertulia.streams.stream import Follower, Stream
+from tertulia.streams.stream import Follower, Push, Stream
 
 NOT_FOUND = "is not the id of a generation."
 DELETED = "is the id of a generation whose conversation was deleted."
@@ -55,10 +55,6 @@ class MessageSnapshot(GenerationEvent):
 
     message: MessageRow
     reason: SnapshotReason | None = None
-
-
-Push = Callable[[GenerationEvent], bool]
-"""Called with each event as it is appended; returns whether it delivered the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +97,7 @@ async def follow_after(
         context: The viewer's context.
         generation_id: The id of the generation, from the client.
         after: The sequence of the last event that the client has; None to begin with a snapshot.
-        push: Called with each event as it is appended. Events that it delivers are not yielded.
+        push: Delivers events as they are appended. Events that it delivers are not yielded.
 
     Raises:
         BadUserInput: The viewer has no such generation.

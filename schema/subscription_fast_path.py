@@ -18,7 +18,7 @@ from graphql.execution import Executor
 
 from tertulia.db.read_limit import read_limit
 from tertulia.json import encode
-from tertulia.resolvers.follow import EventStream, Push
+from tertulia.resolvers.follow import EventStream
 from tertulia.schema.failures import show_error
 from tertulia.schema.graphql_internals import field_name, selected_fields
 from tertulia.schema.results import response
@@ -31,6 +31,7 @@ from tertulia.streams.events import (
     ThinkingDelta,
     ToolInputDelta,
 )
+from tertulia.streams.stream import Push
 
 DELTAS = (TextDelta, ThinkingDelta, ToolInputDelta)
 FILLED = (*DELTAS, GenerationStarted, ContentBlockStarted, ContentBlockFinished)
@@ -42,15 +43,15 @@ MAX_TEMPLATES = 16
 AnyExecutor = Executor[Any]
 core: Any = execution  # its declared types are partly unknown
 
-FIELDS: dict[str, tuple[bytes, Callable[[Any], Any]]] = {
-    "generationId": (b'"%b"', lambda event: str(event.generation_id).encode()),
-    "sequence": (b"%d", attrgetter("sequence")),
-    "index": (b"%d", attrgetter("index")),
-    "offset": (b"%d", attrgetter("offset")),
-    "text": (b"%b", lambda delta: encode(delta.text)),
-    "partialJson": (b"%b", lambda delta: encode(delta.text)),
+FIELDS: dict[str, tuple[bytes, str]] = {
+    "generationId": (b'"%b"', "encoded_id"),
+    "sequence": (b"%d", "sequence"),
+    "index": (b"%d", "index"),
+    "offset": (b"%d", "offset"),
+    "text": (b"%b", "encoded_text"),
+    "partialJson": (b"%b", "encoded_text"),
 }
-"""The placeholder of each leaf of an event, and the function that reads it."""
+"""The placeholder of each leaf of an event, and the attribute with its value."""
 
 
 class _NewestResults:
@@ -72,6 +73,26 @@ class _NewestResults:
 
 
 NEWEST = _NewestResults()
+
+
+class ResultPush(Push):
+    """Writes the results of events that have a template as soon as the events are shown."""
+
+    __slots__ = ("fills",)
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        """Initialize with a function that writes messages without waiting."""
+        super().__init__(write)
+        self.fills: dict[type, Fill] = {}
+
+    def message(self, event: GenerationEvent) -> bytes | None:
+        """Return the message of an event; None if it has no template, or cannot be written now."""
+        fill = self.fills.get(event.__class__)
+        return None if fill is None else self.frame(NEWEST.of(event, fill))
+
+    def frame(self, result: bytes) -> bytes | None:
+        """Return the message with a result; None if it cannot be written now."""
+        raise NotImplementedError
 
 
 class OperationFailed(Exception):
@@ -110,13 +131,13 @@ class Operation:
         return executor
 
 
-async def follow(operation: Operation, send: Callable[[bytes], bool] | None = None) -> AsyncGenerator[bytes]:
+async def follow(operation: Operation, push: ResultPush | None = None) -> AsyncGenerator[bytes]:
     """Yield each result of a subscription as JSON.
 
     Args:
         operation: The subscription.
-        send: Called with a result as soon as its event is appended, if a template can write it. This saves waking a
-            task. If it returns False, the result is yielded like any other.
+        push: Writes a result as soon as its event is appended, if it has a template. This saves waking a task. Other
+            results, and those that it cannot write at once, are yielded.
 
     Raises:
         OperationFailed: The subscription cannot start or continue.
@@ -129,7 +150,8 @@ async def follow(operation: Operation, send: Callable[[bytes], bool] | None = No
     if isinstance(source, ExecutionResult):
         raise OperationFailed(source.errors or ())
     del executor
-    push = None if send is None else _push_with_templates(fills, send)
+    if push is not None:
+        push.fills = fills
     events = source.follow(push) if isinstance(source, EventStream) else aiter(source)
     try:
         async with aclosing(events):
@@ -158,16 +180,6 @@ def _templates(operation: Operation, executor: AnyExecutor) -> dict[type, Fill]:
     return fills
 
 
-def _push_with_templates(fills: dict[type, Fill], send: Callable[[bytes], bool]) -> Push:
-    result_of = NEWEST.of
-
-    def push(event: GenerationEvent) -> bool:
-        fill = fills.get(event.__class__)
-        return fill is not None and send(result_of(event, fill))
-
-    return push
-
-
 async def execute(operation: Operation, event: object) -> bytes:
     """Execute the operation for one event with graphql-core."""
     with read_limit():
@@ -184,17 +196,21 @@ def template(executor: AnyExecutor, kind: type[GenerationEvent]) -> Fill | None:
         return None
     root, names = selected
     entries: list[bytes] = []
-    reads: list[Callable[[Any], Any]] = []
+    attributes: list[str] = []
     for key, name in names.items():
         entry = _quoted(key) + b":"
         if name == "__typename":
             entries.append(entry + _quoted(kind.__name__))
         else:
-            placeholder, read = FIELDS[name]
+            placeholder, attribute = FIELDS[name]
             entries.append(entry + placeholder)
-            reads.append(read)
+            attributes.append(attribute)
     pattern = b'{"data":{%b:{%b}}}' % (_quoted(root), b",".join(entries))
-    return lambda event: pattern % tuple([read(event) for read in reads])
+    if not attributes:
+        return lambda _event: pattern
+    # One call for all values. A single value needs no tuple.
+    values = attrgetter(*attributes)
+    return lambda event: pattern % values(event)
 
 
 def _selected(executor: AnyExecutor, type_name: str) -> tuple[str, dict[str, str]] | None:

@@ -24,7 +24,7 @@ def killed(folder: Path) -> Generator[Journal]:
     journal = Journal(folder)
     journal.lock()
     yield journal
-    for id in list(journal._files):
+    for id in [UUID(int=number) for number in journal._files]:
         journal.close(id)
     journal.unlock()
 

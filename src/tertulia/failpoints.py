@@ -19,7 +19,7 @@ _declared: dict[str, "Failpoint"] = {}
 class Failpoint:
     """A named step. The `item` of its methods is the id of what is being worked on, if any."""
 
-    __slots__ = ("_action", "name")
+    __slots__ = ("_action", "is_armed", "name")
 
     def __init__(self, name: str) -> None:
         """Declare a step; raise ValueError if another one has the same name."""
@@ -28,6 +28,8 @@ class Failpoint:
         _declared[name] = self
         self.name = name
         self._action: Action | None = None
+        self.is_armed = False
+        """Whether the step has an action. Steps that run for each token check this before they call `hit`."""
 
     def hit(self, item: object = None) -> None:
         """Run the action of an armed step; raise TypeError if it is asynchronous."""
@@ -43,10 +45,11 @@ class Failpoint:
     def armed(self, action: Action) -> Generator[None]:
         """Run an action at this step, in all threads, until the block ends."""
         previous, self._action = self._action, action
+        self.is_armed = True
         try:
             yield
         finally:
-            self._action = previous
+            self._action, self.is_armed = previous, previous is not None
 
 
 def declared() -> dict[str, Failpoint]:

@@ -159,7 +159,11 @@ class AnswerAccumulator(AnswerContent):
                     # Without `_index_of` in most answers, because this runs for each token.
                     is_mapped = self._joined is not None or self._skipped
                     index = self._index_of(event["index"]) if is_mapped else self._round_start + event["index"]
-                    generation_event = self._delta(index, event["delta"])
+                    current, delta = self._blocks[index], event["delta"]
+                    if (kind := DELTAS.get(delta["type"])) is None:
+                        self._extend(current, delta)
+                        continue
+                    generation_event = self._append_text(kind[0], index, current, delta[kind[1]])
                 else:
                     generation_event = self._handle(event, output)
                 if generation_event is not None:
@@ -248,12 +252,9 @@ class AnswerAccumulator(AnswerContent):
             index, self._open_text = self._open_text, None
             output.append(self._finish(index, output))
 
-    def _delta(self, index: int, delta: Json) -> GenerationEvent | None:
-        current = self._blocks[index]
+    def _extend(self, current: AnswerBlock, delta: Json) -> None:
+        """Add a delta that followers do not see to its block."""
         kind = delta["type"]
-        if kind in DELTAS:
-            event_type, key = DELTAS[kind]
-            return self._append_text(event_type, index, current, delta[key])
         if kind == "signature_delta":
             current.block = {
                 **current.block,
@@ -271,7 +272,6 @@ class AnswerAccumulator(AnswerContent):
                 **current.block,
                 "citations": [*(current.block.get("citations") or []), delta["citation"]],
             }
-        return None
 
     def _append_text(self, kind: type[Delta], index: int, current: AnswerBlock, text: str) -> GenerationEvent | None:
         self._written_characters += len(text)

@@ -56,7 +56,7 @@ CALLED, PAUSED = "tool_use", "pause_turn"
 JOIN_SECONDS = 2.0
 """The longest time for which the beginning of a continuation is held back, to find out what it repeats."""
 ASKING, HEARD = Failpoint("round.asking"), Failpoint("round.heard")
-TAKE_UP, TAKE = Failpoint("writer.take_up"), Failpoint("writer.take")
+TAKE_UP = Failpoint("writer.take_up")
 
 logger = logging.getLogger("tertulia.generator")
 
@@ -249,14 +249,14 @@ class GenerationLoop:
             be JSON. Always True if the caller has waited for them.
         """
         answer = active.answer
-        generation_events: list[GenerationEvent] = []
         must_wait = not active.lease.seems_held or (answer.schema is not None and ends_block(events))
         if must_wait and not has_waited:
             return False
+        generation_events: list[GenerationEvent] = []
         if events[0]["type"] == "message_start":
             request.note_dropped(events[0]["message"]["input_transformations"])
-        HEARD.hit(answer.generation_id)
-        TAKE.hit(answer.generation_id)
+        if HEARD.is_armed:
+            HEARD.hit(answer.generation_id)
         try:
             answer.process(events, generation_events)
         finally:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from tertulia.json import Json
+from tertulia.json import Json, encode
 
 
 @dataclass(slots=True)
@@ -18,6 +18,11 @@ class GenerationEvent:
 
     generation_id: UUID
     sequence: int
+
+    @property
+    def encoded_id(self) -> bytes:
+        """The generation's id as bytes."""
+        return str(self.generation_id).encode()
 
 
 @dataclass(slots=True)
@@ -40,6 +45,11 @@ class Delta(GenerationEvent):
     index: int
     offset: int
     text: str
+
+    @property
+    def encoded_text(self) -> bytes:
+        """The text as JSON."""
+        return encode(self.text)
 
 
 @dataclass(slots=True)

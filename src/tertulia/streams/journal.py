@@ -67,7 +67,8 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         """Initialize with a folder, which is created when the first event is written."""
         self._folder = folder
-        self._files: dict[UUID, _File] = {}
+        self._files: dict[int, _File] = {}
+        """The files by the numbers of the ids, because the hash of a UUID takes several times as long."""
         self._lock: int | None = None
         self._is_full = False
 
@@ -89,7 +90,7 @@ class Journal:
     def write(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
         """Append events as one line. Raise OSError if that fails."""
         try:
-            file = self._files.get(generation_id)
+            file = self._files.get(generation_id.int)
             if file is None:
                 file = self._open(generation_id)
             file.write(encode(events) + b"\n")
@@ -122,7 +123,7 @@ class Journal:
 
     def close(self, generation_id: UUID) -> None:
         """Close the file of a generation."""
-        file = self._files.pop(generation_id, None)
+        file = self._files.pop(generation_id.int, None)
         if file is not None:
             file.close()
 
@@ -133,7 +134,7 @@ class Journal:
 
     def _open(self, generation_id: UUID) -> _File:
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        file = self._files[generation_id] = _File(self._path(generation_id))
+        file = self._files[generation_id.int] = _File(self._path(generation_id))
         return file
 
     def _path(self, generation_id: UUID) -> Path:

@@ -2,18 +2,17 @@
 
 import math
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 # On Linux, CLOCK_MONOTONIC stops while the machine is suspended, and CLOCK_BOOTTIME does not.
 _CLOCK: Any = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 fast_clock = time.monotonic
 """A clock that cannot be set either, and that needs no system call, but may stop while the machine is suspended."""
-
-
-def clock() -> float:
-    """Return the seconds of a clock that cannot be set, and that does not stop while the process or machine sleeps."""
-    return time.clock_gettime(_CLOCK)
+clock: Callable[[], float] = partial(time.clock_gettime, _CLOCK)
+"""Returns the seconds of a clock that cannot be set, and that does not stop while the process or machine sleeps."""
 
 
 class Lease:

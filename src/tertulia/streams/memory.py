@@ -92,7 +92,8 @@ class MemoryLog:
         if last <= stream.last_visible or lease is None or not lease.seems_held:
             return
         if self._journal is not None and not (stream.ended and last == stream.last):
-            WRITING.hit(stream.generation_id)
+            if WRITING.is_armed:
+                WRITING.hit(stream.generation_id)
             is_complete = bool(newest) and newest[0].sequence == stream.last_visible + 1
             self._journal.write(
                 stream.generation_id, newest if is_complete else tuple(stream.iter_events(stream.last_visible, last))

@@ -32,6 +32,7 @@ from tertulia.schema.subscription_fast_path import OperationFailed, follow
 from tertulia.server.auth.authenticator import Anonymous, Authenticated, Authenticator
 from tertulia.server.auth.providers import Unauthenticated, Unavailable
 from tertulia.server.http.socket_messages import MalformedMessage, check_message, pong, token_of
+from tertulia.server.http.socket_results import ResultWriter
 from tertulia.server.runtime.socket_protocol import protocol_of
 
 PROTOCOL = "graphql-transport-ws"
@@ -333,14 +334,9 @@ class SocketHandler:
 
     async def _follow(self, id: str, operation: GraphQLOperation) -> None:
         prefix = b'{"id":%b,"type":"next","payload":' % encode(id)
-        # Without a layer in between, because this runs for each token.
-        write = self._write if self._protocol is None else self._protocol.write_text
-
-        def send(result: bytes) -> bool:
-            return write(prefix, result, b"}")
-
+        push = None if self._protocol is None else ResultWriter(self._protocol, prefix)
         sent_count = 0
-        async with aclosing(follow(operation, send)) as results:
+        async with aclosing(follow(operation, push)) as results:
             del operation
             async for result in results:
                 await self._send(prefix, result, b"}")

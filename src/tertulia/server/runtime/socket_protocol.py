@@ -16,6 +16,8 @@ STATE = "socket_protocol"
 SHORT, LONG = 126, 1 << 16
 """Lengths from which a frame needs a longer header (RFC 6455, section 5.2)."""
 MEDIUM_HEADER, LONG_HEADER = struct.Struct("!BBH").pack, struct.Struct("!BBQ").pack
+UNUSUAL = 512
+"""The length from which the header of a frame is not computed in advance."""
 BYTES_AT_ONCE = 8192
 """Bytes parsed before other connections get a turn: uvloop reads 256,000 at once, which can be 40,000 frames."""
 CLOSE_SECONDS = 3.0
@@ -44,6 +46,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         "curr_msg_data_type",
         "default_headers",
         "disconnected",
+        "flag",
         "frames",
         "handshake_complete",
         "handshake_initiated",
@@ -77,8 +80,9 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._deferred = False
         self._unparsed = b""
         self._next_work: Callable[[], Awaitable[None]] | None = None
+        self.flag = WritableFlag()
         protocol: Any = self  # uvicorn declares classes of asyncio, which take 3 KB per socket
-        protocol.queue, protocol.writable = MessageQueue(), WritableFlag()
+        protocol.queue, protocol.writable = MessageQueue(), self.flag
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Set a shorter close timeout than uvicorn's."""
@@ -87,6 +91,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the timer."""
+        self.flag.close()
         if self._abort_timer is not None:
             self._abort_timer.cancel()
         super().connection_lost(exc)
@@ -137,6 +142,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             # uvicorn would wait until the client reads; the transport can buffer these few bytes instead.
             self.writable.set()
         await super().send(message)
+        if self.close_sent:
+            self.flag.close()
         if message["type"] == "websocket.accept":
             # They have been read, and sent.
             for handshake in (self.request, self.response):
@@ -171,7 +178,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def write_text(self, *parts: bytes) -> bool:
         """Write a UTF-8 message at once; return False if it would have to wait, or if the socket is closing."""
-        if self.close_sent or not self.handshake_complete or not self.writable.is_set() or self.transport.is_closing():
+        if not self.handshake_complete or not self.flag.is_open or self.transport.is_closing():
             return False
         self.transport.write(frame(*parts))
         return True
@@ -212,13 +219,19 @@ class MessageQueue:
 
 
 class WritableFlag:
-    """The part of asyncio's event that uvicorn uses. It is set at first, and allocates nothing while it is set."""
+    """The part of asyncio's event that uvicorn uses. It is set at first, and allocates nothing while it is set.
 
-    __slots__ = ("_event",)
+    Attributes:
+        is_open: Whether the flag is set, and no close frame was sent. Written messages are not buffered for long.
+    """
+
+    __slots__ = ("_event", "_is_closed", "is_open")
 
     def __init__(self) -> None:
         """Initialize as set."""
         self._event: Event | None = None
+        self._is_closed = False
+        self.is_open = True
 
     def is_set(self) -> bool:
         """Return whether the flag is set."""
@@ -226,14 +239,20 @@ class WritableFlag:
 
     def clear(self) -> None:
         """Reset the flag."""
+        self.is_open = False
         if self._event is None:
             self._event = Event()
 
     def set(self) -> None:
         """Set the flag, and wake all that wait."""
+        self.is_open = not self._is_closed
         if self._event is not None:
             self._event.set()
             self._event = None
+
+    def close(self) -> None:
+        """Note that a close frame was sent, after which no message may follow."""
+        self._is_closed, self.is_open = True, False
 
     async def wait(self) -> None:
         """Wait until the flag is set."""
@@ -243,14 +262,18 @@ class WritableFlag:
 
 def frame(*parts: bytes) -> bytes:
     """Return a text message, which consists of `parts`, as one frame, neither masked nor compressed."""
-    length = sum(map(len, parts))
+    return b"".join((header(sum(map(len, parts))), *parts))
+
+
+def header(length: int) -> bytes:
+    """Return the header of the frame of a text message with this many bytes."""
     if length < SHORT:
-        header = b"\x81%c" % length
-    elif length < LONG:
-        header = MEDIUM_HEADER(0x81, 126, length)
-    else:
-        header = LONG_HEADER(0x81, 127, length)
-    return b"".join((header, *parts))
+        return b"\x81%c" % length
+    return MEDIUM_HEADER(0x81, 126, length) if length < LONG else LONG_HEADER(0x81, 127, length)
+
+
+HEADERS = tuple(map(header, range(UNUSUAL)))
+"""The headers of the frames of most messages."""
 
 
 def protocol_of(socket: WebSocket) -> SocketProtocol | None:
