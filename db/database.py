@@ -1,7 +1,7 @@
 """Transactions: each `async with database.read()` or `database.write()` is one."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
@@ -10,7 +10,7 @@ from uuid import uuid4
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 from sqlalchemy import Connection, Executable, event, text
-from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker, create_async_engine
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -37,6 +37,25 @@ PROBE_BYTES = 65_536
 CLOSE_SECONDS, LOOK_SECONDS = 2.0, 0.01
 FILE_POOL, FILE_OVERFLOW = 5, 10
 """The connections to an SQLite file that are kept open, and the maximum of additional ones. Each has a thread."""
+
+
+class Session(AsyncSession):
+    """A session that looks its connection up once in a transaction, because that costs more than some statements."""
+
+    _connection: AsyncConnection | None = None
+
+    async def connection(
+        self,
+        bind_arguments: dict[str, Any] | None = None,
+        execution_options: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> AsyncConnection:
+        """Return the connection of the transaction."""
+        if bind_arguments or execution_options or options:
+            return await super().connection(bind_arguments, execution_options, **options)
+        if self._connection is None or self._connection.closed or not self.in_transaction():
+            self._connection = await super().connection()
+        return self._connection
 
 
 class Database:
@@ -261,7 +280,7 @@ def explain(error: BaseException, url: str) -> DatabaseUnavailable:
 def _sessions(
     engine: AsyncEngine, *, autoflush: bool = True, info: dict[str, Any] | None = None
 ) -> async_sessionmaker[AsyncSession]:
-    return async_sessionmaker(engine, class_=AsyncSession, expire_on_commit=False, autoflush=autoflush, info=info)
+    return async_sessionmaker(engine, class_=Session, expire_on_commit=False, autoflush=autoflush, info=info)
 
 
 def _parse(text: str) -> object:

@@ -2,7 +2,7 @@
 
 from tertulia.db import contributions, conversations, metadata, search
 from tertulia.db.database import AsyncSession
-from tertulia.db.inserting import insert
+from tertulia.db.inserting import insert, new_row
 from tertulia.db.tables import Generation, Message, Role, Status, new_id, now
 from tertulia.generation.contribution import AssistantContribution
 from tertulia.generation.input import GenerationInput
@@ -14,8 +14,8 @@ from tertulia.resolvers.turns import Turn
 def new_rows(turn: Turn, settings: AnswerSettings, plan: str) -> tuple[Message, Generation]:
     """Return the answer of a turn, which is empty, and its generation, which is queued."""
     created_at = now()
-    # With ids and times, because Pydantic inspects the functions that would return the defaults each time.
-    answer = Message(
+    answer = new_row(
+        Message,
         id=new_id(),
         created_at=created_at,
         conversation_id=turn.conversation.id,
@@ -23,7 +23,8 @@ def new_rows(turn: Turn, settings: AnswerSettings, plan: str) -> tuple[Message, 
         role=Role.ASSISTANT,
         depth=turn.question.depth + 1,
     )
-    generation = Generation(
+    generation = new_row(
+        Generation,
         id=new_id(),
         created_at=created_at,
         conversation_id=turn.conversation.id,

@@ -10,6 +10,7 @@ from strawberry.scalars import JSON
 
 from tertulia.db import conversations, messages
 from tertulia.db.database import AsyncSession
+from tertulia.db.inserting import new_row
 from tertulia.db.messages import BranchMessage
 from tertulia.db.prompt_branches import BranchReader
 from tertulia.db.tables import Conversation, Message, Role, new_id, now
@@ -64,7 +65,8 @@ async def turn_of_send(session: AsyncSession, context: Context, input: SendMessa
         policy.check_tools(input.tools)
         own_model = policy.assistant.model if policy.assistant is not None else None
         created_at = now()
-        conversation = Conversation(
+        conversation = new_row(
+            Conversation,
             id=new_id(),
             created_at=created_at,
             updated_at=created_at,
@@ -170,7 +172,8 @@ async def _new_message_turn(
     if not attached.blocks and not text:
         raise blank_error("text")
     parent = earlier[-1] if earlier else None
-    question = Message(
+    question = new_row(
+        Message,
         id=new_id(),
         created_at=now(),
         conversation_id=conversation.id,

@@ -156,21 +156,21 @@ def test_claude_is_sent_each_message_of_a_long_conversation_once(staged: Staged)
     assert sent == [*(f"Word{number}" for number in range(LENGTH)), "Go on"]
 
 
-def test_a_request_with_many_messages_is_encoded_like_one_with_few(
+def test_the_sdk_would_send_the_same_requests_as_those_that_are_encoded_here(
     staged: Staged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = staged(says("Hi"), says("Hi"))
     options = {"effort": "LOW"}
     stage.api.answer("Tea? 🐦", options=options)
-    monkeypatch.setattr(streaming, "MANY", 1)
+    monkeypatch.setattr(streaming, "ENCODED_HERE", ())
     assert stage.api.answer("Tea? 🐦", options=options)["__typename"] == "GenerationCompleted"
-    by_sdk, encoded_here = stage.claude.requests
+    encoded_here, by_sdk = stage.claude.requests
     assert encoded_here == by_sdk
     ignored = ("content-length", "x-stainless-raw-response")
     first, second = (
         {name: value for name, value in headers.items() if name not in ignored} for headers in stage.claude.headers
     )
-    assert second == first
+    assert first == second
 
 
 LONGEST = 5_000

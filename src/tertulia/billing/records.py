@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from tertulia.billing.prices import STANDARD, Prices, Terms
+from tertulia.db.inserting import new_row
 from tertulia.db.ledger import UNIT
 from tertulia.db.tables import ApiCall, Status, new_id, now
 
@@ -28,7 +29,8 @@ def call(
     price = prices.of(model)
     parts = {} if price is None else price.parts(usage, terms)
     costs = {kind: int(dollars / UNIT) for kind, dollars in parts.items() if dollars}
-    return ApiCall(
+    return new_row(
+        ApiCall,
         id=new_id(),
         owner_id=payer.owner_id,
         conversation_id=payer.conversation_id,

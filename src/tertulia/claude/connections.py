@@ -56,6 +56,8 @@ class Connection:
         self.sdk = sdk
         # The SDK's own span would miss the events, because we read the bytes of the stream ourselves.
         self.streaming = sdk.with_options(open_telemetry=False)
+        # The SDK parses an address for each request, but not this one.
+        self.messages_url = sdk.base_url.join("v1/messages")
         self._close = close
 
     async def close(self) -> None:
@@ -85,7 +87,7 @@ def open_connection(
     import anthropic
     import httpx2
 
-    from tertulia.claude.transport import Transport
+    from tertulia.claude.transport import Client, Transport
 
     timeout = httpx2.Timeout(deadlines.silence, connect=deadlines.connect, pool=deadlines.connect)
     options: dict[str, Any] = {
@@ -94,7 +96,7 @@ def open_connection(
         "middleware": [middleware],
         "open_telemetry": {"propagation": False, "traces": {"content_mode": "metadata_only"}},
         "default_headers": {"Accept-Encoding": "identity"},
-        "http_client": httpx2.AsyncClient(transport=Transport(), timeout=timeout, follow_redirects=True),
+        "http_client": Client(transport=Transport(), timeout=timeout, follow_redirects=True),
     }
     close: Closing | None = None
     match provider:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 from tertulia.claude.connections import Connection
 from tertulia.claude.providers import Provider
 from tertulia.json import Json, encode
-from tertulia.threads import MANY, offload
+from tertulia.threads import offload
 
 if TYPE_CHECKING:
     import httpx2
 
 BETA_PARTS = ("betas", "compaction", "context_management", "fallbacks", "fallback_credit_token")
+
+ENCODED_HERE = (Provider.ANTHROPIC,)
+"""The providers for which requests are encoded here. The SDK's clients of the others change the body."""
 
 
 @asynccontextmanager
@@ -26,7 +29,7 @@ async def open_stream(connection: Connection, body: Json, headers: dict[str, str
     """
     if "betas" in body:
         headers = {**headers, "anthropic-beta": ",".join(body["betas"])}
-    if connection.platform.provider is Provider.ANTHROPIC and len(body["messages"]) >= MANY:
+    if connection.platform.provider in ENCODED_HERE:
         stream = await _send_encoded(connection, body, headers)
         try:
             yield stream.response
@@ -50,8 +53,9 @@ async def _send_encoded(connection: Connection, body: Json, headers: dict[str, s
 
     parts = {name: value for name, value in body.items() if name not in ("betas", "messages")} | {"stream": True}
     content = await offload(len(body["messages"]), lambda: _encode(parts, body["messages"]))
+    path: Any = connection.messages_url
     return await connection.streaming.post(
-        "/v1/messages",
+        path,
         cast_to=anthropic.types.Message,
         content=content,
         options={"headers": headers},

@@ -9,7 +9,7 @@ from typing import Any
 from graphql import GraphQLError, OperationType
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import WebSocketRoute
+from starlette.routing import Route, WebSocketRoute
 from strawberry.fastapi import GraphQLRouter
 
 from tertulia.json import encode
@@ -22,7 +22,7 @@ from tertulia.schema.failures import internal_error, storage_error
 from tertulia.schema.graphql_internals import allows_origin
 from tertulia.schema.results import response
 from tertulia.schema.subscription_fast_path import OperationFailed, follow
-from tertulia.server.auth.authenticator import Anonymous, Authenticated, Authenticator
+from tertulia.server.auth.authenticator import Authenticated, Authenticator
 from tertulia.server.auth.providers import Unauthenticated, Unavailable
 from tertulia.server.http.graphql_request import (
     JSON_TYPE,
@@ -69,43 +69,33 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             allowed_origins: The origins of other sites whose pages may open sockets.
             connection_init_seconds: Seconds within which a new socket must send `connection_init`.
         """
-
-        async def anonymous_context() -> Any:
-            return Anonymous(authenticator())
-
-        super().__init__(
-            document_policy.schema,
-            path,
-            graphql_ide=None,
-            context_getter=anonymous_context,
-            allowed_origins=allowed_origins,
-        )
+        super().__init__(document_policy.schema, path, graphql_ide=None, allowed_origins=allowed_origins)
         sockets = SocketEndpoint(
             document_policy,
             authenticator,
             allows_origin=partial(allows_origin, self),
             init_seconds=connection_init_seconds,
         )
-        # Without FastAPI's dependencies, whose objects would stay in memory while the socket is open.
-        self.routes[:] = [route for route in self.routes if not isinstance(route, WebSocketRoute)]
-        self.routes.append(WebSocketRoute(path, sockets))
+        # Without FastAPI's dependencies: they take time for each request, and their objects would stay in memory while
+        # a socket is open.
+        requests = Route(path, self._serve, methods=METHODS)
+        requests.methods = {*METHODS}  # Starlette adds HEAD.
+        self.routes[:] = [requests, WebSocketRoute(path, sockets)]
+        self._authenticator = authenticator
         self._schema = document_policy.schema
         self.document_policy = document_policy
         self._page = page
         self.add_api_route(path, self._refuse_method, methods=["PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
 
-    async def run(self, request: Any, context: Any = None, root_value: Any = None) -> Any:
+    async def _serve(self, request: Request) -> Response:
         """Serve one HTTP request."""
-        return await self._serve(request, context.authenticator)
-
-    async def _serve(self, request: Request, authenticator: Authenticator) -> Response:
         accept = request.headers.get("accept")
         if request.method == "GET" and "query" not in request.query_params and wants_page(accept):
             # Without introspection, the page would be useless.
             return self._page(request) if not self.document_policy.closed else Response(status_code=404)
         media_type = preferred(accept, (JSON_TYPE, RESPONSE_TYPE))
         try:
-            return await self._answer(request, authenticator, media_type, _framing(accept))
+            return await self._answer(request, self._authenticator(), media_type, _framing(accept))
         except RequestRefused as refused:
             return self._respond({"errors": [refused.error.formatted]}, refused.status, media_type, refused.headers)
         except (GraphQLError, OperationFailed) as error:
