@@ -1,6 +1,7 @@
-"""Read CPU time and memory of processes, and the load of a core, from /proc."""
+"""Read CPU time and memory of processes, and the load of a core."""
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,9 +9,11 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the CPU time, user and system, of a process and its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    """Return the CPU time, user and system, of a process and its threads; raise OSError if it has ended.
+
+    The clock of the process counts nanoseconds, and `/proc` only hundredths of a second.
+    """
+    return time.clock_gettime(~pid << 3 | 2)  # as clock_getcpuclockid(3) computes it on Linux
 
 
 def rss_mb(pid: int) -> float:

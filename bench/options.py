@@ -35,15 +35,19 @@ class Options:
 
     def steady(self) -> dict[str, float]:
         """Return the seconds of a steady load."""
-        return {"warm": 0.3, "seconds": 1} if self.quick else {"warm": 3, "seconds": 8}
+        return {"warm": 0.3, "seconds": 1} if self.quick else {"warm": 2, "seconds": 6}
 
     def step(self) -> dict[str, float]:
-        """Return the seconds of a short load: one step of a search, or one kind of request."""
+        """Return the seconds of a short load: one step of a search."""
         return {"warm": 0.2, "seconds": 0.5} if self.quick else {"warm": 2, "seconds": 4}
+
+    def requests(self) -> dict[str, float]:
+        """Return the seconds for which one kind of request is repeated."""
+        return {"warm": 0.2, "seconds": 0.5} if self.quick else {"warm": 1, "seconds": 2.5}
 
     def flat(self) -> dict[str, float]:
         """Return the tokens of an answer without a pace, and the seconds that are enough for slow candidates."""
-        return {"tokens": 100, "seconds": 5} if self.quick else {"tokens": 2000, "seconds": 40}
+        return {"tokens": 100, "seconds": 5} if self.quick else {"tokens": 2000, "seconds": 20}
 
     def loads(self, *counts: int) -> tuple[int, ...]:
         """Return all numbers of answers, or only the first in a quick run."""

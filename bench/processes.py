@@ -171,9 +171,9 @@ def folder() -> Generator[Path]:
         yield Path(name)
 
 
-def write_dataset(file: Path, conversations: int, messages: int = 0) -> None:
-    """Write a database with this many conversations, and with this many messages in each if a number is given."""
-    command = [PYTHON, "-m", "bench.parts.dataset", str(file), str(conversations), str(messages)]
+def write_dataset(place: Path | str, conversations: int, messages: int = 0) -> None:
+    """Write conversations to a SQLite file or to a DATABASE_URL, each with this many messages if a number is given."""
+    command = [PYTHON, "-m", "bench.parts.dataset", str(place), str(conversations), str(messages)]
     subprocess.run(command, env=environment(), check=True)
 
 

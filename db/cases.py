@@ -24,7 +24,10 @@ def _compile(element: UnicodeLower, compiler: Any, **options: Any) -> str:
 
 @compiles(UnicodeLower, "sqlite")
 def _compile_for_sqlite(element: UnicodeLower, compiler: Any, **options: Any) -> str:
-    return f"{UNICODE_LOWER}({compiler.process(element.clauses, **options)})"
+    text = compiler.process(element.clauses, **options)
+    # The function is Python's, and takes its lock for each row. SQLite's own is right for a text with one byte each.
+    is_ascii = f"length({text}) IS length(CAST({text} AS BLOB))"
+    return f"CASE WHEN {is_ascii} THEN lower({text}) ELSE {UNICODE_LOWER}({text}) END"
 
 
 def to_lower(text: str | None) -> str | None:

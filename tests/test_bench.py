@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -220,3 +220,38 @@ def test_the_handwritten_peer_returns_the_same_page_as_tertulia(
     monkeypatch.setenv("DATABASE_URL", f"sqlite+aiosqlite:///{dataset}")
     with running(bench("peers.handwritten").app) as address, Api(address) as api:
         assert queries.nodes(api.http.get(queries.PATH).json()) == wanted
+
+
+class MeasuredStage:
+    """A stage without servers. The naive peer delivers half of the tokens of 200 answers."""
+
+    def __init__(self) -> None:
+        self.measured: list[tuple[str, int]] = []
+
+    @contextmanager
+    def server(self, _candidate: Any, *_: object) -> Iterator[None]:
+        yield
+
+    def measure(self, _mode: str, candidate: Any, _server: None, *, streams: int, **_: object) -> dict[str, Any]:
+        self.measured.append((candidate.name, streams))
+        reader = {"p50_ms": 1.0, "p99_ms": 2.0, "errors": [], "violations": 0}
+        costs = dict.fromkeys(("cpu_us", "frame_us", "cpu_share", "load_share", "load_core_busy"), 0.5)
+        share = 0.5 if (candidate.name, streams) == ("naive", 200) else 1.0
+        counts = {"deltas": 10, "tokens": 10, "offered": 100, "delivered": 100 * share, "rss_mb": [100.0]}
+        return {**costs, **counts, "readers": [reader]}
+
+
+def test_an_overloaded_candidate_is_measured_once(bench: Any) -> None:
+    stage, options = MeasuredStage(), bench("options").Options(rounds=3, peers=frozenset({"naive"}))
+    bench("parts.streams").streams(stage, bench("report").Report(), options)
+    counts = {(name, streams): stage.measured.count((name, streams)) for name, streams in stage.measured}
+    assert counts == {("tertulia", 20): 3, ("tertulia", 200): 3, ("naive", 20): 3, ("naive", 200): 1}
+
+
+def test_tables_of_growing_loads_have_a_row_for_each_size(bench: Any) -> None:
+    tables = bench("scaling.tables")
+    for table, sizes in ((tables.answers, tables.ANSWERS), (tables.followers, tables.FOLLOWERS)):
+        header, *rows = table(MeasuredStage(), bench("options").Options(), "sqlite")
+        assert [row[0] for row in rows] == [f"{size:,}" for size in sizes]
+        assert {len(row) for row in rows} == {len(header)}
+    assert tables.line(["a", "b"]) == "| a | b |"

@@ -1,6 +1,6 @@
 """Write a database with COUNT conversations of the local user, each with messages, search words and generations.
 
-Usage: python -m bench.parts.dataset FILE COUNT [MESSAGES]
+Usage: python -m bench.parts.dataset FILE|DATABASE_URL COUNT [MESSAGES]
 
 A conversation has two to four messages, or MESSAGES. In one of six, Claude waits for the result of a tool: a starting
 server changes answers in any other unfinished state. The tables and migrations are Tertulia's. The rows are the same
@@ -134,10 +134,13 @@ async def write(url: str, count: int, messages: int) -> None:
                     await connection.execute(insert(table), rows)
             owner = identity(0, 0)
             entries = ((owner, row["id"], row["content"]) for one in batch for row in one[_table(Message)])
-            await connection.execute(*insertion("sqlite", entries))
+            await connection.execute(*insertion(connection.dialect.name, entries))
         # Otherwise, a server would index all messages again while it is measured.
         indexed = SearchRebuild(version=VERSION, finished=True).model_dump()
         await connection.execute(insert(_table(SearchRebuild)), [indexed])
+        if connection.dialect.name == "postgresql":
+            # A server that is in use has statistics.
+            await connection.exec_driver_sql("ANALYZE")
     await engine.dispose()
 
 
@@ -146,4 +149,5 @@ def _table(model: type[SQLModel]) -> Table:
 
 
 if __name__ == "__main__":
-    asyncio.run(write(f"sqlite+aiosqlite:///{sys.argv[1]}", int(sys.argv[2]), int([*sys.argv, "0"][3])))
+    target = sys.argv[1] if "://" in sys.argv[1] else f"sqlite+aiosqlite:///{sys.argv[1]}"
+    asyncio.run(write(target, int(sys.argv[2]), int([*sys.argv, "0"][3])))

@@ -41,7 +41,7 @@ def joined(stage: Stage, report: Report, options: Options) -> None:
 
 
 def _one(stage: Stage, report: Report, options: Options, postgres: str, listening: Path, answers: int) -> None:
-    settings = _settings(postgres, listening)
+    settings = empty_storage(postgres, listening)
     with stage.server(TERTULIA_ITSELF, settings) as server:
         load = stage.load("steady", TERTULIA_ITSELF, server, streams=options.count(answers), **options.steady())
         try:
@@ -59,7 +59,7 @@ def _one(stage: Stage, report: Report, options: Options, postgres: str, listenin
 
 
 def _two(stage: Stage, report: Report, options: Options, postgres: str, listening: Path) -> None:
-    settings = _settings(postgres, listening)
+    settings = empty_storage(postgres, listening)
     with _pair(stage, settings) as servers:
         result = stage.measure(
             "steady", TERTULIA_ITSELF, *servers, streams=options.count(REPLICAS_ANSWERS), **options.steady()
@@ -77,7 +77,7 @@ def _pair(stage: Stage, settings: Json) -> Generator[tuple[Server, Server]]:
         yield one, other
 
 
-def _settings(postgres: str, listening: Path) -> Json:
+def empty_storage(postgres: str, listening: Path) -> Json:
     """Create an empty database, empty Redis, and return the settings for both."""
     name = f"bench_{next(_numbers)}"
 

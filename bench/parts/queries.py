@@ -79,7 +79,7 @@ def _add(report: Report, what: str, name: str, result: Json) -> None:
 
 def _ask(stage: Stage, candidate: Candidate, server: Server, body: Json | None, options: Options) -> Json:
     request = {"path": PATH} if body is None else {"body": orjson.dumps(body).decode()}
-    return stage.measure("requests", candidate, server, streams=CLIENTS, **request, **options.step())
+    return stage.measure("requests", candidate, server, streams=CLIENTS, **request, **options.requests())
 
 
 def _cursor(server: Server, pages: int) -> str | None:

@@ -114,6 +114,6 @@ def _measure(stage: Stage, report: Report, options: Options, comparison: Compari
             if "errors" in answer or not any(field["edges"] for field in answer["data"].values()):
                 raise RuntimeError(f"{comparison.part}, {name}: {str(answer)[:500]}")
             text = body(comparison, name).decode()
-            result = stage.measure("requests", TERTULIA_ITSELF, server, streams=1, body=text, **options.step())
+            result = stage.measure("requests", TERTULIA_ITSELF, server, streams=1, body=text, **options.requests())
             report.add(comparison.part, f"{name}: p50", database, result["p50_ms"], "ms")
             report.add(comparison.part, f"{name}: CPU per request", database, result["cpu_us"], "µs")

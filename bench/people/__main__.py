@@ -38,7 +38,9 @@ from bench.processes import HERE, TERTULIA, Cores, Process, choose_cores, databa
 Json = dict[str, Any]
 
 FIRST_USERS = 150
-GROWTH = 1.4
+MIN_GROWTH, MAX_GROWTH = 1.1, 1.5
+NEARLY_FULL = 0.9
+"""The next step has as many users as use about this share of the core, within the limits of the growth."""
 TOO_LATE_MS = 100.0
 TOO_SLOW_MS = 1000.0
 """From this 99th percentile, a send or a stop is too slow. A full core serves tokens first."""
@@ -203,7 +205,8 @@ async def search(crowd: Crowd, options: argparse.Namespace) -> list[Step]:
         show(steps[-1])
         if not steps[-1].held or time.monotonic() + options.step_seconds + RAMP * options.think > until:
             return steps
-        users = int(users * GROWTH)
+        growth = NEARLY_FULL / max(steps[-1].values["cpu"], 0.01)
+        users = int(users * min(max(growth, MIN_GROWTH), MAX_GROWTH))
 
 
 async def soak(crowd: Crowd, samples: Samples, options: argparse.Namespace) -> list[Step]:
@@ -224,6 +227,7 @@ def outcome(world: World, steps: list[Step], options: argparse.Namespace, sample
     """Return the result as it is written to JSON."""
     held = [step for step in steps if step.held]
     best = max(held, key=lambda step: step.users, default=None)
+    full = min(steps, key=lambda step: abs(step.values["cpu"] - NEARLY_FULL), default=None)
     return {
         "setup": options.setup,
         "replicas": options.replicas,
@@ -234,6 +238,7 @@ def outcome(world: World, steps: list[Step], options: argparse.Namespace, sample
         "complaints": world.tally.broken,
         "counts": dict(world.tally.counts),
         "held": None if best is None else [best.users, best.values["answers_at_once"]],
+        "nearly_full": None if full is None else {"users": full.users, **full.values},
         "steps": [{"users": step.users, "held": step.held, **step.values} for step in steps],
         **({"samples": samples.rows, "verdict": samples.verdict()} if samples.rows else {}),
     }
@@ -273,6 +278,9 @@ def conclude(result: Json) -> None:
             f"One core serves {result['held'][0]} users, {result['held'][1]:.0f} answers at once"
             + (f" ({result['setup']})." if ended else " or more: the time was up.")
         )
+        full = result["nearly_full"]
+        waits = (f"{what} {full[what][0]:.1f}/{full[what][1]:.1f}" for what in ("token", "send", "stop", "list"))
+        print(f"At {100 * full['cpu']:.0f} % of its core, with {full['users']} users, ms: {', '.join(waits)}")
     if "verdict" in result:
         print(f"Verdict of the soak test: {json.dumps(result['verdict'])}")
     print(

@@ -38,11 +38,11 @@ class Storage:
         connection = await asyncpg.connect(self.postgres)
         try:
             row = dict(await connection.fetchrow(COUNTS))
-            backend = await connection.fetchval("SELECT pg_backend_pid()")
         finally:
             await connection.close()
         counted = {name: float(value) for name, value in row.items()}
-        return {**counted, "pg_cpu": _family(_parent(backend)), **await asyncio.to_thread(self._redis_counts)}
+        cpu = await postgres_cpu(self.postgres)
+        return {**counted, "pg_cpu": cpu, **await asyncio.to_thread(self._redis_counts)}
 
     async def sizes(self) -> Json:
         """Return the sizes in bytes of all tables with rows, and of Redis's streams."""
@@ -85,6 +85,16 @@ class Storage:
             "holder_bytes": others,
             "redis_used": used,
         }
+
+
+async def postgres_cpu(url: str) -> float:
+    """Return the seconds of CPU time that a PostgreSQL server and its running backends have used."""
+    connection = await asyncpg.connect(url)
+    try:
+        backend = await connection.fetchval("SELECT pg_backend_pid()")
+        return _family(_parent(backend))
+    finally:
+        await connection.close()
 
 
 def difference(after: Json, before: Json, seconds: float) -> Json:
