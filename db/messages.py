@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy
-from sqlalchemy import Text, Uuid, and_, bindparam, delete, exists, func, literal, true, update
+from sqlalchemy import ColumnElement, Text, Uuid, and_, bindparam, delete, exists, func, literal, true, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -39,29 +39,36 @@ async def read_many(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> 
     return {row.id: row for row in result.rows(MESSAGES)}
 
 
-_REQUESTED = aliased(Message)
-_SIBLINGS = (
-    sqlalchemy.select(raw(_REQUESTED.id), *MESSAGES.columns)
-    .join_from(
-        _REQUESTED,
-        Message,
-        and_(
-            col(Message.conversation_id) == col(_REQUESTED.conversation_id),
-            # By the index of depths. No index serves the comparison of parents on PostgreSQL, because it accepts nulls.
-            col(Message.depth) == col(_REQUESTED.depth),
-            col(Message.parent_id).is_not_distinct_from(_REQUESTED.parent_id),
-            col(Message.role) == col(_REQUESTED.role),
-        ),
+_REQUESTED, _OTHER = aliased(Message), aliased(Message)
+
+
+def _is_version_of_requested(message: Any) -> ColumnElement[bool]:
+    return and_(
+        col(message.conversation_id) == col(_REQUESTED.conversation_id),
+        # By the index of depths. No index serves the comparison of parents on PostgreSQL, because it accepts nulls.
+        col(message.depth) == col(_REQUESTED.depth),
+        col(message.parent_id).is_not_distinct_from(_REQUESTED.parent_id),
+        col(message.role) == col(_REQUESTED.role),
     )
-    .where(some_of(_REQUESTED.id), owned(Message.conversation_id))
+
+
+_VERSIONS = (
+    sqlalchemy.select(raw(_REQUESTED.id), *MESSAGES.columns)
+    .join_from(_REQUESTED, Message, _is_version_of_requested(Message))
+    .where(
+        some_of(_REQUESTED.id),
+        # Most messages have one version, and the caller has read it.
+        exists().where(col(_OTHER.id) != col(_REQUESTED.id), _is_version_of_requested(_OTHER)),
+        owned(Message.conversation_id),
+    )
     .order_by(col(Message.id))
 )
 
 
-async def siblings(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, list[MessageRow]]:
-    """Return all versions of each message, including the message itself, oldest first, by the message's id."""
+async def versions(session: AsyncSession, owner: UUID, ids: Sequence[UUID]) -> dict[UUID, list[MessageRow]]:
+    """Return all versions of each message that has others, including the message itself, oldest first, by its id."""
     versions: dict[UUID, list[MessageRow]] = {}
-    result = await read(session, _SIBLINGS, {"owner": owner, "ids": ids})
+    result = await read(session, _VERSIONS, {"owner": owner, "ids": ids})
     for message_id, message in zip(result.values(Uuid()), result.rows(MESSAGES), strict=True):
         versions.setdefault(message_id, []).append(message)
     return versions

@@ -151,9 +151,9 @@ class Loaders:
         return self._loader(api_calls.of_generations)
 
     @cached_property
-    def siblings_of(self) -> Loader[UUID, list[MessageRow]]:
-        """All versions of a message, by its id."""
-        return self._loader(messages.siblings)
+    def versions_of(self) -> Loader[UUID, list[MessageRow]]:
+        """All versions of a message that has others, by its id."""
+        return self._loader(messages.versions)
 
     @cached_property
     def attachments(self) -> Loader[UUID, Attachment]:
@@ -266,27 +266,38 @@ class LoadedBy:
 
     loader: Callable[[Loaders], Loader[UUID, Any]]
     key: Callable[[Any], UUID | None]
+    value: Callable[[Any, Any], Any] | None
 
     def load_many(self, context: Context, roots: Sequence[Any]) -> Awaitable[list[Any]]:
         """Return the values of the field, in the order of the objects."""
-        return self.loader(context.loaders).load_many([self.key(root) for root in roots])
+        rows = self.loader(context.loaders).load_many([self.key(root) for root in roots])
+        return rows if self.value is None else self._values(self.value, rows, roots)
+
+    async def _values(
+        self, value: Callable[[Any, Any], Any], rows: Awaitable[list[Any]], roots: Sequence[Any]
+    ) -> list[Any]:
+        return [value(root, row) for root, row in zip(roots, await rows, strict=True)]
 
 
 Resolver = TypeVar("Resolver", bound=Callable[..., Any])
 
 
 def loaded_by(
-    loader: Callable[[Loaders], Loader[UUID, Any]], key: Callable[[Any], UUID | None]
+    loader: Callable[[Loaders], Loader[UUID, Any]],
+    key: Callable[[Any], UUID | None],
+    value: Callable[[Any, Any], Any] | None = None,
 ) -> Callable[[Resolver], Resolver]:
     """Declare that a resolver returns the row that a loader returns for a key, so that lists load their rows together.
 
     Args:
         loader: Selects the loader.
         key: Returns the key of the object; None if the field is null.
+        value: Returns the value of the field for the object and its row, which is None if it does not exist. By default
+            the value is the row.
     """
 
     def declare(resolver: Resolver) -> Resolver:
-        setattr(resolver, LOADED_BY, LoadedBy(loader, key))
+        setattr(resolver, LOADED_BY, LoadedBy(loader, key, value))
         return resolver
 
     return declare

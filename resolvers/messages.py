@@ -40,12 +40,15 @@ def text(root: AnyMessage) -> str:
     return joined_text(root.content)
 
 
+def _left_out(_root: AnyMessage, generation: GenerationRow | None) -> Sequence[LeftOut]:
+    counts = {} if generation is None else generation.left_out
+    return [LeftOut(Reason(reason), count) for reason, count in counts.items()]
+
+
+@loaded_by(lambda loaders: loaders.generation_of, key=attrgetter("id"), value=_left_out)
 async def left_out(info: Info, root: AnyMessage) -> Sequence[LeftOut]:
     """The parts of the conversation that were not sent to Claude for this answer. Empty until the answer has ended."""
-    generation = await info.context.loaders.generation_of.load(root.id)
-    return (
-        [] if generation is None else [LeftOut(Reason(reason), count) for reason, count in generation.left_out.items()]
-    )
+    return _left_out(root, await info.context.loaders.generation_of.load(root.id))
 
 
 @loaded_by(lambda loaders: loaders.conversations, key=attrgetter("conversation_id"))
@@ -60,10 +63,14 @@ def parent(info: Info, root: AnyMessage) -> Awaitable[MessageRow | None] | None:
     return info.context.loaders.messages.load(root.parent_id) if root.parent_id else None
 
 
+def _siblings(root: AnyMessage, versions: Sequence[AnyMessage] | None) -> Sequence[AnyMessage]:
+    return versions or [root]
+
+
+@loaded_by(lambda loaders: loaders.versions_of, key=attrgetter("id"), value=_siblings)
 async def siblings(info: Info, root: AnyMessage) -> Sequence[AnyMessage]:
     """All versions of this message, including itself, oldest first."""
-    versions: Sequence[AnyMessage] | None = await info.context.loaders.siblings_of.load(root.id)
-    return versions or [root]
+    return _siblings(root, await info.context.loaders.versions_of.load(root.id))
 
 
 @loaded_by(lambda loaders: loaders.generation_of, key=attrgetter("id"))

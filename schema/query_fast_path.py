@@ -142,7 +142,7 @@ async def _read(execution: Execution, level: list[Objects]) -> list[Column]:
                     if len(column.values) > LONG_COLUMN:
                         await share_loop()
     except BaseException:
-        for value in (value for column in columns for value in column.values if iscoroutine(value)):
+        for value in (value for column in columns for value in (column.loading, *column.values) if iscoroutine(value)):
             value.close()
         raise
     return columns

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -229,7 +229,7 @@ class MeasuredStage:
         self.measured: list[tuple[str, int]] = []
 
     @contextmanager
-    def server(self, _candidate: Any, *_: object) -> Iterator[None]:
+    def server(self, _candidate: Any, *_: object) -> Generator[None]:
         yield
 
     def measure(self, _mode: str, candidate: Any, _server: None, *, streams: int, **_: object) -> dict[str, Any]:

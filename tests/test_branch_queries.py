@@ -180,12 +180,13 @@ def test_versions_have_one_parent_one_role_and_one_conversation() -> None:
         await rows.message(await rows.conversation())
         await rows.message(conversation, role=Role.ASSISTANT)
         answers = [await rows.message(conversation, first, role=Role.ASSISTANT, depth=1) for _ in range(2)]
+        only = await rows.message(conversation, answers[0], depth=2)
         await rows.message(conversation, second, role=Role.ASSISTANT, depth=1)
-        versions = await messages.siblings(rows.session, owner, [first, answers[1]])
+        versions = await messages.versions(rows.session, owner, [first, answers[1], only])
         assert {id: [message.id for message in found] for id, found in versions.items()} == {
             first: [first, second], answers[1]: answers,
         }  # fmt: skip
-        assert await messages.siblings(rows.session, uuid4(), [first]) == {}
+        assert await messages.versions(rows.session, uuid4(), [first]) == {}
         for read in (messages.get_many, messages.read_many):
             assert list(await read(rows.session, owner, [first, uuid4()])) == [first]
             assert await read(rows.session, uuid4(), [first]) == {}
