@@ -16,6 +16,7 @@ import { Transcript } from "./Transcript";
 import { RetryButton, ProblemNotice } from "./ProblemNotice";
 import { useChanges } from "./useChanges";
 import { useNewPicker, useRunningPicker } from "./usePicker";
+import { useSettledTurns } from "./useSettledTurns";
 import { useStickToEnd } from "./useStickToEnd";
 import { Welcome } from "./Welcome";
 import { final } from "./words";
@@ -43,6 +44,7 @@ export function Conversation({ id, start, children }: Props) {
   }, [id, read]);
   useChanges((change) => change.conversationId === id, readAgain);
   const { ref, stick, release, away } = useStickToEnd<HTMLDivElement>(id, useTargetMessageId() !== null);
+  useSettledTurns(ref);
   const assistant = useNewAssistant(start?.assistants);
   const [temporary, setTemporary] = useState(false);
   const turns = conversation?.messages.edges.map(({ node }) => node) ?? [];
