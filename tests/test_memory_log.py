@@ -1,6 +1,7 @@
 """The event log in memory: retention of ended answers, behavior without a lease, and the journal."""
 
 import asyncio
+import tracemalloc
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from tertulia.streams.events import (
 from tertulia.streams.journal import Journal
 from tertulia.streams.lease import Lease
 from tertulia.streams.memory import MemoryLog
-from tertulia.streams.stream import Stream
+from tertulia.streams.stream import MOST_PIECES, Stream
 
 MINUTE, MEGABYTE = 60.0, 1_000_000
 
@@ -190,6 +191,30 @@ def test_an_ended_log_that_began_in_the_middle_of_a_text_can_be_read_after_any_e
         assert (
             "".join(event.text for event in stream.iter_events(after) if isinstance(event, TextDelta)) == text[after:]
         )
+
+
+@pytest.mark.parametrize("word", ["word ", "wörd ", "🥕 "])
+def test_a_long_running_log_is_read_exactly_and_takes_little_more_memory_than_its_text(word: str) -> None:
+    id, count = uuid4(), 4 * MOST_PIECES + 7
+    size = len(word.encode("utf-16-le")) // 2
+    texts = [f"{number % 10}{word}" for number in range(count)]
+    events: list[GenerationEvent] = [GenerationStarted(id, 1), ContentBlockStarted(id, 2, 0, {"type": "text"})]
+    stream = Stream(id, events)
+    tracemalloc.start()
+    try:
+        for number, text in enumerate(texts):
+            stream.append(TextDelta(id, number + 3, 0, number * (size + 1), text))
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    stream.show(count + 2)
+    assert used / count < 4 * (size + 1) + 24
+    assert [event.sequence for event in stream.iter_events()] == list(range(1, count + 3))
+    for after in (0, 2, 3, MOST_PIECES + 1, MOST_PIECES + 2, MOST_PIECES + 3, 3 * MOST_PIECES, count + 1):
+        (*_, merged) = stream.events_after(after)
+        begin = max(after - 2, 0)
+        assert merged == TextDelta(id, count + 2, 0, begin * (size + 1), "".join(texts[begin:])), after
+    assert [len(stream.events_after(after)) for after in (0, 1, 2, count + 2)] == [3, 2, 1, 0]
 
 
 def test_only_a_journal_stores_events(tmp_path: Path) -> None:

@@ -323,6 +323,7 @@ class AnswerAccumulator(AnswerContent):
         current = self._blocks[index]
         self._release(index, current, output)
         current.block = completed_block(current.block, join_text(current.pieces))
+        current.pieces.clear()
         if current.block.get("type") == SUMMARY and current.written and self.new_filter is not None:
             current.filter_summary(self.new_filter("text"))
         current.keep_original()

@@ -4,6 +4,7 @@ import asyncio
 from array import array
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from sys import getsizeof
 from uuid import UUID
 
@@ -16,6 +17,9 @@ FOLLOWERS = ItemLoop("followers")
 PREPARED_AT_ONCE = 50
 """The number of messages that are prepared before they are written. A system call evicts the code that prepares them
 from the processor's caches."""
+MOST_PIECES = 256
+"""The number of deltas in a run. Their texts are then joined, because a short string takes ten times as much memory in
+an object of its own. Joining all deltas of a long answer again and again would take quadratic time."""
 OBJECT_BYTES = 200
 """The approximate size of an event or a run of deltas in bytes, without the text."""
 
@@ -215,6 +219,8 @@ class Stream:
             if run is not None and run.pieces is not None and run.index == event.index and run.kind is type(event):
                 run.pieces.append(event.text)
                 run.offsets.append(event.offset)
+                if len(run.pieces) == MOST_PIECES:
+                    run.seal()
             else:
                 self._open = _Run(event)
                 self._parts.append(self._open)
@@ -276,33 +282,35 @@ class Stream:
             # The common case: the reader lacks only the newest event, which needs no search.
             return [self._newest]
         events: list[GenerationEvent] = []
-        for part in reversed(self._parts):
+        for part in self._parts_after(after):
             if not isinstance(part, _Run):
-                if part.sequence <= after:
-                    break
                 if part.sequence <= self.last_visible:
                     events.append(part)
                 continue
-            if part.last <= after:
-                break
             begin, end = max(after + 1 - part.first, 0), min(self.last_visible + 1 - part.first, len(part.offsets))
             if begin < end:
                 events.append(part.merge(self.generation_id, begin, end))
-        events.reverse()
-        return events
+        return [_merged([*group]) for _, group in groupby(events, _block_of)] if len(events) > 1 else events
 
     def iter_events(self, after: int = 0, last: int | None = None) -> Iterator[GenerationEvent]:
         """Yield each event after the number `after`, unmerged, up to the number `last` or the last visible event."""
         last = self.last_visible if last is None else last
-        for part in self._parts:
+        for part in self._parts_after(after):
             if not isinstance(part, _Run):
-                if after < part.sequence <= last:
+                if part.sequence <= last:
                     yield part
                 continue
             # Encoded once, because encoding for each delta would take quadratic time.
             units = part.units
             for index in range(max(after + 1 - part.first, 0), min(last + 1 - part.first, len(part.offsets))):
                 yield part.merge(self.generation_id, index, index + 1, units)
+
+    def _parts_after(self, after: int) -> "list[_Run | GenerationEvent]":
+        """Return the parts that have events after a number. They are the last ones, so the others are not read."""
+        start = len(self._parts)
+        while start and _last_of(self._parts[start - 1]) > after:
+            start -= 1
+        return self._parts[start:]
 
     def seal(self) -> None:
         """Compact the stream to save memory. No more events may follow."""
@@ -317,3 +325,21 @@ class Stream:
         return sum(
             OBJECT_BYTES + (part.size if isinstance(part, _Run) else len(encode([part]))) for part in self._parts
         )
+
+
+def _last_of(part: _Run | GenerationEvent) -> int:
+    return part.last if isinstance(part, _Run) else part.sequence
+
+
+def _block_of(event: GenerationEvent) -> object:
+    """Return a value that is equal for adjacent deltas that can be merged, which are parts of different runs."""
+    return (type(event), event.index) if isinstance(event, Delta) else event.sequence
+
+
+def _merged(events: list[GenerationEvent]) -> GenerationEvent:
+    """Return one delta for adjacent deltas of one block."""
+    first = events[0]
+    if len(events) == 1 or not isinstance(first, Delta):
+        return first
+    text = "".join([event.text for event in events if isinstance(event, Delta)])
+    return type(first)(first.generation_id, events[-1].sequence, first.index, first.offset, text)
