@@ -100,3 +100,15 @@ def test_durations_prices_and_lists_are_written_in_the_language() -> None:
         ("messages", "forCode", "failure", "OVERLOADED", ""),
     )
     assert results == ["1 分5 秒", "$0.0123", "a、b", "現在、Claude が混み合っています。通常はすぐに解消します。"]
+
+
+def test_values_and_prices_keep_their_order_within_arabic() -> None:
+    _, text, price, day = call(
+        ("language", "chooseLanguage", "ar"),
+        ("messages", "t", "composer.remove", {"name": "a (1).pdf"}),
+        ("messages", "dollars", "1"),
+        ("messages", "day", "2026-06-01"),
+    )
+    assert text == "إزالة \u2068a (1).pdf\u2069"
+    assert (price[0], price[-1]) == ("\u2066", "\u2069")
+    assert day.translate(PLAIN).replace("\u200f", "") == "01/06/2026"

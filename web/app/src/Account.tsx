@@ -4,7 +4,7 @@ import { finishDeletions } from "./deletions";
 import { forgetDrafts } from "./drafts";
 import { Languages } from "./Languages";
 import { Memories } from "./Memories";
-import { date, dollars, forCode, list, number, t } from "./messages";
+import { date, day as formatDay, dollars, forCode, list, number, t } from "./messages";
 import { NotificationSetting } from "./NotificationSetting";
 import { AccountDocument, type AccountQuery } from "./operations";
 import { forgetOutbox } from "./outbox";
@@ -74,7 +74,7 @@ function ViewerUsage({ viewer }: { viewer: Viewer }) {
             <tbody>
               {usageByDay.slice(-14).reverse().map(({ day, model, usage: daily }) => (
                 <tr key={day + model}>
-                  <td>{day}</td><td>{model}</td>
+                  <td>{formatDay(day)}</td><td>{model}</td>
                   <td>{number(inputTokens(daily))}</td>
                   <td>{number(daily.outputTokens)}</td><td>{dollars(daily.costUsd) ?? "?"}</td>
                 </tr>

@@ -16,12 +16,12 @@ function Picture({ src, alt }: ComponentProps<"img">) {
 
 /** Wide tables scroll on their own, also by keyboard. */
 function Table(props: ComponentProps<"table">) {
-  return <div className="wide" tabIndex={0} role="region" aria-label={t("content.table")}><table {...props} /></div>;
+  return <div className="wide" dir="auto" tabIndex={0} role="region" aria-label={t("content.table")}><table {...props} /></div>;
 }
 
 /** Arabic and Hebrew are written from right to left: the first letter of each block sets the block's direction. */
 const DIRECTIONS = Object.fromEntries(
-  ["p", "ul", "ol", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "th", "td"].map((tag) => [tag, { props: { dir: "auto" } }]),
+  ["p", "ul", "ol", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6"].map((tag) => [tag, { props: { dir: "auto" } }]),
 );
 
 const OPTIONS: MarkdownToJSX.Options = {

@@ -40,7 +40,7 @@ function Memory({ memory, onChanged }: { memory: MemoryFragment; onChanged: () =
       <details>
         <summary>{name}{memory.assistant && <small> {memory.assistant.name}</small>}</summary>
         <form className="fields" onSubmit={(event) => { event.preventDefault(); void save(); }}>
-          <textarea aria-label={t("memories.content", { name })} rows={5} value={content} onChange={({ target }) => setContent(target.value)} />
+          <textarea dir="auto" aria-label={t("memories.content", { name })} rows={5} value={content} onChange={({ target }) => setContent(target.value)} />
           <div className="actions">
             <button type="button" className="plain" disabled={deleting} aria-label={t("memories.delete", { name })} onClick={() => void remove({ id: memory.id }).then(mutationProblem).then(done)}>{t("common.delete")}</button>
             <button type="submit" className="loud" disabled={updating || content === memory.content} aria-label={t("memories.save", { name })}>{t("common.save")}</button>

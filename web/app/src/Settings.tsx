@@ -52,11 +52,11 @@ export function SettingsDialog({ conversation, start, onClose, onProblem }: Sett
           void save();
         }}
       >
-        <label>{t("settings.title")}<input value={title} onChange={(event) => setTitle(event.target.value)} /></label>
+        <label>{t("settings.title")}<input dir="auto" value={title} onChange={(event) => setTitle(event.target.value)} /></label>
         {allowed.settings.includes("INSTRUCTIONS") && (
           <label>
             {t(conversation.assistant ? "settings.instructions" : "settings.systemPrompt")}
-            <textarea rows={4} value={systemPrompt} onChange={(event) => setSystemPrompt(event.target.value)} />
+            <textarea dir="auto" rows={4} value={systemPrompt} onChange={(event) => setSystemPrompt(event.target.value)} />
           </label>
         )}
         {allowed.tools.length > 0 && <Tools tools={allowed.tools} chosen={chosen} onChange={setChosen} />}

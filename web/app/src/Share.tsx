@@ -84,7 +84,7 @@ function NewLink({ id, onCreated }: { id: string; onCreated: () => void }) {
         <div className="link">
           <label>
             {t("share.newLink")}
-            <input ref={field} readOnly value={link} onFocus={() => field.current?.select()} />
+            <input ref={field} dir="ltr" readOnly value={link} onFocus={() => field.current?.select()} />
           </label>
           <CopyButton text={link} label={t("copy.link")} />
         </div>

@@ -57,7 +57,12 @@ export async function applyLanguage(): Promise<void> {
   if (!messages) return;
   document.documentElement.lang = description.tag;
   document.documentElement.dir = description.dir ?? "ltr";
-  showMessages(messages, description.tag, localeFor(description.tag, navigator.languages));
+  showMessages({
+    messages,
+    language: description.tag,
+    locale: localeFor(description.tag, navigator.languages),
+    rightToLeft: description.dir === "rtl",
+  });
 }
 
 export function bestLanguage(preferred: readonly string[]): Language {

@@ -13,14 +13,15 @@ interface Shown {
   readonly language: string;
   /** The language and region of dates and numbers. */
   readonly locale: string;
+  readonly rightToLeft: boolean;
 }
 
 /** The texts that the page shows. Components that are not rendered again with the page use this store. */
-export const shown = store<Shown>({ messages: en, language: "en", locale: "en" });
+export const shown = store<Shown>({ messages: en, language: "en", locale: "en", rightToLeft: false });
 
-/** Show the page in a language. Both languages are BCP 47 tags. */
-export function showMessages(messages: Messages, language: string, locale: string): void {
-  shown.set({ messages, language, locale });
+/** Show the page in a language. Languages are BCP 47 tags. */
+export function showMessages(change: Omit<Shown, "messages"> & { readonly messages: Messages }): void {
+  shown.set(change);
 }
 
 /** Return a function that creates each formatter once for a locale. */
@@ -52,8 +53,16 @@ export function t(key: MessageKey, values: Values = {}): string {
 
 /** Return a text of the page whose tags, such as `<code>`, become elements. */
 export function pieces<Element>(key: MessageKey, values: FormatValues<Element>): (string | Element)[] {
-  const { messages, locale } = shown.get();
-  return [formatMessage<Element>(messages[key], locale, values, { formatters: FORMATTERS })].flat() as (string | Element)[];
+  const { messages, locale, rightToLeft } = shown.get();
+  const shownValues = rightToLeft ? isolated(values) : values;
+  return [formatMessage<Element>(messages[key], locale, shownValues, { formatters: FORMATTERS })].flat() as (string | Element)[];
+}
+
+/** Keep the words and punctuation of values, such as names of files, in their own order within a text from right to left. */
+function isolated<Element>(values: FormatValues<Element>): FormatValues<Element> {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [name, typeof value === "string" ? `\u2068${value}\u2069` : value]),
+  );
 }
 
 /** Return the text of a code of the API, such as `failure.OVERLOADED`, or another text if the page does not know the code. */
@@ -73,7 +82,9 @@ export function dollars(amount: string | null): string | null {
   // Answers often cost less than a cent.
   const digits = value === 0 || value >= 1 ? 2 : value >= 0.001 ? 4 : 6;
   const options = { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol" } as const;
-  return numbers({ ...options, minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+  const text = numbers({ ...options, minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+  // Otherwise the text around it would move the sign of `US$`.
+  return shown.get().rightToLeft ? `\u2066${text}\u2069` : text;
 }
 
 export function bytes(amount: number): string {
@@ -88,6 +99,11 @@ export function date(iso: string): string {
 /** Return the month of a date, such as `June 2026`. */
 export function month(iso: string): string {
   return dates({ month: "long", year: "numeric" }).format(new Date(iso));
+}
+
+/** Return a day of the calendar, such as `2026-06-01`, for people. */
+export function day(iso: string): string {
+  return dates({ dateStyle: "medium", timeZone: "UTC" }).format(new Date(iso));
 }
 
 export function dateTime(iso: string): string {
