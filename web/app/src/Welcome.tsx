@@ -22,7 +22,7 @@ export function Welcome({ start: { assistants, models }, assistant, onPick }: Pr
       <ul>
         {(assistant?.starters ?? ideas).map((idea) => (
           <li key={idea}>
-            <button type="button" className="idea" onClick={() => onPick(idea)}>{idea}</button>
+            <button type="button" className="idea" dir="auto" onClick={() => onPick(idea)}>{idea}</button>
           </li>
         ))}
       </ul>

@@ -71,7 +71,7 @@ export const fr: Messages = {
   "header.share": "Partager",
   "header.settings": "Paramètres de la conversation",
 
-  "welcome.title": "Comment puis-je vous aider ?",
+  "welcome.title": "Comment vous aider ?",
   "welcome.text": "Actualisez la page, fermez votre ordinateur ou changez d’appareil : votre réponse continue, et vous attend à votre retour.",
   "welcome.assistant": "Assistant",
   "welcome.idea1": "Explique les server-sent events en trois phrases.",
