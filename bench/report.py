@@ -46,6 +46,12 @@ class Report:
         """Add the value of one round."""
         self.samples.setdefault(Figure(part, name, unit), {}).setdefault(candidate, []).append(value)
 
+    def complete(self, part: str, candidate: str, other: str) -> None:
+        """Use the values of another candidate for the figures of a part that were not measured for this one."""
+        for figure, candidates in self.samples.items():
+            if figure.part == part and other in candidates:
+                candidates.setdefault(candidate, candidates[other])
+
     def note(self, text: str) -> None:
         """Add a note for the reader. A repeated note is shown once."""
         self.notes[text] = None

@@ -248,6 +248,14 @@ def test_an_overloaded_candidate_is_measured_once(bench: Any) -> None:
     assert counts == {("tertulia", 20): 3, ("tertulia", 200): 3, ("naive", 20): 3, ("naive", 200): 1}
 
 
+def test_the_relay_that_merges_is_the_relay_if_tertulia_merges_nothing(bench: Any) -> None:
+    stage, report = MeasuredStage(), bench("report").Report()
+    peers = frozenset({"relay", "relay-merging"})
+    bench("parts.streams").streams(stage, report, bench("options").Options(rounds=1, peers=peers))
+    assert {name for name, _ in stage.measured} == {"tertulia", "relay"}
+    assert report.median("streams", "20 answers: CPU per token", "relay-merging") == 0.5
+
+
 def test_tables_of_growing_loads_have_a_row_for_each_size(bench: Any) -> None:
     tables = bench("scaling.tables")
     for table, sizes in ((tables.answers, tables.ANSWERS), (tables.followers, tables.FOLLOWERS)):

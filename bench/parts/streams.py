@@ -95,8 +95,13 @@ def streams(stage: Stage, report: Report, options: Options) -> None:
             if candidate is MERGING:
                 # Tertulia is the first candidate of the first round.
                 merged = report.median("streams", f"{count} answers: deltas per token", TERTULIA_ITSELF.name)
-                chosen = merging_relay(pause_ms(merged or 1.0))
+                pause = pause_ms(merged or 1.0)
+                if not pause and options.present(RELAY):
+                    report.note(f"streams: Tertulia merged nothing with {count} answers. relay-merging is the relay.")
+                    continue
+                chosen = merging_relay(pause)
             steady(stage, report, chosen, "streams", options, count)
+    report.complete("streams", MERGING.name, RELAY.name)
 
 
 def pause_ms(deltas: float) -> float:
