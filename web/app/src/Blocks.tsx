@@ -1,13 +1,11 @@
 import type { Block } from "@tertulia/stream";
-import { lazy, Suspense } from "react";
 import { Attachment } from "./Attachment";
 import { t, type MessageKey } from "./messages";
 import type { BlockFragment, FileFragment } from "./operations";
+import { renderer } from "./renderer";
+import { useStore } from "./store";
 import { ConnectForTool } from "./ToolServers";
 import { written } from "./words";
-
-// The page is drawn before the Markdown renderer is loaded, and shows the plain text until then.
-const Markdown = lazy(() => import("./Markdown"));
 
 type Attached = Extract<BlockFragment, { attachment: FileFragment }>;
 
@@ -82,12 +80,12 @@ interface Citation {
 }
 
 function Text({ block, growing }: { block: Block; growing: boolean }) {
+  const { component: Markdown } = useStore(renderer);
+  const text = block.text ?? "";
   const sources = (block.citations ?? []) as readonly Citation[];
   return (
     <div className="text">
-      <Suspense fallback={<p className="raw">{block.text}</p>}>
-        <Markdown text={block.text ?? ""} growing={growing} />
-      </Suspense>
+      {Markdown ? <Markdown text={text} growing={growing} /> : <p className="raw">{text}</p>}
       {sources.length > 0 && (
         <details className="aside sources">
           <summary>{t("content.sources", { count: sources.length })}</summary>

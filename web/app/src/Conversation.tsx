@@ -9,6 +9,7 @@ import { ConversationDocument, SelectBranchDocument, StopDocument, type Conversa
 import { unseen } from "./notifications";
 import { outbox, remove, sendMessage, type Outgoing } from "./outbox";
 import { mutationProblem, problemOf, requestProblem, type Problem } from "./problems";
+import { renderer } from "./renderer";
 import { targetReached, useTargetMessageId } from "./route";
 import { useStore } from "./store";
 import { Toasts } from "./Toasts";
@@ -45,6 +46,7 @@ export function Conversation({ id, start, children }: Props) {
   useChanges((change) => change.conversationId === id, readAgain);
   const { ref, stick, release, away } = useStickToEnd<HTMLDivElement>(id, useTargetMessageId() !== null);
   useSettledTurns(ref);
+  const { settled } = useStore(renderer);
   const assistant = useNewAssistant(start?.assistants);
   const [temporary, setTemporary] = useState(false);
   const turns = conversation?.messages.edges.map(({ node }) => node) ?? [];
@@ -72,7 +74,8 @@ export function Conversation({ id, start, children }: Props) {
     <>
       {conversation && <Header conversation={conversation} start={start} onProblem={setProblem} />}
       <div className="scroller" ref={ref} tabIndex={-1}>
-        {(conversation || outgoing.length > 0) && (
+        {/* Until the renderer is loaded, texts would have other heights. */}
+        {(conversation ? settled : outgoing.length > 0) && (
           <Transcript
             key={id}
             conversation={conversation}
