@@ -1,7 +1,8 @@
 import type { HLJSApi } from "highlight.js";
 import { isValidElement, useDeferredValue, useEffect, useMemo, useState, type ComponentProps, type ReactNode } from "react";
 import { CopyButton } from "./CopyButton";
-import { t } from "./messages";
+import { shown, t } from "./messages";
+import { useStore } from "./store";
 
 /** Longer code, in characters, is not highlighted. */
 const MAX_LENGTH = 50_000;
@@ -14,6 +15,7 @@ function highlighter(): Promise<HLJSApi> {
 }
 
 export function CodeBlock({ children }: ComponentProps<"pre">) {
+  useStore(shown);
   const { code, language } = read(children);
   const deferredCode = useDeferredValue(code);
   const [painter, setPainter] = useState<HLJSApi | null>(null);

@@ -3,7 +3,8 @@ import { Fragment, memo, useMemo, type ComponentProps } from "react";
 import { CodeBlock } from "./CodeBlock";
 import { extractFormulas, splitFormulas, type Formula } from "./formulas";
 import { loadKatex, RenderedFormula } from "./RenderedFormula";
-import { t } from "./messages";
+import { shown, t } from "./messages";
+import { useStore } from "./store";
 
 function Link(props: ComponentProps<"a">) {
   return <a {...props} target="_blank" rel="noreferrer" />;
@@ -16,6 +17,7 @@ function Picture({ src, alt }: ComponentProps<"img">) {
 
 /** Wide tables scroll on their own, also by keyboard. */
 function Table(props: ComponentProps<"table">) {
+  useStore(shown);
   return <div className="wide" dir="auto" tabIndex={0} role="region" aria-label={t("content.table")}><table {...props} /></div>;
 }
 
