@@ -7,7 +7,8 @@ docstring of its resolver.
 import ast
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING
 from enum import EnumMeta
 from functools import cache
 from inspect import getdoc, getsource
@@ -15,6 +16,8 @@ from itertools import pairwise
 from typing import Any, TypeVar, dataclass_transform
 
 import strawberry
+from strawberry.schema.name_converter import NameConverter
+from strawberry.types.arguments import InputContext
 
 from tertulia.schema.graphql_internals import enum_definition, get_object_definition
 
@@ -46,8 +49,35 @@ def interface(cls: Type) -> Type:
 
 
 def graphql_input(source: type, name: str) -> None:
-    """Declare a GraphQL input that resolvers receive as an instance of `source`."""
+    """Declare a GraphQL input that resolvers receive as an instance of `source`. Its fields must not be `Maybe`s."""
     _with_field_descriptions(strawberry.input(source, name=name, description=_unwrapped(getdoc(source))))
+    get_object_definition(source, strict=True).from_input = _build_input
+
+
+def _build_input(cls: type, value: Mapping[str, Any], context: InputContext) -> Any:
+    """Return an input as an instance of its class, as Strawberry does.
+
+    Strawberry resolves the types of all fields for each request, also of those that are null. That is a third of the
+    time of a mutation outside of its resolver.
+    """
+    nulls, fields = _input_fields(cls, context.config.name_converter)
+    values: dict[str, Any] = dict.fromkeys(nulls)
+    for name, python_name, type_ in fields:
+        if name in value:
+            given = value[name]
+            values[python_name] = None if given is None else context.convert(given, type_, name)
+    return cls(**values)
+
+
+@cache
+def _input_fields(cls: type, converter: NameConverter) -> tuple[list[str], list[tuple[str, str, Any]]]:
+    """Return the names of the fields that are null if they are not given; and names, Python names and types of all."""
+    # Any, because the types of Strawberry's fields are partly unknown.
+    fields: list[Any] = [*get_object_definition(cls, strict=True).fields]
+    nulls = [
+        field.python_name for field in fields if field.default_value is MISSING and field.default_factory is MISSING
+    ]
+    return nulls, [(converter.from_field(field), field.python_name, field.resolve_type()) for field in fields]
 
 
 def graphql_enum(source: EnumMeta, name: str, description: str, /, **members: str) -> None:
