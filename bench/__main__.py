@@ -1,6 +1,6 @@
 """Run the benchmarks. Each part measures its candidates in turns, prints its table, and adds it to a file.
 
-python -m bench                                         everything, three rounds: about 40 minutes
+python -m bench                                         everything, three rounds: about 45 minutes
 python -m bench --only streams,first --peers node       some parts, with some of the peers
 python -m bench --quick                                 everything with small loads, to test that it works
 python -m bench --check                                 exit with 1 if a target is missed

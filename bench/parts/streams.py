@@ -34,7 +34,8 @@ LIMITING = 0.85
 """If load and upstream used at least this share themselves, they were the limit; otherwise other programs were."""
 STEP = 1.25
 STEPS = 8
-FIRST_GUESS = {"tertulia": 250, "node": 120, "relay": 450}
+FIRST_GUESS = {"tertulia": 900, "node": 250, "relay": 1100}
+"""Near the results, because each step takes about 15 seconds."""
 FOLLOWERS = 1000
 FOLLOWED_TOKEN_MS = 100
 """The milliseconds between two tokens of the answer that all follow. The load can read 10,000 frames per second."""
