@@ -377,6 +377,7 @@ export const LOCAL = {
     await reached;
     await page.reload();
     await finished(page, 1).waitFor();
+    await page.unrouteAll({ behavior: "ignoreErrors" });
     // A refresh can begin before the browser knows the new address. It then opens the old one.
     await page.goto(address);
     await page.evaluate(() => {
