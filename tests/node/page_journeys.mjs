@@ -688,6 +688,7 @@ export const LOCAL = {
     for (const one of [page, second]) {
       await one.getByRole("button", { name: "tea & cake", pressed: false }).click();
       await entry(one, "Day 4").waitFor({ state: "detached" });
+      await entry(one, "Day 3").waitFor();
       check(await one.locator("nav li.entry").count() === 1, "the list is not filtered");
     }
     await picture("tagged");
@@ -1037,6 +1038,8 @@ export const ASSISTED = {
     await startConversation(page, address);
     const id = idOf(page);
     await ask(address, "mutation ($id: ID!) { updateConversation(input: {id: $id, options: {maxTokens: 5000}}) { __typename } }", { id });
+    await page.reload();
+    await finished(page, 1).waitFor();
     await setting("Effort").selectOption("Low effort");
     await setting("Model").selectOption({ index: 1 });
     // Sent before the server has stored the choice.
