@@ -48,7 +48,10 @@ class Provider:
         self.keys[id] = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
     def app(self) -> Starlette:
-        return Starlette(routes=[Route("/.well-known/openid-configuration", self._found), Route("/keys", self._keys)])
+        return Starlette(routes=self.routes())
+
+    def routes(self) -> list[Route]:
+        return [Route("/.well-known/openid-configuration", self._found), Route("/keys", self._keys)]
 
     async def _found(self, _request: Request) -> Response:
         return JSONResponse({"issuer": self.issuer or self.address, "jwks_uri": f"{self.address}/keys"}, self.status)

@@ -9,13 +9,13 @@ import httpx2
 import pytest
 from client import Api
 from fastapi import FastAPI
+from identity_provider import SignInProvider, by_provider
 from npm import NODE, run
 from oauth_servers import mcp_file, oauth_servers
 from programs import chromium
 from running import running, settings, tertulia
 from scripted import says, scripted
 from starlette.requests import HTTPConnection
-from test_oidc import AUDIENCE, Provider
 
 from tertulia.server.app import Tertulia
 from tertulia.server.http.pages import ASSETS
@@ -99,10 +99,9 @@ def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict
             name: stack.enter_context(scripted(says(text))) for name, text in (("SCRIPTED", HOSTILE), ("WIDE", WIDE))
         }
         named = {"title_model": "claude-haiku-5-5"}
-        provider = Provider()
+        provider = SignInProvider()
         provider.address = stack.enter_context(running(provider.app(), lifespan="off"))
-        by_provider = {"auth": "oidc", "oidc_issuer": provider.address, "oidc_audience": AUDIENCE}
-        provided = stack.enter_context(tertulia(places["PROVIDER"], **by_provider))
+        provided = stack.enter_context(tertulia(places["PROVIDER"], **by_provider(provider)))
         folder = places["ASSISTED"] / "assistants"
         folder.mkdir()
         for name, content in ASSISTANTS.items():

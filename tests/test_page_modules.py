@@ -162,6 +162,53 @@ def test_amounts_are_shown_for_people() -> None:
     assert results == ["$0.00", "$0.0123", "12.3K", "1 min 5 sec", "0 tokens"]
 
 
+def test_the_chart_of_usage_has_a_column_for_each_day_stacked_by_model() -> None:
+    rows = [
+        {"day": "2026-01-30", "model": "small", "cost": 1, "tokens": 500},
+        {"day": "2026-02-01", "model": "small", "cost": 1, "tokens": 100},
+        {"day": "2026-02-01", "model": "big", "cost": 3, "tokens": 100},
+        {"day": "2025-12-01", "model": "before", "cost": 9, "tokens": 9},
+    ]
+    unpriced = [{**rows[0], "cost": None}, *rows[1:]]
+    chart, tokens, empty = call(
+        ("usageChart", "chartOf", rows, "2026-02-01", 3),
+        ("usageChart", "chartOf", unpriced, "2026-02-01", 3),
+        ("usageChart", "chartOf", [], "2026-02-01", 3),
+    )
+    assert (chart["inDollars"], chart["maximum"], chart["models"]) == (True, 4, ["big", "small"])
+    assert [column["day"] for column in chart["columns"]] == ["2026-01-30", "2026-01-31", "2026-02-01"]
+    assert [
+        [(part["model"], part["start"], part["size"]) for part in column["segments"]] for column in chart["columns"]
+    ] == [
+        [("small", 0, 0.25)],
+        [],
+        [("big", 0, 0.75), ("small", 0.75, 0.25)],
+    ]
+    assert (tokens["inDollars"], tokens["maximum"], tokens["models"]) == (False, 500, ["small", "big"])
+    assert (empty["maximum"], len(empty["columns"])) == (0, 3)
+
+
+def test_devices_are_named_by_their_browser_and_system() -> None:
+    webkit = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
+    agents = {
+        "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0": ("Firefox", "Linux"),
+        f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {webkit} Chrome/130.0.0.0 Safari/537.36 Edg/130.0": (
+            "Edge",
+            "Windows",
+        ),
+        f"Mozilla/5.0 (Linux; Android 15) {webkit} Chrome/130.0.0.0 Mobile Safari/537.36": ("Chrome", "Android"),
+        f"Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) {webkit} Version/18.0 Mobile/15E148 Safari/604.1": (
+            "Safari",
+            "iPhone",
+        ),
+        f"Mozilla/5.0 (Macintosh; Intel Mac OS X 14_0) {webkit} Version/18.0 Safari/605.1.15": ("Safari", "macOS"),
+        "curl/8.5.0": ("curl", None),
+        "": (None, None),
+    }
+    named = call(*(("device", "deviceOf", agent) for agent in agents))
+    assert [(device["program"], device["system"]) for device in named] == list(agents.values())
+
+
 def test_every_code_of_the_api_has_a_text() -> None:
     schema = build_schema((NODE.parent.parent / "schema/schema.graphql").read_text())
     keys = set(re.findall(r'^  "([\w.]+)":', (SOURCE / "messages/en.ts").read_text(), re.MULTILINE))

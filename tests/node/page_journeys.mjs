@@ -81,6 +81,11 @@ async function rename(page, title, changed) {
   await entry(page, changed).waitFor();
 }
 
+async function openSection(page, name) {
+  await page.getByRole("dialog").getByRole("link", { name, exact: true }).click();
+  await page.getByRole("region", { name, exact: true }).waitFor();
+}
+
 async function audit(page, place) {
   await page.evaluate(AXE);
   const found = await page.evaluate(() => axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
@@ -947,9 +952,14 @@ export const LOCAL = {
       await audit(page, `settings, ${scheme}`);
       await page.keyboard.press("Escape");
       await page.locator("nav footer button").first().click();
+      await openSection(page, "Usage");
       await page.getByText("Total: ").waitFor();
+      await page.getByText("Show as a table").click();
       await picture(`account-${scheme}`);
-      await audit(page, `account, ${scheme}`);
+      await audit(page, `usage, ${scheme}`);
+      await openSection(page, "Plan and limits");
+      await page.getByText("This server sets no limits.").waitFor();
+      await audit(page, `limits, ${scheme}`);
       await page.keyboard.press("Escape");
     }
     await page.getByRole("button", { name: "Deny" }).click();
@@ -1077,6 +1087,7 @@ export const ASSISTED = {
     const remembered = async () => (await ask(address, "{ viewer { memories { edges { node { content } } } } }")).viewer.memories.edges;
     await startConversation(page, address, "/simulate remember I like tea");
     await page.locator("nav footer button").first().click();
+    await openSection(page, "Memory");
     await page.locator("summary").getByText("i-like-tea.md").click();
     for (const scheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme: scheme });
@@ -1089,7 +1100,7 @@ export const ASSISTED = {
     check((await remembered())[0].node.content === "I like coffee", "it was not saved");
     await page.locator("summary").getByText("i-like-tea.md").click();
     await page.getByRole("button", { name: "Delete i-like-tea.md" }).press("Enter");
-    await page.getByRole("heading", { name: "Claude’s memory" }).waitFor({ state: "detached" });
+    await page.getByText("Claude remembers nothing about you.").waitFor();
     check((await remembered()).length === 0, "it was not deleted");
   },
 };
@@ -1115,6 +1126,55 @@ export const PASSWORD = {
     await page.getByLabel("Password").fill("a long enough one");
     await page.getByRole("button", { name: "Sign in" }).click();
     await entry(page, "Ada").waitFor();
+    noted.length = 0;
+  },
+
+  async "the settings change the password, list devices, create a token, and delete the account"({ page, address, picture, noted }) {
+    const password = "a long enough one";
+    await page.goto(address);
+    await page.getByRole("button", { name: "I don’t have an account" }).click();
+    await page.getByLabel("Name").fill("mary");
+    await page.getByLabel("Password").fill(password);
+    await page.getByRole("button", { name: "Create account" }).click();
+    await message(page).waitFor();
+    const signIn = { grant_type: "password", username: "mary", password };
+    const other = await (await fetch(`${address}/auth/token`, { method: "POST", body: new URLSearchParams(signIn) })).json();
+    const accepts = async (token) => (await fetch(`${address}/export`, { headers: { authorization: `Bearer ${token}` } })).ok;
+    check(await accepts(other.access_token), "the other device is not signed in");
+    await page.goto(`${address}/?settings=security`);
+    await picture("security");
+    await audit(page, "password and devices");
+    await page.getByRole("button", { name: /^Sign out of node/ }).click();
+    await page.getByRole("button", { name: /^Sign out of node/ }).waitFor({ state: "detached" });
+    check(!(await accepts(other.access_token)), "the other device stays signed in");
+    await page.getByLabel("Current password").fill("a wrong password");
+    for (const field of ["New password", "New password again"]) await page.getByLabel(field, { exact: true }).fill("another long one");
+    await page.getByRole("button", { name: "Change password" }).click();
+    await page.getByRole("alert").filter({ hasText: "current password" }).waitFor();
+    await page.getByLabel("Current password").fill(password);
+    await page.getByRole("button", { name: "Change password" }).click();
+    await page.getByText("Your password was changed.").waitFor();
+    await openSection(page, "Access tokens");
+    check(page.url() === `${address}/?settings=tokens`, `the section is not in the address: ${page.url()}`);
+    await page.getByLabel("What is it for?").fill("nightly report");
+    await page.getByRole("button", { name: "Create token" }).click();
+    const token = await page.getByLabel("New token").inputValue();
+    check(await accepts(token), "the token does not work");
+    await audit(page, "access tokens");
+    await picture("tokens");
+    await page.getByRole("button", { name: "Revoke nightly report" }).click();
+    await page.getByText("You have no access tokens.").waitFor();
+    check(!(await accepts(token)), "the revoked token works");
+    await openSection(page, "Delete account");
+    await audit(page, "delete account");
+    await page.getByLabel("Password").fill("another long one");
+    check(await page.getByRole("button", { name: "Delete account" }).isDisabled(), "it needs no confirmation");
+    await page.getByLabel("Type mary to confirm").fill("mary");
+    await page.getByRole("button", { name: "Delete account" }).click();
+    await page.getByRole("button", { name: "Sign in" }).waitFor();
+    check(page.url() === `${address}/`, page.url());
+    const again = await fetch(`${address}/auth/token`, { method: "POST", body: new URLSearchParams({ ...signIn, password: "another long one" }) });
+    check(again.status === 400, "the account was not deleted");
     noted.length = 0;
   },
 
@@ -1175,7 +1235,10 @@ export const CONNECTED = {
     const [place, forget] = address.split("#");
     await startConversation(page, place);
     const before = page.url();
-    const openAccount = () => page.getByRole("button", { name: "local" }).click();
+    const openAccount = async () => {
+      await page.getByRole("button", { name: "local" }).click();
+      await openSection(page, "Connected tools");
+    };
     await openAccount();
     await page.getByRole("button", { name: "Connect to notes" }).click();
     await page.getByText("You are connected to notes.").waitFor();
@@ -1212,9 +1275,47 @@ export const CONNECTED = {
 };
 
 export const PROVIDER = {
+  async "a user signs in at an identity provider, is refreshed, and signs out there"({ page, address, picture, noted }) {
+    const [place] = address.split("#");
+    const signIn = page.getByRole("button", { name: "Sign in with your organization" });
+    await page.goto(`${place}/?settings=tokens`);
+    await signIn.waitFor();
+    await picture("provider");
+    await audit(page, "sign-in at a provider");
+    await page.route("**/authorize?*", (route) => {
+      const asked = new URL(route.request().url()).searchParams;
+      const denied = new URLSearchParams({ error: "access_denied", state: asked.get("state") });
+      return route.fulfill({ status: 302, headers: { location: `${asked.get("redirect_uri")}?${denied}` } });
+    }, { times: 1 });
+    await signIn.click();
+    await page.getByRole("alert").filter({ hasText: "was cancelled" }).waitFor();
+    await signIn.click();
+    await page.getByRole("region", { name: "Access tokens" }).waitFor();
+    check(page.url() === `${place}/?settings=tokens`, `it returned to ${page.url()}`);
+    await page.evaluate(() => {
+      const kept = JSON.parse(localStorage.getItem("tertulia:session"));
+      localStorage.setItem("tertulia:session", JSON.stringify({ ...kept, expiresAt: 0 }));
+    });
+    await page.goto(place);
+    await sendAndWait(page, "Hello, my name is Ada", 1);
+    check(await page.evaluate(() => JSON.parse(localStorage.getItem("tertulia:session")).expiresAt > Date.now()), "not refreshed");
+    await page.locator("nav footer button").first().click();
+    const signedOut = page.waitForRequest((request) => new URL(request.url()).pathname === "/logout");
+    await page.getByRole("button", { name: "Sign out" }).click();
+    const hint = new URL((await signedOut).url()).searchParams;
+    check(hint.get("id_token_hint") && hint.get("post_logout_redirect_uri") === `${place}/`, "it does not sign out at the provider");
+    await signIn.waitFor();
+    // A link that another person has prepared must not sign anybody in.
+    await page.goto(`${place}/?code=forged&state=forged`);
+    await page.getByRole("alert").filter({ hasText: "was not started in this tab" }).waitFor();
+    check(page.url() === `${place}/`, "the code stays in the address");
+    noted.length = 0;
+  },
+
   async "the token of an identity provider survives a refresh"({ page, address, noted }) {
     const [place, token] = address.split("#");
     await page.goto(place);
+    await page.getByText("Use an access token").click();
     await page.getByLabel("Access token").fill(token);
     await page.getByRole("button", { name: "Continue" }).click();
     await sendAndWait(page, "Hello, my name is Ada", 1);

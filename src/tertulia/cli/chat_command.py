@@ -47,8 +47,9 @@ def chat(  # noqa: PLR0913 - one parameter for each option
     from tertulia.cli.terminal.conversation import Choices
     from tertulia.cli.terminal.server import Server
     from tertulia.cli.terminal.session import Session
+    from tertulia.cli.terminal.sign_in import open_store
 
-    server = Server(url, token if token_file is None else _read_token(token_file))
+    server = Server(url, token if token_file is None else _read_token(token_file), open_store())
     session = Session(server, Choices(model=model, assistant=assistant), keeps_history=history)
     if list_assistants:
         sys.exit(session.list_assistants())

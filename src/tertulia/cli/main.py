@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from tertulia.cli.chat_command import chat
+from tertulia.cli.login_command import login, logout
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -86,6 +87,8 @@ def serve(
 
 
 app.command()(chat)
+app.command()(login)
+app.command()(logout)
 
 
 @app.command()

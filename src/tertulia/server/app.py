@@ -47,6 +47,7 @@ from tertulia.streams.events import GenerationEvent
 from tertulia.viewer import Viewer
 
 if TYPE_CHECKING:
+    from tertulia.server.auth.provider_routes import ProviderAccounts
     from tertulia.server.auth.sessions import SignIns
 
 LONGEST_REQUEST_ID = 128
@@ -284,7 +285,16 @@ class Tertulia:
             from tertulia.server.auth.routes import accounts_router
 
             app.include_router(accounts_router(self._sign_ins, guests=settings.guests))
-        offers = {"guests": auth == "password" and settings.guests, "sharing": settings.sharing}
+        if auth == "oidc":
+            from tertulia.server.auth.provider_routes import provider_router
+
+            app.include_router(provider_router(self._provider_accounts))
+        has_provider = auth == "oidc" and settings.oidc_client_id is not None
+        offers = {
+            "guests": auth == "password" and settings.guests,
+            "sharing": settings.sharing,
+            "provider": has_provider,
+        }
         app.include_router(
             pages_router(auth=auth, registration=settings.registration, **offers, switched_off=_switched_off(settings))
         )
@@ -319,6 +329,12 @@ class Tertulia:
 
     async def _check(self) -> dict[str, bool]:
         return await self.running.check()
+
+    def _provider_accounts(self) -> "ProviderAccounts":
+        accounts = self.running.provider_accounts
+        if accounts is None:
+            raise RuntimeError("Only the mode `oidc` has these routes.")
+        return accounts
 
     def _sign_ins(self) -> "SignIns":
         sign_ins = self.running.sign_ins

@@ -14,6 +14,7 @@ from tertulia.server.telemetry.metrics import Metrics
 from tertulia.streams.memory import MemoryLog
 
 if TYPE_CHECKING:
+    from tertulia.server.auth.provider_routes import ProviderAccounts
     from tertulia.server.auth.sessions import SignIns
 
 CHECK_SECONDS = 5.0
@@ -31,6 +32,7 @@ class RunningServer:
         authenticator: Authenticates connections.
         metrics: The metrics of the process.
         sign_ins: Accounts with passwords; None in other modes than `password`.
+        provider_accounts: Accounts of an identity provider; None in other modes than `oidc`.
         leaving: Whether the server is stopping.
     """
 
@@ -38,6 +40,7 @@ class RunningServer:
     authenticator: Authenticator
     metrics: Metrics
     sign_ins: "SignIns | None"
+    provider_accounts: "ProviderAccounts | None"
     leaving: bool = False
 
     async def admit(self, request: Request) -> Authenticated:

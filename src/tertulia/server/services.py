@@ -62,6 +62,7 @@ from tertulia.streams.notifier import Notifier
 from tertulia.tools.mcp.servers import McpServers
 
 if TYPE_CHECKING:
+    from tertulia.server.auth.provider_routes import ProviderAccounts
     from tertulia.server.auth.sessions import SignIns
 
 LOCAL_USER = "local"
@@ -191,7 +192,8 @@ async def _open_sign_in(
     services.signals.on(CHANGED, services.notifier.notify)
     services.signals.on(SIGNED_OUT, authenticator.signed_out)
     sign_ins = None if identities_of else _sign_ins(services, authenticator, settings, stack)
-    return RunningServer(services, authenticator, metrics, sign_ins)
+    provider_accounts = _provider_accounts(services, identities, authenticator, settings)
+    return RunningServer(services, authenticator, metrics, sign_ins, provider_accounts)
 
 
 def _measure(services: Services, metrics: Metrics, stack: AsyncExitStack) -> None:
@@ -291,7 +293,7 @@ def _sign_ins(
     from tertulia.server.auth.sessions import SignIns
     from tertulia.server.auth.throttle import LocalFailures, RedisFailures, SignInThrottle
 
-    deleter = ResourceDeleter(services.database, services.log, services.files, services.generation_manager.stop)
+    deleter = _deleter(services)
     tokens, open_to_all = Tokens(secret_of(settings)), settings.registration == "open"
     throttle = SignInThrottle(LocalFailures() if settings.redis_url is None else RedisFailures(settings.redis_url))
     stack.push_async_callback(throttle.close)
@@ -305,6 +307,31 @@ def _sign_ins(
         Guests(services.database, tokens, services.generation_manager.stop),
         open_to_all=open_to_all,
     )
+
+
+def _provider_accounts(
+    services: Services, identities: IdentityProvider, authenticator: Authenticator, settings: Settings
+) -> "ProviderAccounts | None":
+    if settings.auth != "oidc":
+        return None
+    from tertulia.server.auth.oidc import OidcAuth
+    from tertulia.server.auth.provider_grants import ProviderClient, ProviderGrants
+    from tertulia.server.auth.provider_routes import ProviderAccounts
+
+    if not isinstance(identities, OidcAuth):
+        return None
+    grants = None
+    if settings.oidc_client_id is not None:
+        secret = settings.oidc_client_secret
+        client = ProviderClient(
+            settings.oidc_client_id, secret.get_secret_value() if secret else None, settings.oidc_scopes
+        )
+        grants = ProviderGrants(identities, client)
+    return ProviderAccounts(grants, services.limits.rates, authenticator, _deleter(services).remove_user)
+
+
+def _deleter(services: Services) -> ResourceDeleter:
+    return ResourceDeleter(services.database, services.log, services.files, services.generation_manager.stop)
 
 
 async def _identities(settings: Settings, database: Database) -> IdentityProvider:

@@ -92,6 +92,21 @@ class SettingFields(AnswerSettingFields):
         default=None,
         description="The audience that the identity provider's tokens must name. Required with `TERTULIA_AUTH=oidc`.",
     )
+    oidc_client_id: str | None = Field(
+        default=None,
+        description="The id of this server's client at the identity provider. With it, users sign in on the page and "
+        "with `tertulia login`. See [Sign in on the page](auth.md#sign-in-on-the-page).",
+    )
+    oidc_client_secret: SecretStr | None = Field(
+        default=None,
+        description="The secret of that client. Not needed for a public client.",
+    )
+    oidc_scopes: str = Field(
+        default="openid profile email",
+        description="What the page and `tertulia login` request at the identity provider. Many providers issue refresh "
+        "tokens only with `offline_access`.",
+        json_schema_extra=documented("scopes, separated by spaces"),
+    )
 
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),

@@ -68,6 +68,8 @@ class Settings(SettingFields):
         "secret_key",
         "oidc_issuer",
         "oidc_audience",
+        "oidc_client_id",
+        "oidc_client_secret",
         "attachments",
         "mcp_config",
         "public_url",
@@ -100,6 +102,13 @@ class Settings(SettingFields):
         parts = urlsplit(value or "")
         if value is not None and parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
             raise ValueError("must be an HTTPS address such as https://login.example.com/realm")
+        return value
+
+    @field_validator("oidc_scopes")
+    @classmethod
+    def _check_scopes(cls, value: str) -> str:
+        if "openid" not in value.split():
+            raise ValueError("must contain `openid`, so that the provider issues an ID token")
         return value
 
     @field_validator("secret_key")

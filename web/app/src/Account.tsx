@@ -1,23 +1,29 @@
+import { useEffect, useRef } from "react";
 import { useQuery } from "urql";
-import { Dialog } from "./Dialog";
+import { DeleteAccount } from "./DeleteAccount";
 import { finishDeletions } from "./deletions";
+import { Devices } from "./Devices";
+import { Dialog } from "./Dialog";
 import { forgetDrafts } from "./drafts";
 import { Languages } from "./Languages";
+import { Limits } from "./Limits";
 import { Memories } from "./Memories";
-import { date, day as formatDay, dollars, forCode, list, number, t } from "./messages";
+import { t } from "./messages";
 import { NotificationSetting } from "./NotificationSetting";
-import { AccountDocument, type AccountQuery } from "./operations";
+import { AccountDocument } from "./operations";
 import { forgetOutbox } from "./outbox";
+import { PasswordForm } from "./Password";
 import { requestProblem } from "./problems";
+import { ProblemNotice } from "./ProblemNotice";
+import { closeSettings, SECTIONS, settingsAddress, showSettings, type Section } from "./route";
+import { serverInfo } from "./serverInfo";
 import { claiming, session, signOut } from "./session";
 import { useStore } from "./store";
 import { choose, theme, type Theme } from "./theme";
+import { Tokens } from "./Tokens";
 import { ToolServers } from "./ToolServers";
-import { ProblemNotice } from "./ProblemNotice";
-import { inputTokens, total } from "./words";
+import { Usage } from "./Usage";
 import { YourData } from "./YourData";
-
-type Viewer = AccountQuery["viewer"];
 
 async function leave(): Promise<void> {
   await finishDeletions();
@@ -26,22 +32,67 @@ async function leave(): Promise<void> {
   await signOut();
 }
 
-/** The viewer's name and usage, the page's theme and its keyboard shortcuts. */
-export function AccountDialog({ onClose }: { onClose: () => void }) {
-  const [{ data, error }] = useQuery({ query: AccountDocument, requestPolicy: "network-only" });
+function claim(): void {
+  closeSettings();
+  claiming.set(true);
+}
+
+/** The viewer's settings in sections, each of which has its own address: `?settings=usage`. */
+export default function AccountDialog({ section }: { section: Section }) {
+  const [{ data, error }] = useQuery({ query: AccountDocument });
+  const sections = useSections();
+  const shown = sections.includes(section) ? section : "general";
+  const name = data?.viewer.name;
+  const list = useRef<HTMLElement>(null);
+  // On a phone, the list of sections scrolls sideways.
+  useEffect(() => {
+    list.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [shown]);
+  return (
+    <Dialog title={name ?? t("account.title")} onClose={closeSettings} wide>
+      <ProblemNotice problem={error ? requestProblem(error) : null} />
+      <div className="sections">
+        <nav aria-label={t("account.sections")} ref={list}>
+          {sections.map((one) => (
+            <a key={one} href={settingsAddress(one)} aria-current={one === shown ? "page" : undefined} onClick={(event) => showSettings(one, event)}>
+              {t(`account.section.${one}`)}
+            </a>
+          ))}
+        </nav>
+        <section aria-label={t(`account.section.${shown}`)}>
+          {shown === "general" && <General />}
+          {shown === "usage" && <Usage />}
+          {shown === "limits" && <Limits />}
+          {shown === "memory" && <Memories />}
+          {shown === "tools" && <ToolServers />}
+          {shown === "security" && name && <><PasswordForm name={name} /><Devices /></>}
+          {shown === "tokens" && <Tokens />}
+          {shown === "delete" && name && <DeleteAccount name={name} needsPassword={serverInfo.get()?.auth === "password"} />}
+        </section>
+      </div>
+    </Dialog>
+  );
+}
+
+/** Return the sections that this server and the viewer have. */
+function useSections(): Section[] {
+  const auth = useStore(serverInfo)?.auth;
+  const isGuest = useStore(session)?.guest === true;
+  const hasAccount = (auth === "password" && !isGuest) || auth === "oidc";
+  const missing: readonly Section[] = hasAccount ? (auth === "oidc" ? ["security"] : []) : ["security", "tokens", "delete"];
+  return SECTIONS.filter((section) => !missing.includes(section));
+}
+
+function General() {
   const signed = useStore(session);
   return (
-    <Dialog title={data?.viewer.name ?? t("account.title")} onClose={onClose}>
-      <ProblemNotice problem={error ? requestProblem(error) : null} />
-      {data && <ViewerUsage viewer={data.viewer} />}
+    <>
       {signed?.guest && (
         <>
           <p>{t("account.guest")}</p>
-          <button type="button" className="plain" onClick={() => claiming.set(true)}>{t("account.claim")}</button>
+          <button type="button" className="plain" onClick={claim}>{t("account.claim")}</button>
         </>
       )}
-      <ToolServers />
-      <Memories />
       <h3>{t("account.appearance")}</h3>
       <Themes />
       <h3>{t("account.language")}</h3>
@@ -51,52 +102,8 @@ export function AccountDialog({ onClose }: { onClose: () => void }) {
       <div className="actions">
         {signed && <button type="button" className="plain" onClick={() => void leave()}>{t("account.signOut")}</button>}
       </div>
-    </Dialog>
-  );
-}
-
-function ViewerUsage({ viewer }: { viewer: Viewer }) {
-  const { budget, usage, usageByDay, limits, toolUsage } = viewer;
-  return (
-    <>
-      <h3>{t("account.usage")}</h3>
-      <p>{t("account.total", { usage: total(usage) })}</p>
-      {budget && (
-        <p>
-          <meter min={0} max={Number(budget.limitUsd)} value={Number(budget.spentUsd)} aria-label={t("account.budgetMeter")} />{" "}
-          {t("account.budget", { spent: dollars(budget.spentUsd) ?? "", limit: dollars(budget.limitUsd) ?? "", date: date(budget.resetsAt) })}
-        </p>
-      )}
-      {usageByDay.length > 0 && (
-        <div className="wide" tabIndex={0} role="region" aria-label={t("account.byDay")}>
-          <table>
-            <thead><tr>{COLUMNS.map((column) => <th key={column}>{t(column)}</th>)}</tr></thead>
-            <tbody>
-              {usageByDay.slice(-14).reverse().map(({ day, model, usage: daily }) => (
-                <tr key={day + model}>
-                  <td>{formatDay(day)}</td><td>{model}</td>
-                  <td>{number(inputTokens(daily))}</td>
-                  <td>{number(daily.outputTokens)}</td><td>{dollars(daily.costUsd) ?? "?"}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
-      {limits.length > 0 && <p>{t("account.limits", { limits: list(limits.map(limitText)) })}</p>}
-      {toolUsage.length > 0 && <p>{t("account.tools", { tools: list(toolUsage.map(toolText)) })}</p>}
     </>
   );
-}
-
-const COLUMNS = ["account.day", "account.model", "account.tokensIn", "account.tokensOut", "account.cost"] as const;
-
-function limitText({ name, maximum, remaining }: Viewer["limits"][number]): string {
-  return t("account.limit", { remaining: number(remaining), maximum: number(maximum), name: forCode("limit", name, name) });
-}
-
-function toolText({ name, calls, failed }: Viewer["toolUsage"][number]): string {
-  return t(failed ? "account.toolCallsFailed" : "account.toolCalls", { name, calls, failed });
 }
 
 function Themes() {

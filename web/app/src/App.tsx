@@ -1,6 +1,5 @@
 import { lazy, Suspense, useEffect, useMemo, useState } from "react";
 import { Provider, useQuery } from "urql";
-import { AccountDialog } from "./Account";
 import { announced } from "./announce";
 import { connect, lost } from "./client";
 import { useReturnedConnection } from "./toolConnection";
@@ -11,7 +10,7 @@ import { useNotifications } from "./notifications";
 import { StartDocument } from "./operations";
 import { useDelivery } from "./outbox";
 import { requestProblem, type Problem } from "./problems";
-import { useConversationId } from "./route";
+import { showSettings, useConversationId, useSection } from "./route";
 import { loadServerInfo } from "./serverInfo";
 import { claiming, refused, session, subject } from "./session";
 import { Sidebar } from "./Sidebar";
@@ -23,6 +22,7 @@ import { ProblemNotice } from "./ProblemNotice";
 import { WithCode } from "./WithCode";
 
 const KeysDialog = lazy(() => import("./KeysDialog"));
+const AccountDialog = lazy(() => import("./Account"));
 
 /** The page, connected with the current sign-in. */
 export function App() {
@@ -45,7 +45,7 @@ function Page() {
   const id = useConversationId();
   const sidebar = useSidebar(id);
   const [keys, setKeys] = useState(false);
-  const [account, setAccount] = useState(false);
+  const section = useSection();
   const [{ data, error }, readAgain] = useQuery({ query: StartDocument });
   const connection = useReturnedConnection(() => readAgain({ requestPolicy: "network-only" }));
   useEffect(() => void loadServerInfo().catch(() => undefined), []);
@@ -56,7 +56,7 @@ function Page() {
     <div className="page" data-drawer={sidebar.drawer} data-folded={sidebar.folded}>
       <a className="skip" href="#text">{t("app.skip")}</a>
       <p className="hidden" role="status">{useStore(announced)}</p>
-      <Sidebar current={id} onClose={sidebar.close} onFold={sidebar.toggle} onAccount={() => setAccount(true)} onKeys={() => setKeys(true)} name={data?.viewer.name} />
+      <Sidebar current={id} onClose={sidebar.close} onFold={sidebar.toggle} onAccount={() => showSettings("general")} onKeys={() => setKeys(true)} name={data?.viewer.name} />
       <div className="scrim" onClick={sidebar.close} />
       <main>
         <button type="button" className="quiet drawer" onClick={sidebar.show} aria-expanded={sidebar.drawer} aria-label={t("app.conversations")} title={useTip("app.conversations", "sidebar")}>
@@ -68,7 +68,7 @@ function Page() {
         </Conversation>
       </main>
       {keys && <Suspense><KeysDialog onClose={() => setKeys(false)} /></Suspense>}
-      {account && <AccountDialog onClose={() => setAccount(false)} />}
+      {section && <Suspense><AccountDialog section={section} /></Suspense>}
     </div>
   );
 }

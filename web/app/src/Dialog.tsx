@@ -6,10 +6,12 @@ interface Props {
   readonly title: string;
   readonly onClose: () => void;
   readonly children: ReactNode;
+  /** Whether it has room for two columns. */
+  readonly wide?: boolean;
 }
 
 /** The browser's modal dialog: it keeps the focus, closes on Escape, and returns the focus. */
-export function Dialog({ title, onClose, children }: Props) {
+export function Dialog({ title, onClose, children, wide = false }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const element = dialog.current;
@@ -19,6 +21,7 @@ export function Dialog({ title, onClose, children }: Props) {
   return (
     <dialog
       ref={dialog}
+      className={wide ? "settings" : undefined}
       aria-labelledby="dialog-title"
       onClose={onClose}
       onClick={(event) => event.target === dialog.current && onClose()}

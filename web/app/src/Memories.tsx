@@ -5,13 +5,13 @@ import { DeleteMemoryDocument, MemoriesDocument, UpdateMemoryDocument, type Memo
 import { mutationProblem, requestProblem, type Problem } from "./problems";
 import { ProblemNotice } from "./ProblemNotice";
 
-/** The files that assistants keep about the viewer, who can change and delete them. Nothing if there are none. */
+/** The files that assistants keep about the viewer, who can change and delete them. */
 export function Memories() {
   const [{ data, error }, read] = useQuery({ query: MemoriesDocument, requestPolicy: "network-only" });
   const memories = data?.viewer.memories.edges.map(({ node }) => node) ?? [];
   const readAgain = () => read({ requestPolicy: "network-only" });
   if (error) return <ProblemNotice problem={requestProblem(error)} />;
-  if (memories.length === 0) return null;
+  if (memories.length === 0) return data ? <p className="note">{t("memories.none")}</p> : null;
   return (
     <>
       <h3 id="memories">{t("memories.title")}</h3>

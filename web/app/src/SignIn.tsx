@@ -1,14 +1,15 @@
 import { useEffect, useState } from "react";
 import { t } from "./messages";
 import { problemOf, type Problem } from "./problems";
-import { claiming, enterAsGuest, fetchServerInfo, saveToken, session, signIn, type ServerInfo } from "./session";
+import { claiming, enterAsGuest, fetchServerInfo, returnProblem, saveToken, session, signIn, type ServerInfo } from "./session";
 import { useStore } from "./store";
 import { ProblemNotice } from "./ProblemNotice";
 
 /** The sign-in form of the mode `password`, or a field for an identity provider's token. */
 export function SignIn() {
   const [server, setServer] = useState<ServerInfo | null>(null);
-  const [problem, setProblem] = useState<Problem | null>(null);
+  const failed = useStore(returnProblem);
+  const [problem, setProblem] = useState<Problem | null>(failed === null ? null : problemOf(failed));
   useEffect(() => {
     document.title = `${t("app.signInTitle")} · Tertulia`;
     fetchServerInfo().then(setServer, () => setProblem(problemOf(t("problem.unreachable"))));
@@ -19,7 +20,8 @@ export function SignIn() {
       <ProblemNotice problem={problem} />
       {server?.auth === "password" && <Password open={server.registration === "open"} guests={server.guests} onProblem={setProblem} />}
       {server?.auth === "host" && <p>{t("signIn.host")}</p>}
-      {server && server.auth !== "password" && server.auth !== "host" && <Token />}
+      {server?.provider && <Provider onProblem={setProblem} />}
+      {server && !server.provider && server.auth !== "password" && server.auth !== "host" && <Token />}
     </main>
   );
 }
@@ -74,6 +76,30 @@ function Password({ open, guests, onProblem }: PasswordProps) {
   );
 }
 
+/** A button that leads to the identity provider, and a field for those who have a token. */
+function Provider({ onProblem }: { onProblem: (problem: Problem | null) => void }) {
+  const [leaving, setLeaving] = useState(false);
+  async function leave() {
+    setLeaving(true);
+    onProblem(null);
+    try {
+      await (await import("./provider")).goToProvider();
+    } catch (error) {
+      onProblem(problemOf(error instanceof Error ? error.message : String(error)));
+      setLeaving(false);
+    }
+  }
+  return (
+    <>
+      <button type="button" className="loud" disabled={leaving} autoFocus onClick={() => void leave()}>{t("signIn.atProvider")}</button>
+      <details>
+        <summary>{t("signIn.withToken")}</summary>
+        <Token />
+      </details>
+    </>
+  );
+}
+
 function Token() {
   return (
     <form
@@ -84,7 +110,7 @@ function Token() {
       }}
     >
       <p>{t("signIn.provider")}</p>
-      <label>{t("signIn.token")}<input name="token" type="password" autoComplete="off" required autoFocus /></label>
+      <label>{t("signIn.token")}<input name="token" type="password" autoComplete="off" required /></label>
       <button type="submit" className="loud">{t("signIn.continue")}</button>
     </form>
   );

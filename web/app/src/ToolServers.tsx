@@ -6,12 +6,12 @@ import { mutationProblem, problemOf, requestProblem, type Problem } from "./prob
 import { authorize } from "./toolConnection";
 import { ProblemNotice } from "./ProblemNotice";
 
-/** The servers of tools to which the viewer connects with their own account. Nothing if there are none. */
+/** The servers of tools to which the viewer connects with their own account. */
 export function ToolServers() {
   const [{ data, error }, read] = useQuery({ query: ToolServersDocument, requestPolicy: "network-only" });
   const servers = data?.toolServers.filter(({ ownAccount }) => ownAccount) ?? [];
   if (error) return <ProblemNotice problem={requestProblem(error)} />;
-  if (servers.length === 0) return null;
+  if (servers.length === 0) return data ? <p className="note">{t("tools.none")}</p> : null;
   return (
     <>
       <h3 id="tool-servers">{t("tools.title")}</h3>

@@ -10,6 +10,13 @@ import { followVisualViewport } from "./viewport";
 applyTheme();
 followVisualViewport();
 void loadRenderer();
-const root = document.getElementById("root");
-// Nothing is shown in another language first.
-void applyLanguage().then(() => root && createRoot(root).render(<StrictMode><App /></StrictMode>));
+void start();
+
+async function start(): Promise<void> {
+  const root = document.getElementById("root");
+  // Nothing is shown in another language first.
+  await applyLanguage();
+  // An identity provider returns with a code or an error, and always with the state.
+  if (new URLSearchParams(location.search).has("state")) await import("./provider").then(({ finishSignIn }) => finishSignIn()).catch(() => undefined);
+  if (root) createRoot(root).render(<StrictMode><App /></StrictMode>);
+}

@@ -326,7 +326,65 @@ export type EarlierQuery = { readonly conversation: { readonly id: string, reado
 export type AccountQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type AccountQuery = { readonly viewer: { readonly id: string, readonly name: string, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null }, readonly usageByDay: ReadonlyArray<{ readonly day: string, readonly model: string, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } }>, readonly budget: { readonly limitUsd: string, readonly spentUsd: string, readonly reservedUsd: string, readonly resetsAt: string } | null, readonly limits: ReadonlyArray<{ readonly name: string, readonly maximum: number, readonly remaining: number, readonly windowSeconds: number | null }>, readonly toolUsage: ReadonlyArray<{ readonly name: string, readonly calls: number, readonly failed: number }> } };
+export type AccountQuery = { readonly viewer: { readonly id: string, readonly name: string } };
+
+export type UsageQueryVariables = Exact<{
+  since: string;
+}>;
+
+
+export type UsageQuery = { readonly viewer: { readonly id: string, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null }, readonly usageByDay: ReadonlyArray<{ readonly day: string, readonly model: string, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } }>, readonly toolUsage: ReadonlyArray<{ readonly name: string, readonly calls: number, readonly failed: number }> } };
+
+export type LimitsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type LimitsQuery = { readonly viewer: { readonly id: string, readonly plan: { readonly name: string, readonly models: ReadonlyArray<string> | null } | null, readonly budget: { readonly limitUsd: string, readonly spentUsd: string, readonly reservedUsd: string, readonly resetsAt: string } | null, readonly limits: ReadonlyArray<{ readonly name: string, readonly maximum: number, readonly remaining: number, readonly windowSeconds: number | null, readonly resetsInSeconds: number | null }> } };
+
+export type SignInFragment = { readonly id: string, readonly userAgent: string | null, readonly current: boolean, readonly createdAt: string, readonly lastUsedAt: string };
+
+export type SignInsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type SignInsQuery = { readonly viewer: { readonly id: string, readonly signIns: ReadonlyArray<{ readonly id: string, readonly userAgent: string | null, readonly current: boolean, readonly createdAt: string, readonly lastUsedAt: string }> } };
+
+export type RevokeSignInMutationVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type RevokeSignInMutation = { readonly revokeSignIn:
+    | { readonly __typename: 'NotFound', readonly message: string }
+    | { readonly __typename: 'RevokedSignIn' }
+   };
+
+export type TokenFragment = { readonly id: string, readonly label: string, readonly createdAt: string, readonly lastUsedAt: string | null, readonly expiresAt: string | null };
+
+export type TokensQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type TokensQuery = { readonly viewer: { readonly id: string, readonly personalTokens: ReadonlyArray<{ readonly id: string, readonly label: string, readonly createdAt: string, readonly lastUsedAt: string | null, readonly expiresAt: string | null }> } };
+
+export type CreateTokenMutationVariables = Exact<{
+  label: string;
+  expiresAt?: string | null | undefined;
+}>;
+
+
+export type CreateTokenMutation = { readonly createPersonalToken:
+    | { readonly __typename: 'CreatePersonalTokenPayload', readonly token: string }
+    | { readonly __typename: 'InvalidInput', readonly message: string }
+    | { readonly __typename: 'RateLimited', readonly message: string, readonly retryAfterSeconds: number }
+   };
+
+export type RevokeTokenMutationVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type RevokeTokenMutation = { readonly revokePersonalToken:
+    | { readonly __typename: 'NotFound', readonly message: string }
+    | { readonly __typename: 'RevokedPersonalToken' }
+   };
 
 export type MemoryFragment = { readonly id: string, readonly path: string, readonly content: string, readonly updatedAt: string, readonly assistant: { readonly id: string, readonly name: string } | null };
 
@@ -823,6 +881,24 @@ export const SettingsFragmentDoc = gql`
   }
 }
     ` as unknown as DocumentNode<SettingsFragment, unknown>;
+export const SignInFragmentDoc = gql`
+    fragment SignIn on SignIn {
+  id
+  userAgent
+  current
+  createdAt
+  lastUsedAt
+}
+    ` as unknown as DocumentNode<SignInFragment, unknown>;
+export const TokenFragmentDoc = gql`
+    fragment Token on PersonalToken {
+  id
+  label
+  createdAt
+  lastUsedAt
+  expiresAt
+}
+    ` as unknown as DocumentNode<TokenFragment, unknown>;
 export const MemoryFragmentDoc = gql`
     fragment Memory on Memory {
   id
@@ -1033,15 +1109,38 @@ export const AccountDocument = gql`
   viewer {
     id
     name
+  }
+}
+    ` as unknown as DocumentNode<AccountQuery, AccountQueryVariables>;
+export const UsageDocument = gql`
+    query Usage($since: DateTime!) {
+  viewer {
+    id
     usage {
       ...Cost
     }
-    usageByDay {
+    usageByDay(since: $since) {
       day
       model
       usage {
         ...Cost
       }
+    }
+    toolUsage {
+      name
+      calls
+      failed
+    }
+  }
+}
+    ${CostFragmentDoc}` as unknown as DocumentNode<UsageQuery, UsageQueryVariables>;
+export const LimitsDocument = gql`
+    query Limits {
+  viewer {
+    id
+    plan {
+      name
+      models
     }
     budget {
       limitUsd
@@ -1054,15 +1153,67 @@ export const AccountDocument = gql`
       maximum
       remaining
       windowSeconds
-    }
-    toolUsage {
-      name
-      calls
-      failed
+      resetsInSeconds
     }
   }
 }
-    ${CostFragmentDoc}` as unknown as DocumentNode<AccountQuery, AccountQueryVariables>;
+    ` as unknown as DocumentNode<LimitsQuery, LimitsQueryVariables>;
+export const SignInsDocument = gql`
+    query SignIns {
+  viewer {
+    id
+    signIns {
+      ...SignIn
+    }
+  }
+}
+    ${SignInFragmentDoc}` as unknown as DocumentNode<SignInsQuery, SignInsQueryVariables>;
+export const RevokeSignInDocument = gql`
+    mutation RevokeSignIn($id: ID!) {
+  revokeSignIn(id: $id) {
+    __typename
+    ... on Error {
+      message
+    }
+  }
+}
+    ` as unknown as DocumentNode<RevokeSignInMutation, RevokeSignInMutationVariables>;
+export const TokensDocument = gql`
+    query Tokens {
+  viewer {
+    id
+    personalTokens {
+      ...Token
+    }
+  }
+}
+    ${TokenFragmentDoc}` as unknown as DocumentNode<TokensQuery, TokensQueryVariables>;
+export const CreateTokenDocument = gql`
+    mutation CreateToken($label: String!, $expiresAt: DateTime) {
+  createPersonalToken(label: $label, expiresAt: $expiresAt) {
+    __typename
+    ... on CreatePersonalTokenPayload {
+      token
+    }
+    ... on Error {
+      message
+    }
+    ... on RateLimited {
+      retryAfterSeconds
+    }
+  }
+}
+    ` as unknown as DocumentNode<CreateTokenMutation, CreateTokenMutationVariables>;
+export const RevokeTokenDocument = gql`
+    mutation RevokeToken($id: ID!) {
+  revokePersonalToken(id: $id) {
+    __typename
+    ... on Error {
+      message
+    }
+  }
+}
+    ` as unknown as DocumentNode<RevokeTokenMutation, RevokeTokenMutationVariables>;
 export const MemoriesDocument = gql`
     query Memories {
   viewer {

@@ -31,6 +31,39 @@ export function address(id: string | null, messageId?: string): string {
   return `${BASE}?c=${encodeURIComponent(id)}${messageId ? `&m=${encodeURIComponent(messageId)}` : ""}`;
 }
 
+/** The sections of the settings, in the order of their list. */
+export const SECTIONS = ["general", "usage", "limits", "memory", "tools", "security", "tokens", "delete"] as const;
+export type Section = (typeof SECTIONS)[number];
+
+/** The section of the settings that the address shows, `?settings=usage`; null if they are closed. */
+export function useSection(): Section | null {
+  const name = useSyncExternalStore(subscribe, () => parameter("settings"));
+  return name === null ? null : (SECTIONS.find((section) => section === name) ?? "general");
+}
+
+/** Return the address of a section. The page stays at its conversation. */
+export function settingsAddress(section: Section | null): string {
+  const parameters = new URLSearchParams(location.search);
+  if (section) parameters.set("settings", section);
+  else parameters.delete("settings");
+  return parameters.size > 0 ? `${BASE}?${parameters}` : BASE;
+}
+
+/** Show a section. Changing it replaces the address, so that going back leaves the settings. */
+export function showSettings(section: Section, event?: React.MouseEvent): void {
+  if (event && opensElsewhere(event)) return;
+  event?.preventDefault();
+  if (parameter("settings")) history.replaceState(null, "", settingsAddress(section));
+  else history.pushState(null, "", settingsAddress(section));
+  dispatchEvent(new PopStateEvent("popstate"));
+}
+
+export function closeSettings(): void {
+  if (!parameter("settings")) return;
+  history.replaceState(null, "", settingsAddress(null));
+  dispatchEvent(new PopStateEvent("popstate"));
+}
+
 interface ShowOptions {
   readonly replace?: boolean;
   readonly messageId?: string | undefined;
@@ -51,9 +84,13 @@ export function targetReached(): void {
 
 /** Follow a link within the page, unless the click asks for a new tab. */
 export function follow(event: React.MouseEvent, id: string | null, messageId?: string): void {
-  if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button !== 0) return;
+  if (opensElsewhere(event)) return;
   event.preventDefault();
   show(id, { messageId });
+}
+
+function opensElsewhere({ metaKey, ctrlKey, shiftKey, altKey, button }: React.MouseEvent): boolean {
+  return metaKey || ctrlKey || shiftKey || altKey || button !== 0;
 }
 
 function parameter(name: string): string | null {

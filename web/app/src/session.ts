@@ -10,6 +10,8 @@ export interface Session {
   readonly expiresAt: number;
   /** Whether the user is a guest, who has no account. */
   readonly guest?: boolean;
+  /** The ID token of an identity provider, for signing out there. */
+  readonly idToken?: string;
 }
 
 /** How users sign in and what the server offers, from `GET /`. */
@@ -20,6 +22,8 @@ export interface ServerInfo {
   readonly guests: boolean;
   /** Whether users can create links to conversations. */
   readonly sharing: boolean;
+  /** Whether users sign in at an identity provider. */
+  readonly provider: boolean;
   /** The paths of this server's routes, by name. */
   readonly links: Readonly<Record<string, string>>;
 }
@@ -34,6 +38,8 @@ export const session = store<Session | null>(read());
 export const refused = store(false);
 /** Whether a guest wants to sign in or to create an account. */
 export const claiming = store(false);
+/** Why the sign-in at the identity provider, from which the user returned, has failed. */
+export const returnProblem = store<string | null>(null);
 
 addEventListener("storage", (event) => {
   if (event.key === KEY) session.set(read());
@@ -61,16 +67,41 @@ async function guestToken(): Promise<string | null> {
   return session.get()?.access ?? null;
 }
 
+/** Exchange the code with which the user returned from the identity provider. */
+export async function signInWithCode(form: Record<string, string>): Promise<void> {
+  keep(await ask("auth/token", { grant_type: "authorization_code", ...form }));
+}
+
+/** Show the sign-in, and why it failed. */
+export function failReturn(text: string): void {
+  returnProblem.set(text);
+  refused.set(true);
+}
+
 export function saveToken(token: string): void {
   // Only the issuer knows when the token expires, and JSON cannot represent Infinity.
   keep({ access: token, refresh: null, expiresAt: Number.MAX_SAFE_INTEGER });
+}
+
+/** Change the password. This signs the user out on all other devices, and gives this one new tokens. */
+export async function changePassword(password: string, changed: string): Promise<void> {
+  keep(await ask("auth/password", { password, new_password: changed }, await authorization()));
+}
+
+/** Delete the account with all of the user's data. The server of an identity provider asks for no password. */
+export async function deleteAccount(username: string, password: string): Promise<void> {
+  await request("DELETE", "auth/user", { username, ...(password && { password }) }, await authorization());
+  history.replaceState(null, "", BASE);
+  end();
 }
 
 export async function signOut(): Promise<void> {
   const signed = session.get();
   end();
   history.replaceState(null, "", BASE);
-  if (signed) await ask("auth/revoke", { token: signed.refresh ?? signed.access }).catch(() => undefined);
+  if (!signed) return;
+  await request("POST", "auth/revoke", { token: signed.refresh ?? signed.access }, {}).catch(() => undefined);
+  if (signed.idToken) await (await import("./provider")).signOutAtProvider(signed.idToken);
 }
 
 export function expired(): boolean {
@@ -97,7 +128,9 @@ export async function refresh(): Promise<void> {
     if (stored && stored.access !== used.access) return session.set(stored);
     try {
       const guest = used.guest === true && { guest: true };
-      keep({ ...(await ask("auth/refresh", { refresh_token: used.refresh ?? "" })), ...guest });
+      const renewed = await ask("auth/refresh", { refresh_token: used.refresh ?? "" });
+      // A provider may issue an ID token only once.
+      keep({ ...(used.idToken && { idToken: used.idToken }), ...renewed, ...guest });
     } catch (error) {
       if (error instanceof Refused) end();
       else throw error;
@@ -131,26 +164,39 @@ function end(): void {
 
 class Refused extends Error {}
 
-async function ask(path: string, form: Record<string, string>): Promise<Session> {
-  const response = await fetch(at(path), { method: "POST", body: new URLSearchParams(form) });
+interface Tokens {
+  readonly access_token: string;
+  readonly refresh_token: string | null;
+  readonly expires_in: number;
+  readonly id_token?: string | null;
+}
+
+async function ask(path: string, form: Record<string, string>, headers: Record<string, string> = {}): Promise<Session> {
+  const tokens = (await request("POST", path, form, headers)) as Tokens;
+  return {
+    access: tokens.access_token,
+    refresh: tokens.refresh_token,
+    expiresAt: Date.now() + tokens.expires_in * 1000,
+    ...(tokens.id_token && { idToken: tokens.id_token }),
+  };
+}
+
+async function request(method: string, path: string, form: Record<string, string>, headers: Record<string, string>): Promise<unknown> {
+  const response = await fetch(at(path), { method, headers, body: new URLSearchParams(form) });
   const body: unknown = await response.json().catch(() => ({}));
   if (!response.ok) {
     const { error_description: description } = body as { error_description?: string };
     if (response.status < 500 && response.status !== 429) throw new Refused(description ?? t("problem.signInRefused"));
     throw new Error(description ?? t("problem.serverStatus", { status: response.status }));
   }
-  const tokens = body as { access_token: string; refresh_token: string; expires_in: number };
-  return {
-    access: tokens.access_token,
-    refresh: tokens.refresh_token,
-    expiresAt: Date.now() + tokens.expires_in * 1000,
-  };
+  return body;
 }
 
 function keep(signed: Session | null): void {
   if (signed) localStorage.setItem(KEY, JSON.stringify(signed));
   else localStorage.removeItem(KEY);
   refused.set(false);
+  returnProblem.set(null);
   claiming.set(false);
   session.set(signed);
 }

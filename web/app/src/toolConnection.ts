@@ -2,6 +2,7 @@ import { useEffect, useState } from "react";
 import { useMutation } from "urql";
 import { ConnectToolServerDocument } from "./operations";
 import { t, type MessageKey } from "./messages";
+import { settingsAddress } from "./route";
 import { mutationProblem, problemOf, type Problem } from "./problems";
 
 const FAILURES: Readonly<Record<string, MessageKey>> = { denied: "tools.denied", expired: "tools.expired" };
@@ -52,5 +53,5 @@ export function useReturnedConnection(onConnected: () => void): ConnectionNotice
 
 /** Leave the page for the authorization server, which returns to the same conversation. */
 export function authorize(url: string): void {
-  location.assign(`${url}&return_to=${encodeURIComponent(location.pathname + location.search)}`);
+  location.assign(`${url}&return_to=${encodeURIComponent(settingsAddress(null))}`);
 }

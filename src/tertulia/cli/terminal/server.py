@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tertulia.backoff import Backoff
 from tertulia.cli.terminal.operations import FOLLOW
+from tertulia.cli.terminal.sign_in import SignInStore, current_token
 
 ATTEMPTS = 8
 FIRST_WAIT, LONGEST_WAIT = 1.0, 10.0
@@ -38,15 +39,21 @@ class RefusedError(Exception):
 class Server:
     """A running server, with the token of the user."""
 
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(self, url: str, token: str | None, sign_ins: SignInStore | None = None) -> None:
         """Prepare requests, without connecting.
 
         Args:
             url: The address of the server.
             token: An access token or a personal access token; None if the server requires none.
+            sign_ins: Where the sign-in of `tertulia login` is stored, which is used if `token` is None.
         """
         self.url = url.rstrip("/")
         self.token = token
+        self._sign_ins = sign_ins if token is None else None
+
+    def use_token(self, token: str) -> None:
+        """Use another token from now on, instead of a stored sign-in."""
+        self.token, self._sign_ins = token, None
 
     async def execute(self, document: GraphQLRequest, **variables: Any) -> dict[str, Any]:
         """Return the data of a query or a mutation.
@@ -56,6 +63,7 @@ class Server:
             TransportError, OSError, EOFError: The server cannot be reached.
         """
         try:
+            await self._refresh()
             async with self._client() as session:
                 result: dict[str, Any] = await session.execute(_with_variables(document, variables))
         except TransportQueryError as error:
@@ -83,6 +91,7 @@ class Server:
         while True:
             problem: BaseException = EOFError("The server ended the stream.")
             try:
+                await self._refresh()
                 async with self._client() as session:
                     request = _with_variables(FOLLOW, {"id": generation_id, "after": after})
                     async for result in session.subscribe(request):
@@ -110,6 +119,7 @@ class Server:
             ClientError, OSError: The server cannot be reached.
         """
         content = await asyncio.to_thread(_read, path)
+        await self._refresh()
         form = aiohttp.FormData(quote_fields=False)
         name = Path(path).name
         form.add_field("file", content, filename=name)
@@ -125,6 +135,10 @@ class Server:
                     raise RefusedError(f"{name}: {message}")
                 case _:
                     raise RefusedError(f"{name}: the server refused it with the status {response.status}.")
+
+    async def _refresh(self) -> None:
+        if self._sign_ins is not None:
+            self.token = await current_token(self._sign_ins, self.url)
 
     def _authorization(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
@@ -166,7 +180,7 @@ def connection_problem(error: BaseException, url: str) -> str:
     """Return why there is no connection, and what to do."""
     if is_forbidden(error):
         return (
-            "Not signed in. Run `tertulia token NAME` on the server, and pass the result with TERTULIA_TOKEN or "
-            "--token-file."
+            f"Not signed in. Run `tertulia login --url {url}`, or run `tertulia token NAME` on the server and pass the "
+            "result with TERTULIA_TOKEN or --token-file."
         )
     return f"Cannot connect to {url}. Start a server with `tertulia serve`, or pass its address with --url."

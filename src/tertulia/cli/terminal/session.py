@@ -137,7 +137,7 @@ class Session:
             token = self._chat.reader.ask_secret("Token: ")
             if token is None:
                 return False
-            self._chat.server.token = token
+            self._chat.server.use_token(token)
             try:
                 name = asyncio.run(self._chat.load())
             except RefusedError as refused:

@@ -116,8 +116,8 @@ class OidcAuth:
     def __init__(self, database: Database, *, issuer: str, audience: str) -> None:
         """Accept tokens that `issuer` has signed for `audience`."""
         self._database = database
-        self._issuer = issuer
-        self._audience = audience
+        self.issuer = issuer
+        self.audience = audience
         self._keys = Keys(issuer)
 
     async def of(self, credentials: Credentials) -> Identity:
@@ -125,15 +125,25 @@ class OidcAuth:
         token = bearer(credentials.authorization)
         if token.startswith(PERSONAL):
             return await personal(self._database, token)
-        claims = await self._claims(token)
+        claims = await self.claims_of(token)
         async with self._database.read() as session:
-            user = await accounts.by_subject(session, self._issuer, claims["sub"])
+            user = await accounts.by_subject(session, self.issuer, claims["sub"])
         if user is None:
             user = await self._add_user(claims)
         viewer = replace(viewer_of(user), claims=claims, signed_in=True)
         return Identity(viewer, datetime.fromtimestamp(claims["exp"] + LEEWAY, UTC))
 
-    async def _claims(self, token: str) -> dict[str, Any]:
+    async def claims_of(self, token: str, audience: str | None = None) -> dict[str, Any]:
+        """Return the claims of a valid token.
+
+        Args:
+            token: The token.
+            audience: The audience that it must name; None for that of the server.
+
+        Raises:
+            Unauthenticated: The token is not valid.
+            Unavailable: The keys of the provider cannot be fetched.
+        """
         try:
             header = jwt.get_unverified_header(token)
             key = await self._keys.get(header.get("kid")) if header.get("alg") in ALGORITHMS else None
@@ -143,8 +153,8 @@ class OidcAuth:
                 token,
                 key,
                 algorithms=ALGORITHMS,
-                issuer=self._issuer,
-                audience=self._audience,
+                issuer=self.issuer,
+                audience=audience or self.audience,
                 leeway=LEEWAY,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
@@ -159,14 +169,14 @@ class OidcAuth:
     async def _add_user(self, claims: dict[str, Any]) -> User:
         subject = str(claims["sub"])
         name = _name(claims)
-        suffix = hashlib.sha256(f"{self._issuer} {subject}".encode()).hexdigest()[:8]
+        suffix = hashlib.sha256(f"{self.issuer} {subject}".encode()).hexdigest()[:8]
         async with self._database.write() as session:
             for candidate in (name, f"{name[:90]}-{suffix}"):
-                user = User(name=candidate, issuer=self._issuer, subject=subject)
+                user = User(name=candidate, issuer=self.issuer, subject=subject)
                 if await accounts.add(session, user):
-                    await accounts.audit(session, Action.REGISTERED, user.id, issuer=self._issuer)
+                    await accounts.audit(session, Action.REGISTERED, user.id, issuer=self.issuer)
                     return user
-                existing = await accounts.by_subject(session, self._issuer, subject)
+                existing = await accounts.by_subject(session, self.issuer, subject)
                 if existing is not None:
                     return existing
         raise Unauthenticated("No user can be added for this token: its names are taken.", token_sent=True)
@@ -182,12 +192,17 @@ async def _get(session: aiohttp.ClientSession, url: str) -> bytes:
     async with session.get(url, allow_redirects=False) as response:
         if response.status != 200:  # noqa: PLR2004 - OK
             raise aiohttp.ClientError(f"{url} returned the status {response.status}")
-        body = await response.content.read(MAX_BYTES)
-        while piece := await response.content.read(MAX_BYTES):
-            body += piece
-            if len(body) > MAX_BYTES:
-                raise aiohttp.ClientError(f"{url} returned more than {MAX_BYTES:,} bytes")
-        return body
+        return await read_body(response)
+
+
+async def read_body(response: aiohttp.ClientResponse) -> bytes:
+    """Return the body of a response; raise ClientError if it is too large."""
+    body = await response.content.read(MAX_BYTES)
+    while piece := await response.content.read(MAX_BYTES):
+        body += piece
+        if len(body) > MAX_BYTES:
+            raise aiohttp.ClientError(f"{response.url} returned more than {MAX_BYTES:,} bytes")
+    return body
 
 
 def _key(jwk: Any) -> jwt.PyJWK | None:

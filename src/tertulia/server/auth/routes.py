@@ -135,21 +135,22 @@ def _with_oauth_errors(serve: Serve, sign_ins: Callable[[], SignIns]) -> Callabl
         try:
             return await serve(sign_ins(), request)
         except BadForm as error:
-            return _error(400, "invalid_request", str(error))
+            return error_response(400, "invalid_request", str(error))
         except BadGrant as error:
-            return _error(error.status, error.code, str(error))
+            return error_response(error.status, error.code, str(error))
         except Unfit as error:
-            return _error(422, "invalid_request", str(error))
+            return error_response(422, "invalid_request", str(error))
         except NotAGuest:
             message = "`guest_token` must be a valid token of a guest. Refresh it, or leave it out."
-            return _error(400, "invalid_grant", message)
+            return error_response(400, "invalid_grant", message)
         except TooManyTries as error:
-            return _error(429, "slow_down", str(error), {"Retry-After": str(error.seconds)})
+            return error_response(429, "slow_down", str(error), {"Retry-After": str(error.seconds)})
 
     return handle
 
 
-def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
+def error_response(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
+    """Return an error in the form of OAuth (RFC 6749, section 5.2)."""
     body = {"error": code, "error_description": message}
     return JSONResponse(body, status, {**NO_STORE, **(headers or {})})
 

@@ -88,7 +88,13 @@ def graphiql_page(_request: Request) -> Response:
 
 
 def pages_router(
-    *, auth: str, registration: str, guests: bool = False, sharing: bool = False, switched_off: Collection[str] = ()
+    *,
+    auth: str,
+    registration: str,
+    guests: bool = False,
+    sharing: bool = False,
+    provider: bool = False,
+    switched_off: Collection[str] = (),
 ) -> APIRouter:
     """Return the routes of pages.
 
@@ -97,6 +103,7 @@ def pages_router(
         registration: Whether users may register: `open` or `closed`.
         guests: Whether people may chat without an account.
         sharing: Whether users may create links to conversations.
+        provider: Whether users sign in at an identity provider, at the addresses of `/auth/provider`.
         switched_off: The names in `LINKS` of routes that this server does not have.
     """
     router = APIRouter(include_in_schema=False)
@@ -108,7 +115,13 @@ def pages_router(
             return _built("index.html", STRICT | {"Vary": "Accept"}) or _page("plain.html", STRICT)
         prefix = request.scope.get("root_path", "").rstrip("/")
         paths = {name: prefix + path for name, path in links.items()}
-        offers = {"auth": auth, "registration": registration, "guests": guests, "sharing": sharing}
+        offers = {
+            "auth": auth,
+            "registration": registration,
+            "guests": guests,
+            "sharing": sharing,
+            "provider": provider,
+        }
         return JSONResponse({"name": "Tertulia", **offers, "links": paths}, headers={"Vary": "Accept"})
 
     @router.get("/plain")
