@@ -103,8 +103,8 @@ class SettingFields(AnswerSettingFields):
     )
     oidc_scopes: str = Field(
         default="openid profile email",
-        description="What the page and `tertulia login` request at the identity provider. Many providers issue refresh "
-        "tokens only with `offline_access`.",
+        description="The scopes that the page and `tertulia login` request at the identity provider. Many providers "
+        "issue refresh tokens only with `offline_access`.",
         json_schema_extra=documented("scopes, separated by spaces"),
     )
 

@@ -28,7 +28,7 @@ RETRY_AFTER = {"Retry-After": "5"}
 
 
 class ProviderAccounts:
-    """What the routes below `/auth` need in the mode `oidc`."""
+    """Serves the routes below `/auth` in the mode `oidc`."""
 
     def __init__(
         self, grants: ProviderGrants | None, rates: Rates, authenticator: Authenticator, remove_user: RemoveUser

@@ -348,7 +348,7 @@ export const en = {
   "memories.delete": "Delete {name}",
   "memories.save": "Save {name}",
 
-  "tools.none": "This server has no tools that connect to accounts of yours.",
+  "tools.none": "This server has no tools that connect to your own accounts.",
   "tools.title": "Connected tools",
   "tools.connected": "Claude can use your account.",
   "tools.connect": "Connect",
