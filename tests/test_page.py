@@ -171,6 +171,36 @@ def test_the_page_is_precompressed_immutable_and_has_a_strict_policy(api: Api) -
             assert client.get("/" + script[1], headers=conditional).status_code == 304
 
 
+@pytest.mark.needs("page")
+@pytest.mark.parametrize(("path", "scripts"), [("/sandbox", "'unsafe-inline'"), ("/diagrams", "'self'")])
+def test_frames_have_no_origin_and_no_network_and_only_the_page_can_embed_them(
+    api: Api, path: str, scripts: str
+) -> None:
+    headers = httpx2.get(api.address + path).raise_for_status().headers
+    directives = [directive.partition(" ") for directive in headers["content-security-policy"].split("; ")]
+    policy = {name: value for name, _, value in directives}
+    assert policy.pop("sandbox") == "allow-scripts"
+    assert (policy.pop("default-src"), policy.pop("base-uri"), policy.pop("form-action")) == ("'none'",) * 3
+    assert (policy.pop("frame-ancestors"), headers["x-frame-options"]) == ("'self'", "SAMEORIGIN")
+    assert (policy.pop("script-src"), policy.pop("style-src")) == (scripts, "'unsafe-inline'")
+    assert all(set(sources.split()) <= {"data:", "blob:"} for sources in policy.values())
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["x-dns-prefetch-control"] == "off"
+    assert "set-cookie" not in headers
+    page = httpx2.get(f"{api.address}/", headers={"accept": "text/html"}).headers["content-security-policy"]
+    assert "frame-src 'self'" in page
+
+
+@pytest.mark.needs("page")
+def test_the_scripts_of_diagrams_can_be_loaded_without_an_origin(api: Api) -> None:
+    page = httpx2.get(f"{api.address}/diagrams").text
+    scripts = re.findall(r'(?:src|href)="(assets/app/diagrams/[^"]+\.js)"', page)
+    assert scripts
+    headers = httpx2.get(f"{api.address}/{scripts[0]}", headers={"origin": "null"}).raise_for_status().headers
+    assert headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-credentials" not in headers
+
+
 def test_graphiql_without_a_build_says_so_and_reloads(
     api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,38 @@ GROWING = {
 }
 
 
+OPEN = {
+    "no code": ("a `b` c", None),
+    "a block with an end": ("```py\na\n```", None),
+    "a block without an end": ("a\n```py\nb\nc", "b\nc"),
+    "a second block": ("```\na\n```\nb\n~~~ html\nc", "c"),
+    "a fence inside a longer one": ("````md\n```py\na\n```", "```py\na\n```"),
+    "a fence with a language does not end a block": ("```md\n```py", "```py"),
+    "a block in a list": ("- a\n  ```\n  b", "  b"),
+    "backticks in one line": ("```a```\nb", None),
+}
+TITLES = {
+    "a title": (("<title>Tea</title>", "html", ""), ("Tea", "html", "html")),
+    "a file name after the language": (("p {}", "css", "style.css"), ("style.css", "css", None)),
+    "an attribute after the language": (("a", "js", 'title="src/app.js" {1,3}'), ("src/app.js", "js", None)),
+    "a first comment": (("# app.py\nprint(1)", "python", ""), ("app.py", "python", None)),
+    "a comment after a shebang": (("#!/bin/sh\n# Backup\nls", "sh", ""), ("Backup", "sh", None)),
+    "a comment of HTML": (("<!-- Tea -->\n<p>", "HTML", ""), ("Tea", "html", "html")),
+    "a preprocessor's line": (("#include <a.h>", "c", ""), (None, "c", None)),
+    "a heading": (("Text\n\n# Notes *on* tea\n", "markdown", ""), ("Notes *on* tea", "markdown", "markdown")),
+    "a drawing": (("<svg><title>Cup</title></svg>", "xml", ""), ("Cup", "svg", "svg")),
+    "no language": (("a", None, ""), (None, None, None)),
+    "a long title": ((f"<title>{'a' * 99}</title>", "html", ""), ("a" * 59 + "…", "html", "html")),
+}
+DOWNLOADS = {
+    ("src/app.js", "js"): "app.js",
+    ("Tea & cake!", "html"): "tea-cake.html",
+    ("お茶", "svg"): "お茶.svg",
+    (None, "python"): "code.py",
+    ("../..", None): "code.txt",
+}
+
+
 def call(*calls: tuple[Any, ...]) -> list[Any]:
     """Return the results of calls, each the name of a module, that of a function, and arguments."""
     return list(run("page_modules.mjs", json.dumps(calls)))
@@ -135,6 +167,27 @@ def test_shortcuts_leave_the_keys_of_text_fields_alone() -> None:
     assert dict(zip(PRESSED, results, strict=True)) == PRESSED
     texts = call(*(("shortcuts", "keysText", "new", mac) for mac in (False, True)))
     assert texts == ["Ctrl+Shift+O", "⇧⌘O"]
+
+
+def test_a_code_block_is_open_until_its_fence_ends() -> None:
+    results = call(*(("codeBlocks", "openCode", text) for text, _ in OPEN.values()))
+    assert dict(zip(OPEN, results, strict=True)) == {name: expected for name, (_, expected) in OPEN.items()}
+
+
+def test_code_blocks_have_titles_previews_and_file_names() -> None:
+    blocks = [dict(zip(("code", "language", "info"), block, strict=True)) for block, _ in TITLES.values()]
+    results = call(*(("codeBlocks", "describe", block) for block in blocks))
+    found = {name: tuple(result.values()) for name, result in zip(TITLES, results, strict=True)}
+    assert found == {name: expected for name, (_, expected) in TITLES.items()}
+    named = [{"title": title, "language": language} for title, language in DOWNLOADS]
+    assert call(*(("codeBlocks", "downloadName", one) for one in named)) == list(DOWNLOADS.values())
+
+
+def test_short_code_opens_only_with_a_preview() -> None:
+    cases = (("a", "html", True), ("a", None, False), ("a\n" * 30, None, True))
+    assert call(*(("codeBlocks", "opens", code, {"preview": preview}) for code, preview, _ in cases)) == [
+        opens for _, _, opens in cases
+    ]
 
 
 def test_texts_have_plural_forms_and_values() -> None:

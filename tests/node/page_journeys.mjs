@@ -1,6 +1,9 @@
 // Journeys through the page, each in its own browser context.
 import { readFileSync } from "node:fs";
+import dgram from "node:dgram";
 import { createRequire } from "node:module";
+import net from "node:net";
+import { attempt } from "./attempts.mjs";
 import { answers, ask, check, numberedWords, finished, message, network, send, sendAndWait, watch, words } from "./browser.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -107,6 +110,10 @@ async function checkManifest(page, address) {
     check(sizes === "any" || sizes === `${width}x${width}`, `${src} is ${width} pixels wide`);
   }
 }
+
+const COUNTER = (color) => `\`\`\`html
+<!doctype html><title>Counter</title><body bgcolor=${color}><button onclick="this.textContent++">0</button>
+\`\`\``;
 
 export const LOCAL = {
   async "a first message is answered, and its conversation gets a title and is listed"({ page, address }) {
@@ -218,6 +225,77 @@ export const LOCAL = {
     await answer.locator(".hljs-keyword").first().waitFor();
     await answer.getByRole("button", { name: "Copy code" }).click();
     check((await page.evaluate(() => navigator.clipboard.readText())).includes("SELECT 1"), "not copied");
+  },
+
+  async "code opens beside the conversation, with its versions, and closing it returns the focus"({ page, address, picture }) {
+    const first = await startConversation(page, address, `/simulate repeat\n${COUNTER("white")}\n\n\`\`\`haskell\nmain = putStrLn "Hello"\n\`\`\``);
+    await first.locator("figure", { hasText: "haskell" }).locator(".hljs-string").waitFor();
+    check(await first.getByRole("button", { name: "Open beside" }).count() === 1, "short code without a preview can be opened");
+    await first.getByRole("button", { name: "Open beside" }).press("Enter");
+    const panel = page.getByRole("dialog", { name: "Counter" });
+    const counter = page.frameLocator("dialog.artifact iframe").getByRole("button");
+    await counter.click();
+    check(await counter.innerText() === "1", "its script did not run");
+    check(await page.locator(".composer").isVisible(), "the conversation is covered");
+    await audit(page, "an open panel");
+    await sendAndWait(page, `/simulate repeat\n${COUNTER("silver")}`, 2);
+    await panel.getByText("2 / 2").waitFor();
+    await panel.getByRole("button", { name: "Code", exact: true }).click();
+    await panel.getByText("silver").waitFor();
+    await panel.getByRole("button", { name: "Previous version" }).click();
+    await panel.getByText("white").waitFor();
+    await picture("artifact");
+    const downloading = page.waitForEvent("download");
+    await panel.getByRole("button", { name: "Download" }).click();
+    check((await downloading).suggestedFilename() === "counter.html", "the file has another name");
+    await page.keyboard.press("Escape");
+    await panel.waitFor({ state: "detached" });
+    check(await page.evaluate(() => document.activeElement.title) === "Open beside the conversation", "the focus is elsewhere");
+    await page.setViewportSize({ width: 390, height: 800 });
+    await page.keyboard.press("Enter");
+    const { width, height } = await panel.boundingBox();
+    check(width === 390 && height === 800, `the sheet has ${width} by ${height} pixels`);
+    await page.keyboard.press("Escape");
+    await panel.waitFor({ state: "detached" });
+  },
+
+  async "a preview reaches neither the network nor the page"({ page, address, context, noted }) {
+    const requests = [];
+    const tcp = net.createServer((socket) => socket.on("error", () => undefined).on("data", (data) => requests.push(String(data).split("\r\n")[0])));
+    const udp = dgram.createSocket("udp4").on("message", () => requests.push("a datagram"));
+    await new Promise((resolve) => tcp.listen(0, "127.0.0.1", resolve));
+    await new Promise((resolve) => udp.bind(0, "127.0.0.1", resolve));
+    await page.goto(address);
+    await message(page).waitFor();
+    await page.evaluate(() => localStorage.setItem("secret", "1"));
+    const outcomes = Object.fromEntries(await attempt(page, `http://127.0.0.1:${tcp.address().port}/`, udp.address().port));
+    check(requests.length === 0, `it sent ${requests.join(", ")}`);
+    check([outcomes.cookie, outcomes.storage, outcomes.page].every((name) => name === "SecurityError"), `it read ${JSON.stringify(outcomes)}`);
+    check(context.pages().length === 1 && page.url() === `${address}/`, `it opened ${context.pages().map((one) => one.url())}`);
+    tcp.close();
+    udp.close();
+    noted.length = 0;
+  },
+
+  async "diagrams are drawn in the colours of the theme, and what is not a diagram is shown as code"({ page, address, picture }) {
+    const answer = await startConversation(page, address, "/simulate repeat\n\`\`\`mermaid\nflowchart LR\naccTitle: Two steps\nA[First] --> B[Second]\n\`\`\`\n\n\`\`\`mermaid\nno diagram\n\`\`\`\n\n[docs](https://example.com/docs)");
+    const drawn = answer.getByRole("img", { name: "Two steps" });
+    await drawn.waitFor();
+    const light = await drawn.getAttribute("src");
+    check((await drawn.boundingBox()).width > 100, "it is too small");
+    check(await answer.getByText("no diagram").isVisible(), "the other block is not shown");
+    await page.emulateMedia({ colorScheme: "dark" });
+    await page.waitForFunction((before) => document.querySelector(".diagram img").src !== before, light);
+    await picture("diagram");
+    await audit(page, "a diagram");
+    const downloading = page.waitForEvent("download");
+    await answer.getByRole("button", { name: "Download SVG" }).click();
+    check(readFileSync(await (await downloading).path(), "utf8").startsWith("<svg"), "it is not a drawing");
+    await answer.getByRole("button", { name: "Enlarge Two steps" }).click();
+    await page.getByRole("dialog", { name: "Two steps" }).getByRole("button", { name: "Close" }).click();
+    await page.emulateMedia({ media: "print" });
+    check(!(await page.locator(".composer, .side").evaluateAll((found) => found.some((element) => element.checkVisibility()))), "controls are printed");
+    check((await answer.getByText("docs").evaluate((link) => getComputedStyle(link, "::after").content)).includes("https://example.com/docs"), "the address of a link is not printed");
   },
 
   async "thinking is collapsed until it is opened"({ page, address }) {
@@ -1078,8 +1156,15 @@ export const ASSISTED = {
     await sendAndWait(page, "/simulate file numbers.csv", 2);
     await picture("generated-files");
     await audit(page, "generated files");
+    await page.getByRole("button", { name: "Enlarge chart.png" }).click();
+    await page.getByRole("dialog", { name: "chart.png" }).getByRole("img", { name: "chart.png" }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: /^numbers.csv/ }).click();
+    await page.getByRole("dialog", { name: "numbers.csv" }).locator("pre").waitFor();
+    await picture("generated-file-opened");
+    await page.keyboard.press("Escape");
     const downloading = page.waitForEvent("download");
-    await page.getByRole("button", { name: "numbers.csv" }).press("Enter");
+    await page.getByRole("button", { name: "Download numbers.csv" }).press("Enter");
     check((await downloading).suggestedFilename() === "numbers.csv", "the file has another name");
   },
 

@@ -73,7 +73,7 @@ HELP = (
     "`rounds 3`, `tool-search WORDS`, `remember TEXT`, `recall`, `web-search WORDS`, `web-fetch URL`, `code`, `file "
     "NAME`, `pause`, `rate-limit 30`, `near-limit 5`, `spend-limit`, `overloaded 2`, `server-error`, `error`, "
     "`api-error`, `cut`, `no-stop`, `garbage`, `hang`, `break-at 120`, `break-thinking`, `break-tool`, `refusal`, "
-    "`max-tokens`, `unicode`, `markdown`, `math`."
+    "`max-tokens`, `unicode`, `markdown`, `math`, `repeat`."
 )
 MATH = r"""The roots of \(ax^2 + bx + c = 0\) are:
 

@@ -231,6 +231,10 @@ def _markdown(body: Json, _number: int | None) -> Plan:
     return speak(body, f"# Title\n\nA *list*:\n\n- one\n- **two**\n\n{table}\n\n```sql\nSELECT 1;\n```\n\n> Quoted.")
 
 
+def _repeat(body: Json, _number: int | None) -> Plan:
+    return speak(body, last_words(body).partition("\n")[2].strip() or HELP)
+
+
 def _math(body: Json, _number: int | None) -> Plan:
     return speak(body, MATH)
 
@@ -249,5 +253,6 @@ SCENARIOS: dict[str, Callable[[Json, int | None], Plan]] = {
     "unicode": _unicode,
     "markdown": _markdown,
     "math": _math,
+    "repeat": _repeat,
     **TOOL_SCENARIOS,
 }

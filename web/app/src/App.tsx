@@ -1,6 +1,7 @@
 import { lazy, Suspense, useEffect, useMemo, useState } from "react";
 import { Provider, useQuery } from "urql";
 import { announced } from "./announce";
+import { opened } from "./artifacts";
 import { connect, lost } from "./client";
 import { useReturnedConnection } from "./toolConnection";
 import { Conversation } from "./Conversation";
@@ -21,6 +22,7 @@ import { useSidebar } from "./useSidebar";
 import { ProblemNotice } from "./ProblemNotice";
 import { WithCode } from "./WithCode";
 
+const ArtifactPanel = lazy(() => import("./ArtifactPanel"));
 const KeysDialog = lazy(() => import("./KeysDialog"));
 const AccountDialog = lazy(() => import("./Account"));
 
@@ -48,6 +50,8 @@ function Page() {
   const section = useSection();
   const [{ data, error }, readAgain] = useQuery({ query: StartDocument });
   const connection = useReturnedConnection(() => readAgain({ requestPolicy: "network-only" }));
+  const artifact = useStore(opened);
+  useEffect(() => opened.set(null), [id]);
   useEffect(() => void loadServerInfo().catch(() => undefined), []);
   useDelivery();
   useNotifications();
@@ -67,6 +71,7 @@ function Page() {
           <Notices simulated={data?.models.some((model) => model.simulated) ?? false} problem={error ? requestProblem(error) : null} />
         </Conversation>
       </main>
+      {artifact && <Suspense><ArtifactPanel artifact={artifact} /></Suspense>}
       {keys && <Suspense><KeysDialog onClose={() => setKeys(false)} /></Suspense>}
       {section && <Suspense><AccountDialog section={section} /></Suspense>}
     </div>

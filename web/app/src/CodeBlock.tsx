@@ -1,51 +1,50 @@
-import type { HLJSApi } from "highlight.js";
-import { isValidElement, useDeferredValue, useEffect, useMemo, useState, type ComponentProps, type ReactNode } from "react";
+import { lazy, Suspense, useEffect, useMemo, useRef } from "react";
+import { opened, register, type Artifact } from "./artifacts";
+import { describe, opens, type Code } from "./codeBlocks";
 import { CopyButton } from "./CopyButton";
+import { Highlighted } from "./Highlighted";
+import { Icon } from "./Icon";
 import { shown, t } from "./messages";
 import { useStore } from "./store";
 
-/** Longer code, in characters, is not highlighted. */
-const MAX_LENGTH = 50_000;
-let loading: Promise<HLJSApi> | undefined;
+const Diagram = lazy(() => import("./Diagram"));
 
-/** Load the highlighter when the first code block is shown. */
-function highlighter(): Promise<HLJSApi> {
-  loading ??= import("highlight.js/lib/common").then((module) => module.default);
-  return loading;
+interface Props extends Code {
+  /** Whether Claude has finished the block. */
+  readonly complete: boolean;
 }
 
-export function CodeBlock({ children }: ComponentProps<"pre">) {
+export function CodeBlock(props: Props) {
+  const source = <Source {...props} />;
+  if (props.language !== "mermaid" || !props.complete) return source;
+  return <Suspense fallback={source}><Diagram source={props.code} fallback={source} /></Suspense>;
+}
+
+function Source({ code, language, info, complete }: Props) {
   useStore(shown);
-  const { code, language } = read(children);
-  const deferredCode = useDeferredValue(code);
-  const [painter, setPainter] = useState<HLJSApi | null>(null);
+  const figure = useRef<HTMLElement>(null);
+  const artifact = useRef<Artifact | null>(null);
+  const description = useMemo(() => describe({ code, language, info }), [code, language, info]);
+  const canOpen = complete && opens(code, description);
   useEffect(() => {
-    void highlighter().then((loaded) => setPainter(() => loaded));
-  }, []);
-  const painted = useMemo(() => {
-    if (!painter || deferredCode.length > MAX_LENGTH || !language || !painter.getLanguage(language)) return null;
-    return painter.highlight(deferredCode, { language, ignoreIllegals: true }).value;
-  }, [painter, deferredCode, language]);
+    if (!canOpen || !figure.current) return;
+    artifact.current = { ...description, element: figure.current, code, url: null };
+    return register(artifact.current);
+  }, [canOpen, code, description]);
   return (
-    <figure className="code" dir="ltr">
+    <figure className="code" dir="ltr" ref={figure}>
       <figcaption>
         <span>{language ?? "text"}</span>
-        <CopyButton text={code} label={t("copy.code")} />
+        <span>
+          {canOpen && (
+            <button type="button" className="quiet" onClick={() => opened.set(artifact.current)} aria-label={t("artifact.open")} title={t("artifact.open")}>
+              <Icon name="panel" />
+            </button>
+          )}
+          <CopyButton text={code} label={t("copy.code")} />
+        </span>
       </figcaption>
-      <pre tabIndex={0} aria-label={t("content.code")}>
-        {painted === null ? <code>{code}</code> : <code dangerouslySetInnerHTML={{ __html: painted }} />}
-      </pre>
+      <Highlighted code={code} language={language} />
     </figure>
   );
-}
-
-function read(children: ReactNode): { code: string; language: string | null } {
-  if (!isValidElement<{ children?: ReactNode; className?: string }>(children)) return { code: textOf(children), language: null };
-  const language = /\blang(?:uage)?-([\w+#-]+)/.exec(children.props.className ?? "")?.[1] ?? null;
-  return { code: textOf(children.props.children).replace(/\n$/, ""), language };
-}
-
-function textOf(node: ReactNode): string {
-  if (Array.isArray(node)) return node.map(textOf).join("");
-  return typeof node === "string" || typeof node === "number" ? String(node) : "";
 }

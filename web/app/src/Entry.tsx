@@ -1,7 +1,7 @@
 import { at } from "./base";
 import { lazy, memo, Suspense, useEffect, useRef, useState } from "react";
 import { useClient, useMutation } from "urql";
-import { save } from "./Attachment";
+import { saveFile } from "./ownFiles";
 import { deleteLater } from "./deletions";
 import { Dialog } from "./Dialog";
 import { Icon } from "./Icon";
@@ -29,7 +29,7 @@ export const Entry = memo(function Entry({ entry, current }: { entry: EntryFragm
     setProblem(mutationProblem(await update({ input: { id: entry.id, ...changes } })));
   };
   const exportAs = async (format: string, ending: string) => {
-    const saved = await save(at(`export/${entry.id}?format=${format}`), `${title}.${ending}`);
+    const saved = await saveFile(at(`export/${entry.id}?format=${format}`), `${title}.${ending}`);
     setProblem(saved ? null : problemOf(t("data.exportFailed")));
   };
   const title = entry.title ?? t("common.newConversation");

@@ -1,6 +1,7 @@
 import Compiled, { RuleType, type MarkdownToJSX } from "markdown-to-jsx/react";
 import { Fragment, memo, useMemo, type ComponentProps } from "react";
 import { CodeBlock } from "./CodeBlock";
+import { openCode, sameCode } from "./codeBlocks";
 import { extractFormulas, splitFormulas, type Formula } from "./formulas";
 import { loadKatex, RenderedFormula } from "./RenderedFormula";
 import { shown, t } from "./messages";
@@ -32,14 +33,19 @@ const OPTIONS: MarkdownToJSX.Options = {
   forceBlock: true,
   // Otherwise the first block would be recreated when the second one begins.
   forceWrapper: true,
-  overrides: { a: Link, img: Picture, pre: CodeBlock, table: Table, ...DIRECTIONS },
+  overrides: { a: Link, img: Picture, table: Table, ...DIRECTIONS },
 };
 const GROWING: MarkdownToJSX.Options = { ...OPTIONS, optimizeForStreaming: true };
 
-/** Return the rule that renders the placeholders of formulas. */
-function formulaRule(formulas: readonly Formula[]): NonNullable<MarkdownToJSX.Options["renderRule"]> {
+/** Return the rule that renders code blocks, and the placeholders of formulas. `open` is the code of a block without an end. */
+function renderRule(formulas: readonly Formula[], open: string | null): NonNullable<MarkdownToJSX.Options["renderRule"]> {
   return (next, node, _renderChildren, state) => {
-    if (node.type !== RuleType.text) return next();
+    if (node.type === RuleType.codeBlock) {
+      const { text: code, lang = null, infoString } = node as MarkdownToJSX.CodeBlockNode & { infoString?: string };
+      const complete = open === null || !sameCode(open, code);
+      return <CodeBlock key={state.key} code={code.replace(/\n$/, "")} language={lang || null} info={infoString ?? ""} complete={complete} />;
+    }
+    if (formulas.length === 0 || node.type !== RuleType.text) return next();
     const pieces = splitFormulas(node.text, formulas);
     if (pieces.every((piece) => typeof piece === "string")) return next();
     return (
@@ -55,7 +61,8 @@ function Markdown({ text, growing }: { text: string; growing: boolean }) {
   const { text: marked, formulas } = useMemo(() => extractFormulas(text, growing), [text, growing]);
   // A formula that has begun is likely to end.
   if (formulas.length > 0 || (growing && marked.length < text.length)) void loadKatex();
-  return <Compiled options={formulas.length > 0 ? { ...options, renderRule: formulaRule(formulas) } : options}>{marked}</Compiled>;
+  const open = growing ? openCode(marked) : null;
+  return <Compiled options={{ ...options, renderRule: renderRule(formulas, open) }}>{marked}</Compiled>;
 }
 
 export default memo(Markdown);

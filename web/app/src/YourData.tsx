@@ -1,5 +1,5 @@
 import { useState } from "react";
-import { save } from "./Attachment";
+import { saveFile } from "./ownFiles";
 import { at } from "./base";
 import { t } from "./messages";
 import { problemOf, type Problem } from "./problems";
@@ -23,7 +23,7 @@ export function YourData() {
     setBusy(false);
   }
   const exportAll = (format: "jsonl" | "markdown", ending: string) => run(async () => {
-    if (!(await save(at(`export?format=${format}`), `tertulia.${ending}`))) throw new Error(t("data.exportFailed"));
+    if (!(await saveFile(at(`export?format=${format}`), `tertulia.${ending}`))) throw new Error(t("data.exportFailed"));
     return t("data.exported");
   });
   if (!has("export") && !has("import")) return null;

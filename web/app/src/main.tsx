@@ -4,6 +4,7 @@ import { App } from "./App";
 import { applyLanguage } from "./language";
 import { loadRenderer } from "./renderer";
 import "./style.css";
+import "./print.css";
 import { applyTheme } from "./theme";
 import { followVisualViewport } from "./viewport";
 

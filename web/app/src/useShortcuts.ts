@@ -44,7 +44,7 @@ export function useShortcuts(toggleSidebar: () => void, showSidebar: () => void,
   useEffect(() => {
     if (!on) return;
     function onKeyDown(event: KeyboardEvent) {
-      if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
+      if (event.defaultPrevented || event.isComposing || document.querySelector("dialog:modal")) return;
       const name = shortcutOf(event, isInField(event));
       if (name && latest.current[name]()) event.preventDefault();
     }

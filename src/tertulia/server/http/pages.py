@@ -35,6 +35,23 @@ STRICT = HEADERS | {
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
 }
+# The chat shows artifacts and draws diagrams in frames. `frame-src` also applies when a frame navigates itself.
+CHAT = STRICT | {"Content-Security-Policy": STRICT["Content-Security-Policy"] + "; frame-src 'self'"}
+# `sandbox` gives the frame an origin of its own, so that it has no tokens, cookies or storage, also when opened alone.
+FRAME_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
+    "style-src 'unsafe-inline'; "
+)
+FRAME = HEADERS | {
+    "X-Frame-Options": "SAMEORIGIN",
+    "Referrer-Policy": "no-referrer",
+    "X-DNS-Prefetch-Control": "off",
+}
+SANDBOX = FRAME | {
+    "Content-Security-Policy": FRAME_POLICY
+    + "script-src 'unsafe-inline'; img-src data: blob:; font-src data:; media-src data: blob:",
+}
+DIAGRAMS = FRAME | {"Content-Security-Policy": FRAME_POLICY + "script-src 'self'"}
 REDOC_LOGO = "https://cdn.redoc.ly/redoc/logo-mini.svg"
 GRAPHIQL = HEADERS | {
     # Its editors use style elements and attributes, and fonts in their styles. Their workers are files of this server.
@@ -112,7 +129,7 @@ def pages_router(
     @router.get("/")
     async def home(request: Request) -> Response:
         if preferred(request.headers.get("accept"), ("application/json", "text/html")) == "text/html":
-            return _built("index.html", STRICT | {"Vary": "Accept"}) or _page("plain.html", STRICT)
+            return _built("index.html", CHAT | {"Vary": "Accept"}) or _page("plain.html", STRICT)
         prefix = request.scope.get("root_path", "").rstrip("/")
         paths = {name: prefix + path for name, path in links.items()}
         offers = {
@@ -127,6 +144,14 @@ def pages_router(
     @router.get("/plain")
     async def plain() -> Response:
         return _page("plain.html", STRICT)
+
+    @router.get("/sandbox")
+    async def sandbox() -> Response:
+        return _page("sandbox.html", SANDBOX)
+
+    @router.get("/diagrams")
+    async def diagrams() -> Response:
+        return _built("diagrams/index.html", DIAGRAMS) or _page("building.html", HEADERS)
 
     @router.get("/docs")
     async def docs() -> Response:
@@ -211,6 +236,8 @@ class BuiltFiles(StaticFiles):
         path = f"{full_path}{suffix}"
         response = super().file_response(path, Path(path).stat() if suffix else stat_result, scope, status_code)
         response.headers["Cache-Control"] = CACHE_FOREVER
+        # The frame that draws diagrams has an origin of its own. The files are public.
+        response.headers["Access-Control-Allow-Origin"] = "*"
         response.headers["Vary"] = "Accept-Encoding"
         if suffix:
             response.headers["Content-Encoding"] = encoding
