@@ -42,10 +42,22 @@ EQUIVALENT = ROOT / "tests" / "equivalent_mutants.toml"
 PACKAGE = ROOT / "src" / "tertulia"
 MUTATED = {
     "billing": ["*"],
-    "claude": ["backpressure", "cache_control", "compaction", "prompt", "usage"],
+    "claude": [
+        "backpressure",
+        "cache_control",
+        "compaction",
+        "event_parser",
+        "prompt",
+        "rate_limits",
+        "receiver",
+        "sse",
+        "streaming",
+        "usage",
+    ],
     "db": [
         "accounts",
         "attachments",
+        "branches",
         "changes",
         "conversations",
         "database",
@@ -56,10 +68,14 @@ MUTATED = {
         "messages",
         "ownership",
         "paging",
+        "progress",
+        "prompt_branches",
         "read_limit",
+        "rows",
         "search",
         "spending",
         "sqlite",
+        "statements",
         "tool_calls",
     ],
     "generation": [
@@ -78,8 +94,10 @@ MUTATED = {
         "tool_rounds",
     ],
     "ratelimit": ["*"],
-    "schema": ["cost", "document_policy"],
+    "resolvers": ["followed_rows", "loading"],
+    "schema": ["cost", "document_policy", "selections"],
     "server.auth": ["authenticator", "jwt", "passwords", "sessions", "throttle"],
+    "server.http": ["websocket"],
     "server.runtime": ["shutdown"],
     "streams": ["*"],
     "streams.redis": ["*"],
@@ -105,7 +123,7 @@ LEFT_OUT = (
 )
 """Tests of other modules, tests of speed, tests whose programs run unchanged code, and tests that take minutes."""
 SLOTS = 2 * (os.cpu_count() or 1)
-"""Twice the number of cores, because tests spend much of their time waiting."""
+"""The number of forks at once: twice the number of cores, because tests spend much of their time waiting."""
 IN_TURN = 3
 """How many tests of a file are tried before those of the next file."""
 SLOWEST_TEST = 15.0
@@ -247,7 +265,9 @@ class Run:
         functions = functions_by_file()
         sources = {name: Source(module, functions) for name, module in modules.items()}
         with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-            servers = [SharedServers(_create_folder(Path(folder) / str(number))) for number in range(SLOTS)]
+            servers = [
+                SharedServers(_create_folder(Path(folder) / str(number))) for number in range(self._options.slots)
+            ]
             try:
                 forks = Forks(session, servers)
                 reached = self._record(forks, session.items, sources, Path(folder) / "reached")
@@ -484,6 +504,8 @@ def _every_module() -> list[str]:
 def _modules(package: str, names: list[str]) -> list[str]:
     folder = PACKAGE if package == "." else PACKAGE / package.replace(".", "/")
     files = sorted(file.stem for file in folder.glob("*.py") if file.stem != "__init__")
+    if names != ["*"] and (missing := set(names) - set(files)):
+        raise LookupError(f"{folder} has no modules {sorted(missing)}: update MUTATED.")
     prefix = "tertulia" if package == "." else f"tertulia.{package}"
     return [f"{prefix}.{stem}" for stem in files if names == ["*"] or stem in names]
 
@@ -517,7 +539,10 @@ def main() -> int:
     options.add_argument("--skip", type=int, default=0, help="number of changes to leave out at the start")
     options.add_argument("--seed", default="24")
     options.add_argument("--only", action="append", help="only changes whose line contains this; may be repeated")
-    options.add_argument("--tests", default="", help="only tests in files whose name contains this")
+    options.add_argument(
+        "--tests", action="append", help="only tests in files whose name contains this; may be repeated"
+    )
+    options.add_argument("--slots", type=int, default=SLOTS, help="number of forks at once")
     options.add_argument("--record", action="store_true", help="record again what all tests reach")
     options.add_argument("--control", action="store_true", help="change nothing, to find tests that fail by themselves")
     options.add_argument("--verbose", action="store_true", help="print every change that was tried")
@@ -525,7 +550,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the forks and servers are ended too
     plugin = Run(chosen)
     files = [str(file) for file in sorted((ROOT / "tests").glob("test_*.py")) if file.stem[5:] not in LEFT_OUT]
-    files = [file for file in files if chosen.tests in file]
+    files = [file for file in files if any(text in Path(file).stem for text in chosen.tests or [""])]
     plain = [
         "-W",
         "ignore:Module already imported",
