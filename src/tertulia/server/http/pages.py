@@ -125,6 +125,7 @@ def pages_router(
     """
     router = APIRouter(include_in_schema=False)
     links = {name: path for name, path in LINKS.items() if name not in switched_off}
+    offers = {"auth": auth, "registration": registration, "guests": guests, "sharing": sharing, "provider": provider}
 
     @router.get("/")
     async def home(request: Request) -> Response:
@@ -132,13 +133,6 @@ def pages_router(
             return _built("index.html", CHAT | {"Vary": "Accept"}) or _page("plain.html", STRICT)
         prefix = request.scope.get("root_path", "").rstrip("/")
         paths = {name: prefix + path for name, path in links.items()}
-        offers = {
-            "auth": auth,
-            "registration": registration,
-            "guests": guests,
-            "sharing": sharing,
-            "provider": provider,
-        }
         return JSONResponse({"name": "Tertulia", **offers, "links": paths}, headers={"Vary": "Accept"})
 
     @router.get("/plain")
@@ -153,6 +147,13 @@ def pages_router(
     async def diagrams() -> Response:
         return _built("diagrams/index.html", DIAGRAMS) or _page("building.html", HEADERS)
 
+    _add_reference(router)
+    return router
+
+
+def _add_reference(router: APIRouter) -> None:
+    """Add the pages that describe the REST API."""
+
     @router.get("/docs")
     async def docs() -> Response:
         return _page("docs.html", HEADERS, needs="openapi")
@@ -160,8 +161,6 @@ def pages_router(
     @router.get("/redoc")
     async def redoc() -> Response:
         return _page("redoc.html", HEADERS, needs="openapi")
-
-    return router
 
 
 REASONS = {"storage": "the disk is full or not writable"}
