@@ -173,11 +173,11 @@ async def read(session: AsyncSession, statement: Executable, parameters: Json, *
 
 def _converted(column: Sequence[Any], convert: Convert) -> list[Any]:
     """Convert the values of a column. Many columns have the same value in all rows, which is converted once."""
-    if column and column.count(column[0]) == len(column):
-        value = None if column[0] is None else convert(column[0])
-        if not isinstance(value, (dict, list)):
-            return [value] * len(column)
-    return [None if value is None else convert(value) for value in column]
+    if not column or column.count(column[0]) != len(column):
+        return [None if value is None else convert(value) for value in column]
+    first = None if column[0] is None else convert(column[0])
+    # Rows must not share a value that can be changed.
+    return [first, *map(convert, column[1:])] if isinstance(first, (dict, list)) else [first] * len(column)
 
 
 def id_text(id: UUID) -> str:

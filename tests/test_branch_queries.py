@@ -129,6 +129,21 @@ def test_a_branch_for_claude_is_not_limited_like_a_response(monkeypatch: pytest.
     rolled_back(test)
 
 
+def test_each_stored_text_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    monkeypatch.setattr("tertulia.db.rows.count_stored", counts.append)
+
+    async def test(rows: Rows) -> None:
+        owner = await rows.user()
+        ids = await chain(rows, await rows.conversation(), 2)
+        for asked in (ids, ids[:1]):
+            counts.clear()
+            found = await messages.read_many(rows.session, owner, asked)
+            assert (len(counts), list(found)) == (len(asked), asked)
+
+    rolled_back(test)
+
+
 def test_a_page_of_a_branch_begins_after_or_ends_before_its_cursor() -> None:
     async def test(rows: Rows) -> None:
         owner = await rows.user()
