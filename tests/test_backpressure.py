@@ -1,10 +1,13 @@
 """Backpressure follows the load of the event loop, in a simulation of the loop that needs no clock."""
 
+import asyncio
 import heapq
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 
+from tertulia.claude import backpressure as module
 from tertulia.claude.backpressure import LATE, LONGEST, MANY_LATE, SAMPLE_SECONDS, SAMPLES, SHORTEST, Backpressure
 
 TOKEN_SECONDS = 0.02
@@ -151,3 +154,25 @@ def test_a_loop_that_is_late_in_most_samples_is_overloaded_even_if_it_uses_littl
     for _ in range(10 * MANY_LATE):
         backpressure.adapt(2 * LATE, 0.3)
     assert backpressure.delay == LONGEST
+
+
+def test_each_sample_is_the_lateness_of_the_loop_and_the_used_share_of_its_core(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, cpu = 100.0, 7.0
+    # By how much each wake-up is late, and the CPU time that the loop has used until then.
+    turns = iter([(0.0, 0.005), (0.025, 0.025), (0.075, 0.1), (-0.0125, 0.005)])
+    samples = list[tuple[float, float]]()
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now, cpu
+        late, used = next(turns)
+        now, cpu = now + seconds + late, cpu + used
+
+    backpressure = Backpressure()
+    backpressure.adapt = lambda late, used: samples.append((late, used))  # type: ignore[method-assign]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now, thread_time=lambda: cpu))
+    monkeypatch.setattr(module, "asyncio", SimpleNamespace(sleep=sleep))
+    with pytest.raises(RuntimeError):  # there is no further turn
+        asyncio.run(backpressure.watch())
+    assert samples == [pytest.approx(sample) for sample in [(0.0, 0.2), (0.025, 0.5), (0.075, 1.0), (-0.0125, 0.2)]]

@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 from scripted import START, begin, delta, end, finish, sse, text
 
 from tertulia.claude.deltas import merge_deltas
-from tertulia.claude.event_parser import DeltaPattern, EventParser
+from tertulia.claude.event_parser import LARGE, DeltaPattern, EventParser
 
 Json = dict[str, Any]
 ODD = [
@@ -38,7 +38,9 @@ WORDS = some.lists(some.sampled_from([" the", " word", "s", *ODD]) | some.text(m
 
 def parsed(body: bytes, sizes: list[int] | None = None) -> tuple[list[Json], str | None]:
     """Return the events of a body that arrives in pieces of these sizes, and the error after them."""
-    parser, events, start = EventParser(httpx2.Response(200, headers={"request-id": "req_1"})), list[Json](), 0
+    request = httpx2.Request("POST", "https://api.anthropic.com/v1/messages")
+    response = httpx2.Response(200, headers={"request-id": "req_1"}, request=request)
+    parser, events, start = EventParser(response), list[Json](), 0
     for size in [*(sizes or []), len(body)]:
         events += parser.parse(body[start : start + size])
         start += size
@@ -139,3 +141,19 @@ def test_a_form_whose_last_string_is_not_the_text_is_not_remembered() -> None:
     event = b'data: {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", %b}}\n\n'
     body = event % b'"text": "a", "x": "a"' + event % b'"text": "a", "x": "b"'
     assert parsed(body)[0] == [delta(0, "text_delta", text="aa")]
+
+
+def test_nothing_after_an_error_or_the_end_of_a_message_is_parsed() -> None:
+    word, more = delta(0, "text_delta", text="a"), sse(delta(0, "text_delta", text="b"))
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": "later"}}
+    assert parsed(sse(word) + sse(error) + more) == ([word], "overloaded_error")
+    stop = end()[-1]
+    assert parsed(sse(word) + sse(stop) + more) == ([word, stop], None)
+
+
+@pytest.mark.parametrize("beginning", [b"data: [\n", b"event: ping\n", b"event: error\n", b": a comment\n"])
+def test_lines_before_a_large_piece_belong_to_its_first_event(beginning: bytes) -> None:
+    good = sse(delta(0, "text_delta", text="a"))
+    body = good + beginning + good * 40
+    assert len(good * 40) > LARGE
+    assert parsed(body, [len(good + beginning)]) == parsed_one_by_one(body)

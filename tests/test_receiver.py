@@ -16,8 +16,10 @@ from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import uvloop
+from aiohttp.client_proto import ResponseHandler
 from client import WAIT
 from postgres_tls import make_certificate
 from scripted import EVERYTHING, START, begin, delta, end, sse, text
@@ -27,7 +29,7 @@ from tertulia.claude.connections import Deadlines
 from tertulia.claude.deltas import merge_deltas
 from tertulia.claude.errors import ErrorCode, describe, request_errors
 from tertulia.claude.receiver import Receiver
-from tertulia.claude.transport import Body
+from tertulia.claude.transport import BODY, LARGE, Body, Transport
 
 Json = dict[str, Any]
 HEAD = b"HTTP/1.1 200 OK\r\nrequest-id: req_1\r\ncontent-type: text/event-stream\r\n"
@@ -73,6 +75,10 @@ def in_pieces(response: bytes, seed: int) -> Script:
             await asyncio.sleep(dice.choice([0, 0, 0.001]))
 
     return write
+
+
+def events_of(body: bytes) -> list[bytes]:
+    return [event + b"\n\n" for event in body.split(b"\n\n")[:-1]]
 
 
 def halves(body: bytes) -> list[bytes]:
@@ -255,6 +261,158 @@ def test_both_ways_receive_the_same_events_in_single_chunks(script: Script, monk
     assert at_once.error is by_reading.error
 
 
+@asynccontextmanager
+async def requested(upstream: Upstream, content: bytes = b"{}", silence: float = WAIT) -> AsyncGenerator[Body]:
+    """Send a request, and yield the body of its response."""
+    transport = Transport()
+    request = httpx2.Request("POST", upstream.address, content=content, extensions={"timeout": {"read": silence}})
+    response = await transport.handle_async_request(request)
+    try:
+        yield response.extensions[BODY]
+    finally:
+        await response.aclose()
+        await transport.aclose()
+
+
+FEW_WORDS = b"a few words " * 20
+
+
+def in_one_piece(response: bytes) -> Script:
+    async def write(writer: asyncio.StreamWriter) -> None:
+        writer.write(response)
+
+    return write
+
+
+def in_two_pieces(framing: Callable[[bytes], bytes]) -> Script:
+    async def write(writer: asyncio.StreamWriter) -> None:
+        response = framing(FEW_WORDS)
+        writer.write(response[:150])
+        await asyncio.sleep(0.02)
+        writer.write(response[150:])
+        await writer.drain()
+        if framing is until_closed:
+            writer.close()
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        *map(in_two_pieces, [chunked, measured, until_closed]),
+        # The last chunk arrives alone too.
+        chunk_by_chunk([FEW_WORDS[start : start + 40] for start in range(0, len(FEW_WORDS), 40)]),
+    ],
+)
+def test_the_end_of_a_body_is_not_the_stop_that_the_function_asks_for(script: Script) -> None:
+    async def run(stops_after: int) -> tuple[bytes, bool]:
+        pieces = list[bytes]()
+
+        def take(piece: bytes) -> bool:
+            pieces.append(piece)
+            return len(pieces) < stops_after
+
+        async with asyncio.timeout(WAIT), serving(script) as upstream, requested(upstream) as body:
+            stopped = await body.receive(take)
+            return b"".join(pieces), stopped
+
+    assert asyncio.run(run(100)) == (FEW_WORDS, False)
+    start, stopped = asyncio.run(run(1))
+    assert stopped
+    assert len(start) < len(FEW_WORDS)
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_a_body_that_is_decompressed_in_parts_is_received_once(*, stops: bool) -> None:
+    text = b"".join(b"%d " % number for number in range(200_000))
+    response = HEAD + b"content-encoding: gzip\r\n" + measured(gzip.compress(text))[len(HEAD) :]
+
+    async def run() -> list[bytes]:
+        pieces = list[bytes]()
+
+        def take(piece: bytes) -> bool:
+            pieces.append(piece)
+            return not stops
+
+        async with (
+            asyncio.timeout(WAIT),
+            serving(in_one_piece(response)) as upstream,
+            requested(upstream) as body,
+        ):
+            while await body.receive(take):
+                assert stops
+        return pieces
+
+    pieces = asyncio.run(run())
+    assert b"".join(pieces) == text
+    assert len(pieces) > 2
+
+
+def test_invalid_http_after_a_piece_that_must_wait_is_a_failed_connection() -> None:
+    async def write(writer: asyncio.StreamWriter) -> None:
+        *beginning, last = events_of(UNFINISHED)
+        writer.write(HEAD + CHUNKED + b"\r\n" + one_chunk(b"".join(beginning)))
+        await asyncio.sleep(0.02)
+        writer.write(one_chunk(last) + b"no number\r\n")
+        await asyncio.sleep(WAIT)
+
+    result = asyncio.run(received_from(write, lambda: False, silence=WAIT))
+    assert result.error is ErrorCode.CONNECTION
+    assert "".join(WORDS) in json.dumps(result.events)
+
+
+def test_a_body_that_was_received_in_part_is_read_within_the_same_deadline() -> None:
+    async def write(writer: asyncio.StreamWriter) -> None:
+        writer.write(until_closed(b"a few"))
+        await asyncio.sleep(0.02)
+        writer.write(b" words")
+        await asyncio.sleep(WAIT)
+
+    async def run() -> None:
+        async with asyncio.timeout(WAIT), serving(write) as upstream, requested(upstream, silence=0.1) as body:
+            assert await body.receive(lambda piece: piece != b" words")
+            with pytest.raises(httpx2.ReadTimeout):
+                await body.read()
+
+    asyncio.run(run())
+
+
+def test_a_large_request_is_written_to_its_end_at_the_pace_of_the_server_while_the_answer_is_received(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    receivers, content, buffered = record_receivers(monkeypatch), bytes(32 * LARGE), list[int]()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(until_closed(b"begun"))
+        await received_first.wait()
+        await reader.readexactly(len(content) // 2)
+        await asyncio.sleep(0.05)
+        buffered.append(receivers[0]._transport.get_write_buffer_size())
+        await reader.readexactly(len(content) // 2)
+        writer.write(b"ended")
+        writer.close()
+
+    async def run() -> bytes:
+        pieces = list[bytes]()
+
+        def take(piece: bytes) -> bool:
+            pieces.append(piece)
+            received_first.set()
+            return True
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        upstream = Upstream([], f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        async with asyncio.timeout(WAIT), server, requested(upstream, content) as body:
+            assert not await body.receive(take)
+        return b"".join(pieces)
+
+    received_first = asyncio.Event()
+    assert asyncio.run(run()) == b"begunended"
+    assert buffered[0] < len(content) // 8
+
+
 async def cut(writer: asyncio.StreamWriter) -> None:
     writer.write(chunked(UNFINISHED)[:-40])
     await asyncio.sleep(0.02)
@@ -343,8 +501,15 @@ def test_the_deadline_for_silence_counts_also_between_batches_that_must_wait() -
     assert asyncio.run(received_from(write, lambda: False, silence=0.2)).error is ErrorCode.TIMEOUT
 
 
-def test_no_task_is_woken_for_a_token_and_the_context_is_that_of_the_task() -> None:
+def test_no_task_is_woken_for_a_token_and_the_context_is_that_of_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
     name, tasks, names = ContextVar("name", default=""), list[Any](), list[str]()
+    parsed, parse = list[bytes](), ResponseHandler.data_received
+
+    def recorded(self: ResponseHandler, data: bytes) -> None:
+        parsed.append(data)
+        parse(self, data)
+
+    monkeypatch.setattr(ResponseHandler, "data_received", recorded)
 
     async def run() -> None:
         gates = [asyncio.Event() for _ in WORDS]
@@ -368,6 +533,7 @@ def test_no_task_is_woken_for_a_token_and_the_context_is_that_of_the_task() -> N
             await received(claude)
             await asyncio.sleep(0.01)
             name.set("the generation")
+            parsed.clear()
             async for _ in claude.stream(Hello(), push=push):
                 pass
             assert upstream.connections == 1
@@ -376,10 +542,13 @@ def test_no_task_is_woken_for_a_token_and_the_context_is_that_of_the_task() -> N
     assert len(tasks) >= len(WORDS)
     assert not any(tasks[1:])
     assert set(names) == {"the generation"}
+    # aiohttp parses the head and what arrives with it, but not the chunks that arrive alone.
+    assert len(parsed) < len(WORDS) / 2
 
 
 @pytest.mark.parametrize("error", [ValueError("a fault"), TimeoutError("of a hook")])
-def test_an_error_in_the_processing_ends_the_answer_unchanged(error: Exception) -> None:
+@pytest.mark.parametrize("script", [in_pieces(chunked(ANSWER), 1), chunk_by_chunk(events_of(ANSWER))])
+def test_an_error_in_the_processing_ends_the_answer_unchanged(script: Script, error: Exception) -> None:
     async def run() -> None:
         batches = list[list[Json]]()
 
@@ -389,7 +558,7 @@ def test_an_error_in_the_processing_ends_the_answer_unchanged(error: Exception) 
                 raise error
             return True
 
-        async with serving(in_pieces(chunked(ANSWER), 1)) as upstream, connected(upstream) as claude:
+        async with asyncio.timeout(WAIT), serving(script) as upstream, connected(upstream) as claude:
             with pytest.raises(type(error)) as raised:
                 async for _ in claude.stream(Hello(), push=push):
                     pass
@@ -482,7 +651,7 @@ def test_answers_over_tls_are_processed_at_once_also_during_pauses_and_their_con
     tls.load_cert_chain(certificate, key)
 
     async def answers() -> None:
-        single = chunk_by_chunk([event + b"\n\n" for event in ANSWER.split(b"\n\n")[:-1]])
+        single = chunk_by_chunk(events_of(ANSWER))
         async with (
             asyncio.timeout(WAIT),
             serving(in_pieces(chunked(ANSWER), 3), single, tls=tls) as upstream,

@@ -39,6 +39,9 @@ class Body(httpx2.AsyncByteStream):
             return await self._response.content.readany()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _translated(error) from error
+        except RuntimeError as error:
+            # aiohttp has closed the connection, because what followed the bytes that were read is not valid HTTP.
+            raise httpx2.ReadError("The response is not valid HTTP.") from error
 
     async def receive(self, take: Take) -> bool:
         """Call `take` with each piece of the body in the turn of the event loop in which it arrives.
