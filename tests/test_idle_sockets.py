@@ -18,6 +18,7 @@ from scripted import Gate, says
 from tertulia.db import generations, read_limit
 from tertulia.db.database import AsyncSession
 from tertulia.db.tables import Generation, Message, Role
+from tertulia.resolvers import followed_rows
 from tertulia.resolvers.followed_rows import FollowedRows
 from tertulia.server.http import websocket
 from tertulia.server.runtime.socket_protocol import MessageQueue, WritableFlag
@@ -166,6 +167,59 @@ def test_a_row_that_cannot_be_read_affects_only_its_followers(monkeypatch: pytes
         results = await asyncio.gather(followed.read(ada, hers), followed.read(bob, his), return_exceptions=True)
         assert isinstance(results[0], tuple)
         assert isinstance(results[1], LookupError)
+
+    rolled_back(test)
+
+
+def test_many_followers_that_begin_together_share_few_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(followed_rows, "READ_AT_ONCE", 2)
+
+    async def test(rows: Rows) -> None:
+        ada = await rows.user()
+        ids = [await answer_of(rows, ada) for _ in range(5)]
+        database = CountedReads(rows.session)
+        followed = FollowedRows(cast("Any", database))
+        waiting = [asyncio.create_task(followed.read(ada, id)) for id in ids]
+        await asyncio.sleep(0)
+        waiting[1].cancel()
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+        assert isinstance(found.pop(1), asyncio.CancelledError)
+        assert [isinstance(row, tuple) and row[0].id for row in found] == [ids[0], *ids[2:]]
+        assert database.reads == 3
+
+    rolled_back(test)
+
+
+def test_an_unavailable_database_is_asked_once_for_all_followers(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unavailable(*_arguments: object) -> Any:
+        raise OSError("no connection")
+
+    async def test(rows: Rows) -> None:
+        database = CountedReads(rows.session)
+        followed = FollowedRows(cast("Any", database))
+        with monkeypatch.context() as patch:
+            patch.setattr(generations, "with_answers", unavailable)
+            reads = (followed.read(UUID(int=number), UUID(int=1)) for number in range(3))
+            found = await asyncio.gather(*reads, return_exceptions=True)
+        assert [type(error) for error in found] == [OSError] * 3
+        assert database.reads == 1
+        assert await followed.read(UUID(int=1), UUID(int=1)) is None
+
+    rolled_back(test)
+
+
+def test_followers_do_not_wait_for_a_transaction_that_was_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def cancelled(*_arguments: object) -> Any:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(generations, "with_answers", cancelled)
+    monkeypatch.setattr(followed_rows, "READ_AT_ONCE", 2)
+
+    async def test(rows: Rows) -> None:
+        followed = FollowedRows(cast("Any", CountedReads(rows.session)))
+        waiting = [asyncio.create_task(followed.read(UUID(int=1), UUID(int=number))) for number in range(3)]
+        await asyncio.wait(waiting, timeout=WAIT)
+        assert all(task.cancelled() for task in waiting)
 
     rolled_back(test)
 
