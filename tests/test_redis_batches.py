@@ -1,4 +1,4 @@
-"""What a batch for Redis contains: which events are stored in streams, which keys live on, and what the journal keeps."""
+"""Batches for Redis: the events that are stored in streams, the lives of keys, and the entries that a journal keeps."""
 
 import asyncio
 from collections.abc import Sequence

@@ -44,7 +44,7 @@ def test_values_of_sqlite_are_converted_by_their_type(type_: Any, stored: list[A
     converted = values(type_, stored)
     assert converted == read
     assert [type(value) for value in converted] == [type(value) for value in read]
-    # A column whose values are all the same is converted once.
+    # A column with one value in all rows is converted once.
     for value, expected in zip(stored, read, strict=True):
         assert values(type_, [value] * 3) == [expected] * 3
 
