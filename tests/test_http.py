@@ -185,7 +185,7 @@ def test_an_invalid_get_request_is_400(api: Api, parameters: dict[str, str]) -> 
     assert api.http.get("/graphql", params=parameters, headers={"accept": RESPONSE}).status_code == 400
 
 
-@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
 def test_other_methods_are_405_and_the_allowed_ones_are_named(api: Api, method: str) -> None:
     response = api.http.request(method, "/graphql", json=QUERY)
     assert response.status_code == 405

@@ -44,6 +44,7 @@ REQUEST_ERROR_STATUS = 400
 """For a document or variables that cannot be executed. The draft changes to 422, but its audits still require 400."""
 RESPONSE_TYPE = "application/graphql-response+json"
 METHODS = ("GET", "POST")
+WRONG_METHOD = "The method must be POST or GET."
 
 
 class GraphQLEndpoint(GraphQLRouter[Context, None]):
@@ -78,14 +79,12 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         )
         # Without FastAPI's dependencies: they take time for each request, and their objects would stay in memory while
         # a socket is open.
-        requests = Route(path, self._serve, methods=METHODS)
-        requests.methods = {*METHODS}  # Starlette adds HEAD.
-        self.routes[:] = [requests, WebSocketRoute(path, sockets)]
+        self.routes[:] = [Route(path, self._serve, methods=METHODS), WebSocketRoute(path, sockets)]
         self._authenticator = authenticator
         self._schema = document_policy.schema
         self.document_policy = document_policy
         self._page = page
-        self.add_api_route(path, self._refuse_method, methods=["PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
+        self.add_api_route(path, self._refuse_method, methods=["PUT", "PATCH", "DELETE", "OPTIONS"])
 
     async def _serve(self, request: Request) -> Response:
         """Serve one HTTP request."""
@@ -112,6 +111,8 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
     async def _answer(
         self, request: Request, authenticator: Authenticator, media_type: str | None, framing: Framing | None
     ) -> Response:
+        if request.method == "HEAD":  # Starlette adds it to the methods of a route.
+            raise RequestRefused(405, WRONG_METHOD, Allow=", ".join(METHODS))
         try:
             admitted = await _admit(request, authenticator)
         except RequestRefused as refused:
@@ -207,7 +208,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         return Response(encode(body), status, {**(headers or {}), "Content-Type": content_type})
 
     async def _refuse_method(self, request: Request) -> Response:
-        error = GraphQLError("The method must be POST or GET.", extensions={"code": BAD_USER_INPUT})
+        error = GraphQLError(WRONG_METHOD, extensions={"code": BAD_USER_INPUT})
         return self._respond({"errors": [error.formatted]}, 405, None, {"Allow": ", ".join(METHODS)})
 
 
