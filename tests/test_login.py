@@ -12,6 +12,10 @@ from client import Api
 from identity_provider import SignInProvider, by_provider
 from people import MODE, PASSWORD, register
 from running import running, tertulia
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from test_command import run_here
 
 from tertulia.cli.terminal.sign_in import SignInStore, StoredSignIn, current_token, open_store
@@ -97,6 +101,22 @@ def test_an_ended_sign_in_is_forgotten_but_not_while_the_provider_is_down(
     provider.refreshes.clear()
     assert asyncio.run(current_token(store, address)) is None
     assert store.get(address) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(429, '{"error": "slow_down"}'), (502, "<p>Bad gateway"), (502, '{"error": "server_error"}')]
+)
+def test_a_sign_in_is_kept_after_a_refusal_that_does_not_end_it(status: int, body: str, tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+
+    async def refuse(_request: Request) -> Response:
+        return Response(body, status)
+
+    with running(Starlette(routes=[Route("/auth/refresh", refuse, methods=["POST"])]), lifespan="off") as proxy:
+        store.put(proxy, StoredSignIn(access="old", refresh="r", expires_at=0.0))
+        with pytest.raises(OSError, match="refused the sign-in"):
+            asyncio.run(current_token(store, proxy))
+        assert store.get(proxy) is not None
 
 
 def test_a_damaged_file_means_signed_out(tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ REFRESH_EARLY_SECONDS = 30.0
 SLOW_DOWN_SECONDS = 5.0
 """Seconds by which `slow_down` lengthens the wait between two polls (RFC 8628, section 3.5)."""
 TIMEOUT_SECONDS = 30.0
+TEMPORARY = "temporarily_unavailable"
+KEPT = (TEMPORARY, "slow_down", "server_error")
+"""The errors of a refresh after which the sign-in may still be valid."""
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 
@@ -129,7 +132,7 @@ async def current_token(store: SignInStore, url: str) -> str | None:
             try:
                 renewed = await _request_tokens(url, "refresh", {"refresh_token": sign_in.refresh})
             except SignInError as error:
-                if error.code == "temporarily_unavailable":
+                if error.code in KEPT:
                     raise OSError(str(error)) from error
         store.put(url, renewed)
         return renewed.access if renewed else None
@@ -156,7 +159,7 @@ async def sign_in_with_code(url: str, show: Callable[[DeviceCode], None]) -> Sto
         except SignInError as error:
             if error.code == "slow_down":
                 interval += SLOW_DOWN_SECONDS
-            elif error.code not in ("authorization_pending", "temporarily_unavailable"):
+            elif error.code not in ("authorization_pending", TEMPORARY):
                 raise
     raise SignInError("The code has expired. Run `tertulia login` again.")
 
@@ -205,7 +208,9 @@ async def _post(url: str, path: str, form: dict[str, str]) -> dict[str, Any]:
         if response.status == HTTPStatus.OK:
             return body
         message = body.get("error_description") or f"The server refused the sign-in with the status {response.status}."
-        raise SignInError(str(message), body.get("error"))
+        # Proxies return a page if they cannot reach the server.
+        is_temporary = response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        raise SignInError(str(message), body.get("error") or (TEMPORARY if is_temporary else None))
 
 
 def _session() -> aiohttp.ClientSession:
