@@ -51,6 +51,7 @@ class SignInProvider(Provider):
         self.refreshes: set[str] = set()
         self.devices: dict[str, int] = {}
         self.pending_polls = 1
+        self.device_answer: str | None = None
         self.requests: list[dict[str, str]] = []
         self.signed_out: list[dict[str, str]] = []
 
@@ -142,6 +143,8 @@ class SignInProvider(Provider):
     async def _device(self, request: Request) -> Response:
         if await self._form(request) is None:
             return JSONResponse({"error": "invalid_client"}, 401)
+        if self.device_answer is not None:
+            return Response(self.device_answer, media_type="application/json")
         code = secrets.token_urlsafe(16)
         self.devices[code] = self.pending_polls
         answer = {"device_code": code, "user_code": "WDJB-MJHT", "verification_uri": f"{self.address}/activate"}

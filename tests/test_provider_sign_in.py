@@ -11,6 +11,9 @@ from client import WAIT, Api, Json
 from identity_provider import CLIENT, SECRET, SignInProvider, by_provider
 from people import post
 from running import running, tertulia
+from test_websocket import closing
+
+from tertulia.ratelimit.limits import Rate
 
 VERIFIER, PAGE, NONCE = "v" * 43, "http://127.0.0.1:8000/", "n" * 22
 VIEWER = "{ viewer { name } }"
@@ -168,6 +171,34 @@ def test_a_user_deletes_the_account_by_its_name(address: str, provider: SignInPr
         assert api.http.request("DELETE", "/auth/user", data={"username": "another"}).status_code == 400
         deleted = api.http.request("DELETE", "/auth/user", data={"username": name}).json()["deleted"]
         assert (deleted["conversations"], deleted["messages"]) == (1, 2)
+
+
+def test_a_deleted_account_is_not_added_again_by_its_open_socket(address: str, provider: SignInProvider) -> None:
+    provider.person = name = f"alan{time.time_ns()}"
+    with Api(address, sign_in(address, provider)["access_token"]) as api, api.socket() as opened:
+        assert api.http.request("DELETE", "/auth/user", data={"username": name}).status_code == 200
+        assert closing(opened.connection) == (4403, "Forbidden")
+
+
+def test_refreshes_from_an_address_are_limited_without_limiting_sign_ins(
+    address: str, provider: SignInProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = Rate("refreshes of the test", "2/minute")
+    monkeypatch.setattr("tertulia.server.auth.provider_routes.REFRESHES_OF_ADDRESS", limit)
+    paths = [("refresh", {"refresh_token": "x"}), ("token", {"grant_type": "refresh_token", "refresh_token": "x"})]
+    assert [post(address, path, **form).status_code for path, form in paths] == [400, 400]
+    limited = [post(address, path, **form) for path, form in [*paths, ("revoke", {"token": "x"})]]
+    assert [refusal(response) for response in limited] == [(429, "slow_down")] * 3
+    assert len(provider.requests) == 2
+    assert name_of(address, sign_in(address, provider)) == "ada"
+
+
+@pytest.mark.parametrize("codes", ['{"device_code": "x", "expires_in": Infinity}', '{"device_code": "x"}'])
+def test_invalid_codes_for_a_device_are_reported_as_temporary(
+    address: str, provider: SignInProvider, codes: str
+) -> None:
+    provider.device_answer = codes
+    assert refusal(post(address, "device")) == (503, "temporarily_unavailable")
 
 
 def test_without_a_client_the_server_accepts_tokens_only(provider: SignInProvider, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -109,7 +109,7 @@ class Authenticator:
         if admitted.identity.expires_at is not None and admitted.identity.expires_at <= datetime.now(UTC):
             return False
         try:
-            identity = await self._identities.of(admitted.credentials)
+            identity = await self._identities.of(replace(admitted.credentials, is_recheck=True))
             admitted.context.set_viewer(identity.viewer)
         except Unauthenticated:
             return False

@@ -40,13 +40,14 @@ class HostAuth:
         viewer = await self._authenticate(credentials.connection)
         if viewer is None:
             raise Unauthenticated("Not signed in. Sign in to the application, and try again.")
-        return Identity(await load_viewer(self._database, viewer))
+        return Identity(await load_viewer(self._database, viewer, may_add=not credentials.is_recheck))
 
 
-async def load_viewer(database: Database, viewer: Viewer) -> StoredViewer:
+async def load_viewer(database: Database, viewer: Viewer, *, may_add: bool = True) -> StoredViewer:
     """Return a viewer with the id of their row in the table of users. The row is added if necessary.
 
     Raises:
+        Unauthenticated: There is no row, and it may not be added.
         ValueError: The viewer's id is empty, or longer than 255 characters.
     """
     if not 1 <= len(viewer.id) <= MAX_ID:
@@ -54,6 +55,8 @@ async def load_viewer(database: Database, viewer: Viewer) -> StoredViewer:
     async with database.read() as session:
         user = await accounts.by_subject(session, ISSUER, viewer.id)
     if user is None:
+        if not may_add:
+            raise Unauthenticated("The account was deleted.")
         user = await _add(database, viewer)
     return StoredViewer(
         viewer.id,

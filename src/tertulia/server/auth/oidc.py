@@ -129,6 +129,8 @@ class OidcAuth:
         async with self._database.read() as session:
             user = await accounts.by_subject(session, self.issuer, claims["sub"])
         if user is None:
+            if credentials.is_recheck:
+                raise expired()
             user = await self._add_user(claims)
         viewer = replace(viewer_of(user), claims=claims, signed_in=True)
         return Identity(viewer, datetime.fromtimestamp(claims["exp"] + LEEWAY, UTC))
@@ -184,7 +186,10 @@ class OidcAuth:
 
 def is_safe(url: str) -> bool:
     """Return whether responses from a URL cannot be manipulated on the way: HTTPS, or a loopback address."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 

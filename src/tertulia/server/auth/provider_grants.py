@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -28,7 +28,7 @@ REFETCH_AFTER = 3600.0
 RETRY_AFTER = 5.0
 """Seconds between attempts to fetch them."""
 TIMEOUT_SECONDS = 10.0
-"""Seconds for a response of the provider."""
+"""Seconds for a response of the provider, including the wait for one of `AT_ONCE`."""
 AT_ONCE = 20
 """Concurrent requests to the provider from one process."""
 DOWN = "The identity provider cannot be reached. Try again later."
@@ -56,7 +56,7 @@ class ProviderClient:
     """This server as a client of the provider."""
 
     id: str
-    secret: str | None
+    secret: str | None = field(repr=False)
     scopes: str
 
 
@@ -75,6 +75,17 @@ class ProviderEndpoints(BaseModel):
         """Return all addresses."""
         optional = self.revocation_endpoint, self.end_session_endpoint, self.device_authorization_endpoint
         return [self.authorization_endpoint, self.token_endpoint, *filter(None, optional)]
+
+
+class DeviceCodes(BaseModel):
+    """The codes of a sign-in on a device without a browser (RFC 8628, section 3.2)."""
+
+    device_code: str
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str | None = None
+    expires_in: int
+    interval: int = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +149,17 @@ class ProviderGrants:
         """Exchange a device code, once the user has allowed it; raises GrantRefused, Unavailable."""
         return await self._tokens(await self._request_tokens({"grant_type": DEVICE_GRANT, "device_code": device_code}))
 
-    async def begin_device(self) -> dict[str, Any]:
-        """Return the codes for a device without a browser (RFC 8628, section 3.2); raises GrantRefused, Unavailable."""
+    async def begin_device(self) -> DeviceCodes:
+        """Return the codes for a device without a browser; raises GrantRefused, Unavailable."""
         endpoint = (await self.endpoints()).device_authorization_endpoint
         if endpoint is None:
             message = "The identity provider offers no sign-in with a code. Use a personal access token."
             raise GrantRefused("unsupported_grant_type", message)
-        return await self._post(endpoint, {"scope": self.client.scopes})
+        try:
+            return DeviceCodes.model_validate(await self._post(endpoint, {"scope": self.client.scopes}))
+        except ValidationError as error:
+            logger.warning("The identity provider sent invalid codes from %s", endpoint)
+            raise Unavailable(DOWN) from error
 
     async def revoke(self, refresh_token: str) -> None:
         """Revoke a refresh token, if the provider supports it. An unknown token is no error; raises Unavailable."""
@@ -174,6 +189,7 @@ class ProviderGrants:
         headers, credentials = self._authentication(await self.endpoints())
         try:
             async with (
+                asyncio.timeout(TIMEOUT_SECONDS),
                 self._semaphore,
                 _session() as session,
                 session.post(url, data=form | credentials, headers=headers, allow_redirects=False) as response,

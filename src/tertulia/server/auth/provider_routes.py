@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from tertulia.ratelimit.limits import Rates
+from tertulia.ratelimit.limits import Rate, Rates
 from tertulia.server.auth.authenticator import Authenticator
 from tertulia.server.auth.forms import SIGNED_IN, BadForm, described, fields
 from tertulia.server.auth.provider_grants import (
@@ -25,6 +25,8 @@ from tertulia.server.auth.sessions import TRIES_OF_ADDRESS, RemoveUser, TooManyT
 from tertulia.server.auth.throttle import network_of
 
 RETRY_AFTER = {"Retry-After": "5"}
+REFRESHES_OF_ADDRESS = Rate("refreshes from an address", "600/minute")
+"""Each is a request to the provider. Many users may share an address, and refresh every few minutes."""
 
 
 class ProviderAccounts:
@@ -73,7 +75,7 @@ class ProviderAccounts:
                 await self._check_rate(request)
                 return _tokens(await grants.poll_device(_required(form, "device_code")))
             case "refresh_token":
-                return _tokens(await grants.refresh(_required(form, "refresh_token")))
+                return await self._refresh(request, form)
             case None:
                 raise BadForm("`grant_type` is required.")
             case _:
@@ -82,17 +84,18 @@ class ProviderAccounts:
 
     async def refresh(self, request: Request) -> Response:
         """Exchange a refresh token."""
-        form = await fields(request)
-        return _tokens(await self._require_grants().refresh(_required(form, "refresh_token")))
+        return await self._refresh(request, await fields(request))
 
     async def device(self, request: Request) -> Response:
         """Begin a sign-in on a device without a browser."""
         await self._check_rate(request)
-        return JSONResponse(await self._require_grants().begin_device(), headers=NO_STORE)
+        codes = await self._require_grants().begin_device()
+        return JSONResponse(codes.model_dump(exclude_none=True), headers=NO_STORE)
 
     async def revoke(self, request: Request) -> Response:
         """Revoke a refresh token at the provider."""
         form = await fields(request)
+        await self._check_rate(request, REFRESHES_OF_ADDRESS)
         await self._require_grants().revoke(_required(form, "token"))
         return JSONResponse({}, headers=NO_STORE)
 
@@ -117,9 +120,14 @@ class ProviderAccounts:
             raise GrantRefused("invalid_client", message, 404)
         return self._grants
 
-    async def _check_rate(self, request: Request) -> None:
+    async def _refresh(self, request: Request, form: dict[str, str]) -> Response:
+        grants, refresh_token = self._require_grants(), _required(form, "refresh_token")
+        await self._check_rate(request, REFRESHES_OF_ADDRESS)
+        return _tokens(await grants.refresh(refresh_token))
+
+    async def _check_rate(self, request: Request, rate: Rate = TRIES_OF_ADDRESS) -> None:
         address = request.client.host if request.client else ""
-        seconds = await self._rates.hit(TRIES_OF_ADDRESS, network_of(address))
+        seconds = await self._rates.hit(rate, network_of(address))
         if seconds is not None:
             raise TooManyTries(seconds)
 

@@ -57,10 +57,13 @@ class Credentials:
     Attributes:
         connection: The HTTP request, or the WebSocket, whose `state.connection_init` is the payload of that message.
         authorization: The `Authorization` header, or the one in the payload of `connection_init`.
+        is_recheck: Whether the connection has been authenticated before. If its user was deleted meanwhile, the
+            connection ends, and adds no new user.
     """
 
     connection: HTTPConnection
     authorization: str | None
+    is_recheck: bool = False
 
 
 class IdentityProvider(Protocol):
