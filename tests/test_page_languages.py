@@ -1,11 +1,12 @@
 """The page's texts, dates and numbers in all its languages. Needs no browser."""
 
 import re
+from functools import cache
 from typing import Any
 
 import pytest
 from npm import run
-from test_page_modules import call
+from test_page_modules import SOURCE, call
 
 pytestmark = pytest.mark.needs("node", "node_modules")
 NAMES = {"Claude", "GraphiQL"}
@@ -34,6 +35,12 @@ FORMS_OF_MILLIONS = {"es": {"many"}, "fr": {"many"}, "pt": {"many"}}
 PLAIN = str.maketrans("٠١٢٣٤٥٦٧٨٩\u066b\xa0\u202f", "0123456789.  ")
 
 
+@cache
+def catalogs() -> dict[str, Any]:
+    """Return what `catalogs.mjs` prints: the page's texts, by language."""
+    return dict(run("catalogs.mjs"))
+
+
 def faults_in(text: dict[str, Any], english: dict[str, Any], language: str, categories: set[str]) -> list[str]:
     """Return what is wrong with a translation."""
     required = categories - FORMS_OF_MILLIONS.get(language, set())
@@ -54,7 +61,7 @@ def faults_in(text: dict[str, Any], english: dict[str, Any], language: str, cate
 
 
 def test_every_text_is_translated_into_every_language(subtests: pytest.Subtests) -> None:
-    languages = dict(run("catalogs.mjs"))
+    languages = catalogs()
     assert languages.keys() == {"ar", "de", "en", "es", "fr", "ja", "pt", "zh"}
     english = languages["en"]["texts"]
     for language, catalog in languages.items():
@@ -66,6 +73,20 @@ def test_every_text_is_translated_into_every_language(subtests: pytest.Subtests)
                 if (found := faults_in(text, english[key], language, set(catalog["categories"])))
             }
             assert faults == {}
+
+
+def test_every_text_gets_its_values() -> None:
+    texts = catalogs()["en"]["texts"]
+    source = "\n".join(path.read_text() for path in SOURCE.glob("*.ts*"))
+    calls = re.findall(r'\bt\("([\w.]+)"(?:, \{((?:[^{}]|\{[^{}]*\})*)\})?\)', source)
+    assert len(calls) > len(texts) / 2
+    faults = [
+        f"{key} needs {value}"
+        for key, values in calls
+        for value, kind in (name.split(": ") for name in texts[key]["names"])
+        if kind != "tag" and not re.search(rf"\b{value}\b", values)
+    ]
+    assert faults == []
 
 
 def test_the_best_of_the_browsers_languages_is_chosen() -> None:

@@ -8,7 +8,7 @@ const COLORS = 5;
 /** Columns of the usage by day, stacked by model. The table below it has the same figures for those who do not see it. */
 export function UsageChart({ chart }: { chart: Chart }) {
   const { columns, models, maximum, inDollars } = chart;
-  const amount = (value: number) => (inDollars ? (dollars(String(value)) ?? "") : t("usage.total", { count: value }));
+  const amount = (value: number) => (inDollars ? (dollars(String(value)) ?? "") : t("usage.total", { count: value, tokens: number(value) }));
   const [first, last] = [columns[0], columns.at(-1)];
   if (!first || !last) return null;
   const color = (model: string) => `series${Math.min(models.indexOf(model), COLORS - 1)}`;
