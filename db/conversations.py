@@ -43,7 +43,7 @@ from tertulia.json import clean_text
 
 SWEPT_AT_ONCE = 100
 ESCAPE = "/"
-"""The character before characters with a meaning in patterns."""
+"""The character that precedes `%`, `_` and itself in patterns of LIKE if they have no special meaning."""
 NEVER = datetime.fromtimestamp(0, UTC)
 
 
@@ -300,7 +300,7 @@ def _conditions(shape: _PageShape) -> list[ColumnElement[bool]]:
 
 
 def _escape(text: str) -> str:
-    """Return a text for the operator LIKE, which finds it as it is."""
+    """Return the pattern of LIKE that matches exactly this text."""
     for character in (ESCAPE, "%", "_"):
         text = text.replace(character, ESCAPE + character)
     return text

@@ -16,10 +16,11 @@ from tertulia.db.tables import METADATA, now
 PERSONAL = "tertulia_"
 """The prefix of personal access tokens, by which scanners for leaked secrets recognize them."""
 USED_EVERY = timedelta(hours=1)
-"""How precisely the last use of a personal access token is stored, so that few requests write."""
+"""How often the last use of a personal access token is stored at most, so that few requests write."""
 LONGEST_USER_AGENT = 300
+"""The characters of a `User-Agent` that are stored."""
 MOST_SIGN_INS = 100
-"""Sign-ins in a list. They end after 30 days without use."""
+"""The maximum number of sign-ins in a list. Sign-ins end after 30 days without use."""
 
 _SIGN_INS = METADATA.tables["sign_ins"]
 _TOKENS = METADATA.tables["personal_tokens"]

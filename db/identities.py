@@ -56,7 +56,7 @@ class PersonalToken(SQLModel, table=True):
     label: str
     digest: str = Field(unique=True)
     expires_at: datetime | None = _time(nullable=True)
-    # Up to an hour old: see `credentials.USED_EVERY`.
+    # Stored at most once an hour: see `credentials.USED_EVERY`.
     last_used_at: datetime | None = _time(nullable=True)
     created_at: datetime = _time()
 

@@ -17,7 +17,7 @@ _CONSTANT = (str, int, bool, type(None))
 
 
 class _Blank(NamedTuple):
-    """How an empty row is created, and the values of its columns that are not given."""
+    """How an empty row is created, and the defaults of its columns: constants, and functions that create values."""
 
     create: Callable[[], Any]
     constants: Json
@@ -25,7 +25,7 @@ class _Blank(NamedTuple):
 
 
 def new_row(model: type[Row], /, **values: Any) -> Row:
-    """Return `model(**values)` for `insert`. It costs a tenth, because SQLAlchemy is not told of each column.
+    """Return `model(**values)` for `insert`. It costs a tenth, because SQLAlchemy does not track the columns.
 
     Raises:
         TypeError: The table has no such column, or a column without a default is not given.
@@ -33,8 +33,8 @@ def new_row(model: type[Row], /, **values: Any) -> Row:
     # Any, because a class that is a variable is not known to be hashable.
     of_model: Any = model
     blank = _blank(of_model)
-    made = {name: create() for name, create in blank.factories.items() if name not in values}
-    columns = blank.constants | made | values
+    defaults = {name: create() for name, create in blank.factories.items() if name not in values}
+    columns = blank.constants | defaults | values
     if len(columns) != len(model.model_fields) or not columns.keys() <= model.model_fields.keys():
         raise TypeError(f"{model.__name__} has other columns: {sorted(columns.keys() ^ model.model_fields.keys())}")
     row: Row = blank.create()

@@ -25,8 +25,9 @@ TERM_CHARACTERS = 32
 TAGS = "tags"
 """The key of the metadata that has a conversation's tags: a list of texts."""
 MAX_TAGGED = 1000
-"""The number of conversations whose tags are counted."""
+"""The number of conversations whose tags are counted, the most recently active ones."""
 MAX_TAGS = 100
+"""The number of tags that are returned."""
 
 
 class MetadataTerm(SQLModel, table=True):

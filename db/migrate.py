@@ -35,11 +35,11 @@ STATEMENT_PATIENCE = 3600.0
 ONE_AT_A_TIME = 7_310_838_061
 """The key of the advisory lock that lets only one of several replicas migrate. The number is arbitrary."""
 INDEXES_ONE_AT_A_TIME = 7_310_838_062
-"""The key of the same kind of lock for building indexes."""
+"""The key of the advisory lock that lets only one of several replicas build indexes."""
+LOCK_INTERVAL = 0.5
+"""Seconds between two attempts to take the lock for building indexes."""
 UNDEFINED = ("42703", "42P01")
 """PostgreSQL's error codes for a column and a table that do not exist."""
-LOCK_INTERVAL = 0.5
-"""Seconds between two attempts to take that lock."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,11 @@ from tertulia.resolvers.errors import InvalidInput, NotFound
 from tertulia.resolvers.inputs import blank_error, check_text
 
 SIGNED_OUT = "signed_out"
-"""The signal that sign-ins or tokens of a user, or of all users, were revoked."""
+"""The signal that sign-ins or tokens of a user, or of all users (`authenticator.EVERYBODY`), were revoked."""
 MAX_TOKENS = 50
-"""The valid personal access tokens of a user."""
+"""The maximum number of valid personal access tokens of a user."""
 MAX_LABEL = 100
+"""The maximum length of the label of a token, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ async def personal_tokens_of_viewer(info: Info) -> Sequence[PersonalToken]:
 
 
 def is_current(info: Info, root: SignIn) -> bool:
-    """Whether the viewer has used this sign-in for the request."""
+    """Whether the request was sent with a token of this sign-in."""
     return root.id == info.context.viewer.sign_in_id
 
 
@@ -135,7 +136,7 @@ async def _store(context: Context, token: str, label: str, expires_at: datetime 
         if await guests.is_guest(session, owner):
             raise InvalidInput("label", "needs an account: guests cannot create tokens.")
         if await credentials.count_valid_tokens(session, owner) >= MAX_TOKENS:
-            raise InvalidInput("label", f"must be one of at most {MAX_TOKENS} tokens. Revoke one first.")
+            raise InvalidInput("label", f"is refused: a user can have at most {MAX_TOKENS} tokens. Revoke one first.")
         await insert(session, [row])
         await accounts.audit(session, Action.TOKEN_CREATED, owner, context.address, token=str(row.id))
     return row

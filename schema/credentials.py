@@ -37,7 +37,7 @@ class PersonalToken:
     created_at: datetime
     """When it was created, in UTC."""
     last_used_at: datetime | None
-    """When it was last used, in UTC, up to an hour old. Null if it has not been used yet."""
+    """When it was last used, in UTC; stored at most once an hour. Null if it has not been used yet."""
     expires_at: datetime | None
     """When it stops working, in UTC. Null for no expiry."""
 

@@ -444,6 +444,7 @@ def test_every_path_is_documented(local: DocsServer, accounts: DocsServer) -> No
     pages |= {"/sandbox", "/diagrams"}
     assert {path for path in pages if local.api.http.get(path, headers={"accept": "text/html"}).is_error} == set()
     with_settings = {"/s/TOKEN", "/auth/guest", "/tools/oauth/authorize", "/tools/oauth/callback"}
+    with_settings |= {"/auth/provider", "/auth/device"}
     assert set(re.findall(r"`[A-Z]+ (/[^`]*)`", table)) == served | pages | with_settings
 
 

@@ -7,7 +7,7 @@ down_revision = "0033"
 branch_labels = None
 depends_on = None
 CONCURRENT_INDEXES = {"messages_by_depth": "messages (conversation_id, depth, id)"}
-"""On PostgreSQL, `db.migrate` builds these before, while other processes write."""
+"""On PostgreSQL, `db.migrate` builds these before the migration, while other processes write."""
 
 
 def upgrade() -> None:

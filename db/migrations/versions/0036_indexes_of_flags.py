@@ -13,7 +13,7 @@ FLAGS = ("pinned", "archived")
 CONCURRENT_INDEXES = {
     f"conversations_by_{flag}": f"conversations ({', '.join(COLUMNS)}) WHERE {flag}" for flag in FLAGS
 }
-"""On PostgreSQL, `db.migrate` builds these before, while other processes write."""
+"""On PostgreSQL, `db.migrate` builds these before the migration, while other processes write."""
 
 
 def upgrade() -> None:

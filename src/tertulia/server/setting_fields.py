@@ -57,7 +57,7 @@ class SettingFields(AnswerSettingFields):
     auth: Literal["local", "password", "oidc"] = Field(
         default="local",
         description="How users are authenticated. `local`: one user, on loopback only. `password`: accounts. `oidc`: "
-        "tokens of an identity provider. See [Signing in](auth.md).",
+        "users of an identity provider. See [Signing in](auth.md).",
     )
     registration: Literal["open", "closed"] = Field(
         default="open",
@@ -99,7 +99,7 @@ class SettingFields(AnswerSettingFields):
     )
     oidc_client_secret: SecretStr | None = Field(
         default=None,
-        description="The secret of that client. Not needed for a public client.",
+        description="The secret of the client `TERTULIA_OIDC_CLIENT_ID`. A public client has none.",
     )
     oidc_scopes: str = Field(
         default="openid profile email",

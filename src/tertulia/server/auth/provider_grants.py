@@ -1,4 +1,4 @@
-"""Sign-in through an identity provider: exchange what a client got from the provider for the provider's tokens.
+"""Sign-in through an identity provider: exchange codes and refresh tokens of clients for the provider's tokens.
 
 The server sends these requests, and not the page: the page needs no access to other hosts, providers need not allow its
 origin, and the client may have a secret. The server stores nothing of a sign-in.
@@ -32,8 +32,13 @@ TIMEOUT_SECONDS = 10.0
 AT_ONCE = 20
 """Concurrent requests to the provider from one process."""
 DOWN = "The identity provider cannot be reached. Try again later."
-PENDING = ("authorization_pending", "slow_down", "access_denied", "expired_token")
-"""The errors of RFC 8628, section 3.5, which clients handle themselves."""
+DEVICE_ERRORS = {
+    "authorization_pending": "The sign-in has not been allowed yet.",
+    "slow_down": "Ask less often.",
+    "access_denied": "The sign-in was not allowed.",
+    "expired_token": "The code has expired. Sign in again.",
+}
+"""The messages of the errors of RFC 8628, section 3.5, which clients handle themselves."""
 
 logger = logging.getLogger("tertulia.oidc")
 
@@ -136,14 +141,15 @@ class ProviderGrants:
             Unavailable: The provider cannot be reached.
         """
         form = {"grant_type": CODE_GRANT, "code": code, "code_verifier": verifier, "redirect_uri": redirect_uri}
-        answer = await self._request_tokens(form)
-        await self._check_id_token(answer, nonce)
-        return await self._tokens(answer)
+        response = await self._request_tokens(form)
+        await self._check_id_token(response, nonce)
+        return await self._tokens(response)
 
     async def refresh(self, refresh_token: str) -> ProviderTokens:
         """Exchange a refresh token; raises GrantRefused, Unavailable."""
-        answer = await self._request_tokens({"grant_type": REFRESH_GRANT, "refresh_token": refresh_token})
-        return await self._tokens({"refresh_token": refresh_token, **answer})
+        response = await self._request_tokens({"grant_type": REFRESH_GRANT, "refresh_token": refresh_token})
+        # A provider that does not rotate refresh tokens need not repeat it (RFC 6749, section 6).
+        return await self._tokens({"refresh_token": refresh_token, **response})
 
     async def poll_device(self, device_code: str) -> ProviderTokens:
         """Exchange a device code, once the user has allowed it; raises GrantRefused, Unavailable."""
@@ -196,11 +202,11 @@ class ProviderGrants:
             ):
                 status, body = response.status, await read_body(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            logger.warning("The identity provider did not answer at %s: %s", url, error)
+            logger.warning("The identity provider did not respond at %s: %s", url, error)
             raise Unavailable(DOWN) from error
         if may_be_empty and status == 200:  # noqa: PLR2004 - OK
             return {}
-        return _answer(url, status, body)
+        return _fields(url, status, body)
 
     def _authentication(self, endpoints: ProviderEndpoints) -> tuple[dict[str, str], dict[str, str]]:
         """Return the headers and the fields by which the provider recognizes the client (RFC 6749, section 2.3.1)."""
@@ -212,9 +218,10 @@ class ProviderGrants:
             return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}, {"client_id": id}
         return {}, {"client_id": id, "client_secret": secret}
 
-    async def _check_id_token(self, answer: dict[str, Any], nonce: str) -> None:
+    async def _check_id_token(self, response: dict[str, Any], nonce: str) -> None:
+        """Raise GrantRefused unless the ID token is for this client and sign-in."""
         try:
-            claims = await self._auth.claims_of(str(answer.get("id_token") or ""), self.client.id)
+            claims = await self._auth.claims_of(str(response.get("id_token") or ""), self.client.id)
         except Unauthenticated:
             claims = {}
         # Without these checks, a code or a token of another sign-in or client could be injected.
@@ -222,16 +229,16 @@ class ProviderGrants:
             logger.warning("The identity provider sent no ID token for this client and sign-in")
             raise GrantRefused("invalid_grant", "The sign-in does not belong to this browser. Sign in again.")
 
-    async def _tokens(self, answer: dict[str, Any]) -> ProviderTokens:
-        """Return the tokens of a response, with the one that this server accepts."""
-        id_token = _text(answer, "id_token")
-        for token in filter(None, (_text(answer, "access_token"), id_token)):
+    async def _tokens(self, response: dict[str, Any]) -> ProviderTokens:
+        """Return the tokens of a response; raise GrantRefused if this server accepts none of them."""
+        id_token = _text(response, "id_token")
+        for token in filter(None, (_text(response, "access_token"), id_token)):
             try:
                 claims = await self._auth.claims_of(token)
             except Unauthenticated:
                 continue
             expires_in = max(int(claims["exp"] - time.time()), 0)
-            return ProviderTokens(token, expires_in, _text(answer, "refresh_token"), id_token)
+            return ProviderTokens(token, expires_in, _text(response, "refresh_token"), id_token)
         logger.error(
             "Neither the access token nor the ID token of %s is a JWT for the audience %s. Correct "
             "TERTULIA_OIDC_AUDIENCE, or add the audience to the client %s at the provider",
@@ -245,16 +252,17 @@ def _session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(TIMEOUT_SECONDS))
 
 
-def _answer(url: str, status: int, body: bytes) -> dict[str, Any]:
+def _fields(url: str, status: int, body: bytes) -> dict[str, Any]:
+    """Return the fields of a successful response; raise GrantRefused or Unavailable."""
     try:
-        answer = _Answer.model_validate_json(body)
+        response = _ProviderResponse.model_validate_json(body)
     except ValidationError:
-        answer = _Answer(error=None)
-    if status == 200 and answer.error is None and answer.model_extra:  # noqa: PLR2004 - OK
-        return answer.model_extra
-    code = answer.error
-    if code in PENDING:
-        raise GrantRefused(code, PENDING_TEXTS[code])
+        response = _ProviderResponse(error=None)
+    if status == 200 and response.error is None and response.model_extra:  # noqa: PLR2004 - OK
+        return response.model_extra
+    code = response.error
+    if code in DEVICE_ERRORS:
+        raise GrantRefused(code, DEVICE_ERRORS[code])
     if code == "invalid_grant":
         raise GrantRefused(code, "The sign-in has expired or was used before. Sign in again.")
     if status >= 500:  # noqa: PLR2004 - server errors
@@ -268,20 +276,12 @@ def _answer(url: str, status: int, body: bytes) -> dict[str, Any]:
     raise GrantRefused("server_error", "The identity provider refused this server. Ask the administrator.", 502)
 
 
-PENDING_TEXTS = {
-    "authorization_pending": "The sign-in has not been allowed yet.",
-    "slow_down": "Ask less often.",
-    "access_denied": "The sign-in was not allowed.",
-    "expired_token": "The code has expired. Sign in again.",
-}
-
-
-class _Answer(BaseModel, extra="allow"):
+class _ProviderResponse(BaseModel, extra="allow"):
     """A response of the provider: an error, or other fields."""
 
     error: str | None = None
 
 
-def _text(answer: dict[str, Any], name: str) -> str | None:
-    value = answer.get(name)
+def _text(response: dict[str, Any], name: str) -> str | None:
+    value = response.get(name)
     return value if isinstance(value, str) and value else None

@@ -1,7 +1,7 @@
-"""The results of subscriptions as frames, which are written in the turn in which their events are shown."""
+"""The results of subscriptions as frames of a WebSocket, written in the turn of the loop that shows their events."""
 
 from tertulia.schema.subscription_fast_path import ResultPush
-from tertulia.server.runtime.socket_protocol import HEADERS, UNUSUAL, SocketProtocol, header
+from tertulia.server.runtime.socket_protocol import HEADERS, PREPARED_HEADERS, SocketProtocol, header
 
 
 class ResultWriter(ResultPush):
@@ -21,4 +21,4 @@ class ResultWriter(ResultPush):
             return None
         prefix = self._prefix
         length = len(prefix) + len(result) + 1
-        return b"%b%b%b}" % (HEADERS[length] if length < UNUSUAL else header(length), prefix, result)
+        return b"%b%b%b}" % (HEADERS[length] if length < PREPARED_HEADERS else header(length), prefix, result)

@@ -16,8 +16,8 @@ STATE = "socket_protocol"
 SHORT, LONG = 126, 1 << 16
 """Lengths from which a frame needs a longer header (RFC 6455, section 5.2)."""
 MEDIUM_HEADER, LONG_HEADER = struct.Struct("!BBH").pack, struct.Struct("!BBQ").pack
-UNUSUAL = 512
-"""The length from which the header of a frame is not computed in advance."""
+PREPARED_HEADERS = 512
+"""The headers of frames of fewer bytes are computed in advance."""
 BYTES_AT_ONCE = 8192
 """Bytes parsed before other connections get a turn: uvloop reads 256,000 at once, which can be 40,000 frames."""
 CLOSE_SECONDS = 3.0
@@ -222,7 +222,7 @@ class WritableFlag:
     """The part of asyncio's event that uvicorn uses. It is set at first, and allocates nothing while it is set.
 
     Attributes:
-        is_open: Whether the flag is set, and no close frame was sent. Written messages are not buffered for long.
+        is_open: Whether messages may be written now: the flag is set, and no close frame was sent.
     """
 
     __slots__ = ("_event", "_is_closed", "is_open")
@@ -272,8 +272,8 @@ def header(length: int) -> bytes:
     return MEDIUM_HEADER(0x81, 126, length) if length < LONG else LONG_HEADER(0x81, 127, length)
 
 
-HEADERS = tuple(map(header, range(UNUSUAL)))
-"""The headers of the frames of most messages."""
+HEADERS = tuple(map(header, range(PREPARED_HEADERS)))
+"""The headers of frames by the length of the message, for most messages."""
 
 
 def protocol_of(socket: WebSocket) -> SocketProtocol | None:
