@@ -139,11 +139,15 @@ class Source:
     def dependents(self, change: Change) -> set[str]:
         """Return the names of the module's constants whose value depends on the changed code."""
         changed = {change.scope.partition(".")[0]}
-        names = changed if change.suite is None else set[str]()
+        names = set(changed) if change.suite is None else set[str]()
+        # In the order of the module: what a constant calls is defined before it.
         for statement in self.tree.body:
             name, value = _constant(statement)
-            if value is not None and changed & {node.id for node in ast.walk(value) if isinstance(node, ast.Name)}:
-                changed.add(name)
+            code = statement if isinstance(statement, FUNCTIONS) else value
+            if code is None or not changed & {node.id for node in ast.walk(code) if isinstance(node, ast.Name)}:
+                continue
+            changed.add(statement.name if isinstance(statement, FUNCTIONS) else name)
+            if value is not None:
                 names.add(name)
         return names
 

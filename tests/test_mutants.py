@@ -85,6 +85,10 @@ def test_constants_computed_by_a_changed_function_are_evaluated_again(imported: 
     module = imported("mutated_maker", "def _made():\n    return 5 + 1\n\nLIMIT = _made()\n")
     apply(module, "return 5 + 1 -> return 5 - 1")
     assert module.LIMIT == 4
+    text = "def _five():\n    return 5\n\ndef _made():\n    return _five() + 1\n\nLIMIT = _made()\n"
+    module = imported("mutated_indirect_maker", text)
+    apply(module, "return 5 -> return 6")
+    assert module.LIMIT == 7
 
 
 def test_executed_suites_are_recorded(imported: Imported) -> None:

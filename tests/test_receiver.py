@@ -381,7 +381,8 @@ def test_a_body_that_was_received_in_part_is_read_within_the_same_deadline() -> 
 def test_a_large_request_is_written_to_its_end_at_the_pace_of_the_server_while_the_answer_is_received(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    receivers, content, buffered = record_receivers(monkeypatch), bytes(32 * LARGE), list[int]()
+    # More than the buffers of the kernel.
+    receivers, content, buffered = record_receivers(monkeypatch), bytes(64 * LARGE), list[int]()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -402,7 +403,9 @@ def test_a_large_request_is_written_to_its_end_at_the_pace_of_the_server_while_t
             received_first.set()
             return True
 
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, LARGE)
+        server = await asyncio.start_server(serve, sock=listener)
         upstream = Upstream([], f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         async with asyncio.timeout(WAIT), server, requested(upstream, content) as body:
             assert not await body.receive(take)
