@@ -8,7 +8,16 @@ from types import SimpleNamespace
 import pytest
 
 from tertulia.claude import backpressure as module
-from tertulia.claude.backpressure import LATE, LONGEST, MANY_LATE, SAMPLE_SECONDS, SAMPLES, SHORTEST, Backpressure
+from tertulia.claude.backpressure import (
+    LATE,
+    LONGEST,
+    LOW_USE,
+    MANY_LATE,
+    SAMPLE_SECONDS,
+    SAMPLES,
+    SHORTEST,
+    Backpressure,
+)
 
 TOKEN_SECONDS = 0.02
 """Seconds between two tokens of an answer."""
@@ -137,7 +146,7 @@ def test_a_delay_stays_while_the_core_would_be_full_without_it() -> None:
     backpressure = Backpressure()
     backpressure.delay = SHORTEST
     for _ in range(10 * SAMPLES):
-        backpressure.adapt(0.0, 0.8)
+        backpressure.adapt(0.0, LOW_USE)
     assert backpressure.delay == SHORTEST
     for _ in range(SAMPLES):
         backpressure.adapt(0.0, 0.7)

@@ -223,6 +223,8 @@ def test_progress_saves_the_sequence_and_the_text_of_each_message(use: Use) -> N
         first, second = [await store.add(holder=ME, lease_until=UNTIL) for _ in range(2)]
         rows = [await store.row(id) for id in (first, second)]
         content = [[{"type": "text", "text": text}] for text in ("one", "two")]
+        await progress.save_progress(store.session, [])
+        assert [await store.row(row.id) for row in rows] == rows
         await progress.save_progress(
             store.session,
             [

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -79,7 +80,13 @@ def test_the_text_of_an_id_is_canonical() -> None:
 
 
 def test_rows_of_a_compiled_statement_have_the_types_of_their_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
     monkeypatch.setattr(statements, "AT_ONCE", 2)
+    monkeypatch.setattr(statements, "asyncio", SimpleNamespace(sleep=sleep))
     query = (
         select(TABLE.c.id, TABLE.c.role, TABLE.c.content, TABLE.c.context, literal(5).label("five"))
         .where(TABLE.c.conversation_id == bindparam("conversation"), TABLE.c.depth > 1, true())
@@ -92,6 +99,8 @@ def test_rows_of_a_compiled_statement_have_the_types_of_their_columns(monkeypatc
         expected = [(ids[depth], Role.USER, [{"depth": depth}], None, 5) for depth in range(2, 7)]
         for _ in range(2):
             assert await fetch(rows.session, query, {"conversation": conversation}) == expected
+        # Other tasks run after every two rows.
+        assert pauses == [0] * 4
         assert await fetch(rows.session, query, {"conversation": uuid4()}) == []
 
     rolled_back(test)
