@@ -37,6 +37,6 @@ export default defineConfig(({ command }) => ({
     rolldownOptions: { checks: { bundlerTimings: false } },
   },
   server: {
-    proxy: { "/graphql": proxied, "/attachments": proxied, "/auth": proxied, "/export": proxied, "/assets": proxied, "/sandbox": proxied, "/diagrams": proxied },
+    proxy: { "/graphql": proxied, "/attachments": proxied, "/auth": proxied, "/export": proxied, "/import": proxied, "/assets": proxied, "/sandbox": proxied, "/diagrams": proxied },
   },
 }));

@@ -53,9 +53,9 @@ export default function AccountDialog({ section }: { section: Section }) {
       <ProblemNotice problem={error ? requestProblem(error) : null} />
       <div className="sections">
         <nav aria-label={t("account.sections")} ref={list}>
-          {sections.map((one) => (
-            <a key={one} href={settingsAddress(one)} aria-current={one === shown ? "page" : undefined} onClick={(event) => showSettings(one, event)}>
-              {t(`account.section.${one}`)}
+          {sections.map((listed) => (
+            <a key={listed} href={settingsAddress(listed)} aria-current={listed === shown ? "page" : undefined} onClick={(event) => showSettings(listed, event)}>
+              {t(`account.section.${listed}`)}
             </a>
           ))}
         </nav>

@@ -1,14 +1,14 @@
 import { useEffect, useState } from "react";
 import { t } from "./messages";
 import { problemOf, type Problem } from "./problems";
-import { claiming, enterAsGuest, fetchServerInfo, returnProblem, saveToken, session, signIn, type ServerInfo } from "./session";
+import { claiming, enterAsGuest, fetchServerInfo, signInProblem, saveToken, session, signIn, type ServerInfo } from "./session";
 import { useStore } from "./store";
 import { ProblemNotice } from "./ProblemNotice";
 
 /** The sign-in form of the mode `password`, or a field for an identity provider's token. */
 export function SignIn() {
   const [server, setServer] = useState<ServerInfo | null>(null);
-  const failed = useStore(returnProblem);
+  const failed = useStore(signInProblem);
   const [problem, setProblem] = useState<Problem | null>(failed === null ? null : problemOf(failed));
   useEffect(() => {
     document.title = `${t("app.signInTitle")} · Tertulia`;

@@ -8,7 +8,7 @@ const SIMILAR = { xml: ["vue", "svelte", "astro"], ini: ["terraform", "hcl", "tf
 let common: Promise<HLJSApi> | undefined;
 let all: Promise<HLJSApi> | undefined;
 
-/** Load the highlighter with a language. The usual languages come first, and the others when one of them is needed. */
+/** Load the highlighter that supports a language: that of the usual languages, or else the one of all. Null if there is none. */
 async function highlighterOf(language: string): Promise<HLJSApi | null> {
   common ??= import("highlight.js/lib/common").then(({ default: loaded }) => {
     for (const [languageName, names] of Object.entries(SIMILAR)) loaded.registerAliases(names, { languageName });

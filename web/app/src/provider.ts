@@ -1,7 +1,7 @@
 import { calculatePKCECodeChallenge, generateRandomCodeVerifier, generateRandomNonce, generateRandomState } from "oauth4webapi";
 import { at, BASE } from "./base";
 import { t } from "./messages";
-import { failReturn, signInWithCode } from "./session";
+import { showSignInProblem, signInWithCode } from "./session";
 
 /** What `GET /auth/provider` returns. */
 interface Provider {
@@ -58,14 +58,14 @@ export async function finishSignIn(): Promise<void> {
   history.replaceState(null, "", BASE + (pending?.search ?? ""));
   // Another state means that somebody else has begun this sign-in (RFC 6749, section 10.12), another issuer that another
   // provider has answered (RFC 9207).
-  if (pending?.state !== returned.get("state") || (returned.get("iss") ?? pending.issuer) !== pending.issuer) return failReturn(t("signIn.stale"));
+  if (pending?.state !== returned.get("state") || (returned.get("iss") ?? pending.issuer) !== pending.issuer) return showSignInProblem(t("signIn.stale"));
   const error = returned.get("error");
-  if (error) return failReturn(error === "access_denied" ? t("signIn.denied") : t("signIn.failed", { code: error }));
+  if (error) return showSignInProblem(error === "access_denied" ? t("signIn.denied") : t("signIn.failed", { code: error }));
   const { verifier: code_verifier, nonce } = pending;
   try {
     await signInWithCode({ code: returned.get("code") ?? "", code_verifier, nonce, redirect_uri: redirectUri() });
   } catch (failure) {
-    failReturn(failure instanceof TypeError ? t("problem.unreachable") : String((failure as Error).message));
+    showSignInProblem(failure instanceof TypeError ? t("problem.unreachable") : String((failure as Error).message));
   }
 }
 

@@ -39,7 +39,7 @@ export const refused = store(false);
 /** Whether a guest wants to sign in or to create an account. */
 export const claiming = store(false);
 /** Why the sign-in at the identity provider, from which the user returned, has failed. */
-export const returnProblem = store<string | null>(null);
+export const signInProblem = store<string | null>(null);
 
 addEventListener("storage", (event) => {
   if (event.key === KEY) session.set(read());
@@ -52,12 +52,12 @@ export async function fetchServerInfo(): Promise<ServerInfo> {
 
 export async function signIn(path: "auth/token" | "auth/register", username: string, password: string) {
   const guest = await guestToken();
-  keep(await ask(path, { grant_type: "password", username, password, ...(guest && { guest_token: guest }) }));
+  keep(await requestTokens(path, { grant_type: "password", username, password, ...(guest && { guest_token: guest }) }));
 }
 
 /** Chat without an account. */
 export async function enterAsGuest(): Promise<void> {
-  keep({ ...(await ask("auth/guest", {})), guest: true });
+  keep({ ...(await requestTokens("auth/guest", {})), guest: true });
 }
 
 /** Return a valid token of the guest, with which an account gets the guest's conversations. */
@@ -69,12 +69,12 @@ async function guestToken(): Promise<string | null> {
 
 /** Exchange the code with which the user returned from the identity provider. */
 export async function signInWithCode(form: Record<string, string>): Promise<void> {
-  keep(await ask("auth/token", { grant_type: "authorization_code", ...form }));
+  keep(await requestTokens("auth/token", { grant_type: "authorization_code", ...form }));
 }
 
-/** Show the sign-in, and why it failed. */
-export function failReturn(text: string): void {
-  returnProblem.set(text);
+/** Show the form for signing in, and why the sign-in has failed. */
+export function showSignInProblem(text: string): void {
+  signInProblem.set(text);
   refused.set(true);
 }
 
@@ -85,7 +85,7 @@ export function saveToken(token: string): void {
 
 /** Change the password. This signs the user out on all other devices, and gives this one new tokens. */
 export async function changePassword(password: string, changed: string): Promise<void> {
-  keep(await ask("auth/password", { password, new_password: changed }, await authorization()));
+  keep(await requestTokens("auth/password", { password, new_password: changed }, await authorization()));
 }
 
 /** Delete the account with all of the user's data. The server of an identity provider asks for no password. */
@@ -128,7 +128,7 @@ export async function refresh(): Promise<void> {
     if (stored && stored.access !== used.access) return session.set(stored);
     try {
       const guest = used.guest === true && { guest: true };
-      const renewed = await ask("auth/refresh", { refresh_token: used.refresh ?? "" });
+      const renewed = await requestTokens("auth/refresh", { refresh_token: used.refresh ?? "" });
       // A provider may issue an ID token only once.
       keep({ ...(used.idToken && { idToken: used.idToken }), ...renewed, ...guest });
     } catch (error) {
@@ -171,7 +171,7 @@ interface Tokens {
   readonly id_token?: string | null;
 }
 
-async function ask(path: string, form: Record<string, string>, headers: Record<string, string> = {}): Promise<Session> {
+async function requestTokens(path: string, form: Record<string, string>, headers: Record<string, string> = {}): Promise<Session> {
   const tokens = (await request("POST", path, form, headers)) as Tokens;
   return {
     access: tokens.access_token,
@@ -196,7 +196,7 @@ function keep(signed: Session | null): void {
   if (signed) localStorage.setItem(KEY, JSON.stringify(signed));
   else localStorage.removeItem(KEY);
   refused.set(false);
-  returnProblem.set(null);
+  signInProblem.set(null);
   claiming.set(false);
   session.set(signed);
 }

@@ -23,13 +23,17 @@ SLOW_DOWN_SECONDS = 5.0
 """Seconds by which `slow_down` lengthens the wait between two polls (RFC 8628, section 3.5)."""
 TIMEOUT_SECONDS = 30.0
 TEMPORARY = "temporarily_unavailable"
-KEPT = (TEMPORARY, "slow_down", "server_error")
+RETRYABLE = (TEMPORARY, "slow_down", "server_error")
 """The errors of a refresh after which the sign-in may still be valid."""
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 
 class SignInError(Exception):
-    """The sign-in has failed. The message says what to do."""
+    """The sign-in has failed. The message says what to do.
+
+    Attributes:
+        code: The error code of OAuth (RFC 6749, section 5.2); None if there is none.
+    """
 
     def __init__(self, message: str, code: str | None = None) -> None:
         super().__init__(message)
@@ -132,7 +136,7 @@ async def current_token(store: SignInStore, url: str) -> str | None:
             try:
                 renewed = await _request_tokens(url, "refresh", {"refresh_token": sign_in.refresh})
             except SignInError as error:
-                if error.code in KEPT:
+                if error.code in RETRYABLE:
                     raise OSError(str(error)) from error
         store.put(url, renewed)
         return renewed.access if renewed else None
