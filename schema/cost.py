@@ -34,8 +34,10 @@ from graphql import (
     TypeMetaFieldDef,
     ValueNode,
     VariableNode,
+    get_introspection_query,
     is_abstract_type,
     is_input_object_type,
+    parse,
 )
 
 from tertulia.db.paging import DEFAULT_PAGE, MAX_PAGE
@@ -43,6 +45,8 @@ from tertulia.schema.graphql_internals import declaring_module
 
 named_type: Any = graphql.get_named_type  # its declared type is partly unknown
 MAX_COST = 30_000
+WHOLE_INTROSPECTION_COST = 20_000
+"""The maximum cost of the usual introspection query, which GraphiQL and code generators send, whatever the schema's size."""
 UNBOUNDED_LIST_SIZE = 5
 """The assumed number of items of a list without a limit."""
 MUTATION_COST = 10
@@ -117,6 +121,20 @@ def _list_sizes(schema: GraphQLSchema) -> dict[str, _Sizes]:
     return {name: _Sizes(ceil(sum(sizes) / len(sizes)), max(sizes)) for name, sizes in lists.items()}
 
 
+@cache
+def _introspection_scale(schema: GraphQLSchema) -> float:
+    """Return the factor that keeps the usual introspection query within its maximum cost."""
+    document = parse(
+        get_introspection_query(
+            specified_by_url=True, directive_is_repeatable=True, schema_description=True, input_value_deprecation=True
+        )
+    )
+    operation: Any = document.definitions[0]
+    counter = _CostCounter(schema, document, {})
+    whole = counter.selection_cost(operation.selection_set.selections[0].selection_set, schema.get_type("__Schema"))
+    return min(1.0, WHOLE_INTROSPECTION_COST / whole)
+
+
 class _CostCounter:
     """Counts the cost of one operation. Each fragment is counted once."""
 
@@ -173,6 +191,8 @@ class _CostCounter:
         if parent is not None and parent.name.startswith("__"):
             return 1 + self._introspection_cost(node, of_type)
         inner = self.selection_cost(node.selection_set, of_type)
+        if field is SchemaMetaFieldDef:
+            return 1 + ceil(inner * _introspection_scale(self._schema))
         own_cost = SEARCH_COST if QUERY_ARGUMENT in field.args else 1
         return own_cost + self._factor(node, field, parent) * inner
 

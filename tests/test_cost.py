@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from graphql import OperationDefinitionNode, parse
+from graphql import OperationDefinitionNode, build_schema, get_introspection_query, parse
 
 from tertulia.schema.cost import cost_of
 from tertulia.schema.root import schema
@@ -74,6 +74,16 @@ def test_nested_of_type_counts_at_most_three_times() -> None:
 
     costs = [cost(f'{{ __type(name: "Query") {{ {nested(depth)} }} }}') for depth in range(6)]
     assert costs == [2, 3, 4, 5, 5, 5]
+
+
+def test_the_usual_introspection_of_a_large_schema_stays_within_the_limit() -> None:
+    large = build_schema(
+        "type Query { id: ID } " + " ".join(f"type T{number} {{ a(b: Int): Int c: [T0!]! }}" for number in range(3000))
+    )
+    document = parse(get_introspection_query(input_value_deprecation=True))
+    operation = document.definitions[0]
+    assert isinstance(operation, OperationDefinitionNode)
+    assert 10_000 < cost_of(large, document, operation, {}).cost <= 20_001
 
 
 def test_every_fragment_on_one_type_counts() -> None:
