@@ -4,6 +4,8 @@ import { readFile } from "node:fs/promises";
 
 const { packages } = JSON.parse(await readFile("package-lock.json", "utf8"));
 const page = "web/app";
+// Packages whose package.json names no license; their license files do.
+const licensesInFiles = { khroma: "MIT" };
 
 /** Return the path where Node.js finds a package from a folder: in the nearest node_modules of it or its parents. */
 function resolve(name, folder) {
@@ -30,7 +32,7 @@ while (waiting.length > 0) {
 }
 
 function component(path) {
-  const { name = path.split("node_modules/").at(-1), version, license, integrity } = packages[path];
+  const { name = path.split("node_modules/").at(-1), version, license = licensesInFiles[name], integrity } = packages[path];
   const [kind, digest] = integrity?.split("-") ?? [];
   return {
     type: "library",

@@ -46,7 +46,7 @@ from tertulia.schema.graphql_internals import declaring_module
 named_type: Any = graphql.get_named_type  # its declared type is partly unknown
 MAX_COST = 30_000
 WHOLE_INTROSPECTION_COST = 20_000
-"""The maximum cost of the usual introspection query, which GraphiQL and code generators send, whatever the schema's size."""
+"""The maximum cost of the usual introspection query, which GraphiQL and code generators send, for any schema."""
 UNBOUNDED_LIST_SIZE = 5
 """The assumed number of items of a list without a limit."""
 MUTATION_COST = 10

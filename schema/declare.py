@@ -16,7 +16,6 @@ from itertools import pairwise
 from typing import Any, TypeVar, dataclass_transform
 
 import strawberry
-from strawberry.schema.name_converter import NameConverter
 from strawberry.types.arguments import InputContext
 
 from tertulia.schema.graphql_internals import enum_definition, get_object_definition
@@ -60,7 +59,7 @@ def _build_input(cls: type, value: Mapping[str, Any], context: InputContext) -> 
     Strawberry resolves the types of all fields for each request, also of those that are null. That is a third of the
     time of a mutation outside of its resolver.
     """
-    nulls, fields = _input_fields(cls, context.config.name_converter)
+    nulls, fields = _input_fields(cls, context.config.name_converter.from_field)
     values: dict[str, Any] = dict.fromkeys(nulls)
     for name, python_name, type_ in fields:
         if name in value:
@@ -70,14 +69,14 @@ def _build_input(cls: type, value: Mapping[str, Any], context: InputContext) -> 
 
 
 @cache
-def _input_fields(cls: type, converter: NameConverter) -> tuple[list[str], list[tuple[str, str, Any]]]:
+def _input_fields(cls: type, name_of: Callable[[Any], str]) -> tuple[list[str], list[tuple[str, str, Any]]]:
     """Return the names of the fields that are null if they are not given; and names, Python names and types of all."""
     # Any, because the types of Strawberry's fields are partly unknown.
     fields: list[Any] = [*get_object_definition(cls, strict=True).fields]
     nulls = [
         field.python_name for field in fields if field.default_value is MISSING and field.default_factory is MISSING
     ]
-    return nulls, [(converter.from_field(field), field.python_name, field.resolve_type()) for field in fields]
+    return nulls, [(name_of(field), field.python_name, field.resolve_type()) for field in fields]
 
 
 def graphql_enum(source: EnumMeta, name: str, description: str, /, **members: str) -> None:

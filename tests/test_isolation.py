@@ -98,6 +98,7 @@ KNOWN = {
     "resolvers/tool_results.py _store_results": ONE_REQUEST,
     "resolvers/tools.py check_tools": ONE_REQUEST,
     "src/tertulia/server/auth/oidc.py _add_user": BOUNDED,
+    "src/tertulia/server/auth/provider_grants.py _tokens": "its items are the two tokens of one response",
     "src/tertulia/cli/terminal/conversation.py _submit": BOUNDED,
     "src/tertulia/streams/redis/reader.py _read_once": ISOLATED,
     "src/tertulia/streams/redis/reader.py _look_up_new_mirrors": ISOLATED,
