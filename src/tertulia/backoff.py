@@ -3,6 +3,8 @@
 import random
 from collections.abc import Callable
 
+_random = random.Random()  # noqa: S311 - it spreads attempts; the state that an application seeds is not touched
+
 
 class Backoff:
     """Delays with full jitter: each is random, up to a limit that doubles.
@@ -11,7 +13,9 @@ class Backoff:
     "Exponential Backoff And Jitter" in the AWS Architecture Blog.
     """
 
-    def __init__(self, first: float, longest: float, uniform: Callable[[float, float], float] = random.uniform) -> None:
+    def __init__(
+        self, first: float, longest: float, uniform: Callable[[float, float], float] = _random.uniform
+    ) -> None:
         """Start at the first limit.
 
         Args:

@@ -56,8 +56,6 @@ class Connection:
         self.sdk = sdk
         # The SDK's own span would miss the events, because we read the bytes of the stream ourselves.
         self.streaming = sdk.with_options(open_telemetry=False)
-        # The SDK parses an address for each request, but not this one.
-        self.messages_url = sdk.base_url.join("v1/messages")
         self._close = close
 
     async def close(self) -> None:

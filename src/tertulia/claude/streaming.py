@@ -53,9 +53,8 @@ async def _send_encoded(connection: Connection, body: Json, headers: dict[str, s
 
     parts = {name: value for name, value in body.items() if name not in ("betas", "messages")} | {"stream": True}
     content = await offload(len(body["messages"]), lambda: _encode(parts, body["messages"]))
-    path: Any = connection.messages_url
     return await connection.streaming.post(
-        path,
+        "/v1/messages",
         cast_to=anthropic.types.Message,
         content=content,
         options={"headers": headers},
