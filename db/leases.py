@@ -16,7 +16,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from tertulia.db import outbox
+from tertulia.db import answer_tails, outbox
 from tertulia.db.statements import defer, fetch
 from tertulia.db.tables import (
     METADATA,
@@ -186,13 +186,14 @@ async def renew_all(
 
 async def write_answer(session: AsyncSession, message_id: UUID, content: list[Json]) -> None:
     """Store the content of an answer, in the transaction that renewed its lease."""
+    await defer(session, answer_tails.REMOVE, {"of_message": message_id})
     await defer(session, _WRITE_ANSWER, {"of_message": message_id, "content": content})
 
 
 async def end_as_failed(
     session: AsyncSession, generation_id: UUID, holder: UUID, error: Json, sequence: int | None
 ) -> int | None:
-    """End a generation with an error, and store the event of its end.
+    """End a generation with an error, keep the text of its last checkpoint, and store the event of its end.
 
     Args:
         session: The session to use.
@@ -204,12 +205,16 @@ async def end_as_failed(
     Returns:
         The number of the terminal event, or None if the lease is lost or the generation has ended.
     """
-    number = _GENERATIONS.c.sequence + 1 if sequence is None else literal(sequence)
+    saved = await answer_tails.find(session, generation_id)
+    last = _GENERATIONS.c.sequence if saved is None else literal(saved.sequence)
+    number = last + 1 if sequence is None else literal(sequence)
     mine = (_GENERATIONS.c.id == generation_id, _GENERATIONS.c.holder == holder, _UNFINISHED)
     values = {"status": Status.FAILED, "error": error, "finished_at": now(), "sequence": number}
     ending = update(_GENERATIONS).where(*mine).values(**values, reserved=None, tools_expire_at=None)
     number_of_end = (await session.exec(ending.returning(_GENERATIONS.c.sequence))).scalar_one_or_none()
     if number_of_end is not None:
+        if saved is not None:
+            await write_answer(session, saved.message_id, saved.content)
         await outbox.add_generation(session, generation_id)
     return number_of_end
 

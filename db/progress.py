@@ -10,6 +10,8 @@ import sqlalchemy
 from sqlalchemy import Text, bindparam, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from tertulia.db import answer_tails
+from tertulia.db.statements import defer
 from tertulia.db.tables import METADATA, TOKEN_COUNTS, Generation, Message
 
 _GENERATIONS, _MESSAGES = (METADATA.tables[model.__tablename__] for model in (Generation, Message))
@@ -23,6 +25,7 @@ _SAVE_GENERATIONS = sqlalchemy.text(
     f"AS progress (of_generation, written, began, {', '.join(_USED)}) WHERE generations.id = of_generation"
 )
 _SAVE_MESSAGES = sqlalchemy.text(
+    "WITH removed AS (DELETE FROM answer_tails WHERE message_id = ANY(CAST(:of_message AS uuid[]))) "
     "UPDATE messages SET content = CAST(blocks AS json) "
     "FROM unnest(CAST(:of_message AS uuid[]), CAST(:blocks AS text[])) AS progress (of_message, blocks) "
     "WHERE messages.id = of_message"
@@ -41,22 +44,28 @@ class Progress:
     """The blocks as JSON."""
     usage: dict[str, int]
 
-    @property
-    def saved(self) -> "SavedProgress":
-        """The end and the size of the content."""
-        return SavedProgress(self.sequence, len(self.content))
-
 
 @dataclass(frozen=True, slots=True)
-class SavedProgress:
-    """The end of the saved content of an unfinished answer; `size` is the number of characters of its content."""
+class TailProgress:
+    """What is new of an unfinished answer since its content was saved up to the event `base`."""
 
+    generation_id: UUID
+    message_id: UUID
+    base: int
     sequence: int
-    size: int
+    content: str
+    """The tail (see `answer_tails.tail_of`)."""
 
 
-async def save_progress(session: AsyncSession, progress: Sequence[Progress]) -> None:
+async def save_progress(session: AsyncSession, progress: Sequence[Progress | TailProgress]) -> None:
     """Store the progress of many answers, in the transaction that renewed their leases."""
+    tails = [item for item in progress if isinstance(item, TailProgress)]
+    columns = ("message_id", "base", "sequence", "content")
+    await answer_tails.save(session, [{name: getattr(tail, name) for name in columns} for tail in tails])
+    await _save_complete(session, [item for item in progress if isinstance(item, Progress)])
+
+
+async def _save_complete(session: AsyncSession, progress: Sequence[Progress]) -> None:
     if not progress:
         return
     connection = await session.connection()
@@ -74,6 +83,7 @@ async def save_progress(session: AsyncSession, progress: Sequence[Progress]) -> 
         await connection.execute(_SAVE_GENERATIONS, _columns(generations))
         await connection.execute(_SAVE_MESSAGES, _columns(messages))
         return
+    await defer(session, answer_tails.REMOVE, [{"of_message": item.message_id} for item in progress])
     await connection.execute(
         update(_GENERATIONS)
         .where(_GENERATIONS.c.id == bindparam("of_generation"))

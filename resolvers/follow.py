@@ -13,7 +13,7 @@ from graphql import GRAPHQL_MAX_INT
 from opentelemetry import trace
 
 from tertulia.claude.tracing import QUIET, tracer
-from tertulia.db import tool_calls
+from tertulia.db import answer_tails, tool_calls
 from tertulia.db.errors import AWAY
 from tertulia.db.paging import MAX_PAGE, Connection, Page, PageError, connect
 from tertulia.db.rows import AnyGeneration, GenerationRow, MessageRow
@@ -261,10 +261,18 @@ async def _new_events(context: Context, generation_id: UUID, last_sequence: int)
 
 
 async def _read(context: Context, generation_id: UUID) -> _Rows:
+    """Return the rows with the sequence and the content of the last checkpoint."""
     generation_and_answer = await context.read_with_answer(generation_id)
     if generation_and_answer is None:
         raise BadUserInput("generationId", DELETED)
-    return _Rows(*generation_and_answer)
+    generation, message = generation_and_answer
+    if generation.status is Status.RUNNING:
+        async with context.read() as session:
+            saved = await answer_tails.find(session, generation_id)
+        if saved is not None:
+            generation = generation._replace(sequence=saved.sequence)
+            message = message._replace(content=saved.content)
+    return _Rows(generation, message)
 
 
 async def events(

@@ -12,7 +12,7 @@ from client import Json
 from rows import MODEL, NOON, seconds
 
 from tertulia.claude.errors import INTERRUPTED, ErrorCode, GenerationError, StreamError
-from tertulia.db.progress import Progress
+from tertulia.db.progress import Progress, TailProgress
 from tertulia.db.tables import Status
 from tertulia.generation import state
 from tertulia.generation.accumulator import AnswerAccumulator
@@ -28,7 +28,7 @@ from tertulia.generation.state import (
     suspension,
     terminal_event,
 )
-from tertulia.json import dumps
+from tertulia.json import dumps, loads
 from tertulia.streams.events import GenerationCompleted, GenerationFailed, GenerationStopped
 
 OVERLOADED = GenerationError(ErrorCode.OVERLOADED, "Overloaded.")
@@ -222,40 +222,68 @@ def write(answer: AnswerAccumulator, text: str) -> None:
     process(answer, {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}})
 
 
-def test_a_long_text_skips_checkpoints_while_the_log_stores_it() -> None:
+def test_a_long_text_is_saved_each_second_and_completely_the_less_often_the_longer_it_is() -> None:
     async def test(generation: ActiveGeneration) -> None:
-        def is_saved(*, may_wait: bool = True) -> bool:
+        def is_complete() -> bool:
             write(answer, "x")
-            progress = generation.progress(may_wait=may_wait)
-            if progress is not None:
-                generation.note_saved(progress.saved)
-            return progress is not None
+            progress = saved(generation)
+            assert progress.sequence == answer.sequence
+            return isinstance(progress, Progress)
 
         answer = generation.answer
         process(answer, {"type": "content_block_start", "index": 0, "content_block": texts("")[0]})
-        assert [is_saved() for _ in range(3)] == [True] * 3
+        assert [is_complete() for _ in range(3)] == [True] * 3
         write(answer, "x" * 2 * state.SIZE_PER_CHECKPOINT)
-        assert [is_saved() for _ in range(7)] == [True, False, False, True, False, False, True]
-        assert [is_saved(may_wait=False) for _ in range(3)] == [True] * 3
+        assert [is_complete() for _ in range(7)] == [True, False, False, True, False, False, True]
         # The tokens that Claude reports are saved at once.
         answer.usage = {"input_tokens": 3}
-        assert [is_saved() for _ in range(2)] == [True, False]
+        assert [is_complete() for _ in range(2)] == [True, False]
+        # Another transaction has saved the content.
+        generation.base = None
+        assert [is_complete() for _ in range(2)] == [True, False]
+        # What is new is longer than what was saved.
+        write(answer, "x" * 3 * state.SIZE_PER_CHECKPOINT)
+        assert is_complete()
 
     run(never(), test)
+
+
+def test_nothing_is_added_to_a_content_whose_save_has_failed() -> None:
+    async def test(generation: ActiveGeneration) -> None:
+        answer = generation.answer
+        process(answer, {"type": "content_block_start", "index": 0, "content_block": texts("")[0]})
+        write(answer, "x" * 2 * state.SIZE_PER_CHECKPOINT)
+        for _ in range(2):
+            assert isinstance(generation.progress(), Progress)
+        saved(generation)
+        write(answer, "x")
+        progress = generation.progress()
+        assert isinstance(progress, TailProgress)
+        assert (progress.base, progress.sequence) == (answer.sequence - 1, answer.sequence)
+        added = {"type": "text", "text": "x", "partial": True}
+        assert loads(progress.content) == {"kept": 0, "grown": "text", "blocks": [added]}
+
+    run(never(), test)
+
+
+def saved(generation: ActiveGeneration) -> Progress | TailProgress:
+    progress = generation.progress()
+    assert progress is not None
+    generation.note_saved(progress.sequence)
+    return progress
 
 
 def test_checkpoints_of_an_answer_of_100_000_tokens_write_few_bytes() -> None:
     async def test(generation: ActiveGeneration) -> None:
         process(generation.answer, {"type": "content_block_start", "index": 0, "content_block": texts("")[0]})
-        sizes: list[int] = []
+        sizes = {Progress: 0, TailProgress: 0}
         for _ in range(2000):
             write(generation.answer, "x" * 4 * 50)
-            if (progress := generation.progress(may_wait=True)) is not None:
-                generation.note_saved(progress.saved)
-                sizes.append(progress.saved.size)
+            progress = saved(generation)
+            sizes[type(progress)] += len(progress.content)
         # With the whole text at each checkpoint, it would be 400 MB.
-        assert sum(sizes) < 35_000_000
-        assert sizes[-1] > 380_000
+        assert sizes[Progress] < 35_000_000
+        assert sizes[TailProgress] < 5_000_000
 
     run(never(), test)
 

@@ -10,8 +10,9 @@ from client import Json
 from conftest import EMBEDDED
 from rows import NOON, rolled_back, seconds
 from running import prepare_database
+from sqlmodel import select
 
-from tertulia.db import accounts, leases, progress
+from tertulia.db import accounts, answer_tails, leases, messages, progress
 from tertulia.db.database import AsyncSession
 from tertulia.db.inserting import insert
 from tertulia.db.tables import Conversation, Generation, Message, Role, Status, new_id
@@ -240,5 +241,87 @@ def test_progress_saves_the_sequence_and_the_text_of_each_message(use: Use) -> N
             assert message is not None
             saved = (row.sequence, row.first_token_at, row.output_tokens, message.content)
             assert saved == (7 + index, NOON, index, content[index])
+
+    use(test)
+
+
+LONG: list[Json] = [{"type": "thinking", "thinking": "Why?"}, {"type": "text", "text": "It is lo", "partial": True}]
+LONGER: list[Json] = [LONG[0], {"type": "text", "text": "It is long"}, {"type": "text", "text": "N"}]
+
+
+async def with_tail(store: Store, **columns: Any) -> Generation:
+    """Return an answer that was saved up to the event 7, with a tail up to the event 9."""
+    row = await store.row(await store.add(holder=ME, lease_until=UNTIL, **columns))
+    for tail in (LONG, LONGER):
+        saved: list[progress.Progress | progress.TailProgress] = [
+            progress.Progress(row.id, row.message_id, 7, NOON, dumps(LONG), {}),
+            progress.TailProgress(row.id, row.message_id, 7, 9, answer_tails.tail_of(LONG, tail)),
+        ]
+        for item in saved:
+            await progress.save_progress(store.session, [item])
+    return row
+
+
+async def tails(store: Store) -> list[UUID]:
+    return list((await store.session.exec(select(answer_tails.AnswerTail.message_id))).all())
+
+
+def test_a_tail_completes_only_the_content_after_which_it_was_saved(use: Use) -> None:
+    async def test(store: Store) -> None:
+        first, second = [await with_tail(store) for _ in range(2)]
+        for row in (first, second):
+            found = await answer_tails.find(store.session, row.id)
+            assert found == answer_tails.SavedAnswer(row.message_id, 9, LONGER)
+        # A replica of the previous release has saved a later content. It does not know of tails.
+        await leases.renew(store.session, first.id, ME, {"sequence": 8})
+        assert await answer_tails.find(store.session, first.id) is None
+        await leases.renew(store.session, second.id, ME, {"status": Status.COMPLETED})
+        assert await answer_tails.find(store.session, second.id) is None
+
+    use(test)
+
+
+def test_a_tail_that_cannot_be_read_is_ignored(use: Use) -> None:
+    async def test(store: Store) -> None:
+        row = await with_tail(store)
+        for tail in ("{", "{}", '{"kept":3,"grown":null,"blocks":[]}', '{"kept":1,"grown":"text","blocks":null}'):
+            item = progress.TailProgress(row.id, row.message_id, 7, 9, tail)
+            await progress.save_progress(store.session, [item])
+            assert await answer_tails.find(store.session, row.id) is None
+
+    use(test)
+
+
+def test_a_tail_is_removed_with_each_save_of_the_whole_content_and_with_its_message(use: Use) -> None:
+    async def test(store: Store) -> None:
+        rows = [await with_tail(store) for _ in range(4)]
+        ids = [row.message_id for row in rows]
+        assert sorted(await tails(store)) == sorted(ids)
+        content = dumps(LONGER)
+        await progress.save_progress(
+            store.session, [progress.Progress(row.id, row.message_id, 10, NOON, content, {}) for row in rows[:2]]
+        )
+        assert sorted(await tails(store)) == sorted(ids[2:])
+        await leases.write_answer(store.session, ids[2], LONGER)
+        assert await tails(store) == ids[3:]
+        await messages.remove(store.session, ids[3:])
+        assert await tails(store) == []
+
+    use(test)
+
+
+def test_an_answer_that_is_given_up_keeps_its_tail(use: Use) -> None:
+    async def test(store: Store) -> None:
+        row, lost = await with_tail(store), await with_tail(store)
+        assert await leases.end_as_failed(store.session, lost.id, OTHER, {}, None) is None
+        assert await leases.end_as_failed(store.session, row.id, ME, {}, None) == 10
+        assert await tails(store) == [lost.message_id]
+        contents = []
+        for message_id in (row.message_id, lost.message_id):
+            store.session.expire_all()
+            message = await store.session.get(Message, message_id)
+            assert message is not None
+            contents.append(message.content)
+        assert contents == [LONGER, LONG]
 
     use(test)

@@ -217,11 +217,6 @@ def test_a_long_running_log_is_read_exactly_and_takes_little_more_memory_than_it
     assert [len(stream.events_after(after)) for after in (0, 1, 2, count + 2)] == [3, 2, 1, 0]
 
 
-def test_only_a_journal_stores_events(tmp_path: Path) -> None:
-    assert not MemoryLog().stores_events
-    assert MemoryLog(Journal(tmp_path)).stores_events
-
-
 def test_events_after_the_terminal_event_are_dropped() -> None:
     async def work() -> None:
         log = MemoryLog()

@@ -2,15 +2,16 @@
 
 from contextlib import ExitStack
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from client import TERMINAL, Api, Json, apply, wait_until
-from conftest import Staged
+from conftest import SECRET, Staged
 from running import execute, forget_logs, tertulia
-from scripted import START, Cut, Gate, Reply, begin, delta, end, finish, says, text
+from scripted import START, Cut, Gate, Reply, begin, delta, end, finish, says, scripted, text
 
 from tertulia.db.tables import now
 
@@ -288,6 +289,63 @@ def test_12_an_answer_whose_server_died_fails_and_keeps_its_text(tmp_path: Path,
         conversation = api.ask("query ($id: ID!) { generation(id: $id) { conversation { id } } }", id=generation)
         again = api.try_send("Go on", conversationId=conversation["generation"]["conversation"]["id"])
         assert again["__typename"] == "SendMessagePayload"
+
+
+def test_12_a_long_answer_keeps_its_last_second_if_its_server_and_its_log_are_lost(tmp_path: Path, place: Json) -> None:
+    gates, long = [Gate() for _ in range(3)], "long " * 80_000
+    with ExitStack() as server:
+        claude = server.enter_context(scripted(says(long, gates[0], "first ", gates[1], "second ", gates[2], "third")))
+        keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": claude.address}
+        before = server.enter_context(Api(server.enter_context(tertulia(tmp_path, **(place | keyed)))))
+        sent = before.send("Hello")
+        generation, conversation = sent["generation"]["id"], sent["conversation"]["id"]
+        assert gates[0].reached.wait(20)
+        wait_until(lambda: before.messages(conversation)[-1]["text"] == long)
+        for gate, next_gate in pairwise(gates):
+            gate.open.set()
+            assert next_gate.reached.wait(20)
+        # A content of this length is saved every 25 seconds, and what follows it every second.
+        wait_until(lambda: "second " in str(execute(place, "SELECT content FROM answer_tails")))
+        assert before.messages(conversation)[-1]["text"] == long
+        for table in ("messages", "generations", "answer_tails"):
+            execute(place, f"CREATE TABLE crashed_{table} AS SELECT * FROM {table}")
+        gates[2].open.set()
+        before.follow(generation)
+        assert execute(place, "SELECT content FROM answer_tails") == []
+    # A crash leaves the rows of the last checkpoint.
+    forget_logs(place)
+    content = "(SELECT content FROM crashed_messages AS crashed WHERE crashed.id = messages.id)"
+    execute(place, f"UPDATE messages SET content = {content}")
+    execute(place, "INSERT INTO answer_tails SELECT * FROM crashed_answer_tails")
+    crashed = "status = 'running', finished_at = NULL, stop_reason = NULL, lease_until = created_at"
+    execute(place, f"UPDATE generations SET {crashed}, sequence = (SELECT sequence FROM crashed_generations)")
+    with tertulia(tmp_path, **place) as address, Api(address) as after:
+        assert after.follow(generation)[-1]["error"]["code"] == "INTERRUPTED"
+        assert after.messages(conversation)[-1]["text"] == f"{long}first second "
+        assert execute(place, "SELECT content FROM answer_tails") == []
+
+
+@pytest.mark.joined
+def test_12_without_the_log_of_a_running_answer_followers_get_the_text_of_the_last_checkpoint(
+    tmp_path: Path, place: Json
+) -> None:
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
+        generation = api.send("Hello")["generation"]["id"]
+        saved = apply(api.follow(generation))[0]
+    forget_logs(place)
+    held = f"holder = '{uuid4()}', lease_until = '2100-01-01'"
+    execute(place, f"UPDATE generations SET status = 'running', sequence = 5, finished_at = NULL, {held}")
+    tail = '{"kept"\\:1,"grown"\\:null,"blocks"\\:[{"type"\\:"text","text"\\:" More"}]}'
+    values = f"SELECT message_id, 5, 7, '{tail}' FROM generations"
+    execute(place, f"INSERT INTO answer_tails (message_id, base, sequence, content) {values}")
+    query = "query ($id: ID!) { generation(id: $id) { events { edges { node { sequence ...S } } } } } "
+    query += "fragment S on MessageSnapshot { message { text } }"
+    with tertulia(tmp_path, **place) as address, Api(address) as api:
+        (edge,) = api.ask(query, id=generation)["generation"]["events"]["edges"]
+        snapshot = edge["node"]
+        assert (snapshot["sequence"], snapshot["message"]["text"]) == (7, f"{saved} More")
+        with api.socket() as socket:
+            assert next(socket.events(generation))["sequence"] == 7
 
 
 def test_13_a_request_that_fails_after_content_is_not_repeated_if_it_must_not_be_continued(staged: Staged) -> None:

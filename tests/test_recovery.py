@@ -19,8 +19,10 @@ from tertulia.billing.budget import EXCEEDED, Budget
 from tertulia.billing.prices import Prices
 from tertulia.claude.errors import INTERRUPTED, ErrorCode, GenerationError, StreamError
 from tertulia.claude.models import Models
+from tertulia.db.answer_tails import tail_of
 from tertulia.db.database import Database
 from tertulia.db.ledger import UsageSum
+from tertulia.db.progress import Progress, TailProgress, save_progress
 from tertulia.db.tables import ConversationChange, Generation, Message, Role, Status
 from tertulia.db.tool_calls import CallStatus, ToolCall
 from tertulia.generation import config, recovery
@@ -37,6 +39,7 @@ from tertulia.generation.recovery import (
     start_generation,
 )
 from tertulia.generation.state import Ending
+from tertulia.json import dumps
 from tertulia.streams.events import (
     ContentBlockStarted,
     GenerationCompleted,
@@ -345,5 +348,21 @@ def test_a_lost_generation_is_read_with_its_calls_and_what_was_billed_for_it(tmp
         assert found is not None
         assert (found.generation.id, found.message.id, list(found.calls)) == (row.id, row.message_id, ["toolu_1"])
         assert found.billed == UsageSum(5, amount=7)
+
+    with_database(tmp_path, test)
+
+
+def test_a_lost_generation_is_read_with_what_follows_its_content(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        row = await stored(database)
+        async with database.write() as session:
+            ids = (row.id, row.message_id)
+            await save_progress(session, [Progress(*ids, 5, NOON, dumps(texts("In the row")), {})])
+            tail = tail_of(texts("In the row"), texts("In the row, and after it"))
+            await save_progress(session, [TailProgress(*ids, 5, 8, tail)])
+        found = await find_lost(database, row.id)
+        assert found is not None
+        assert (found.generation.sequence, found.message.content) == (8, texts("In the row, and after it"))
+        assert await row.content() == texts("In the row")
 
     with_database(tmp_path, test)

@@ -22,7 +22,6 @@ from tertulia.streams.lease import Lease, clock
 from tertulia.streams.memory import MemoryLog
 from tertulia.streams.redis import batch as redis_batch
 from tertulia.streams.redis import writer as redis_writer
-from tertulia.streams.redis.log import RedisLog
 from tertulia.streams.redis.reader import RedisReader, _Mirror
 from tertulia.streams.redis.scripts import holder_key, journal_key, journal_lines, stream_key
 from tertulia.streams.redis.writer import RedisWriter
@@ -272,16 +271,6 @@ def test_the_end_of_a_lease_is_that_of_redis_clock_and_an_endless_one_is_0(url: 
         assert process.writer._deadline(lease) == 0
 
     run(url, test)
-
-
-def test_the_log_stores_events_while_redis_accepts_them_without_delay(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def test() -> None:
-        log = RedisLog("redis://127.0.0.1:1", uuid4())
-        for wait, is_stored in ((0.0, True), (0.2, True), (0.3, False)):
-            monkeypatch.setattr(RedisLog, "longest_wait", wait)
-            assert log.stores_events is is_stored
-
-    asyncio.run(test())
 
 
 def test_the_longest_wait_is_that_of_the_oldest_event_and_each_batch_reports_its_own(

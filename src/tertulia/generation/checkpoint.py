@@ -12,7 +12,7 @@ from uuid import UUID
 from tertulia.db import leases
 from tertulia.db.database import AsyncSession, Database
 from tertulia.db.leases import RenewedLease
-from tertulia.db.progress import Progress, SavedProgress, save_progress
+from tertulia.db.progress import Progress, TailProgress, save_progress
 from tertulia.db.tables import now
 from tertulia.failpoints import Failpoint
 from tertulia.generation.state import ActiveGeneration, Ending
@@ -51,7 +51,7 @@ class Checkpoints:
         # Created first: a process that is frozen in the transaction must not hold the lease longer than the row says.
         renewed = Lease(lease_until)
         ids = [*(active.generation_id for active in active_generations), *claimed]
-        saved = dict[UUID, SavedProgress]()
+        saved = dict[UUID, int]()
         await RENEWING.reach()
         try:
             async with self._database.renew() as session:
@@ -61,7 +61,7 @@ class Checkpoints:
                     lease_until = now() + timedelta(seconds=self._lease_seconds)
                     renewed = Lease(lease_until)
                     held_leases = await leases.renew_all(session, ids, self._process, lease_until)
-                saved = await self._save(
+                saved = await _save(
                     session, [active for active in active_generations if active.generation_id in held_leases]
                 )
         except Exception as error:  # noqa: BLE001 - no failure to save a text may let a lease lapse
@@ -82,13 +82,13 @@ class Checkpoints:
         active_generations: Sequence[ActiveGeneration],
         held_leases: Mapping[UUID, RenewedLease],
         lease: Lease,
-        saved: Mapping[UUID, SavedProgress],
+        saved: Mapping[UUID, int],
     ) -> None:
         for active in active_generations:
             held_lease = held_leases.get(active.generation_id)
             if held_lease is not None:
-                if (progress := saved.get(active.generation_id)) is not None:
-                    active.note_saved(progress)
+                if (sequence := saved.get(active.generation_id)) is not None:
+                    active.note_saved(sequence)
                 active.lease.renew(lease)
                 active.renewed.set()
                 SHOWN.attempt_now(
@@ -97,42 +97,40 @@ class Checkpoints:
             if held_lease is None or held_lease.stop_requested:
                 active.end(Ending.LOST if held_lease is None else Ending.STOPPED)
 
-    async def _save_each(self, active_generations: Sequence[ActiveGeneration]) -> dict[UUID, SavedProgress]:
-        saved = dict[UUID, SavedProgress]()
+    async def _save_each(self, active_generations: Sequence[ActiveGeneration]) -> dict[UUID, int]:
+        saved = dict[UUID, int]()
 
         async def save(active: ActiveGeneration) -> None:
-            if (progress := self._progress(active)) is not None:
+            if (progress := _progress(active)) is not None:
                 lease_until = now() + timedelta(seconds=self._lease_seconds)
                 async with self._database.renew() as session:
                     # Another process may hold the lease by now. Its text must not be overwritten.
                     if not await leases.renew_all(session, [active.generation_id], self._process, lease_until):
                         return
                     await save_progress(session, [progress])
-                saved[active.generation_id] = progress.saved
+                saved[active.generation_id] = progress.sequence
 
         for active in active_generations:
             if not TEXTS.skips(active.generation_id):
                 await TEXTS.attempt(active.generation_id, partial(save, active))
         return saved
 
-    async def _save(
-        self, session: AsyncSession, active_generations: Sequence[ActiveGeneration]
-    ) -> dict[UUID, SavedProgress]:
-        """Save texts together, except those that failed before. Return what was saved, by generation."""
-        saved = dict[UUID, SavedProgress]()
-        for start in range(0, len(active_generations), AT_ONCE):
-            batch = [
-                active
-                for active in active_generations[start : start + AT_ONCE]
-                if not TEXTS.skips(active.generation_id)
-            ]
-            progress = [text for active in batch if (text := self._progress(active)) is not None]
-            await save_progress(session, progress)
-            saved.update((item.generation_id, item.saved) for item in progress)
-        return saved
 
-    def _progress(self, active: ActiveGeneration) -> Progress | None:
-        progress = active.progress(may_wait=self._log.stores_events)
-        if progress is not None:
-            SAVE.hit(active.generation_id)
-        return progress
+async def _save(session: AsyncSession, active_generations: Sequence[ActiveGeneration]) -> dict[UUID, int]:
+    """Save texts together, except those that failed before. Return the last sequence of each saved one."""
+    saved = dict[UUID, int]()
+    for start in range(0, len(active_generations), AT_ONCE):
+        batch = [
+            active for active in active_generations[start : start + AT_ONCE] if not TEXTS.skips(active.generation_id)
+        ]
+        progress = [text for active in batch if (text := _progress(active)) is not None]
+        await save_progress(session, progress)
+        saved.update((item.generation_id, item.sequence) for item in progress)
+    return saved
+
+
+def _progress(active: ActiveGeneration) -> Progress | TailProgress | None:
+    progress = active.progress()
+    if progress is not None:
+        SAVE.hit(active.generation_id)
+    return progress

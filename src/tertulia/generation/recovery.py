@@ -9,7 +9,7 @@ from uuid import UUID
 from tertulia.billing.budget import EXCEEDED, Budget, BudgetSpent, PriceUnknown
 from tertulia.claude.errors import INTERRUPTED, ErrorCode, GenerationError, StreamError
 from tertulia.claude.models import Model, Models
-from tertulia.db import accounts, changes, generations, leases, ledger, tool_calls
+from tertulia.db import accounts, answer_tails, changes, generations, leases, ledger, tool_calls
 from tertulia.db.database import AsyncSession, Database
 from tertulia.db.ledger import UsageSum
 from tertulia.db.prompt_branches import BranchReader, with_branches
@@ -114,7 +114,10 @@ async def _start(
 
 @dataclass(frozen=True, slots=True)
 class LostGeneration:
-    """The rows of a generation that has lost its process, its tool calls by id, and its usage in the ledger."""
+    """The rows of a generation that has lost its process, its tool calls by id, and its usage in the ledger.
+
+    The rows have the sequence and the content of the last checkpoint.
+    """
 
     generation: Generation
     message: Message
@@ -131,6 +134,9 @@ async def find_lost(database: Database, generation_id: UUID) -> LostGeneration |
         generation, message, conversation = rows
         calls = await tool_calls.of_generation(session, generation_id)
         billed = await ledger.of_generation(session, conversation.owner_id, generation_id, generation.created_at)
+        saved = await answer_tails.find(session, generation_id)
+    if saved is not None:
+        generation.sequence, message.content = saved.sequence, saved.content
     return LostGeneration(generation, message, calls, billed)
 
 

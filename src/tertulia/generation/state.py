@@ -11,7 +11,8 @@ from uuid import UUID
 from tertulia.backoff import Backoff
 from tertulia.claude.client import Attempt
 from tertulia.claude.errors import INTERRUPTED, ErrorCode, GenerationError, describe, request_errors
-from tertulia.db.progress import Progress, SavedProgress
+from tertulia.db.answer_tails import tail_of
+from tertulia.db.progress import Progress, TailProgress
 from tertulia.db.rows import AnyGeneration
 from tertulia.db.tables import Status, now
 from tertulia.db.tool_calls import ToolCall
@@ -32,8 +33,8 @@ from tertulia.streams.lease import Lease
 CANCEL_SECONDS = 3.0
 """The seconds that a cancelled task has to end, because a tool may ignore its cancellation."""
 SIZE_PER_CHECKPOINT = 16 * 1024
-"""The characters that a checkpoint saves of an answer, on average: a content of n times as many skips n checkpoints, so
-that the bytes written grow with the time and not with its square."""
+"""The characters that a checkpoint saves of an answer, on average: after a content of n times as many, n checkpoints
+save only what is new, so that the bytes written grow with the time and not with its square."""
 EXPIRED = GenerationError(
     ErrorCode.TIMEOUT, "The tool results were not submitted in time. The text written until then is kept."
 )
@@ -75,6 +76,27 @@ class Owner:
 
 
 @dataclass(slots=True)
+class Base:
+    """The content of a long answer as it was saved completely. Until the next time, checkpoints save what follows it.
+
+    Attributes:
+        sequence: The last event of the content.
+        content: The content.
+        tokens: The tokens that Claude had reported. If there are others, the answer is saved completely.
+        checkpoints: The number of checkpoints that may still save only what follows.
+        room: The number of characters that they may still write.
+        is_saved: Whether the content is saved.
+    """
+
+    sequence: int
+    content: Sequence[Json]
+    tokens: int
+    checkpoints: int
+    room: int
+    is_saved: bool = False
+
+
+@dataclass(slots=True)
 class ActiveGeneration:
     """The state of a generation whose lease this process holds.
 
@@ -91,8 +113,7 @@ class ActiveGeneration:
         started_at: When this process started the task.
         first_token_at: When Claude's first event arrived, in whichever process.
         saved: The sequence up to which the content is saved.
-        checkpoints_to_skip: The number of checkpoints that need not save the content (see SIZE_PER_CHECKPOINT).
-        saved_tokens: The tokens that Claude had reported when a checkpoint saved them.
+        base: The content to which the next checkpoints may add; None if the next one saves the whole content.
         trace: The `traceparent` of the span of the task; None if it is not recorded.
         ending: Why the task was cancelled, if it was.
         steered_by: The queued generation whose message ends the answer after a round of tools, if there is one.
@@ -122,8 +143,7 @@ class ActiveGeneration:
     started_at: datetime = field(default_factory=now)
     first_token_at: datetime | None = None
     saved: int = 0
-    checkpoints_to_skip: int = 0
-    saved_tokens: int = 0
+    base: Base | None = None
     trace: str | None = None
     ending: Ending | None = None
     steered_by: UUID | None = None
@@ -158,33 +178,42 @@ class ActiveGeneration:
             self.renewed.clear()
             await self.renewed.wait()
 
-    def progress(self, *, may_wait: bool = False) -> Progress | None:
-        """Return the content to save; None if there is no new content, or if the end is being saved.
-
-        Args:
-            may_wait: Whether a long content may wait for a later checkpoint, because the log stores the new events too.
-        """
+    def progress(self) -> Progress | TailProgress | None:
+        """Return the content to save; None if there is no new content, or if the end is being saved."""
         is_over = self.writing.done() or self.abandoned.done()
         if self.message_id is None or is_over or self.answer.sequence <= self.saved:
             return None
-        answer = self.answer
-        if may_wait and self.checkpoints_to_skip and answer.reported_tokens == self.saved_tokens:
-            self.checkpoints_to_skip -= 1
-            return None
-        # Nothing is skipped before this is saved.
-        self.checkpoints_to_skip, self.saved_tokens = 0, answer.reported_tokens
+        answer, content = self.answer, self.answer.content
+        if self.base is not None and (tail := self._tail(self.base, content)) is not None:
+            return TailProgress(self.generation_id, self.message_id, self.base.sequence, answer.sequence, tail)
+        encoded = dumps(content)
+        checkpoints = len(encoded) // SIZE_PER_CHECKPOINT
+        self.base = None
+        if checkpoints:
+            self.base = Base(answer.sequence, content, answer.reported_tokens, checkpoints, len(encoded))
         return Progress(
             self.generation_id,
             self.message_id,
             answer.sequence,
             self.first_token_at,
-            dumps(answer.content),
+            encoded,
             answer.total(),
         )
 
-    def note_saved(self, saved: SavedProgress) -> None:
-        """Note what a checkpoint has saved."""
-        self.saved, self.checkpoints_to_skip = saved.sequence, saved.size // SIZE_PER_CHECKPOINT
+    def _tail(self, base: Base, content: Sequence[Json]) -> str | None:
+        if not (base.is_saved and base.checkpoints) or base.tokens != self.answer.reported_tokens:
+            return None
+        tail = tail_of(base.content, content)
+        if len(tail) > base.room:
+            return None
+        base.checkpoints, base.room = base.checkpoints - 1, base.room - len(tail)
+        return tail
+
+    def note_saved(self, sequence: int) -> None:
+        """Note the event up to which a checkpoint has saved the answer."""
+        self.saved = sequence
+        if self.base is not None and self.base.sequence == sequence:
+            self.base.is_saved = True
 
     def end(self, ending: Ending) -> None:
         """Cancel the task. If this is called repeatedly, the first reason counts.

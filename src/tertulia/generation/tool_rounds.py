@@ -182,6 +182,8 @@ class Rounds:
         if await leases.renew(session, active.generation_id, self._process, values) is None:
             active.end(Ending.LOST)
             raise asyncio.CancelledError
+        # The caller saves the content of this sequence, so the next checkpoint must not add to an earlier one.
+        active.base = None
         return location
 
     async def _run_tools(

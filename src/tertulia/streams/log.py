@@ -33,11 +33,6 @@ class EventLog(Protocol):
         """The seconds for which the oldest event that readers cannot see yet has been waiting; 0 if there is none."""
         ...
 
-    @property
-    def stores_events(self) -> bool:
-        """Whether the process that takes over an answer can read its events, except those of the last moments."""
-        ...
-
     def open(self, generation_id: UUID, lease: Lease, events: Sequence[GenerationEvent] = ()) -> object:
         """Open a log for writing in this process. `events` replace the stored events, and new events follow them."""
         ...

@@ -39,11 +39,6 @@ class MemoryLog:
         """Always 0: events in memory do not wait."""
         return 0.0
 
-    @property
-    def stores_events(self) -> bool:
-        """Whether there is a journal."""
-        return self._journal is not None
-
     def open(self, generation_id: UUID, lease: Lease, events: Sequence[GenerationEvent] = ()) -> Stream:
         """Open a log for writing after `events`."""
         before = self._streams.get(generation_id)

@@ -24,8 +24,6 @@ CANCEL_AGAIN = 0.1
 """The seconds after which a cancellation is repeated."""
 TAKEOVER_SECONDS, TAKEOVER_DELAY = 5.0, 0.2
 """The seconds for which taking over a log is retried, and the first bound of the delay between attempts."""
-STORED_WITHIN = 0.25
-"""The seconds within which Redis accepts events unless it is unavailable or overloaded."""
 
 logger = logging.getLogger("tertulia.redis")
 
@@ -97,11 +95,6 @@ class RedisLog:
     def longest_wait(self) -> float:
         """The seconds for which the oldest event has been waiting for Redis."""
         return max(each.writer.longest_wait for each in self._partitions)
-
-    @property
-    def stores_events(self) -> bool:
-        """Whether Redis has accepted all events, except the newest ones."""
-        return self.longest_wait < STORED_WITHIN
 
     def open(self, generation_id: UUID, lease: Lease, events: Sequence[GenerationEvent] = ()) -> None:
         """Open a log for writing in this process."""
