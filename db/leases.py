@@ -96,6 +96,7 @@ _FINISH = _HELD.returning(
     exists().where(_FOLLOWERS.c.waits_for == bindparam("renewed"), _is_one_of(_FOLLOWERS, UNFINISHED)),
 )
 _WRITE_ANSWER = update(_MESSAGES).where(_MESSAGES.c.id == bindparam("of_message"))
+_WRITE_AND_REMOVE_TAIL = _WRITE_ANSWER.add_cte(answer_tails.REMOVE.cte("removed"))
 _WAITING_FOR = (
     sqlalchemy.select(_GENERATIONS.c.id)
     .where(_GENERATIONS.c.waits_for == bindparam("ended"), _UNFINISHED)
@@ -186,8 +187,12 @@ async def renew_all(
 
 async def write_answer(session: AsyncSession, message_id: UUID, content: list[Json]) -> None:
     """Store the content of an answer, in the transaction that renewed its lease."""
+    values: Json = {"of_message": message_id, "content": content}
+    if session.get_bind().dialect.name != "sqlite":
+        await (await session.connection()).execute(_WRITE_AND_REMOVE_TAIL, values)
+        return
     await defer(session, answer_tails.REMOVE, {"of_message": message_id})
-    await defer(session, _WRITE_ANSWER, {"of_message": message_id, "content": content})
+    await defer(session, _WRITE_ANSWER, values)
 
 
 async def end_as_failed(

@@ -47,7 +47,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class TailProgress:
-    """What is new of an unfinished answer since its content was saved up to the event `base`."""
+    """The tail of an unfinished answer whose content is saved up to the event `base`."""
 
     generation_id: UUID
     message_id: UUID

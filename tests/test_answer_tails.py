@@ -1,4 +1,4 @@
-"""What checkpoints save of long answers between two saves of the whole content, without a database."""
+"""The tails that checkpoints save of long answers, without a database."""
 
 from typing import Any
 

@@ -177,7 +177,7 @@ def test_an_end_takes_two_round_trips_to_the_thread_of_sqlite(tmp_path: Path, mo
         await ends.end(row, written(), *message())
         first, second = round_trips
         assert first == ["BEGIN", "UPDATE"]
-        assert sorted(set(second)) == ["COMMIT", "INSERT", "UPDATE"]
+        assert sorted(set(second)) == ["COMMIT", "DELETE", "INSERT", "UPDATE"]
         assert await row.content() == texts("Hi.")
 
     run(tmp_path, test)

@@ -241,7 +241,7 @@ def test_a_long_text_is_saved_each_second_and_completely_the_less_often_the_long
         # Another transaction has saved the content.
         generation.base = None
         assert [is_complete() for _ in range(2)] == [True, False]
-        # What is new is longer than what was saved.
+        # The new text is longer than the saved content.
         write(answer, "x" * 3 * state.SIZE_PER_CHECKPOINT)
         assert is_complete()
 
