@@ -116,7 +116,8 @@ def tail_of(base: Sequence[Json], content: Sequence[Json]) -> str:
 
 def joined(base: Sequence[Json], tail: Json) -> list[Json]:
     """Return the content that `tail_of` compared with `base`."""
-    kept, grown, blocks = tail["kept"], tail["grown"], tail["blocks"]
+    kept, grown = tail["kept"], tail["grown"]
+    blocks: list[Json] = tail["blocks"]
     if kept > len(base):
         raise LookupError(kept)
     if grown is not None:
