@@ -1,17 +1,23 @@
 """The viewer's own sign-ins and personal access tokens, which the viewer can list and revoke."""
 
+import asyncio
+import threading
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from client import Api, Json
+from client import WAIT, Api, Json, wait_until
 from conftest import EMBEDDED
 from people import MODE, PASSWORD, post, register, signed
 from running import tertulia
 from test_guests import enter
 from test_websocket import closing
+
+from tertulia.db.credentials import mark_used
+from tertulia.db.database import AsyncSession
 
 pytestmark = pytest.mark.both
 
@@ -110,6 +116,29 @@ def test_tokens_that_may_not_be_created_are_refused(api: Api, shared: str) -> No
     with signed(shared, enter(shared)) as guest:
         assert "guests cannot create tokens" in create(guest)["message"]
     assert len(tokens_of(api)) == 1
+
+
+def test_requests_do_not_wait_while_the_use_of_a_token_is_stored(
+    api: Api, shared: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uses: list[str] = []
+    may_end = threading.Event()
+
+    async def store(session: AsyncSession, digest: str) -> None:
+        uses.append(digest)
+        await asyncio.to_thread(may_end.wait, WAIT)
+        await mark_used(session, digest)
+
+    monkeypatch.setattr("tertulia.server.auth.providers.mark_used", store)
+    token = create(api)["token"]
+    with Api(shared, token) as first, Api(shared, token) as second, ThreadPoolExecutor(1) as thread:
+        storing = thread.submit(tokens_of, first)
+        wait_until(lambda: uses, "the first use")
+        assert tokens_of(second)[0]["lastUsedAt"] is None
+        may_end.set()
+        storing.result()
+    assert len(uses) == 1
+    assert tokens_of(api)[0]["lastUsedAt"] is not None
 
 
 def test_a_user_has_at_most_50_tokens(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,8 @@ SCHEME = "bearer"
 NO_TOKEN = (
     "Send a token: `Authorization: Bearer ...` in the header or, over a socket, in the payload of connection_init."  # noqa: S105 - a sentence
 )
+_MARKING: set[str] = set()
+"""The digests of the personal access tokens whose use is being stored. Other requests do not store it too, or wait."""
 
 
 class Unauthenticated(Exception):
@@ -120,14 +122,20 @@ class PasswordAuth:
 
 async def personal(database: Database, token: str) -> Identity:
     """Return the identity of a personal access token; raise Unauthenticated."""
-    row = await accounts.of_token(database, digest_of(token))
+    digest = digest_of(token)
+    row = await accounts.of_token(database, digest)
     if row is None:
         raise expired()
-    if row.token_used_at is None or row.token_used_at < now() - USED_EVERY:
+    is_stale = row.token_used_at is None or row.token_used_at < now() - USED_EVERY
+    if is_stale and digest not in _MARKING:
+        _MARKING.add(digest)
         # A database that cannot be written to must not prevent requests that only read.
-        with suppress(*DATABASE_ERRORS):
-            async with database.write() as session:
-                await mark_used(session, digest_of(token))
+        try:
+            with suppress(*DATABASE_ERRORS):
+                async with database.write() as session:
+                    await mark_used(session, digest)
+        finally:
+            _MARKING.discard(digest)
     return Identity(_viewer_of_row(row), row.expires_at)
 
 
