@@ -257,6 +257,11 @@ export const LOCAL = {
     check(width === 390 && height === 800, `the sheet has ${width} by ${height} pixels`);
     await page.keyboard.press("Escape");
     await panel.waitFor({ state: "detached" });
+    await page.setViewportSize({ width: 1280, height: 800 });
+    await page.keyboard.press("Enter");
+    await panel.waitFor();
+    await message(page).press("Escape");
+    await panel.waitFor({ state: "detached" });
   },
 
   async "a preview reaches neither the network nor the page"({ page, address, context, noted }) {
@@ -779,6 +784,8 @@ export const LOCAL = {
     await chooseFromMenu(page, "Day 3", "Tags");
     await page.getByRole("dialog").getByRole("button", { name: "Remove the tag tea & cake" }).click();
     await second.getByText("No conversations with this tag.").waitFor();
+    await second.getByRole("button", { name: "tea & cake" }).click();
+    await second.getByRole("button", { name: "tea & cake" }).waitFor({ state: "detached" });
   },
 
   async "the settings of a conversation are stored"({ page, address }) {
@@ -1227,6 +1234,7 @@ export const PASSWORD = {
     const accepts = async (token) => (await fetch(`${address}/export`, { headers: { authorization: `Bearer ${token}` } })).ok;
     check(await accepts(other.access_token), "the other device is not signed in");
     await page.goto(`${address}/?settings=security`);
+    await page.getByRole("button", { name: /^Sign out of node/ }).waitFor();
     await picture("security");
     await audit(page, "password and devices");
     await page.getByRole("button", { name: /^Sign out of node/ }).click();
@@ -1472,6 +1480,8 @@ export const MOUNTED = {
     await page.locator('li[data-role="user"] img').first().waitFor();
     await page.reload();
     await finished(page, 2).waitFor();
+    const link = await page.locator("nav li.entry a").first().getAttribute("href");
+    check(link === `/ai/?c=${idOf(page)}`, `the list links to ${link}`);
     await checkManifest(page, address);
     const graphiql = await open(`${address}/graphql`);
     await graphiql.locator(".graphiql-container").first().waitFor();

@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState, type ClipboardEvent, type DragEvent, type KeyboardEvent } from "react";
 import { Icon } from "./Icon";
 import { EMPTY, useDraft, type Draft } from "./drafts";
+import { opened } from "./artifacts";
 import { t } from "./messages";
 import { Options } from "./Options";
 import { problemOf, type Problem } from "./problems";
@@ -40,8 +41,9 @@ export function Composer({ draftKey, busy, picker, temporary, onSend, onStop }: 
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       send();
-    } else if (event.key === "Escape" && busy) {
-      void onStop();
+    } else if (event.key === "Escape") {
+      if (busy) void onStop();
+      else opened.set(null);
     } else if (event.key === "ArrowUp" && draft.text === "") {
       // Edit the user's last message.
       Array.from(document.querySelectorAll<HTMLElement>("li.user .edit")).at(-1)?.click();

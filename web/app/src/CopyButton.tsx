@@ -1,6 +1,7 @@
 import { useState } from "react";
 import { Icon } from "./Icon";
 import { t } from "./messages";
+import { toast } from "./toasts";
 
 const CONFIRMATION_MS = 1500;
 
@@ -9,7 +10,12 @@ export function CopyButton({ text, label }: { text: string; label: string }) {
   const [done, setDone] = useState(false);
   if (!navigator.clipboard) return null;
   async function copy() {
-    await navigator.clipboard.writeText(text);
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      toast(t("copy.failed"));
+      return;
+    }
     setDone(true);
     setTimeout(() => setDone(false), CONFIRMATION_MS);
   }

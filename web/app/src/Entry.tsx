@@ -8,7 +8,7 @@ import { Icon } from "./Icon";
 import { t } from "./messages";
 import { UpdateDocument, type EntryFragment } from "./operations";
 import { mutationProblem, problemOf, type Problem } from "./problems";
-import { follow } from "./route";
+import { address, follow } from "./route";
 import { serverInfo } from "./serverInfo";
 import { useStore } from "./store";
 import { ProblemNotice } from "./ProblemNotice";
@@ -38,7 +38,7 @@ export const Entry = memo(function Entry({ entry, current }: { entry: EntryFragm
       {renaming ? (
         <Rename title={entry.title ?? ""} onDone={(changed) => { setRenaming(false); if (changed !== null) void change({ title: changed || null }); }} />
       ) : (
-        <a dir="auto" href={`/?c=${entry.id}`} aria-current={current ? "page" : undefined} onClick={(event) => follow(event, entry.id)} title={title}>
+        <a dir="auto" href={address(entry.id)} aria-current={current ? "page" : undefined} onClick={(event) => follow(event, entry.id)} title={title}>
           {entry.activeGeneration && <span className="alive" role="img" aria-label={t("entry.answering")} />}
           {title}
         </a>

@@ -25,7 +25,7 @@ export function Found({ words, current }: { words: string; current: string | nul
       <ol className="entries">
         {named.map(({ node }) => (
           <li key={node.id}>
-            <a dir="auto" href={`/?c=${node.id}`} aria-current={node.id === current ? "page" : undefined} onClick={(event) => follow(event, node.id)}>
+            <a dir="auto" href={address(node.id)} aria-current={node.id === current ? "page" : undefined} onClick={(event) => follow(event, node.id)}>
               {node.title}
             </a>
           </li>

@@ -1,11 +1,12 @@
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { Icon } from "./Icon";
 import { dollars, number, t } from "./messages";
 import type { ConversationQuery } from "./operations";
 import { serverInfo } from "./serverInfo";
 import { SettingsDialog, type SettingsProps } from "./Settings";
-import { ShareDialog } from "./Share";
 import { useStore } from "./store";
+
+const ShareDialog = lazy(() => import("./Share"));
 
 interface Props extends Omit<SettingsProps, "onClose"> {
   readonly conversation: NonNullable<ConversationQuery["conversation"]>;
@@ -43,7 +44,7 @@ export function Header({ conversation, start, onProblem }: Props) {
           <Icon name="share" />
         </button>
       )}
-      {sharing && <ShareDialog id={conversation.id} onClose={() => setSharing(false)} />}
+      {sharing && <Suspense><ShareDialog id={conversation.id} onClose={() => setSharing(false)} /></Suspense>}
       <button type="button" className="quiet" onClick={() => setOpen(true)} aria-label={t("header.settings")} title={t("common.settings")}>
         <Icon name="settings" />
       </button>

@@ -18,7 +18,7 @@ const PARTS = [
 const NOTHING_MORE = { includeThinking: false, includeTools: false, includeContext: false };
 
 /** A dialog that creates a link to a conversation, and lists and revokes its links. */
-export function ShareDialog({ id, onClose }: { id: string; onClose: () => void }) {
+export default function ShareDialog({ id, onClose }: { id: string; onClose: () => void }) {
   const [{ data, error }, read] = useQuery({ query: SharesDocument, variables: { id }, requestPolicy: "network-only" });
   const shares = data?.conversation?.shares.edges.map(({ node }) => node) ?? [];
   const readAgain = () => read({ requestPolicy: "network-only" });

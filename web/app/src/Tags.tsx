@@ -1,24 +1,28 @@
-import { useEffect } from "react";
+import { useEffect, useRef } from "react";
 import { useQuery } from "urql";
+import { returns } from "./client";
 import { t } from "./messages";
 import { TagsDocument } from "./operations";
-import { store, useStore } from "./store";
+import { useStore } from "./store";
 import { useEachChange } from "./useConversationList";
 
-/** How often tags were changed on this page. The mutation changes conversations, and not the viewer whose tags are listed. */
-export const tagChanges = store(0);
-
-/** Return the viewer's tags, the most used first. */
+/** Return the viewer's tags, the most used first, also after a change on another device. */
 export function useTags(): readonly string[] {
   const [{ data }, read] = useQuery({ query: TagsDocument });
   const tags = data?.viewer.tags.map(({ name }) => name) ?? [];
-  const changes = useStore(tagChanges);
-  useEffect(() => {
-    if (changes > 0) read({ requestPolicy: "network-only" });
-  }, [changes]);
-  useEachChange(({ conversation }) => {
-    if (conversation?.tags.some((tag) => !tags.includes(tag))) read({ requestPolicy: "network-only" });
+  const readAgain = () => read({ requestPolicy: "network-only" });
+  const seen = useRef(new Map<string, string>());
+  useEachChange(({ conversationId, conversation }) => {
+    const before = seen.current.get(conversationId);
+    const now = conversation?.tags.join("\n") ?? "";
+    seen.current.set(conversationId, now);
+    // At a conversation's first change, its tags before are not known.
+    if (before !== now && (now || tags.length > 0)) readAgain();
   });
+  const reconnected = useStore(returns);
+  useEffect(() => {
+    if (reconnected > 0) readAgain();
+  }, [reconnected]);
   return tags;
 }
 

@@ -6,7 +6,7 @@ import { t } from "./messages";
 import { UpdateDocument, type EntryFragment } from "./operations";
 import { mutationProblem, type Problem } from "./problems";
 import { ProblemNotice } from "./ProblemNotice";
-import { tagChanges, useTags } from "./Tags";
+import { useTags } from "./Tags";
 
 /** The limits of this page. The metadata, which has the tags, may have at most 100 items. */
 const MAX_TAGS = 20;
@@ -26,7 +26,6 @@ export default function TagsDialog({ entry, onClose }: { entry: EntryFragment; o
     if (failure) return;
     setTags(changed);
     setText("");
-    tagChanges.set(tagChanges.get() + 1);
   }
   const added = text.trim();
   return (

@@ -1,4 +1,5 @@
 import { useEffect, useRef } from "react";
+import { opened } from "./artifacts";
 import { t, type MessageKey } from "./messages";
 import { show } from "./route";
 import { keysText, shortcutOf, type ShortcutName } from "./shortcuts";
@@ -36,7 +37,7 @@ export function useShortcuts(toggleSidebar: () => void, showSidebar: () => void,
     previous: () => openNeighbour(-1),
     next: () => openNeighbour(1),
     copy: () => press(Array.from(document.querySelectorAll<HTMLElement>(".assistant > .actions [data-copy]")).at(-1)),
-    stop: () => press(document.querySelector<HTMLElement>("[data-stop]")),
+    stop: () => press(document.querySelector<HTMLElement>("[data-stop]")) || (opened.get() !== null && done(() => opened.set(null))),
     help: () => done(help),
   };
   const latest = useRef(actions);

@@ -140,6 +140,7 @@ export const ar: Messages = {
 
   "copy.title": "نسخ",
   "copy.copied": "نُسخ",
+  "copy.failed": "لم يسمح المتصفح بالنسخ.",
   "copy.answer": "نسخ الإجابة",
   "copy.message": "نسخ الرسالة",
   "copy.code": "نسخ الشفرة",

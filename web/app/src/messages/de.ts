@@ -140,6 +140,7 @@ export const de: Messages = {
 
   "copy.title": "Kopieren",
   "copy.copied": "Kopiert",
+  "copy.failed": "Der Browser hat das Kopieren nicht erlaubt.",
   "copy.answer": "Antwort kopieren",
   "copy.message": "Nachricht kopieren",
   "copy.code": "Code kopieren",

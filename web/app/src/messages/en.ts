@@ -141,6 +141,7 @@ export const en = {
 
   "copy.title": "Copy",
   "copy.copied": "Copied",
+  "copy.failed": "The browser did not allow copying.",
   "copy.answer": "Copy answer",
   "copy.message": "Copy message",
   "copy.code": "Copy code",

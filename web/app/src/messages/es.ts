@@ -140,6 +140,7 @@ export const es: Messages = {
 
   "copy.title": "Copiar",
   "copy.copied": "Copiado",
+  "copy.failed": "El navegador no permitió copiar.",
   "copy.answer": "Copiar respuesta",
   "copy.message": "Copiar mensaje",
   "copy.code": "Copiar código",

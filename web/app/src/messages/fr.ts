@@ -140,6 +140,7 @@ export const fr: Messages = {
 
   "copy.title": "Copier",
   "copy.copied": "Copié",
+  "copy.failed": "Le navigateur n’a pas autorisé la copie.",
   "copy.answer": "Copier la réponse",
   "copy.message": "Copier le message",
   "copy.code": "Copier le code",

@@ -140,6 +140,7 @@ export const ja: Messages = {
 
   "copy.title": "コピー",
   "copy.copied": "コピーしました",
+  "copy.failed": "ブラウザーがコピーを許可しませんでした。",
   "copy.answer": "回答をコピー",
   "copy.message": "メッセージをコピー",
   "copy.code": "コードをコピー",

@@ -140,6 +140,7 @@ export const pt: Messages = {
 
   "copy.title": "Copiar",
   "copy.copied": "Copiado",
+  "copy.failed": "O navegador não permitiu copiar.",
   "copy.answer": "Copiar resposta",
   "copy.message": "Copiar mensagem",
   "copy.code": "Copiar código",

@@ -140,6 +140,7 @@ export const zh: Messages = {
 
   "copy.title": "复制",
   "copy.copied": "已复制",
+  "copy.failed": "浏览器不允许复制。",
   "copy.answer": "复制回答",
   "copy.message": "复制消息",
   "copy.code": "复制代码",
