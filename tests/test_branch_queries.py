@@ -91,6 +91,26 @@ def test_the_beginning_of_a_long_branch_is_read_before_the_transaction(
     with_database(tmp_path, test)
 
 
+def test_a_beginning_that_was_read_for_another_branch_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prompt_branches, "AT_ONCE", 2)
+
+    async def test(store: Database) -> None:
+        async with store.write() as session:
+            rows = Rows(session)
+            conversation = await rows.conversation()
+            former, newer = await chain(rows, conversation, 3), await chain(rows, conversation, 2)
+        reader = BranchReader()
+        await reader.read_before(store, former[-1])
+        async with store.write() as session:
+            assert [item.message.id for item in await reader.read(session, newer[-1])] == newer
+            for leaf, whole in ((newer[0], newer[:1]), (None, [])):
+                assert [item.message.id for item in await reader.read(session, leaf)] == whole
+
+    with_database(tmp_path, test)
+
+
 @pytest.mark.parametrize("rows_at_once", [1, 2, 3, 4, 5])
 def test_a_branch_is_whole_however_many_queries_it_takes(rows_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(messages, "BRANCH_ROWS", rows_at_once)
