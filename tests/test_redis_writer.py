@@ -22,9 +22,10 @@ from tertulia.streams.lease import Lease, clock
 from tertulia.streams.memory import MemoryLog
 from tertulia.streams.redis import batch as redis_batch
 from tertulia.streams.redis import writer as redis_writer
+from tertulia.streams.redis.batch import STORE_SECONDS
 from tertulia.streams.redis.reader import RedisReader, _Mirror
 from tertulia.streams.redis.scripts import holder_key, journal_key, journal_lines, stream_key
-from tertulia.streams.redis.writer import RedisWriter
+from tertulia.streams.redis.writer import SOON, RedisWriter
 from tertulia.streams.stream import Follower, Stream
 
 ID = UUID(int=7)
@@ -141,6 +142,23 @@ def test_a_flush_ends_when_redis_has_the_events_and_at_once_if_there_is_nothing_
         await waiting
         await process.writer.flush(ID)
         assert process.writer._waiting == {ID}
+
+    run(url, test)
+
+
+@pytest.mark.parametrize("last", [TextDelta(ID, 2, 0, 0, "x"), GenerationCompleted(ID, 2)])
+def test_a_flush_waits_for_events_that_arrive_while_a_batch_is_sent(url: str, last: GenerationEvent) -> None:
+    async def test(process: Process) -> None:
+        process.open(started())
+        arriving = iter([last])
+        with failpoints.armed("redis.sent", lambda _item: process.append(*arriving)):
+            flush = asyncio.create_task(process.writer.flush(ID))
+            await asyncio.sleep(0)
+            await process.write()
+            assert (flush.done(), process.shown, list(process.writer._writing)) == (False, 1, [ID])
+            await process.write()
+            await flush
+        assert (process.shown, await process.lines()) == (2, [1, 2])
 
     run(url, test)
 
@@ -311,6 +329,33 @@ def test_events_are_stored_in_their_stream_within_a_second(url: str, monkeypatch
         assert await process.write() is True
         assert (await process.entries(), await process.lines()) == ([1, 3], [1, 2, 3])
         assert await process.write() is False
+
+    run(url, test)
+
+
+def test_the_loop_wakes_when_events_are_due_and_soon_if_they_could_not_be_stored(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(redis_writer, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    async def test(process: Process) -> None:
+        process.open(started())
+        await process.write()
+        process.writer._set_timer()
+        assert process.writer._timer is None
+        process.append(delta(2))
+        await process.write()
+
+        def seconds_left() -> float:
+            process.writer._set_timer()
+            timer = process.writer._timer
+            assert timer is not None
+            return timer.when() - asyncio.get_running_loop().time()
+
+        assert SOON < seconds_left() <= STORE_SECONDS
+        now[0] += 2 * STORE_SECONDS
+        assert 0 < seconds_left() <= SOON
 
     run(url, test)
 
