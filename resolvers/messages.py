@@ -31,7 +31,10 @@ class GenerationRefusal:
 
 
 def content(root: AnyMessage) -> list[ContentBlock]:
-    """The message's blocks, in the order of the Messages API. While an answer is being written, about a second old."""
+    """The message's blocks, in the order of the Messages API.
+
+    While an answer is being written, they are about a second old; those of a long answer are older.
+    """
     return show(root.content)
 
 
