@@ -1,6 +1,7 @@
 """Claude at each cloud: conversations over its wire, its errors, and what it does not offer."""
 
 import asyncio
+import json
 import os
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
@@ -294,26 +295,26 @@ def test_a_cloud_without_the_files_api_is_sent_the_bytes_of_an_attachment(tmp_pa
 class Hello:
     """A request of one message."""
 
-    def __init__(self, model: str, text: str = "Hello") -> None:
-        self.model, self.text = model, text
+    def __init__(self, model: str, text: str = "Hello", **more: Any) -> None:
+        self.model, self.text, self.more = model, text, more
 
     has_begun = False
 
     async def body(self) -> Json:
         hello = {"role": "user", "content": [{"type": "text", "text": self.text}]}
-        return {"model": self.model, "max_tokens": 100, "messages": [hello]}
+        return {"model": self.model, "max_tokens": 100, "messages": [hello], **self.more}
 
     async def body_without_refused(self, error: Exception) -> None:
         return None
 
 
-def ask(cloud: Cloud, words: str = "Hello") -> list[Json]:
+def ask(cloud: Cloud, words: str = "Hello", **more: Any) -> list[Json]:
     """Ask a cloud without a server, and return the events of its answer."""
 
     async def ask() -> list[Json]:
         claude = Claude(provider=Provider(cloud.provider))
         try:
-            return [event async for events in claude.stream(Hello(cloud.model, words)) for event in events]
+            return [event async for events in claude.stream(Hello(cloud.model, words, **more)) for event in events]
         finally:
             await claude.close()
 
@@ -343,6 +344,21 @@ def test_a_key_is_used_instead_of_an_identity(
 def test_a_large_request_is_signed_as_it_is_sent(tmp_path: Path, setenv: Setenv, kind: type[Cloud]) -> None:
     with cloud_at(kind, ScriptedClaude(says("Hi.")).app(), tmp_path, setenv) as cloud:
         assert ask(cloud, "wörd " * 100_000)[-1]["type"] == "message_stop"
+
+
+@pytest.mark.parametrize("kind", CLOUDS, ids=lambda kind: kind.provider)
+def test_the_betas_of_a_cloud_are_sent_with_their_parts_of_the_body(
+    tmp_path: Path, setenv: Setenv, kind: type[Cloud]
+) -> None:
+    compaction = {"edits": [{"type": "compact_20260112"}]}
+    beta = "compact-2026-01-12"
+    with cloud_at(kind, ScriptedClaude(says("Hi.")).app(), tmp_path, setenv) as cloud:
+        assert ask(cloud, context_management=compaction, betas=[beta])[-1]["type"] == "message_stop"
+    call = cloud.calls[0]
+    body = json.loads(call.body)
+    assert body["context_management"] == compaction
+    assert beta in body.get("anthropic_beta", call.headers.get("anthropic-beta", ""))
+    assert "betas" not in body
 
 
 @pytest.mark.parametrize(

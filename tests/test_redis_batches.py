@@ -156,6 +156,19 @@ def test_events_may_be_sent_while_the_lease_holds() -> None:
     assert not answer.may_be_sent
 
 
+def test_calls_that_wait_for_redis_are_ended_once_and_forgotten() -> None:
+    async def test() -> None:
+        answer, loop = writing(), asyncio.get_running_loop()
+        waiting, cancelled = loop.create_future(), loop.create_future()
+        answer.flushed += [cancelled, waiting]
+        cancelled.cancel()
+        answer.resolve()
+        assert waiting.done()
+        assert answer.flushed == []
+
+    asyncio.run(test())
+
+
 def written(journal: Journal, parts: Sequence[Part], now: float) -> tuple[int, int, int]:
     """Write a batch; return the number that the journal must have, the new one, and how many entries are kept."""
     count, *rest = journal.arguments(parts, 0, now)

@@ -313,6 +313,41 @@ def test_the_longest_wait_is_that_of_the_oldest_event_and_each_batch_reports_its
     run(url, test)
 
 
+class Pauses:
+    """The module asyncio, whose `sleep` takes no time. The hundredth call is a cancellation."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        if len(self.seconds) == 100:
+            raise asyncio.CancelledError
+
+
+def test_events_are_sent_again_every_half_a_second_at_most_however_long_redis_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(*_arguments: object) -> None:
+        raise RedisConnectionError
+
+    async def test() -> None:
+        process = Process(SimpleNamespace(eval=fail))
+        pauses = Pauses()
+        monkeypatch.setattr(redis_writer, "asyncio", pauses)
+        process.open(started())
+        with pytest.raises(asyncio.CancelledError):
+            await process.writer.run()
+        assert max(pauses.seconds) <= 0.5
+        # Processes do not retry at the same time.
+        assert len(set(pauses.seconds)) > 90
+
+    asyncio.run(test())
+
+
 def test_events_are_stored_in_their_stream_within_a_second(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(process: Process) -> None:
         process.open(started())
