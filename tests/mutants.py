@@ -56,6 +56,7 @@ MUTATED = {
     ],
     "db": [
         "accounts",
+        "answer_tails",
         "attachments",
         "branches",
         "changes",

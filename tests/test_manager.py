@@ -27,10 +27,12 @@ from tertulia.claude.client import Attempt
 from tertulia.claude.errors import NOT_RESUMED, ErrorCode
 from tertulia.claude.models import Models
 from tertulia.db import leases
+from tertulia.db.answer_tails import AnswerTail
 from tertulia.db.database import Database
 from tertulia.db.tables import ApiCall, ChangeKind, ConversationChange, Generation, Status
 from tertulia.db.tool_calls import CallStatus, ToolCall
 from tertulia.generation import manager as managers
+from tertulia.generation import recovery
 from tertulia.generation.config import ContinuationPolicy, EngineConfig, EngineServices
 from tertulia.generation.manager import GenerationManager
 from tertulia.generation.observer import GenerationObserver
@@ -826,6 +828,31 @@ def test_a_lease_that_is_lost_between_rounds_ends_the_task(tmp_path: Path) -> No
         row = await mine(database)
         generation = await engine.run(row)
         assert (generation.status, generation.holder, len(engine.claude.requests)) == (Status.RUNNING, OTHER, 1)
+
+    run(tmp_path, test)
+
+
+def test_a_checkpoint_adds_nothing_to_a_content_from_before_the_round_was_saved(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        saved: list[list[str]] = []
+
+        class Saving(Tool):
+            async def call(self, input: Json, context: ToolContext) -> Result:
+                await engine.manager._checkpoint()
+                lost = await recovery.find_lost(database, context.generation_id)
+                assert lost is not None
+                saved.append([block["type"] for block in lost.message.content])
+                async with database.read() as session:
+                    assert (await session.exec(select(AnswerTail))).all() == []
+                return await Tool.call(self, input, context)
+
+        script = round_of(*texts("long " * 10_000), call("toolu_1"), stop_reason="tool_use")
+        engine = Engine(database, tools=[Saving("add")])
+        # Tokens that are reported after the checkpoint would also make the next one save the whole content.
+        engine.claude.scripts.append([*script[:3], script[5], engine.manager._checkpoint, *script[3:5]])
+        row = await mine(database)
+        assert (await engine.run(row)).status is Status.COMPLETED
+        assert saved == [["text", "tool_use", "tool_result"]]
 
     run(tmp_path, test)
 
