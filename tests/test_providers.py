@@ -347,7 +347,7 @@ def test_a_large_request_is_signed_as_it_is_sent(tmp_path: Path, setenv: Setenv,
 
 
 @pytest.mark.parametrize("kind", CLOUDS, ids=lambda kind: kind.provider)
-def test_the_betas_of_a_cloud_are_sent_with_their_parts_of_the_body(
+def test_a_stream_is_requested_with_the_betas_of_a_cloud_and_their_parts_of_the_body(
     tmp_path: Path, setenv: Setenv, kind: type[Cloud]
 ) -> None:
     compaction = {"edits": [{"type": "compact_20260112"}]}
@@ -359,6 +359,7 @@ def test_the_betas_of_a_cloud_are_sent_with_their_parts_of_the_body(
     assert body["context_management"] == compaction
     assert beta in body.get("anthropic_beta", call.headers.get("anthropic-beta", ""))
     assert "betas" not in body
+    assert body.get("stream") or "stream" in call.path
 
 
 @pytest.mark.parametrize(
