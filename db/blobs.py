@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from uuid import UUID, uuid4
+from weakref import finalize
 
 from tertulia.storage import is_storage_full
 
@@ -85,6 +86,8 @@ class _OpenFile:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        # Before the file's own finalizer, which would report an unclosed file, even if both are collected together.
+        finalize(self, file.close)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -94,9 +97,6 @@ class _OpenFile:
             return piece
         self._file.close()
         raise StopAsyncIteration
-
-    def __del__(self) -> None:
-        self._file.close()
 
 
 class ObjectStore:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from client import WAIT
 
 ROOT = Path(__file__).parents[1]
 Json = dict[str, Any]
@@ -187,7 +188,7 @@ def test_simulated_users_find_no_broken_rule(tmp_path: Path) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=3 * WAIT,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -25,7 +25,8 @@ async function travel(name, journey, address) {
     results[name] = noted.length === 0 ? "ok" : noted.join("; ");
   } catch (error) {
     await picture(`failed: ${name.slice(0, 40)}`);
-    results[name] = `${error.message} ${noted.join("; ")}`;
+    const shown = await page.evaluate(() => document.body.innerText.slice(0, 2000)).catch(() => "");
+    results[name] = [error.message, ...noted, `The page at ${page.url()} showed:`, shown].join("\n");
   } finally {
     await context.close();
   }
