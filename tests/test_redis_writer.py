@@ -24,7 +24,7 @@ from tertulia.streams.redis import batch as redis_batch
 from tertulia.streams.redis import writer as redis_writer
 from tertulia.streams.redis.batch import STORE_SECONDS
 from tertulia.streams.redis.reader import RedisReader, _Mirror
-from tertulia.streams.redis.scripts import holder_key, journal_key, journal_lines, stream_key
+from tertulia.streams.redis.scripts import holder_key, journal_key, journal_lines, stream_key, wake_key
 from tertulia.streams.redis.writer import SOON, RedisWriter
 from tertulia.streams.stream import Follower, Stream
 
@@ -565,9 +565,77 @@ def test_a_mirror_that_cannot_be_read_expects_nothing_more() -> None:
     ended = _Mirror(Stream(ID))
     ended.extend([entry(started(), GenerationCompleted(ID, 2))], 0)
     assert not ended.expects_more
+    damaged = _Mirror(Stream(ID))
+    damaged.extend_by_line(1, b"?")
+    assert (damaged.unreadable, damaged.expects_more) == (True, False)
     given_up = _Mirror(Stream(ID))
     given_up.give_up()
     assert not given_up.expects_more
+
+
+def test_each_signal_is_received_once(url: str) -> None:
+    async def test(process: Process) -> None:
+        reader, received = RedisReader(process.redis, uuid4()), list[UUID]()
+        reader.handlers.on("stop", received.append)
+        for number in (1, 2):
+            reader.signal("stop", UUID(int=number))
+            await asyncio.wait(reader._tasks)
+            await reader._read_once()
+        assert received == [UUID(int=1), UUID(int=2)]
+        await reader.close()
+
+    run(url, test)
+
+
+def test_the_key_that_wakes_a_reader_lives_an_hour_at_most(url: str) -> None:
+    async def test(process: Process) -> None:
+        id = uuid4()
+        reader = RedisReader(process.redis, id)
+        reader.wake()
+        await asyncio.wait(reader._tasks)
+        assert 3_590 < await process.redis.ttl(wake_key(id)) <= 3_600
+        await reader.close()
+        assert not await process.redis.exists(wake_key(id))
+
+    run(url, test)
+
+
+def test_a_reader_without_signals_reads_as_soon_as_it_has_a_follower(url: str) -> None:
+    async def test(process: Process) -> None:
+        process.open(started())
+        await process.write()
+        reader = RedisReader(process.redis, uuid4(), signals=False)
+        running = asyncio.create_task(reader.run())
+        await asyncio.sleep(0)
+        follower = reader.follow(ID, Follower(0))
+        assert [event.sequence for event in await anext(follower)] == [1]
+        await follower.aclose()
+        while not running.done():
+            # The client may suppress a cancellation.
+            running.cancel()
+            await asyncio.wait([running], timeout=0.1)
+        await reader.close()
+
+    run(url, test)
+
+
+def test_a_reader_reads_when_redis_was_unavailable_at_its_start() -> None:
+    read = list[Any]()
+
+    async def fail(*_arguments: object, **_options: object) -> None:
+        raise RedisConnectionError
+
+    async def stop(positions: Any, **_options: object) -> None:
+        read.append(positions)
+        raise asyncio.CancelledError
+
+    async def test() -> None:
+        client: Any = SimpleNamespace(xrevrange=fail, xread=stop)
+        with pytest.raises(asyncio.CancelledError):
+            await RedisReader(client, uuid4()).run()
+        assert len(read) == 1
+
+    asyncio.run(test())
 
 
 def test_a_mirror_lives_as_long_as_it_has_followers(url: str) -> None:

@@ -437,6 +437,8 @@ def test_the_server_pings_an_idle_socket(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(SocketHandler, "ping_seconds", 0.05)
     with tertulia(tmp_path) as address, raw_socket(address) as connection:
         connection.send('{"type": "connection_init"}')
+        begun = time.monotonic()
         messages = [json.loads(connection.recv(timeout=WAIT)) for _ in range(4)]
+        assert time.monotonic() - begun > 3 * 0.04
         connection.send('{"type": "pong"}')
         assert messages == [{"type": "connection_ack"}, *[{"type": "ping"}] * 3]
