@@ -196,9 +196,15 @@ async def write_answer(session: AsyncSession, message_id: UUID, content: list[Js
 
 
 async def end_as_failed(
-    session: AsyncSession, generation_id: UUID, holder: UUID, error: Json, sequence: int | None
+    session: AsyncSession,
+    generation_id: UUID,
+    holder: UUID,
+    error: Json,
+    sequence: int | None,
+    *,
+    keeps_tail: bool = True,
 ) -> int | None:
-    """End a generation with an error, keep the text of its last checkpoint, and store the event of its end.
+    """End a generation with an error, and store the event of its end.
 
     Args:
         session: The session to use.
@@ -206,11 +212,12 @@ async def end_as_failed(
         holder: The process that holds its lease.
         error: The error, as it is stored.
         sequence: The number of the terminal event; None for the number after the last saved one.
+        keeps_tail: Whether to add the tail of a long answer to its text. The database can refuse that.
 
     Returns:
         The number of the terminal event, or None if the lease is lost or the generation has ended.
     """
-    saved = await answer_tails.find(session, generation_id)
+    saved = await answer_tails.find(session, generation_id) if keeps_tail else None
     last = _GENERATIONS.c.sequence if saved is None else literal(saved.sequence)
     number = last + 1 if sequence is None else literal(sequence)
     mine = (_GENERATIONS.c.id == generation_id, _GENERATIONS.c.holder == holder, _UNFINISHED)

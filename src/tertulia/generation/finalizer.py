@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from tertulia.backoff import Backoff
@@ -22,6 +23,7 @@ from tertulia.generation.persistence import (
     StopRequested,
     finish_limiter,
     save_end,
+    save_error,
     save_failure,
     save_released,
     save_suspension,
@@ -137,11 +139,7 @@ class GenerationFinalizer:
     async def give_up(self, generation_id: UUID, error: GenerationError) -> None:
         """End a generation as failed, and save only its error. Its followers read its row."""
 
-        async def end() -> bool:
-            async with self._database.write() as session:
-                row = await leases.end_as_failed(session, generation_id, self._process, error.to_json(), None)
-            return row is not None
-
+        end = partial(save_error, self._database, generation_id, self._process, error, None)
         if await GIVEN_UP.attempt(generation_id, end):
             await GIVEN_UP.attempt(generation_id, lambda: self._log.discard(generation_id))
         else:

@@ -12,6 +12,8 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.exc import DBAPIError
+
 from tertulia.billing.prices import Prices
 from tertulia.billing.records import Payer, call
 from tertulia.claude.compaction import COMPACTED
@@ -93,9 +95,8 @@ async def save_failure(
     """Save an end as failed, then each of the parts that can be saved. Return the same as `save_end`."""
     generation_id, number = active.generation_id, active.answer.sequence
     SAVE_FAILURE.hit(generation_id)
-    async with database.write() as session:
-        if await leases.end_as_failed(session, generation_id, holder, UNSAVED.to_json(), number) is None:
-            return None, False
+    if not await save_error(database, generation_id, holder, UNSAVED, number):
+        return None, False
 
     async def find_location() -> GenerationLocation | None:
         async with database.read() as session:
@@ -107,6 +108,43 @@ async def save_failure(
     for name, part in _parts(active, location, Status.FAILED, prices).items():
         await PARTS.attempt(f"{generation_id} {name}", partial(_save_part, database, location, part))
     return location, True
+
+
+async def save_error(
+    database: Database, generation_id: UUID, holder: UUID, error: GenerationError, number: int | None
+) -> bool:
+    """End a generation as failed with the text that was saved last, or without its tail if the database refuses that.
+
+    Args:
+        database: The database.
+        generation_id: The generation.
+        holder: The process that holds its lease.
+        error: The error.
+        number: The number of the terminal event; None for the number after the last saved one.
+
+    Returns:
+        False if the lease is lost or the generation has ended.
+    """
+    end = partial(_end_as_failed, database, generation_id, holder, error, number)
+    try:
+        return await end(keeps_tail=True)
+    except DBAPIError:
+        return await end(keeps_tail=False)
+
+
+async def _end_as_failed(
+    database: Database,
+    generation_id: UUID,
+    holder: UUID,
+    error: GenerationError,
+    number: int | None,
+    *,
+    keeps_tail: bool,
+) -> bool:
+    json = error.to_json()
+    async with database.write() as session:
+        ended = await leases.end_as_failed(session, generation_id, holder, json, number, keeps_tail=keeps_tail)
+    return ended is not None
 
 
 async def _save_part(database: Database, location: GenerationLocation, part: Part) -> None:
