@@ -146,7 +146,8 @@ def test_every_journey_through_the_page_succeeds(addresses: dict[str, str], subt
     results = run("journeys.mjs", chromium(), "-", *pairs, seconds=420)
     for journey in JOURNEYS:
         with subtests.test(journey):
-            assert results.pop(journey, "was not run") == "ok"
+            outcome = results.pop(journey, "was not run")
+            assert outcome == "ok", outcome
     assert results == {}
 
 

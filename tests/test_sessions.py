@@ -26,7 +26,7 @@ from tertulia.server.auth.authenticator import EVERYBODY, RECHECK_SECONDS, Authe
 from tertulia.server.auth.guests import Guests
 from tertulia.server.auth.jwt import ACCESS, REFRESH, REFRESH_LIFETIME, BadToken, Tokens
 from tertulia.server.auth.passwords import Unfit
-from tertulia.server.auth.providers import Identity, Unauthenticated, Unavailable
+from tertulia.server.auth.providers import Credentials, Identity, Unauthenticated, Unavailable
 from tertulia.server.auth.sessions import REFRESH_GRACE, BadGrant, SignIns, TooManyTries
 from tertulia.server.auth.throttle import LocalFailures, SignInThrottle
 
@@ -348,7 +348,11 @@ def admitted(identity: Identity) -> tuple[Provider, Authenticator, Any]:
         provider,
         authenticator,
         SimpleNamespace(
-            identity=identity, credentials=None, sent=sent, context=SimpleNamespace(set_viewer=str), sign_outs=0
+            identity=identity,
+            credentials=Credentials(cast("Any", None), None),
+            sent=sent,
+            context=SimpleNamespace(set_viewer=str),
+            sign_outs=0,
         ),
     )
 

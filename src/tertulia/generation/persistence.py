@@ -12,14 +12,13 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.exc import DBAPIError
-
 from tertulia.billing.prices import Prices
 from tertulia.billing.records import Payer, call
 from tertulia.claude.compaction import COMPACTED
 from tertulia.claude.errors import UNSAVED, GenerationError
 from tertulia.db import changes, conversations, leases, outbox, search, spending, tool_calls
 from tertulia.db.database import AsyncSession, Database
+from tertulia.db.errors import DATABASE_ERRORS
 from tertulia.db.leases import GenerationLocation
 from tertulia.db.tables import ApiCall, ChangeKind, Status, now
 from tertulia.failpoints import Failpoint
@@ -128,7 +127,7 @@ async def save_error(
     end = partial(_end_as_failed, database, generation_id, holder, error, number)
     try:
         return await end(keeps_tail=True)
-    except DBAPIError:
+    except DATABASE_ERRORS:
         return await end(keeps_tail=False)
 
 
