@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { useMutation } from "urql";
 import { Dialog } from "./Dialog";
 import { Icon } from "./Icon";
@@ -25,13 +25,16 @@ export function RatingButtons({ turn, onProblem }: Props) {
   const [{ fetching }, rate] = useMutation(RateDocument);
   // The rating whose comment is being edited.
   const [commented, setCommented] = useState<Rating | null>(null);
-  // The rating that this component has stored, until `turn` is read again.
-  const [own, setOwn] = useState<{ rating: TurnFragment["rating"]; before: TurnFragment["rating"] } | null>(null);
-  const { rating: current = null, comment = null, tags = [] } = (own?.before === turn.rating ? own.rating : turn.rating) ?? {};
+  // The rating that this component has stored, until `turn` has it. A read that began earlier may end later.
+  const [own, setOwn] = useState<{ rating: TurnFragment["rating"] } | null>(null);
+  const { rating: current = null, comment = null, tags = [] } = (own ?? turn).rating ?? {};
+  useEffect(() => {
+    if (own && JSON.stringify(own.rating ?? null) === JSON.stringify(turn.rating ?? null)) setOwn(null);
+  }, [own, turn.rating]);
   async function store(input: Pick<RateMessageInput, "rating" | "comment" | "tags">) {
     const result = await rate({ input: { messageId: turn.id, ...input } });
     const rated = result.data?.rateMessage;
-    if (rated?.__typename === "RatedMessage") setOwn({ rating: rated.answer.rating, before: turn.rating });
+    if (rated?.__typename === "RatedMessage") setOwn({ rating: rated.answer.rating });
     return mutationProblem(result);
   }
   async function toggle(rating: Rating) {
