@@ -7,6 +7,7 @@ from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx2
 import pytest
 from client import Api
 from identity_provider import SignInProvider, by_provider
@@ -37,6 +38,8 @@ def provider(served: SignInProvider) -> SignInProvider:
 @pytest.fixture(scope="module")
 def address(served: SignInProvider, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     with tertulia(tmp_path_factory.mktemp("server"), **by_provider(served)) as address_:
+        # The server fetches the provider's addresses once. If that fails, it waits for some seconds.
+        httpx2.get(f"{address_}/auth/provider").raise_for_status()
         yield address_
 
 

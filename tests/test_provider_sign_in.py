@@ -29,6 +29,8 @@ def served() -> Generator[SignInProvider]:
 @pytest.fixture(scope="module")
 def address(served: SignInProvider, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     with tertulia(tmp_path_factory.mktemp("server"), **by_provider(served)) as address_:
+        # The server fetches the provider's addresses once. If that fails, it waits for some seconds.
+        httpx2.get(f"{address_}/auth/provider").raise_for_status()
         yield address_
 
 

@@ -1,4 +1,5 @@
 import { useEffect, useRef } from "react";
+import { flushSync } from "react-dom";
 import { opened } from "./artifacts";
 import { t, type MessageKey } from "./messages";
 import { show } from "./route";
@@ -28,9 +29,11 @@ export function useShortcuts(toggleSidebar: () => void, showSidebar: () => void,
   const actions: Record<ShortcutName, () => boolean> = {
     new: () => done(() => show(null)),
     search: () => done(() => {
-      showSidebar();
-      // The sidebar is displayed after this event.
-      requestAnimationFrame(() => document.getElementById("search")?.focus());
+      // At once, because the next keys are the words to search.
+      flushSync(showSidebar);
+      const field = document.getElementById("search");
+      field?.focus();
+      if (document.activeElement !== field) requestAnimationFrame(() => field?.focus());
     }),
     sidebar: () => done(toggleSidebar),
     composer: () => done(() => document.getElementById("text")?.focus()),
