@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.measuring import cpu_seconds
+
 Json = dict[str, Any]
 
 HERE = Path(__file__).parent
@@ -28,6 +30,8 @@ PYTHON = sys.executable
 TERTULIA = str(Path(PYTHON).parent / "tertulia")
 OURS = ("TERTULIA_", "ANTHROPIC_", "DATABASE_URL", "REDIS_URL", "PYTHONPATH")
 START_SECONDS = 120.0
+IDLE_SECONDS = 0.5
+"""A process that uses less than a twentieth of a core for this long is idle."""
 LOAD_SECONDS = 300.0
 """A load is killed after this time plus the time for which it measures."""
 
@@ -90,6 +94,17 @@ class Process:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{self.name} did not start:\n{self.output()}")
             time.sleep(0.02)
+
+    def idle(self) -> None:
+        """Wait until the process has finished the work that it does in the background after its start."""
+        deadline = time.monotonic() + START_SECONDS
+        used = cpu_seconds(self.pid)
+        while time.monotonic() < deadline:
+            time.sleep(IDLE_SECONDS)
+            before, used = used, cpu_seconds(self.pid)
+            if used - before < IDLE_SECONDS / 20:
+                return
+        raise RuntimeError(f"{self.name} was still busy {START_SECONDS:.0f} s after its start:\n{self.output()}")
 
     def output(self) -> str:
         """Return the end of the process's output."""

@@ -61,6 +61,7 @@ class Stage:
             process = Process(candidate.name, [*candidate.program, str(port)], self.cores.server, place, more)
             stack.callback(process.kill)
             process.listening(port, candidate.ready)
+            process.idle()
             yield Server(port, process.pid, process)
 
     def load(self, mode: str, candidate: Candidate, *servers: Server, **options: object) -> Load:
