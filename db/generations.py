@@ -87,7 +87,7 @@ _ACTIVE = (
     .join(Conversation, col(Conversation.id) == col(Generation.conversation_id))
     .where(
         some_of(Generation.conversation_id),
-        # Each is a parameter of its own. SQLAlchemy renders a list of values for each execution.
+        # Each is a separate parameter. SQLAlchemy renders a list of values for each execution.
         col(Generation.status).in_(
             [literal(status, METADATA.tables["generations"].c.status.type) for status in UNFINISHED]
         ),

@@ -57,7 +57,7 @@ class Connection(aiosqlite.Connection):
                 self._thread.join()
 
     def begin(self, *, writes: bool) -> None:
-        """Begin a transaction, together with its first statement."""
+        """Start a transaction, together with its first statement."""
         # A deferred transaction that reads first and then writes fails at once with "database is locked".
         self._pending, self._writes = [Statement("BEGIN IMMEDIATE" if writes else "BEGIN")], writes
 

@@ -6,6 +6,7 @@ selection has only leaves. All other events are executed by graphql-core. Both w
 tests/test_live.py compares them.
 """
 
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -90,9 +91,9 @@ class ResultPush(Push):
         fill = self.fills.get(event.__class__)
         return None if fill is None else self.frame(NEWEST.of(event, fill))
 
+    @abstractmethod
     def frame(self, result: bytes) -> bytes | None:
         """Return the message with a result; None if it cannot be written now."""
-        raise NotImplementedError
 
 
 class OperationFailed(Exception):

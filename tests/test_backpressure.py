@@ -114,9 +114,12 @@ def test_long_turns_alone_cause_no_delay(turn: float, every: float) -> None:
     assert not any(loop.delays)
 
 
-def test_an_overloaded_core_merges_tokens_until_it_has_spare_capacity() -> None:
+def test_an_overloaded_core_merges_tokens_until_it_has_spare_capacity(monkeypatch: pytest.MonkeyPatch) -> None:
+    def keep_delay(_late: float, _used: float) -> None:
+        pass
+
     merged, unmerged = Loop(), Loop()
-    unmerged.backpressure.adapt = lambda late, used: None  # type: ignore[method-assign]
+    monkeypatch.setattr(unmerged.backpressure, "adapt", keep_delay)
     for loop in (merged, unmerged):
         loop.run(2, 500)  # 50 % more than the core can do without merging
         loop.run(2, 500)
@@ -178,8 +181,11 @@ def test_each_sample_is_the_lateness_of_the_loop_and_the_used_share_of_its_core(
         late, used = next(turns)
         now, cpu = now + seconds + late, cpu + used
 
+    def record(late: float, used: float) -> None:
+        samples.append((late, used))
+
     backpressure = Backpressure()
-    backpressure.adapt = lambda late, used: samples.append((late, used))  # type: ignore[method-assign]
+    monkeypatch.setattr(backpressure, "adapt", record)
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now, thread_time=lambda: cpu))
     monkeypatch.setattr(module, "asyncio", SimpleNamespace(sleep=sleep))
     with pytest.raises(RuntimeError):  # there is no further turn

@@ -15,6 +15,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
+from unittest.mock import patch
 
 from tertulia.db.sqlite import Connection, Result, add_functions
 from tertulia.server.app import create_app
@@ -38,11 +39,10 @@ def recording() -> Generator[list[Statement]]:
         return await run(connection, statement, parameters, many=many)
 
     token = _in_request.set(True)
-    setattr(Connection, "run", recorded)  # noqa: B010 - a type checker refuses to replace a method
     try:
-        yield seen
+        with patch.object(Connection, "run", recorded):
+            yield seen
     finally:
-        setattr(Connection, "run", run)  # noqa: B010
         _in_request.reset(token)
 
 

@@ -29,7 +29,7 @@ const ATTEMPTS = {
   page: "parent.document.title",
 };
 
-/** Run each attempt in a preview of its own, and return the results. */
+/** Run each attempt in a separate preview, and return the results. */
 export async function attempt(page, address, port) {
   return page.evaluate(([attempts, E, U]) => Promise.all(Object.entries(attempts).map(([name, code]) => new Promise((resolve) => {
     const frame = document.createElement("iframe");

@@ -39,7 +39,7 @@ class AnswerBlock:
         """Return the block; an unfinished one has the key `partial`."""
         if self.finished:
             return self.block
-        # Checkpoints call this each second. A short text takes ten times as much memory in an object of its own.
+        # Checkpoints call this each second. A short text takes ten times as much memory as a separate object.
         self.pieces = ["".join(self.pieces)]
         return unfinished_block(self.block, join_text(self.pieces))
 

@@ -1,6 +1,7 @@
 """The events of one generation in a compact form: adjacent deltas of one block are stored together."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ PREPARED_AT_ONCE = 50
 from the processor's caches."""
 MOST_PIECES = 256
 """The number of deltas in a run. Their texts are then joined, because a short string takes ten times as much memory in
-an object of its own. Joining all deltas of a long answer again and again would take quadratic time."""
+a separate object. Joining all deltas of a long answer again and again would take quadratic time."""
 OBJECT_BYTES = 200
 """The approximate size of an event or a run of deltas in bytes, without the text."""
 
@@ -73,7 +74,7 @@ class _Run:
             self.pieces = None
 
 
-class Push:
+class Push(ABC):
     """Delivers events in the turn of the event loop in which they are shown, which saves waking a task for each."""
 
     __slots__ = ("write",)
@@ -82,9 +83,9 @@ class Push:
         """Initialize with a function that writes messages without waiting."""
         self.write = write
 
+    @abstractmethod
     def message(self, event: GenerationEvent) -> bytes | None:
         """Return the message to write for an event; None if the task that follows must deliver it."""
-        raise NotImplementedError
 
 
 class Follower:

@@ -1,4 +1,4 @@
-// Draws the diagrams of the chat page, in a frame with an origin of its own: Mermaid needs styles that the page's policy
+// Draws the diagrams of the chat page, in a frame with a separate origin: Mermaid needs styles that the page's policy
 // forbids, and has to read text that Claude wrote.
 import mermaid from "mermaid";
 import type { Drawing, DrawingRequest } from "../src/diagrams";

@@ -1,7 +1,7 @@
 import { useEffect, useRef } from "react";
 import { at } from "./base";
 
-/** HTML that Claude wrote, in a frame that has an origin of its own and no network: see FRAME_POLICY in pages.py. */
+/** HTML that Claude wrote, in a frame that has a separate origin and no network: see FRAME_POLICY in pages.py. */
 export function Sandbox({ html, title }: { html: string; title: string }) {
   const frame = useRef<HTMLIFrameElement>(null);
   useEffect(() => {

@@ -3,7 +3,7 @@ import { useDeferredValue, useEffect, useMemo, useState } from "react";
 
 /** Longer code, in characters, is not highlighted. */
 const MAX_LENGTH = 50_000;
-/** Languages without a grammar of their own, by one that fits. */
+/** Languages without their own grammar, by one that fits. */
 const SIMILAR = { xml: ["vue", "svelte", "astro"], ini: ["terraform", "hcl", "tf"], javascript: ["json5"] };
 let common: Promise<HLJSApi> | undefined;
 let all: Promise<HLJSApi> | undefined;

@@ -11,6 +11,7 @@ import logging
 import time
 from base64 import b64encode
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
@@ -204,7 +205,7 @@ class ProviderGrants:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             logger.warning("The identity provider did not respond at %s: %s", url, error)
             raise Unavailable(DOWN) from error
-        if may_be_empty and status == 200:  # noqa: PLR2004 - OK
+        if may_be_empty and status == HTTPStatus.OK:
             return {}
         return _fields(url, status, body)
 
@@ -258,14 +259,14 @@ def _fields(url: str, status: int, body: bytes) -> dict[str, Any]:
         response = _ProviderResponse.model_validate_json(body)
     except ValidationError:
         response = _ProviderResponse(error=None)
-    if status == 200 and response.error is None and response.model_extra:  # noqa: PLR2004 - OK
+    if status == HTTPStatus.OK and response.error is None and response.model_extra:
         return response.model_extra
     code = response.error
     if code in DEVICE_ERRORS:
         raise GrantRefused(code, DEVICE_ERRORS[code])
     if code == "invalid_grant":
         raise GrantRefused(code, "The sign-in has expired or was used before. Sign in again.")
-    if status >= 500:  # noqa: PLR2004 - server errors
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.warning("The identity provider failed at %s with the status %s", url, status)
         raise Unavailable(DOWN)
     logger.error(

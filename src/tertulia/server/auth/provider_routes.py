@@ -87,7 +87,7 @@ class ProviderAccounts:
         return await self._refresh(request, await fields(request))
 
     async def device(self, request: Request) -> Response:
-        """Begin a sign-in on a device without a browser."""
+        """Start a sign-in on a device without a browser."""
         await self._check_rate(request)
         codes = await self._require_grants().begin_device()
         return JSONResponse(codes.model_dump(exclude_none=True), headers=NO_STORE)
@@ -147,7 +147,7 @@ ROUTES: tuple[tuple[str, str, str, Serve, dict[str, Any]], ...] = (
         GRANT,
     ),
     ("POST", "/refresh", "Exchange a refresh token", ProviderAccounts.refresh, described("refresh_token")),
-    ("POST", "/device", "Begin a sign-in on a device without a browser", ProviderAccounts.device, {}),
+    ("POST", "/device", "Start a sign-in on a device without a browser", ProviderAccounts.device, {}),
     ("POST", "/revoke", "Revoke a refresh token at the provider", ProviderAccounts.revoke, described("token")),
     (
         "DELETE",

@@ -37,7 +37,7 @@ STRICT = HEADERS | {
 }
 # The chat shows artifacts and draws diagrams in frames. `frame-src` also applies when a frame navigates itself.
 CHAT = STRICT | {"Content-Security-Policy": STRICT["Content-Security-Policy"] + "; frame-src 'self'"}
-# `sandbox` gives the frame an origin of its own, so that it has no tokens, cookies or storage, also when opened alone.
+# `sandbox` gives the frame a separate origin, so that it has no tokens, cookies or storage, also when opened alone.
 FRAME_POLICY = (
     "sandbox allow-scripts; default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
     "style-src 'unsafe-inline'; "
@@ -235,7 +235,7 @@ class BuiltFiles(StaticFiles):
         path = f"{full_path}{suffix}"
         response = super().file_response(path, Path(path).stat() if suffix else stat_result, scope, status_code)
         response.headers["Cache-Control"] = CACHE_FOREVER
-        # The frame that draws diagrams has an origin of its own. The files are public.
+        # The frame that draws diagrams has a separate origin. The files are public.
         response.headers["Access-Control-Allow-Origin"] = "*"
         response.headers["Vary"] = "Accept-Encoding"
         if suffix:
