@@ -104,7 +104,9 @@ async def _listed(session: AsyncSession, guest: UUID) -> Sequence[UUID]:
 async def _index_for(session: AsyncSession, guest: UUID, owner: UUID) -> None:
     """Index the guest's messages for the search of another user."""
     query = select(Message).join(Conversation).where(Conversation.owner_id == guest)
-    rows = (await session.exec(query.where(col(Conversation.temporary).is_(False)))).all()
+    query = query.where(col(Conversation.temporary).is_(False)).order_by(col(Message.id))
+    # The lock makes `search.rebuild` skip them.
+    rows = (await session.exec(query.with_for_update(key_share=True, of=Message))).all()
     await search.reindex(session, *[(owner, message.id, message.content) for message in rows])
 
 

@@ -16,6 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tertulia.db import messages
 from tertulia.db.database import Database
+from tertulia.db.ownership import some_of
 from tertulia.db.paging import Page, PageError, decode_cursor, encode_cursor
 from tertulia.db.statements import defer
 from tertulia.db.tables import UNFINISHED, Conversation, Generation, Message
@@ -78,6 +79,17 @@ _FINISHED = (
     .limit(AT_ONCE)
 )
 """The next finished messages, by id. Answers in progress are indexed when they are finished."""
+_LOCK = (
+    select(Message.id)
+    .where(some_of(Message.id))
+    .order_by(col(Message.id))
+    .with_for_update(key_share=True, skip_locked=True)
+)
+_OWNERS = (
+    select(Message.id, Conversation.owner_id)
+    .join(Conversation, col(Conversation.id) == col(Message.conversation_id))
+    .where(some_of(Message.id))
+)
 _RANKING = {
     "sqlite": (
         "SELECT id, -bm25(message_words, 0.0, 0.0, 1.0) AS score FROM message_words"
@@ -190,12 +202,31 @@ async def _rebuild_some(database: Database) -> bool:
         progress = await session.get(SearchRebuild, VERSION, with_for_update=True) or SearchRebuild(version=VERSION)
         if progress.after != after or progress.finished:
             return True  # Another replica has reindexed this batch.
-        existing_ids = await session.exec(select(Message.id).where(col(Message.id).in_([row[1] for row in rows])))
-        for message_id in existing_ids.all():
+        message_ids = await _lock(session, rows)
+        if message_ids is None:
+            return True
+        for message_id in message_ids:
             await REBUILD.attempt(message_id, partial(_replace, session, message_id, values[message_id]))
         progress.after, progress.finished = (rows[-1][1], False) if rows else (after, True)
         session.add(progress)
     return True
+
+
+async def _lock(session: AsyncSession, rows: Sequence[IndexedMessage]) -> Sequence[UUID] | None:
+    """Lock messages so that no other transaction deletes them or replaces their words.
+
+    Words refer to their message. A transaction that waited for the lock of a message while it holds words could block a
+    deletion of the message that waits for these words, so this one locks all messages first and waits for none.
+
+    Returns:
+        The ids of those that still exist. None if another transaction changes one of them, or has changed its owner.
+    """
+    ids = {"ids": [message_id for _, message_id, _ in rows]}
+    locked = (await session.exec(_LOCK, params=ids)).all()
+    # A separate statement, because it must see the owners at the time of the lock.
+    owners = dict((await session.exec(_OWNERS, params=ids)).all())
+    is_current = all(owners.get(message_id, owner) == owner for owner, message_id, _ in rows)
+    return locked if is_current and owners.keys() == set(locked) else None
 
 
 def _values(dialect: str, rows: Sequence[IndexedMessage]) -> dict[UUID, list[Json]]:
