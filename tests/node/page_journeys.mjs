@@ -656,7 +656,7 @@ export const LOCAL = {
     await audit(page, "formulas");
   },
 
-  async "the first view is at most 150 KiB, and formulas and code load nothing before they are needed"({ page, address }) {
+  async "the first view is at most 150 KiB in every language, and formulas and code load nothing before they are needed"({ page, address }) {
     const sizes = [];
     page.on("requestfinished", async (request) => {
       if (!request.url().endsWith("graphql")) sizes.push([request.url(), (await request.sizes()).responseBodySize]);
@@ -667,6 +667,18 @@ export const LOCAL = {
     const total = sizes.reduce((sum, [, size]) => sum + size, 0);
     check(sizes.some(([url]) => url.includes("Markdown")) && !sizes.some(([url]) => /katex|common/i.test(url)), `it loads ${sizes.map(([url]) => url)}`);
     check(total < 150 * 1024, `it loads ${total} bytes: ${sizes.join(" ")}`);
+    // Every other language loads its texts besides.
+    await page.locator("nav footer button").first().click();
+    const languages = page.getByRole("dialog").locator("select").filter({ has: page.locator('option[lang="ar"]') });
+    await languages.waitFor();
+    const tags = await languages.locator("option[lang]").evaluateAll((options) => options.map(({ lang }) => lang));
+    check(tags.length === 8, `it has the languages ${tags}`);
+    for (const tag of tags.filter((tag) => tag !== "en")) {
+      const loaded = page.waitForEvent("requestfinished", (request) => /\/[a-z]{2}-[^/]*\.js$/.test(request.url()));
+      await languages.selectOption(tag.slice(0, 2));
+      const { responseBodySize } = await (await loaded).sizes();
+      check(responseBodySize > 1000 && total + responseBodySize < 150 * 1024, `in ${tag} it loads ${total + responseBodySize} bytes`);
+    }
   },
 
   async "a declined message shows why, and the next answer does not"({ page, address }) {

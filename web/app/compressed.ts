@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import type { Plugin } from "vite";
 
-const LARGE = 200_000;
+const LARGE = 500_000;
 
 /** Compress the files at build time: compression in the server would delay the delivery of tokens. */
 export const compressed: Plugin = {

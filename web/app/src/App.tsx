@@ -15,7 +15,6 @@ import { showSettings, useConversationId, useSection } from "./route";
 import { loadServerInfo } from "./serverInfo";
 import { claiming, refused, session, subject } from "./session";
 import { Sidebar } from "./Sidebar";
-import { SignIn } from "./SignIn";
 import { useStore } from "./store";
 import { useShortcuts, useTip } from "./useShortcuts";
 import { useSidebar } from "./useSidebar";
@@ -25,6 +24,7 @@ import { WithCode } from "./WithCode";
 const ArtifactPanel = lazy(() => import("./ArtifactPanel"));
 const KeysDialog = lazy(() => import("./KeysDialog"));
 const AccountDialog = lazy(() => import("./Account"));
+const SignIn = lazy(() => import("./SignIn"));
 
 /** The page, connected with the current sign-in. */
 export function App() {
@@ -35,7 +35,7 @@ export function App() {
   const signed = useStore(session);
   const connection = useMemo(() => connect(), [signed && subject(), signed?.guest]);
   useEffect(() => () => connection.close(), [connection]);
-  if (signInRequired || guestSignsIn) return <SignIn />;
+  if (signInRequired || guestSignsIn) return <Suspense><SignIn /></Suspense>;
   return (
     <Provider value={connection.client}>
       <Page />

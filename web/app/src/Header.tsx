@@ -3,9 +3,10 @@ import { Icon } from "./Icon";
 import { dollars, number, t } from "./messages";
 import type { ConversationQuery } from "./operations";
 import { serverInfo } from "./serverInfo";
-import { SettingsDialog, type SettingsProps } from "./Settings";
+import type { SettingsProps } from "./Settings";
 import { useStore } from "./store";
 
+const SettingsDialog = lazy(() => import("./Settings"));
 const ShareDialog = lazy(() => import("./Share"));
 
 interface Props extends Omit<SettingsProps, "onClose"> {
@@ -49,7 +50,7 @@ export function Header({ conversation, start, onProblem }: Props) {
         <Icon name="settings" />
       </button>
       {open && (
-        <SettingsDialog conversation={conversation} start={start} onClose={() => setOpen(false)} onProblem={onProblem} />
+        <Suspense><SettingsDialog conversation={conversation} start={start} onClose={() => setOpen(false)} onProblem={onProblem} /></Suspense>
       )}
     </header>
   );

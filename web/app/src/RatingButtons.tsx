@@ -1,15 +1,13 @@
-import { useEffect, useState } from "react";
+import { lazy, Suspense, useEffect, useState } from "react";
 import { useMutation } from "urql";
-import { Dialog } from "./Dialog";
 import { Icon } from "./Icon";
 import { t } from "./messages";
 import { RateDocument, type RateMessageInput, type Rating, type TurnFragment } from "./operations";
 import type { TurnActions } from "./Transcript";
-import { mutationProblem, type Problem } from "./problems";
-import { ProblemNotice } from "./ProblemNotice";
+import { mutationProblem } from "./problems";
 
-/** The maximum that the server accepts, in characters. */
-const MAX_COMMENT = 2000;
+const CommentDialog = lazy(() => import("./CommentDialog"));
+
 const BUTTONS = [
   { rating: "GOOD", label: "rating.good", icon: "thumbUp" },
   { rating: "BAD", label: "rating.bad", icon: "thumbDown" },
@@ -57,50 +55,15 @@ export function RatingButtons({ turn, onProblem }: Props) {
         </button>
       )}
       {commented && (
-        <CommentDialog
-          title={t(commented === "BAD" ? "rating.whatWasWrong" : "rating.whatWasGood")}
-          stored={comment ?? ""}
-          onSave={(changed) => store({ rating: commented, comment: changed || null, tags })}
-          onClose={() => setCommented(null)}
-        />
+        <Suspense>
+          <CommentDialog
+            title={t(commented === "BAD" ? "rating.whatWasWrong" : "rating.whatWasGood")}
+            stored={comment ?? ""}
+            onSave={(changed) => store({ rating: commented, comment: changed || null, tags })}
+            onClose={() => setCommented(null)}
+          />
+        </Suspense>
       )}
     </span>
-  );
-}
-
-interface CommentDialogProps {
-  readonly title: string;
-  /** The comment of the rating; empty for none. */
-  readonly stored: string;
-  /** Store the comment, and return the problem, or null. An empty comment removes it. */
-  readonly onSave: (comment: string) => Promise<Problem | null>;
-  readonly onClose: () => void;
-}
-
-function CommentDialog({ title, stored, onSave, onClose }: CommentDialogProps) {
-  const [comment, setComment] = useState(stored);
-  const [saving, setSaving] = useState(false);
-  const [problem, setProblem] = useState<Problem | null>(null);
-  async function save() {
-    setSaving(true);
-    const failure = await onSave(comment.trim());
-    setSaving(false);
-    setProblem(failure);
-    if (!failure) onClose();
-  }
-  return (
-    <Dialog title={title} onClose={onClose}>
-      <form className="fields" onSubmit={(event) => { event.preventDefault(); void save(); }}>
-        <label>
-          {t("rating.comment")}
-          <textarea autoFocus dir="auto" rows={3} maxLength={MAX_COMMENT} value={comment} onChange={(event) => setComment(event.target.value)} />
-        </label>
-        <ProblemNotice problem={problem} />
-        <div className="actions">
-          <button type="button" className="quiet" onClick={onClose}>{t(stored ? "common.cancel" : "rating.skip")}</button>
-          <button type="submit" className="loud" disabled={saving || comment.trim() === stored}>{t(stored ? "common.save" : "common.send")}</button>
-        </div>
-      </form>
-    </Dialog>
   );
 }

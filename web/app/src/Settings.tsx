@@ -21,7 +21,7 @@ export interface SettingsProps {
 }
 
 /** A dialog for the title of a conversation, and for the instructions and tools that clients may set. */
-export function SettingsDialog({ conversation, start, onClose, onProblem }: SettingsProps) {
+export default function SettingsDialog({ conversation, start, onClose, onProblem }: SettingsProps) {
   const { id } = conversation;
   const allowed = allowedIn(conversation, start);
   const [title, setTitle] = useState(conversation.title ?? "");

@@ -6,7 +6,7 @@ import { useStore } from "./store";
 import { ProblemNotice } from "./ProblemNotice";
 
 /** The sign-in form of the mode `password`, or a field for an identity provider's token. */
-export function SignIn() {
+export default function SignIn() {
   const [server, setServer] = useState<ServerInfo | null>(null);
   const failed = useStore(signInProblem);
   const [problem, setProblem] = useState<Problem | null>(failed === null ? null : problemOf(failed));
