@@ -56,6 +56,16 @@ class Connection(aiosqlite.Connection):
                 # The thread is ending. It must report that before the event loop closes.
                 self._thread.join()
 
+    async def close(self) -> None:
+        """Close the database, and return when the thread has ended.
+
+        A thread that still runs while the interpreter shuts down is ended by force, which can abort the process.
+        """
+        await super().close()
+        # The thread has reported its last result, so this takes no time.
+        if self._thread.is_alive():
+            self._thread.join()
+
     def begin(self, *, writes: bool) -> None:
         """Start a transaction, together with its first statement."""
         # A deferred transaction that reads first and then writes fails at once with "database is locked".
