@@ -366,13 +366,43 @@ export const LOCAL = {
       { name: "tea.md", mimeType: "text/markdown", buffer: Buffer.from("# Tea\nBoil the water.") },
       { name: "dot.bmp", mimeType: "image/bmp", buffer: bitmap },
     ]);
-    await page.locator(".files li").nth(1).waitFor();
+    // The message waits for the uploads.
     await sendAndWait(page, "What does it say?", 1);
     check(await page.locator("img.attached").evaluate((image) => image.decode().then(() => image.naturalWidth)) === 1, "not shown");
     await page.getByText("1 source").click();
     await page.getByRole("button", { name: "tea.md, “Tea”, lines 1-2" }).click();
     const focused = await page.evaluate(() => document.activeElement.textContent);
     check(focused.includes("tea.md"), `the citation led to ${focused}`);
+  },
+
+  async "a message is sent once its upload has ended, unless the upload fails or Escape is pressed meanwhile"({ page, address, noted }) {
+    const waiting = page.getByText("Your message will be sent when everything is ready.");
+    const held = [];
+    await page.route("**/attachments", (route) => held.push(route));
+    await page.goto(address);
+    const uploads = async (name) => {
+      await page.locator('input[type="file"]').setInputFiles({ name, mimeType: "image/png", buffer: PNG });
+      await message(page).press("Enter");
+      await waiting.waitFor();
+      check(await page.locator("li.user").count() === 0, "it was sent without its file");
+    };
+    await message(page).fill("What do you see?");
+    await uploads("lost.png");
+    await held.pop().fulfill({ status: 503, json: { error: { message: "The disk is full." } } });
+    await page.getByRole("alert").filter({ hasText: "The disk is full." }).waitFor();
+    check(await waiting.count() === 0, "it is still to be sent");
+    await uploads("kept.png");
+    await message(page).press("Escape");
+    await waiting.waitFor({ state: "detached" });
+    await held.pop().continue();
+    await page.getByRole("button", { name: "Remove kept.png" }).waitFor();
+    check(await message(page).inputValue() === "What do you see?", "the text is gone");
+    await uploads("dot.png");
+    await held.pop().continue();
+    await finished(page, 1).waitFor();
+    check(await page.locator("li.user").count() === 1 && await page.locator("li.user img.attached").count() === 2, "it was not sent once with its files");
+    check(await message(page).inputValue() === "" && await page.locator(".files li").count() === 0, "the draft stays");
+    check(noted.splice(0).every((line) => line.includes("503")), "another problem");
   },
 
   async "a file of an unknown type is refused with a message"({ page, address, noted }) {

@@ -1,12 +1,12 @@
-import { useEffect, useRef, useState, type ClipboardEvent, type DragEvent, type KeyboardEvent } from "react";
+import { useEffect, useRef, useState, type KeyboardEvent } from "react";
 import { Icon } from "./Icon";
 import { EMPTY, useDraft, type Draft } from "./drafts";
 import { opened } from "./artifacts";
 import { t } from "./messages";
 import { Options } from "./Options";
-import { problemOf, type Problem } from "./problems";
 import { ProblemNotice } from "./ProblemNotice";
-import { ACCEPTED_TYPES, upload } from "./uploads";
+import { ACCEPTED_TYPES } from "./uploads";
+import { useFiles } from "./useFiles";
 import type { Picker } from "./usePicker";
 import { hasScreenKeyboard } from "./viewport";
 
@@ -22,18 +22,37 @@ interface Props {
   readonly onStop: () => Promise<void>;
 }
 
+/** A message that is sent as soon as its files are uploaded and its assistant is stored. */
+interface Waiting {
+  readonly draftKey: string;
+  readonly assistantId: string | undefined;
+}
+
 export function Composer({ draftKey, busy, picker, temporary, onSend, onStop }: Props) {
   const [draft, setDraft] = useDraft(draftKey);
   const field = useRef<HTMLTextAreaElement>(null);
-  const files = useFiles(setDraft);
-  const ready = (draft.text.trim() !== "" || draft.files.length > 0) && files.running === 0 && !picker?.changing;
+  const [waiting, setWaiting] = useState<Waiting | null>(null);
+  const keep = () => setWaiting(null);
+  const files = useFiles(setDraft, keep);
+  const empty = draft.text.trim() === "" && draft.files.length === 0 && files.running === 0;
+  const ready = files.running === 0 && !picker?.changing;
+  const assistantId = picker?.assistants?.id;
   useEffect(() => {
     if (!hasScreenKeyboard()) field.current?.focus();
   }, [draftKey]);
+  useEffect(() => {
+    if (!waiting) return;
+    // Another conversation is open, or the server has refused the assistant.
+    if (waiting.draftKey !== draftKey || (waiting.assistantId && waiting.assistantId !== assistantId)) keep();
+    else if (ready) send();
+  });
   function send() {
-    if (!ready) return;
-    onSend(draft);
-    setDraft(EMPTY);
+    if (empty) return;
+    if (ready) {
+      onSend(draft);
+      setDraft(EMPTY);
+    }
+    setWaiting(ready ? null : { draftKey, assistantId });
     if (!hasScreenKeyboard()) field.current?.focus();
   }
   function onKeyDown(event: KeyboardEvent) {
@@ -42,7 +61,8 @@ export function Composer({ draftKey, busy, picker, temporary, onSend, onStop }: 
       event.preventDefault();
       send();
     } else if (event.key === "Escape") {
-      if (busy) void onStop();
+      if (waiting) keep();
+      else if (busy) void onStop();
       else opened.set(null);
     } else if (event.key === "ArrowUp" && draft.text === "") {
       // Edit the user's last message.
@@ -61,6 +81,7 @@ export function Composer({ draftKey, busy, picker, temporary, onSend, onStop }: 
     >
       <ProblemNotice problem={files.problem} />
       <Files files={draft.files} running={files.running} onRemove={files.remove} />
+      {waiting && <p className="waiting" role="status">{t("composer.waiting")}</p>}
       <label htmlFor="text" className="hidden">{t("composer.label")}</label>
       <textarea
         id="text"
@@ -69,7 +90,10 @@ export function Composer({ draftKey, busy, picker, temporary, onSend, onStop }: 
         rows={1}
         value={draft.text}
         placeholder={t(busy ? "composer.placeholderBusy" : "composer.placeholder")}
-        onChange={(event) => setDraft({ ...draft, text: event.target.value })}
+        onChange={({ target }) => {
+          keep();
+          setDraft((now) => ({ ...now, text: target.value }));
+        }}
         onKeyDown={onKeyDown}
         onPaste={files.paste}
       />
@@ -93,7 +117,7 @@ export function Composer({ draftKey, busy, picker, temporary, onSend, onStop }: 
             <Icon name="stop" /> {t("composer.stop")}
           </button>
         )}
-        <button type="submit" className="loud" disabled={!ready} aria-label={t("common.send")}>
+        <button type="submit" className="loud" disabled={empty} aria-label={t("common.send")}>
           <Icon name="send" />
         </button>
       </div>
@@ -122,49 +146,4 @@ function Files({ files, running, onRemove }: FilesProps) {
       {running > 0 && <li role="status">{t("composer.uploading", { count: running })}</li>}
     </ul>
   );
-}
-
-/** Attach files by the button, by drop or by paste. Each is uploaded at once. */
-function useFiles(setDraft: (next: (now: Draft) => Draft) => void) {
-  const [running, setRunning] = useState(0);
-  const [problem, setProblem] = useState<Problem | null>(null);
-  const [over, setOver] = useState(false);
-  function add(list: FileList | null) {
-    const added = Array.from(list ?? []);
-    if (added.length === 0) return false;
-    setProblem(null);
-    setRunning((count) => count + added.length);
-    for (const file of added) {
-      upload(file)
-        .then((uploaded) => setDraft((now) => ({ ...now, files: [...now.files, uploaded] })))
-        .catch((error: unknown) => setProblem(problemOf(error instanceof Error ? error.message : String(error))))
-        .finally(() => setRunning((count) => count - 1));
-    }
-    return true;
-  }
-  return {
-    running,
-    problem,
-    over,
-    remove: (id: string) => setDraft((now) => ({ ...now, files: now.files.filter((file) => file.id !== id) })),
-    pick(event: React.ChangeEvent<HTMLInputElement>) {
-      add(event.target.files);
-      event.target.value = "";
-    },
-    paste(event: ClipboardEvent) {
-      if (add(event.clipboardData.files)) event.preventDefault();
-    },
-    dropping: {
-      onDragOver(event: DragEvent) {
-        event.preventDefault();
-        setOver(true);
-      },
-      onDragLeave: () => setOver(false),
-      onDrop(event: DragEvent) {
-        event.preventDefault();
-        setOver(false);
-        add(event.dataTransfer.files);
-      },
-    },
-  };
 }

@@ -85,6 +85,7 @@ export const ar: Messages = {
   "composer.attachments": "المرفقات",
   "composer.remove": "إزالة {name}",
   "composer.uploading": "جارٍ رفع {count, plural, zero {# ملف} one {ملف واحد} two {ملفين} few {# ملفات} many {# ملفًا} other {# ملف}}…",
+  "composer.waiting": "ستُرسل رسالتك عندما يصبح كل شيء جاهزًا. لإبقائها هنا، اضغط Escape.",
   "composer.stop": "إيقاف",
   "composer.stopKey": "إيقاف (Escape)",
   "composer.temporaryHint": "لا تظهر في القائمة ولا في البحث، وتُحذف بعد يوم من آخر رسالة فيها",

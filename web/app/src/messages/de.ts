@@ -85,6 +85,7 @@ export const de: Messages = {
   "composer.attachments": "Anhänge",
   "composer.remove": "{name} entfernen",
   "composer.uploading": "{count, plural, one {# Datei wird} other {# Dateien werden}} hochgeladen …",
+  "composer.waiting": "Ihre Nachricht wird gesendet, sobald alles bereit ist. Mit Esc bleibt sie hier.",
   "composer.stop": "Stoppen",
   "composer.stopKey": "Stoppen (Esc)",
   "composer.temporaryHint": "Wird nicht aufgelistet, nicht durchsucht und einen Tag nach der letzten Nachricht gelöscht",

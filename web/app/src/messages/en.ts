@@ -87,6 +87,7 @@ export const en = {
   "composer.attachments": "Attachments",
   "composer.remove": "Remove {name}",
   "composer.uploading": "Uploading {count, plural, one {# file} other {# files}}…",
+  "composer.waiting": "Your message will be sent when everything is ready. To keep it here, press Escape.",
   "composer.stop": "Stop",
   "composer.stopKey": "Stop (Escape)",
   "composer.temporaryHint": "Not listed, not searchable, and deleted a day after its last message",

@@ -85,6 +85,7 @@ export const es: Messages = {
   "composer.attachments": "Archivos adjuntos",
   "composer.remove": "Quitar {name}",
   "composer.uploading": "Subiendo {count, plural, one {# archivo} many {# de archivos} other {# archivos}}…",
+  "composer.waiting": "Tu mensaje se enviará cuando todo esté listo. Para conservarlo aquí, pulsa Escape.",
   "composer.stop": "Detener",
   "composer.stopKey": "Detener (Escape)",
   "composer.temporaryHint": "No aparece en la lista ni en las búsquedas, y se elimina un día después de su último mensaje",

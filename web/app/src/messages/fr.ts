@@ -85,6 +85,7 @@ export const fr: Messages = {
   "composer.attachments": "Pièces jointes",
   "composer.remove": "Retirer {name}",
   "composer.uploading": "Envoi de {count, plural, one {# fichier} many {# de fichiers} other {# fichiers}}…",
+  "composer.waiting": "Votre message sera envoyé dès que tout sera prêt. Pour le garder ici, appuyez sur Échap.",
   "composer.stop": "Arrêter",
   "composer.stopKey": "Arrêter (Échap)",
   "composer.temporaryHint": "Absente de la liste et des recherches, et supprimée un jour après son dernier message",

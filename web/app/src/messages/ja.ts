@@ -85,6 +85,7 @@ export const ja: Messages = {
   "composer.attachments": "添付ファイル",
   "composer.remove": "{name} を取り除く",
   "composer.uploading": "{count, plural, other {#個のファイル}}をアップロードしています…",
+  "composer.waiting": "準備ができしだいメッセージを送信します。ここに残すには Esc を押してください。",
   "composer.stop": "停止",
   "composer.stopKey": "停止 (Esc)",
   "composer.temporaryHint": "一覧にも検索にも表示されず、最後のメッセージから1日後に削除されます",

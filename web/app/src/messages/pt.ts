@@ -85,6 +85,7 @@ export const pt: Messages = {
   "composer.attachments": "Anexos",
   "composer.remove": "Remover {name}",
   "composer.uploading": "Enviando {count, plural, one {# arquivo} many {# de arquivos} other {# arquivos}}…",
+  "composer.waiting": "Sua mensagem será enviada quando tudo estiver pronto. Para mantê-la aqui, pressione Esc.",
   "composer.stop": "Parar",
   "composer.stopKey": "Parar (Esc)",
   "composer.temporaryHint": "Não aparece na lista nem nas pesquisas, e é excluída um dia depois da última mensagem",

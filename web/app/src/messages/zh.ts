@@ -85,6 +85,7 @@ export const zh: Messages = {
   "composer.attachments": "附件",
   "composer.remove": "移除 {name}",
   "composer.uploading": "正在上传{count, plural, other { # 个文件}}…",
+  "composer.waiting": "一切就绪后，你的消息会自动发送。要保留在此处，请按 Esc。",
   "composer.stop": "停止",
   "composer.stopKey": "停止 (Esc)",
   "composer.temporaryHint": "不会列出，无法搜索，并在最后一条消息的一天后删除",
