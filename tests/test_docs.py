@@ -441,7 +441,7 @@ def test_every_path_is_documented(local: DocsServer, accounts: DocsServer) -> No
     table = "".join(re.findall(r"^\| (`.*?) \|", written("docs/endpoints.md"), re.MULTILINE))
     served = {path for server in (local, accounts) for path in server.api.http.get("/openapi.json").json()["paths"]}
     pages = {"/", "/graphql", "/docs", "/redoc", "/openapi.json", "/healthz", "/readyz", "/metrics"}
-    pages |= {"/sandbox", "/diagrams"}
+    pages |= {"/sandbox", "/diagrams", "/plain"}
     assert {path for path in pages if local.api.http.get(path, headers={"accept": "text/html"}).is_error} == set()
     with_settings = {"/s/TOKEN", "/auth/guest", "/tools/oauth/authorize", "/tools/oauth/callback"}
     with_settings |= {"/auth/provider", "/auth/device"}
@@ -456,20 +456,37 @@ def test_every_error_is_documented() -> None:
     assert {one.name for one in SCHEMA.get_possible_types(interface)} - rows == set()
     assert {code.name for code in ErrorCode} - rows == set()
     assert {"GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED", "BAD_USER_INPUT"} - rows == set()
-    codes = re.findall(r'(?:"code": |code=|Refused\(\d+, )"([A-Z_]+)"', source("schema", "server"))
+    codes = re.findall(
+        r'(?:"code": |code=|(?:Refused|problem)\(\s*\d+, )"([A-Z_]+)"', source("schema", "src/tertulia/server")
+    )
+    assert "FORBIDDEN_ORIGIN" in codes
     assert {code for code in codes if f"`{code}`" not in page} == set()
 
 
 def test_every_close_code_of_a_socket_is_documented() -> None:
     page = written("docs/errors.md")
-    ours = set(re.findall(r"(?:code=|FORBIDDEN = |STALLED = |\"code\": )(\d{4})\b", source("server")))
+    ours = set(
+        re.findall(r"(?:code=|FORBIDDEN = |STALLED = |\"code\": |close\()(\d{4})\b", source("src/tertulia/server"))
+    )
     # Codes of Strawberry and uvicorn, which tests/test_websocket.py and tests/test_replicas.py observe.
-    theirs = set(re.findall(r"\b(44\d\d)\b", written("tests/test_websocket.py"))) | {"1012"}
-    assert {code for code in ours | theirs if not re.search(rf"^\| {code} \|", page, re.MULTILINE)} == set()
+    theirs = set(re.findall(r"\b(44\d\d|10\d\d)\b", written("tests/test_websocket.py"))) | {"1012", OF_PINGS}
+    rows = re.findall(r"^\| ((?:\d{4}(?:, )?)+) \|", page, re.MULTILINE)
+    # A handshake that is refused has the status 403, and no close frame.
+    assert {code for row in rows for code in row.split(", ")} == (ours | theirs) - BY_CLIENTS - {BEFORE_THE_HANDSHAKE}
+
+
+OF_PINGS, BEFORE_THE_HANDSHAKE, BY_CLIENTS = "1011", "1008", {"1000", "1001", "1005", "1006"}
+
+
+def test_every_metric_is_documented(local: DocsServer) -> None:
+    page = written("docs/operating.md")
+    exposed = set(re.findall(r"^# TYPE (tertulia_\w+)", local.api.http.get("/metrics").text, re.MULTILINE))
+    rows = "".join(re.findall(r"^\| (`tertulia_.*?) \|", page, re.MULTILINE))
+    assert set(re.findall(r"`(tertulia_\w+)", rows)) == {name for name in exposed if not name.endswith("_created")}
 
 
 def source(*packages: str) -> str:
-    return "\n".join(file.read_text(encoding="utf-8") for name in packages for file in (ROOT / name).glob("*.py"))
+    return "\n".join(file.read_text(encoding="utf-8") for name in packages for file in (ROOT / name).rglob("*.py"))
 
 
 def test_the_reference_names_every_type_field_and_argument() -> None:

@@ -140,6 +140,13 @@ def test_the_unused_part_of_a_reservation_is_released(staged: Staged, place: Jso
     assert (Decimal(int(spent)) / 10**12, reserved(place)) == (3 * COST, 0)
 
 
+def test_on_rest_a_budget_that_ends_an_answer_is_an_error_of_tertulia(staged: Staged) -> None:
+    stage = staged(Reply([START, *text("Hi"), *end(output_tokens=1000)]), **{DAILY: Decimal("0.005")})
+    response = stage.api.http.post("/chat", json={"message": "Hello"})
+    error = response.json()["error"]
+    assert (response.status_code, error["source"], error["code"]) == (402, "tertulia", "BUDGET_EXCEEDED")
+
+
 @pytest.mark.both
 def test_an_answer_that_exhausts_the_servers_budget_fails_and_keeps_its_text(staged: Staged) -> None:
     gate = Gate()

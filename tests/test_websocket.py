@@ -391,6 +391,18 @@ def test_a_binary_frame_closes_with_4400(api: Api) -> None:
 # ---- not specified by the document -----------------------------------------------------------------
 
 
+def test_data_that_is_not_of_the_websocket_protocol_or_too_long_closes_with_a_code_of_that_protocol(api: Api) -> None:
+    with api.socket() as socket:
+        socket.connection.send('{"type": "ping", "payload": {"a": "' + "x" * 2_000_000 + '"}}')
+        assert closing(socket.connection)[0] == 1009
+    with api.socket() as socket:
+        socket.connection.send(b"\xff", text=True)
+        assert closing(socket.connection)[0] == 1007
+    with api.socket() as socket:
+        socket.connection.socket.sendall(b"\xff\x80")  # reserved bits
+        assert closing(socket.connection)[0] == 1002
+
+
 def test_an_id_of_400_characters_is_accepted(api: Api) -> None:
     with api.socket() as socket:
         socket.send(subscribe("x" * 400))

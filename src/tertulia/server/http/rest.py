@@ -56,6 +56,8 @@ STATUS = {
     ErrorCode.INTERRUPTED: 503,
     ErrorCode.TIMEOUT: 504,
 }
+OWN_CODES = (ErrorCode.BUDGET_EXCEEDED, ErrorCode.INTERRUPTED)
+"""The codes of failed answers that are not errors of Claude's API."""
 
 
 BODY_FIELDS = {
@@ -269,7 +271,8 @@ def _event(name: str, data: dict[str, Any]) -> bytes:
 
 def _body(error: GenerationError) -> dict[str, Any]:
     api_code = {} if error.api_code is None else {"api_code": error.api_code}
-    return envelope(error.code.name, error.message, source="claude", request_id=error.request_id, **api_code)
+    source = "tertulia" if error.code in OWN_CODES else "claude"
+    return envelope(error.code.name, error.message, source=source, request_id=error.request_id, **api_code)
 
 
 def _failure(error: GenerationError) -> dict[str, Any]:
