@@ -17,6 +17,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tertulia.db import answer_tails, outbox
+from tertulia.db.ownership import some_of
 from tertulia.db.statements import defer, fetch
 from tertulia.db.tables import (
     METADATA,
@@ -77,6 +78,18 @@ _HELD = update(_GENERATIONS).where(
     _GENERATIONS.c.id == bindparam("renewed"),
     _GENERATIONS.c.holder == bindparam("by"),
     _is_one_of(_GENERATIONS, UNFINISHED),
+)
+_LOCK = (
+    sqlalchemy.select(_GENERATIONS.c.id)
+    .where(some_of(_GENERATIONS.c.id), _GENERATIONS.c.holder == bindparam("by"), _UNFINISHED)
+    .order_by(_GENERATIONS.c.id)
+    .with_for_update(key_share=True)
+)
+_LOCK_OF_CONVERSATION = (
+    sqlalchemy.select(_GENERATIONS.c.id)
+    .where(_GENERATIONS.c.conversation_id == bindparam("conversation"), _UNFINISHED)
+    .order_by(_GENERATIONS.c.id)
+    .with_for_update()
 )
 _RENEW = _HELD.returning(_GENERATIONS.c.stop_requested)
 _IN_CONVERSATION = METADATA.tables[Conversation.__tablename__].alias()
@@ -179,6 +192,9 @@ async def renew_all(
     Returns:
         The renewed leases by the generation's id, without those that are lost or whose generation has ended.
     """
+    if session.get_bind().dialect.name != "sqlite":
+        # An update locks rows in any order. Another transaction that locks several generations would deadlock with it.
+        await (await session.connection()).execute(_LOCK, {"ids": list(generation_ids), "by": holder})
     mine = and_(col(Generation.id).in_(generation_ids), col(Generation.holder) == holder, _unfinished())
     renewing = update(_GENERATIONS).where(mine).values(lease_until=until)
     renewed = await session.exec(renewing.returning(col(Generation.id), col(Generation.stop_requested)))
@@ -331,6 +347,16 @@ async def lock_owner(session: AsyncSession, owner: UUID) -> None:
     # SQLite needs no lock: it allows one writer at a time, so a write transaction blocks all others.
     if session.get_bind().dialect.name != "sqlite":
         await session.exec(_OWNER, params={"owner": owner})
+
+
+async def lock_unfinished(session: AsyncSession, conversation_id: UUID) -> None:
+    """Lock the unfinished generations of a conversation before its messages. The caller has locked the owner.
+
+    The processes that write answers lock generations first, in the order of their ids, and their messages after that.
+    They do not lock the owner, so a transaction with another order could deadlock with them.
+    """
+    if session.get_bind().dialect.name != "sqlite":
+        await (await session.connection()).execute(_LOCK_OF_CONVERSATION, {"conversation": conversation_id})
 
 
 async def lock_owner_of(session: AsyncSession, generation_id: UUID) -> GenerationLocation | None:

@@ -234,7 +234,8 @@ async def remove(session: AsyncSession, ids: Sequence[UUID]) -> list[UUID]:
     """
     mine = col(Generation.message_id).in_(ids)
     generations = (await session.exec(select(Generation.id, Generation.reserved).where(mine))).all()
-    # The reservation of a deleted answer is never settled, so it counts as spent.
-    await spending.add(session, ids[0], {now().date(): sum(reserved or 0 for _, reserved in generations)})
     await session.exec(delete(Message).where(col(Message.id).in_(ids)))
+    # The reservation of a deleted answer is never settled, so it counts as spent. This is the last statement, because
+    # transactions of other owners may wait for the row of spending while they hold generations.
+    await spending.add(session, ids[0], {now().date(): sum(reserved or 0 for _, reserved in generations)})
     return [generation_id for generation_id, _ in generations]

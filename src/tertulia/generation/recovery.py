@@ -100,11 +100,13 @@ async def _start(
     was_queued = generation.status is Status.QUEUED
     values = {"status": Status.RUNNING, "prefix": work.prefix, "lease_until": lease_until, "tools_expire_at": None}
     values["started_at"] = generation.started_at or now()
-    allowance = await _reserve(session, budget, location.owner_id, generation, work, models.known(work.model))
-    values |= {"reserved": allowance}
     if await leases.renew(session, generation.id, holder, values) is None:
         active.end(Ending.LOST)
         raise asyncio.CancelledError
+    # After the lock of the generation: until the commit, no other transaction can reserve from the server's budget.
+    allowance = await _reserve(session, budget, location.owner_id, generation, work, models.known(work.model))
+    if allowance != generation.reserved:
+        await leases.renew(session, generation.id, holder, {"reserved": allowance})
     if was_queued:
         kind = ChangeKind.GENERATION_STARTED
         await changes.record(session, location.owner_id, (kind, conversation.id, generation.id))

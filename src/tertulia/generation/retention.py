@@ -139,6 +139,7 @@ async def remove_part(session: AsyncSession, owner: UUID, conversation_id: UUID)
     is_continued = await conversations.is_hidden(session, owner, conversation_id)
     if not await conversations.hide(session, owner, conversation_id):
         return None
+    await leases.lock_unfinished(session, conversation_id)
     deepest = await messages.deepest(session, conversation_id, MESSAGES_AT_ONCE)
     generation_ids = await messages.remove(session, deepest) if deepest else []
     if not is_continued:
@@ -162,6 +163,7 @@ async def detach(session: AsyncSession, conversation: Conversation, message: Mes
     owner = conversation.owner_id
     hidden = Conversation(owner_id=owner, model=conversation.model, temporary=True, updated_at=conversations.NEVER)
     await insert(session, [hidden])
+    await leases.lock_unfinished(session, conversation.id)
     moved = set(await messages.move(session, message.id, hidden.id))
     if await attachments.of_conversation(session, owner, conversation.id):
         kept_contents = await messages.contents_with_attachments(session, conversation.id)
