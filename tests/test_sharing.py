@@ -1,6 +1,7 @@
 """Sharing: links with which anybody can read a frozen branch, what they show, and when they stop working."""
 
 import json
+import re
 from collections.abc import Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from tertulia.db.shares import Share, add_views, page
 from tertulia.generation import retention
 from tertulia.resolvers.sharing import VIEWS_SECONDS
 from tertulia.schema.root import schema
+from tertulia.server.http.pages import ASSETS
 
 LATER = (datetime.now(UTC) + timedelta(days=1)).isoformat()
 SHARE = """mutation ($id: ID!, $expires: DateTime, $all: Boolean = false) {
@@ -395,9 +397,8 @@ class Elements(HTMLParser):
         self.attributes |= set(attrs)
 
 
-def test_the_page_renders_claudes_markdown_and_no_html_of_it(
-    owner: Api, anybody: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def shared_answer(owner: Api, text: str) -> str:
+    """Import a conversation with this answer, share it, and return the path of the link."""
     at = {"created_at": "2026-01-01T00:00:00+00:00"}
     lines: list[Json] = [
         {"type": "tertulia-export", "version": 1, "exported_at": at["created_at"]},
@@ -416,12 +417,19 @@ def test_the_page_renders_claudes_markdown_and_no_html_of_it(
             "parent_id": "m",
             "role": "assistant",
             **at,
-            "content": [{"type": "text", "text": HOSTILE}],
+            "content": [{"type": "text", "text": text}],
         },
     ]
     file = "\n".join(map(json.dumps, lines)).encode()
     (id,) = owner.http.post("/import", files={"file": ("export", file)}).json()["conversation_ids"]
-    url = share(owner, id)["url"]
+    url: str = share(owner, id)["url"]
+    return url
+
+
+def test_the_page_renders_claudes_markdown_and_no_html_of_it(
+    owner: Api, anybody: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = shared_answer(owner, HOSTILE)
     text = anybody.http.get(url).text
     for rendered in ("<h3>Title</h3>", "<strong>bold</strong>", "<td>1</td>", "<pre><code", "**me**"):
         assert rendered in text
@@ -434,6 +442,26 @@ def test_the_page_renders_claudes_markdown_and_no_html_of_it(
     assert ("rel", "nofollow noopener noreferrer") in added
     monkeypatch.setattr("tertulia.server.http.answer_html.MAX_CHARACTERS", 10)
     assert "<strong>" not in anybody.http.get(url).text
+
+
+@pytest.mark.parametrize("text", ["\\(<b>\\)", "```mermaid\n<b>\n```"])
+def test_a_script_is_loaded_for_formulas_and_diagrams_only_if_the_page_is_built(
+    owner: Api, anybody: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    url = shared_answer(owner, text)
+    monkeypatch.setitem(ASSETS, "app", tmp_path)
+    plain = anybody.http.get(url)
+    assert "<script" not in plain.text
+    assert "script-src" not in plain.headers["Content-Security-Policy"]
+    (tmp_path / "scripts.json").write_text('{"src/shared.ts": {"file": "shared-1.js"}}')
+    drawn = anybody.http.get(url)
+    assert drawn.text.count("<script") == 1
+    assert '<script type="module" src="../assets/app/shared-1.js"></script>' in drawn.text
+    assert "&lt;b&gt;" in drawn.text
+    assert "<b>" not in drawn.text
+    policy = drawn.headers["Content-Security-Policy"]
+    assert policy.startswith(plain.headers["Content-Security-Policy"])
+    assert not {"unsafe", "connect-src"} & set(re.findall(r"[a-z]+(?:-src)?", policy))
 
 
 def test_a_long_conversation_has_several_pages(owner: Api, anybody: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ async function waitForText(page, count, text) {
   }, [count - 1, text]);
 }
 
-/** Import a conversation of `count` short messages. The message at `position` has the given text. */
+/** Import a conversation of `count` short messages, and return its id. The message at `position` has the given text. */
 async function importConversation(address, count, position, text) {
   const at = "2026-01-01T00:00:00+00:00";
   const lines = [
@@ -50,6 +50,7 @@ async function importConversation(address, count, position, text) {
   form.append("file", new File([lines.map((line) => JSON.stringify(line)).join("\n")], "long.jsonl"));
   const response = await fetch(`${address}/import`, { method: "POST", body: form });
   check(response.ok, `the import was refused: ${response.status}`);
+  return (await response.json()).conversation_ids[0];
 }
 
 /** Import `count` conversations without messages, one for each of the last days. */
@@ -751,6 +752,31 @@ export const LOCAL = {
     await reader.reload();
     await reader.getByText("This link does not work").waitFor();
     noted.length = 0;
+  },
+
+  async "a shared conversation shows its formulas and diagrams, and their sources without scripts"({ address, context, open, picture, noted }) {
+    const text = "The root of \\(a_1 * b_1\\):\n\n$$\n\\frac{1}{2}\n= x\n$$\n\nIt costs $5 or $10.\n\n```mermaid\ngraph LR; A[Tea] --> B[Cup]\n```\n\n```mermaid\nno diagram\n```";
+    const id = await importConversation(address, 2, 1, text);
+    const { shareConversation: shared } = await ask(address, "mutation ($id: ID!) { shareConversation(id: $id) { ... on ShareConversationPayload { url } } }", { id });
+    const reader = await open(`${address}${shared.url}`);
+    await reader.getByRole("img", { name: "Diagram" }).waitFor();
+    await reader.locator(".formula.display .katex").waitFor();
+    check(await reader.locator(".katex").count() === 2, "the formulas");
+    check(await reader.getByText("It costs $5 or $10.").isVisible(), "a price was taken for a formula");
+    check(await reader.locator(".diagram img").evaluate(async (image) => { await image.decode(); return image.naturalWidth > 50; }), "the diagram is empty");
+    check(await reader.locator("pre").filter({ hasText: "no diagram" }).isVisible(), "what is not a diagram is hidden");
+    check(await reader.evaluate(() => document.fonts.check("16px KaTeX_Math") && document.querySelector(".katex-base").offsetHeight > 10), "the styles of formulas are missing");
+    await audit(reader, "shared formulas");
+    await picture("shared-formulas", reader);
+    const first = await reader.locator(".diagram img").getAttribute("src");
+    await reader.emulateMedia({ colorScheme: "dark" });
+    await reader.waitForFunction((src) => document.querySelector(".diagram img").src !== src, first);
+    await picture("shared-formulas-dark", reader);
+    const plain = await context.browser().newContext({ javaScriptEnabled: false });
+    const page = watch(await plain.newPage(), address, noted);
+    await page.goto(`${address}${shared.url}`);
+    for (const source of ["\\(a_1 * b_1\\)", "\\frac{1}{2}", "graph LR;"]) check(await page.getByText(source).isVisible(), `${source} is hidden`);
+    await plain.close();
   },
 
   async "conversations can be renamed, pinned, archived, searched and deleted"({ page, address }) {

@@ -34,7 +34,9 @@ export default defineConfig(({ command }) => ({
     // The Content-Security-Policy allows no inline scripts, and all supported browsers can preload modules.
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
-    rolldownOptions: { checks: { bundlerTimings: false } },
+    // The server reads there which file is the script of shared conversations.
+    manifest: "scripts.json",
+    rolldownOptions: { input: ["index.html", "src/shared.ts"], checks: { bundlerTimings: false } },
   },
   server: {
     proxy: { "/graphql": proxied, "/attachments": proxied, "/auth": proxied, "/export": proxied, "/import": proxied, "/assets": proxied, "/sandbox": proxied, "/diagrams": proxied },

@@ -54,6 +54,13 @@ function withoutBeginning(text: string): string {
   return text.replace(BEGINNING, (token, ...rest) => ((rest.at(-1) as { begun?: string }).begun === undefined ? token : ""));
 }
 
+/** Return the formula of a source with its delimiters; null if it is a character that looks like a placeholder. */
+export function formulaOf(source: string): Formula | null {
+  const length = /^(?:\$\$|\\[[(])/.test(source) ? 2 : 1;
+  const tex = source.slice(length, -length);
+  return tex === "" ? null : { tex, display: /^(?:\$\$|\\\[)/.test(source), source };
+}
+
 /** Split a text with placeholders into texts and formulas. */
 export function splitFormulas(text: string, formulas: readonly Formula[]): (string | Formula)[] {
   return text.split(/([\uE000-\uF8FF])/).flatMap((piece) => {

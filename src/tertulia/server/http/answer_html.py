@@ -1,13 +1,16 @@
 """Claude's Markdown as HTML, for pages without scripts.
 
 The HTML has no elements or attributes from the text itself, loads nothing from other hosts, and links only to `http`,
-`https` and `mailto`.
+`https` and `mailto`. Formulas and diagrams are shown as they are written; the script of the page draws them.
 """
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from html import escape
 from typing import TYPE_CHECKING
+
+from tertulia.server.http.formulas import FIRST, PLACEHOLDER, extract_formulas
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -26,6 +29,8 @@ class AnswerRenderer:
     def __init__(self) -> None:
         """Create a renderer for one page."""
         self._remaining = MAX_CHARACTERS
+        self.has_drawings = False
+        """Whether an answer contains formulas or diagrams."""
 
     def render(self, text: str) -> str:
         """Return the HTML of a text in Markdown."""
@@ -34,8 +39,12 @@ class AnswerRenderer:
         self._remaining -= len(text)
         parser = _parser()
         # The parser encodes addresses, and cannot encode unpaired surrogates.
-        tokens = parser.parse(text.encode("utf-8", "replace").decode())
+        content = extract_formulas(text.encode("utf-8", "replace").decode())
+        tokens = parser.parse(content.text)
         _adapt(tokens)
+        _insert(tokens, content.sources)
+        diagrams = any(token.type == "fence" and token.info.split()[:1] == ["mermaid"] for token in tokens)
+        self.has_drawings |= diagrams or content.sources != []
         html: str = parser.renderer.render(tokens, parser.options, {})
         return f'<div class="markdown" dir="auto">{html}</div>'
 
@@ -63,3 +72,31 @@ def _adapt(tokens: "Sequence[Token]") -> None:
             # The alignment of a column.
             token.attrs.pop("style", None)
         _adapt(token.children or ())
+
+
+def _insert(tokens: "Sequence[Token]", sources: Sequence[str]) -> None:
+    """Replace the placeholders of formulas: in texts by elements, and elsewhere by what was written."""
+    if not sources:
+        return
+
+    def source(placeholder: re.Match[str]) -> str:
+        position = ord(placeholder[0]) - FIRST
+        # More placeholders than formulas were in the text itself.
+        return sources[position] if position < len(sources) else placeholder[0]
+
+    for token in tokens:
+        token.attrs = {
+            name: PLACEHOLDER.sub(source, value) if isinstance(value, str) else value
+            for name, value in token.attrs.items()
+        }
+        if token.type == "text" and PLACEHOLDER.search(token.content):
+            # A type whose content is not escaped again.
+            token.type = "html_inline"
+            token.content = PLACEHOLDER.sub(lambda found: _formula(source(found)), escape(token.content))
+        else:
+            token.content = PLACEHOLDER.sub(source, token.content)
+        _insert(token.children or (), sources)
+
+
+def _formula(source: str) -> str:
+    return f'<span class="formula" dir="ltr">{escape(source)}</span>'

@@ -1,5 +1,6 @@
 """Pages for browsers (chat, GraphiQL, Swagger UI, ReDoc), with all their files, and the health routes."""
 
+import json
 import os
 from collections.abc import Awaitable, Callable, Collection
 from importlib.util import find_spec
@@ -242,6 +243,16 @@ class BuiltFiles(StaticFiles):
             response.headers["Content-Encoding"] = encoding
             response.headers["Content-Type"] = guess_type(str(full_path))[0] or "application/octet-stream"
         return response
+
+
+def built_script(name: str) -> str | None:
+    """Return the file below `/assets/app` of a script of `web/app/src`; None if it is not built."""
+    folder = ASSETS["app"]
+    manifest = None if folder is None else folder / "scripts.json"
+    if manifest is None or not manifest.is_file():
+        return None
+    file: str = json.loads(manifest.read_text(encoding="utf-8"))[f"src/{name}.ts"]["file"]
+    return file
 
 
 def _built(name: str, headers: dict[str, str]) -> Response | None:

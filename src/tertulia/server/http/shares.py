@@ -1,4 +1,8 @@
-"""`/s/TOKEN`: the page of a shared conversation, for anybody who has the link. It has no scripts."""
+"""`/s/TOKEN`: the page of a shared conversation, for anybody who has the link.
+
+It has no scripts, unless it has formulas or diagrams. One script draws them; without it, they are shown as they were
+written.
+"""
 
 import asyncio
 import json
@@ -27,18 +31,20 @@ from tertulia.resolvers.shares import (
     page_of,
 )
 from tertulia.server.http.answer_html import AnswerRenderer
+from tertulia.server.http.pages import built_script
 from tertulia.server.http.problems import retry_after
 
 MESSAGES_ON_PAGE = 50
+POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+# Diagrams are drawn in the frame at `/diagrams`, and shown as images.
+DRAWING_POLICY = POLICY + "; script-src 'self'; font-src 'self'; img-src blob:; frame-src 'self'"
 HEADERS = {
     "Cache-Control": "no-store",
     # The address is a secret, so links to other sites must not send it.
     "Referrer-Policy": "no-referrer",
     "X-Robots-Tag": "noindex, nofollow, noarchive",
     "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": POLICY,
 }
 AUTHORS = {Role.USER: "User", Role.ASSISTANT: "Claude"}
 NOT_FOUND = "<h1>This link does not work</h1><p>It may have expired, or its owner has revoked it.</p>"
@@ -78,16 +84,17 @@ async def _read(reader: Context, token: str, after: str | None) -> HTMLResponse 
     when = f"Shared on {shared.shared_at:%Y-%m-%d}"
     if shared.expires_at is not None:
         when += f", until {shared.expires_at:%Y-%m-%d %H:%M} UTC"
-    items = await asyncio.to_thread(_items, [edge.node for edge in messages.edges])
+    renderer = AnswerRenderer()
+    items = await asyncio.to_thread(_items, [edge.node for edge in messages.edges], renderer)
     info = messages.page_info
     # A relative address stays below any prefix.
     following = f'<p><a rel="next" href="?{urlencode({"after": info.end_cursor})}">Next messages</a></p>'
     parts = [f"<h1>{escape(title)}</h1><p class=quiet>{when}</p>", f"<ol>{items}</ol>"]
-    return _page("".join(parts) + (following if info.has_next_page else ""), title)
+    script = built_script("shared") if renderer.has_drawings else None
+    return _page("".join(parts) + (following if info.has_next_page else ""), title, script=script)
 
 
-def _items(messages: Sequence[SharedMessage]) -> str:
-    renderer = AnswerRenderer()
+def _items(messages: Sequence[SharedMessage], renderer: AnswerRenderer) -> str:
     return "".join(_message(message, renderer) for message in messages)
 
 
@@ -125,14 +132,21 @@ def _json(value: object) -> str:
 
 
 def _page(
-    body: str, title: str = "Tertulia", *, status: int = 200, headers: dict[str, str] | None = None
+    body: str,
+    title: str = "Tertulia",
+    *,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    script: str | None = None,
 ) -> HTMLResponse:
+    element = "" if script is None else f'<script type="module" src="../assets/app/{escape(script)}"></script>'
     page = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<!doctype html><html lang="en" data-base=".."><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="robots" content="noindex, nofollow, noarchive">'
-        f'<title>{escape(title)}</title><link rel="stylesheet" href="../assets/web/share.css"></head>'
+        f'<title>{escape(title)}</title><link rel="stylesheet" href="../assets/web/share.css">{element}</head>'
         f"<body><main>{body}</main></body></html>"
     )
+    policy = {} if script is None else {"Content-Security-Policy": DRAWING_POLICY}
     # Unpaired surrogates, which earlier versions stored, cannot be encoded.
-    return HTMLResponse(page.encode("utf-8", "replace"), status, HEADERS | (headers or {}))
+    return HTMLResponse(page.encode("utf-8", "replace"), status, HEADERS | policy | (headers or {}))
