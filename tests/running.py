@@ -22,9 +22,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tertulia.db.migrate import migrate
+from tertulia.ratelimit import limits
 from tertulia.server import services
 from tertulia.server.app import create_app
-from tertulia.server.auth import passwords
+from tertulia.server.auth import passwords, throttle
 from tertulia.server.run import KEEP_ALIVE_SECONDS
 from tertulia.server.runtime import gc as runtime_gc
 from tertulia.server.runtime.http_protocol import HttpProtocol
@@ -39,6 +40,8 @@ passwords.HASHER = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 runtime_gc.CHECK_SECONDS = 86_400.0
 # The first deletions take half of the CPU time of a start. Tests of deletions start their servers in `sweeping`.
 services.SWEEPS_AT_START = False
+# On a busy machine, Redis itself answers later than this; the limits would not be counted.
+limits.STORE_PATIENCE = throttle.REDIS_PATIENCE = 3.0
 
 
 @contextmanager

@@ -53,6 +53,8 @@ RAMP = 1.5
 LOOK = 0.25
 """Seconds between two samples of the number of running answers."""
 LEAVE_SECONDS = 90.0
+EXTENSION_MINUTES = 2.0
+"""How much longer a load runs at most to complete `--actions`."""
 WAITS = ("token", "first token", "send", "refresh", "stop", "list", "read", "search", "answer")
 
 
@@ -184,6 +186,9 @@ async def run(options: argparse.Namespace, cores: Cores) -> Json:
         elif options.users:
             await crowd.grow(options.users)
             steps = [await crowd.measure(max(60 * options.minutes - RAMP * options.think, 1))]
+            until = time.monotonic() + 60 * EXTENSION_MINUTES
+            while not set(options.actions) <= world.tally.counts.keys() and time.monotonic() < until:
+                steps.append(await crowd.measure(1.0))
             show(steps[-1])
         else:
             steps = await search(crowd, options)
@@ -306,6 +311,9 @@ def main() -> int:
     )
     parser.add_argument("--users", type=int, default=0, help="a fixed number of people instead of a growing one")
     parser.add_argument("--minutes", type=float, default=6.0, help="how long the load runs at most")
+    parser.add_argument(
+        "--actions", nargs="+", default=(), help="with --users, continue until somebody has done each of these"
+    )
     parser.add_argument("--soak", type=float, default=0.0, help="minutes of a soak test, which is sampled")
     parser.add_argument("--setup", choices=("sqlite", "joined"), default="sqlite")
     parser.add_argument(
