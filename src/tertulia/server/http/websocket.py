@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass
-from enum import Enum, auto
 from json import JSONDecodeError
 from typing import Any
 
@@ -55,14 +54,6 @@ logger = logging.getLogger("tertulia.socket")
 
 class SocketClosed(Exception):
     """The socket is closed, or its client reads nothing."""
-
-
-class SocketState(Enum):
-    """How far a client has opened its socket."""
-
-    CONNECTED = auto()
-    INITIALIZED = auto()
-    ACKNOWLEDGED = auto()
 
 
 @dataclass(slots=True, eq=False)
@@ -135,7 +126,6 @@ class SocketHandler:
         "_protocol",
         "_slot_stack",
         "_socket",
-        "_state",
         "_tasks",
         "_timer",
     )
@@ -155,7 +145,6 @@ class SocketHandler:
         self._policy = policy
         self._protocol = protocol_of(socket)
         self._operations: dict[str, tuple[Operation, asyncio.Task[None]]] = {}
-        self._state = SocketState.CONNECTED
         self._slot_stack: AsyncExitStack | None = None
         self._tasks = set[asyncio.Task[None]]()
         self._timer = asyncio.get_running_loop().call_later(init_seconds, self._time_out)
@@ -181,7 +170,6 @@ class SocketHandler:
         finally:
             self._timer.cancel()
             operations = [task for _, task in self._operations.values()]
-            self._operations.clear()
             for task in (*operations, *self._tasks):
                 task.cancel()
             for task in operations:
@@ -198,14 +186,17 @@ class SocketHandler:
         text = event.get("text")
         if text is None:
             await self._refuse("WebSocket message type must be text")
-            return True
+        else:
+            await self._parse(text)
+        return True
+
+    async def _parse(self, text: str) -> None:
         try:
             await self._handle(check_message(loads(text)))
         except JSONDecodeError:
             await self._refuse("WebSocket message must be valid JSON")
         except MalformedMessage as malformed:
             await self._refuse(str(malformed))
-        return True
 
     async def _handle(self, message: dict[str, Any]) -> None:
         match message["type"]:
@@ -224,41 +215,35 @@ class SocketHandler:
 
     async def _initialize(self, payload: dict[str, Any]) -> None:
         """Authenticate the client by the token in the payload or, without one, in the header of the handshake."""
-        if isinstance(self._context, Anonymous):
-            try:
-                await self._authenticate(self._context.authenticator, payload)
-            except RateLimited as limited:
-                await self._close(STALLED, limited.message[:MAX_REASON])
-                return
-            except (*DATABASE_ERRORS, Unavailable) as error:
-                logger.warning(
-                    "A socket was closed with %d, because its client could not be authenticated: %s", STALLED, error
-                )
-                await self._close(STALLED, "Try again later")
-                return
-        if self._state is not SocketState.CONNECTED:
+        if not isinstance(self._context, Anonymous):
             await self._close(4429, "Too many initialisation requests")
             return
-        self._state = SocketState.INITIALIZED
-        self._timer.cancel()
-        if isinstance(self._context, Anonymous):
+        try:
+            await self._authenticate(self._context.authenticator, payload)
+        except Unauthenticated:
             await self._close(FORBIDDEN, "Forbidden")
-            return
-        await self._send(ACKNOWLEDGEMENT)
-        self._state = SocketState.ACKNOWLEDGED
-        self._ping_later()
+        except RateLimited as limited:
+            await self._close(STALLED, limited.message[:MAX_REASON])
+        except (*DATABASE_ERRORS, Unavailable) as error:
+            logger.warning(
+                "A socket was closed with %d, because its client could not be authenticated: %s", STALLED, error
+            )
+            await self._close(STALLED, "Try again later")
+        else:
+            self._timer.cancel()
+            await self._send(ACKNOWLEDGEMENT)
+            self._ping_later()
 
     async def _authenticate(self, authenticator: Authenticator, payload: dict[str, Any]) -> None:
-        with suppress(Unauthenticated):  # then the context stays anonymous, and the socket is closed with 4403
-            self._socket.state.connection_init = payload
-            admitted = await authenticator.admit(self._socket, token_of(payload))
-            context = admitted.context
-            if context.limits.sockets is not None:
-                self._slot_stack = AsyncExitStack()
-                await self._slot_stack.enter_async_context(context.limits.connection_slot(context.viewer.user_id))
-            self._context = context
-            if admitted.identity.revocable:
-                self._start(self._close_when_lapsed(admitted))
+        self._socket.state.connection_init = payload
+        admitted = await authenticator.admit(self._socket, token_of(payload))
+        context = admitted.context
+        if context.limits.sockets is not None:
+            self._slot_stack = AsyncExitStack()
+            await self._slot_stack.enter_async_context(context.limits.connection_slot(context.viewer.user_id))
+        self._context = context
+        if admitted.identity.revocable:
+            self._start(self._close_when_lapsed(admitted))
 
     def _time_out(self) -> None:
         self._start(self._close(4408, "Connection initialisation timeout"))
@@ -274,7 +259,7 @@ class SocketHandler:
     async def _subscribe(self, message: dict[str, Any]) -> None:
         """Start an operation. Close reasons with its id are cut to the size of the frame."""
         context, id = self._context, message["id"]
-        if self._state is not SocketState.ACKNOWLEDGED or isinstance(context, Anonymous):
+        if isinstance(context, Anonymous):
             await self._close(4401, "Unauthorized")
             return
         if id in self._operations:
@@ -311,7 +296,7 @@ class SocketHandler:
                 result = await schema.answer(document.prepared, operation.variables, operation.name, context)
                 if result.data is None and all(error.path is None for error in result.errors or ()):
                     # Errors of the whole request: nothing was executed, so there is no result for a `next` message.
-                    errors = result.errors or [GraphQLError("The operation returned nothing.")]
+                    errors = result.errors or ()
                 else:
                     payload = response(result.data, result.errors)
                     await self._send(encode({"id": operation.id, "type": "next", "payload": payload}))
@@ -337,7 +322,6 @@ class SocketHandler:
         push = None if self._protocol is None else ResultWriter(self._protocol, prefix)
         sent_count = 0
         async with aclosing(follow(operation, push)) as results:
-            del operation
             async for result in results:
                 await self._send(prefix, result, b"}")
                 # Many sockets are silent for a long time, and each would keep its last result in memory.
