@@ -103,7 +103,13 @@ node:
 docs: .venv/docs.done ## Build the documentation site into build/docs; fails on warnings
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-check: .venv/check.done node docs ## Check format, lint, types, import rules, the schema and its clients, known vulnerabilities
+# They start no server, and often fail after changes of other files.
+SOURCE_TESTS := $(patsubst %,tests/test_%.py,architecture descriptions graphql_internals isolation page_languages prose)
+.PHONY: source-tests
+source-tests: .venv/test.done node ## Run the tests that read the source and start no server (15 seconds)
+	@$(BIN)/python -m pytest -q -p no:cacheprovider $(SOURCE_TESTS) $(ARGS)
+
+check: .venv/check.done node docs source-tests ## Check format, lint, types, import rules, the schema and its clients, known vulnerabilities
 	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/mypy
