@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from client import REJECTED, Api
 from npm import run
-from people import MODE, register
+from people import MODE, PASSWORD, register
 from programs import chromium, require
 from running import read_until, tertulia
 
@@ -337,3 +337,23 @@ def test_a_page_without_websockets_resumes_after_a_refresh_and_a_cut_and_can_sto
 
 def thinking_of(message: dict[str, list[dict[str, str]]]) -> str:
     return next(block["text"] for block in message["content"] if block["__typename"] == "ThinkingBlock")
+
+
+@pytest.mark.needs("node", "node_modules", "tests/node")
+def test_a_page_signs_in_once_and_refreshes_its_token_once_for_all_requests(tmp_path: Path) -> None:
+    options = ["--ssr", "src/session.ts", "--outDir", str(tmp_path / "built"), "--logLevel", "warn"]
+    done = subprocess.run(
+        [VITE, "build", *options], cwd=EXAMPLES / "sse", capture_output=True, text=True, check=False, timeout=WAIT
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = (tmp_path / "built").glob("session.*js")
+    with tertulia(tmp_path, **MODE) as address:
+        register(address, "ada")
+        report = run("session_example.mjs", str(built), address, "ada", PASSWORD)
+    assert report["first"] == {"names": ["ada"], "asked": 1, "refreshed": 0}
+    assert report["again"] == {"names": ["ada"], "asked": 0, "refreshed": 0}
+    # Before the token expires, and after the server has refused it.
+    assert report["expiring"] == {"names": ["ada"] * 3, "asked": 0, "refreshed": 1}
+    assert report["refused"] == {"names": ["ada"], "asked": 0, "refreshed": 1}
+    assert report["ended"] == {"names": ["ada"], "asked": 1, "refreshed": 1}
+    assert report["wrong"]

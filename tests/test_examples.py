@@ -1,5 +1,6 @@
 """The browser examples: their documents and types match the schema, and each resumes an answer in a real browser."""
 
+import json
 import os
 import re
 import subprocess
@@ -78,6 +79,28 @@ def test_the_possible_types_of_the_apollo_example_are_those_of_the_schema(schema
         abstract = schema.get_type(name)
         assert graphql.is_abstract_type(abstract)
         assert sorted(possible.name for possible in schema.get_possible_types(abstract)) == types
+
+
+@pytest.mark.parametrize("example", sorted(path.parent.name for path in EXAMPLES.glob("*/package.json")))
+def test_an_example_can_be_copied_out_of_the_repository(example: str) -> None:
+    folder, package = EXAMPLES / example, ROOT / "web" / "packages" / "stream"
+    manifest = json.loads((folder / "package.json").read_text())
+    assert manifest["engines"]["node"]
+    # Nobody can publish a package under a name that is a folder. The other versions are exact.
+    versions = manifest["dependencies"] | manifest["devDependencies"]
+    assert versions.pop("@tertulia/stream") == "file:stream"
+    assert [name for name, version in versions.items() if not re.fullmatch(r"\d+\.\d+\.\d+", version)] == []
+    files = json.loads((package / "package.json").read_text())["files"]
+    assert {path.name for path in (folder / "stream").iterdir()} == {*files, "package.json"}
+    for name in (*files, "package.json"):
+        copied = folder / "stream" / name
+        assert copied.read_text() == (package / name).read_text(), f"cp {package / name} {copied}"
+    # Only the generator of operations.ts looks outside of the folder, and reads the schema of a server instead.
+    sources = [path for path in folder.rglob("*.ts*") if "node_modules" not in path.parts]
+    outside = {
+        path.name for path in sources if re.search(r"""["'](?:\.\./)+(?:web|schema|node_modules)/""", path.read_text())
+    }
+    assert outside <= {"codegen.ts"}
 
 
 def vite(example: str, folder: Path, *words: str) -> dict[str, Any]:

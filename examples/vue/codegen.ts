@@ -1,8 +1,10 @@
+import { existsSync } from "node:fs";
 import type { CodegenConfig } from "@graphql-codegen/cli";
 
-// `npm run codegen` writes src/operations.ts. In your own project `schema` may be the address of a running server.
+// `npm run codegen` writes src/operations.ts. Outside Tertulia's repository, it reads the schema from a running server.
+const file = "../../schema/schema.graphql";
 const config: CodegenConfig = {
-  schema: "../../schema/schema.graphql",
+  schema: existsSync(file) ? file : `${process.env.TERTULIA_URL ?? "http://127.0.0.1:8000"}/graphql`,
   documents: "src/operations.graphql",
   generates: {
     "src/operations.ts": {

@@ -1,6 +1,7 @@
 import { apply, ended, initial, type Block, type State } from "@tertulia/stream";
 import { createClient } from "graphql-sse";
 import { FOLLOW, READ, SEND, STOP, type Follow, type Message, type Read, type Send } from "./documents";
+import { signedFetch, signIn } from "./session";
 
 function find<Found extends HTMLElement>(selector: string): Found {
   const element = document.querySelector<Found>(selector);
@@ -9,7 +10,8 @@ function find<Found extends HTMLElement>(selector: string): Found {
 }
 
 const list = find<HTMLOListElement>("ol");
-const form = find<HTMLFormElement>("form");
+const form = find<HTMLFormElement>("#message");
+const signInForm = find<HTMLFormElement>("#sign-in");
 const text = find<HTMLTextAreaElement>("textarea");
 const sendButton = find<HTMLButtonElement>("#send");
 const stopButton = find<HTMLButtonElement>("#stop");
@@ -31,7 +33,7 @@ let silence: ReturnType<typeof setTimeout> | undefined;
 
 /** Like `fetch`, but reconnects when the stream is silent for too long: after a laptop sleeps, it only looks open. */
 async function fetchWatched(url: string, init: RequestInit): Promise<Response> {
-  const response = await fetch(url, init);
+  const response = await signedFetch(url, init, askToSignIn);
   const watcher = new TransformStream<Uint8Array, Uint8Array>({
     transform(piece, out) {
       clearTimeout(silence);
@@ -42,10 +44,35 @@ async function fetchWatched(url: string, init: RequestInit): Promise<Response> {
   return new Response(response.body?.pipeThrough(watcher) ?? null, response);
 }
 
+/** Show the form until the user has signed in. Requests that wait for it share one promise. */
+function askToSignIn(): Promise<void> {
+  signInForm.hidden = false;
+  return (signingIn ??= new Promise((resolve) => (signedIn = resolve)));
+}
+
+let signingIn: Promise<void> | null = null;
+let signedIn = () => {};
+
+signInForm.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const { username, password } = Object.fromEntries(new FormData(signInForm)) as Record<string, string>;
+  try {
+    await signIn(username ?? "", password ?? "");
+  } catch (error) {
+    return trouble((error as Error).message);
+  }
+  trouble(null);
+  signInForm.hidden = true;
+  signInForm.reset();
+  signingIn = null;
+  signedIn();
+});
+
 /** Execute a query or a mutation. */
 async function ask<Data>(query: string, variables: object): Promise<Data> {
   const headers = { "content-type": "application/json", accept: "application/json" };
-  const response = await fetch("/graphql", { method: "POST", headers, body: JSON.stringify({ query, variables }) });
+  const init = { method: "POST", headers, body: JSON.stringify({ query, variables }) };
+  const response = await signedFetch("/graphql", init, askToSignIn);
   if (!response.headers.get("content-type")?.includes("json")) throw new Error("The server cannot be reached");
   const { data, errors } = (await response.json()) as { data?: Data; errors?: { message: string }[] };
   if (!data || errors) throw new Error(errors?.[0]?.message ?? "The server returned no data");
@@ -89,16 +116,19 @@ function follow(generationId: string, item: HTMLElement): void {
           draw(item, state);
           if (ended(state)) end(null);
         },
-        error() {
-          if (answering !== generationId) return;
-          lost.hidden = false;
-          timer = setTimeout(reconnect, wait);
-          wait = Math.min(2 * wait, 5000);
-        },
-        complete() {},
+        error: again,
+        // Without a terminal event: the server has ended the stream because the access token has expired.
+        complete: again,
       },
     );
   };
+
+  function again(): void {
+    if (answering !== generationId) return;
+    lost.hidden = false;
+    timer = setTimeout(reconnect, wait);
+    wait = Math.min(2 * wait, 5000);
+  }
 
   function end(problem: string | null): void {
     answer(null);
