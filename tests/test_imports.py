@@ -39,6 +39,7 @@ LAZY = {
     "redis": "REDIS_URL is set",
     "regex": "a text is not ASCII",
     "rich": "a terminal needs colors",
+    "tertulia.conformance": "`tertulia conformance` runs",
     "tertulia.simulator": "there is no ANTHROPIC_API_KEY",
     "tertulia.transfer.exporter": "a user exports conversations",
     "tertulia.transfer.importer": "a user imports conversations",

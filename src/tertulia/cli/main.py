@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from tertulia.cli.chat_command import chat
+from tertulia.cli.conformance_command import conformance
 from tertulia.cli.login_command import login, logout
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def serve(
 app.command()(chat)
 app.command()(login)
 app.command()(logout)
+app.command()(conformance)
 
 
 @app.command()
