@@ -31,6 +31,7 @@ from wrong_servers import (
     RepeatsChanges,
     ResumesFromTheStart,
     TakesAllForOneUser,
+    Together,
 )
 
 from tertulia.cli.main import app
@@ -114,27 +115,34 @@ def test_two_replicas_conform(setup: str, tmp_path: Path, place: dict[str, Any])
     assert not_applicable(results) - TOO_FAST == WITHOUT_TOKENS
 
 
-FAULTS: dict[type[Fault], set[str]] = {
-    DropsAnEvent: {"7.3"},
-    RepeatsAnEvent: {"7.4"},
-    Renumbers: {"5.1"},
-    ResumesFromTheStart: {"7.2"},
-    EndsBeforeTheLastText: {"6.1"},
-    IgnoresStop: {"4.1"},
-    LosesTheKey: {"10.1"},
-    LosesTheReason: {"8.1", "8.2"},
-    GivesAReasonAlways: {"7.1"},
-    CountsCharacters: {"9.1"},
-    QueuesAlways: {"15.1"},
-    AcceptsOtherInput: {"10.2"},
-    AcceptsOtherResults: {"17.3"},
-    NeverSaysComplete: {"sse.1"},
-    RepeatsChanges: {"changes.1"},
+FAULTS: dict[type[Fault], str] = {
+    DropsAnEvent: "7.3",
+    RepeatsAnEvent: "7.4",
+    Renumbers: "5.1",
+    ResumesFromTheStart: "7.2",
+    EndsBeforeTheLastText: "6.1",
+    IgnoresStop: "4.1",
+    LosesTheKey: "10.1",
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_wrong_server_fails_the_requirement_that_names_its_fault(api: Api, fault: type[Fault]) -> None:
+def test_a_wrong_server_fails_exactly_the_requirement_that_names_its_fault(api: Api, fault: type[Fault]) -> None:
     results = checked(fault(), api.address)
-    assert failed(results).keys() == FAULTS[fault], failed(results)
+    assert failed(results).keys() == {FAULTS[fault]}, failed(results)
     assert not conforms(results)
+
+
+def test_independent_faults_are_found_together(api: Api) -> None:
+    faults: dict[Fault, set[str]] = {
+        GivesAReasonAlways(): {"7.1"},
+        LosesTheReason(): {"8.1", "8.2"},
+        CountsCharacters(): {"9.1"},
+        AcceptsOtherInput(): {"10.2"},
+        QueuesAlways(): {"15.1"},
+        AcceptsOtherResults(): {"17.3"},
+        RepeatsChanges(): {"changes.1"},
+        NeverSaysComplete(): {"sse.1"},
+    }
+    results = checked(Together(*faults), api.address)
+    assert failed(results).keys() == set[str]().union(*faults.values()), failed(results)

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import reduce
 from itertools import cycle
 from typing import Any
 
@@ -140,10 +141,11 @@ class LosesTheKey(Fault):
 
 
 class LosesTheReason(Fault):
-    """Sends snapshots without their reason."""
+    """Sends snapshots without their reason to a client that resumes."""
 
     def events(self, after: int | None) -> Callable[[Json], list[Json]]:
-        return lambda event: [event | ({"reason": None} if event["__typename"] == "MessageSnapshot" else {})]
+        snapshot = "" if after is None else "MessageSnapshot"
+        return lambda event: [event | ({"reason": None} if event["__typename"] == snapshot else {})]
 
 
 class GivesAReasonAlways(Fault):
@@ -216,6 +218,37 @@ class TakesAllForOneUser(Fault):
         return {"Authorization": f"Bearer {self._token}"}
 
 
+class Together(Fault):
+    """Several faults at the same time."""
+
+    def __init__(self, *faults: Fault) -> None:
+        self._faults = faults
+
+    def operation(self, operation: Json) -> Json:
+        return reduce(lambda changed, fault: fault.operation(changed), self._faults, operation)
+
+    def response(self, operation: Json, response: Json) -> Json:
+        return reduce(lambda changed, fault: fault.response(operation, changed), self._faults, response)
+
+    def events(self, after: int | None) -> Callable[[Json], list[Json]]:
+        senders = [fault.events(after) for fault in self._faults]
+
+        def send(event: Json) -> list[Json]:
+            return reduce(lambda events, sender: [sent for event in events for sent in sender(event)], senders, [event])
+
+        return send
+
+    def changes(self, change: Json) -> list[Json]:
+        return reduce(
+            lambda changes, fault: [sent for change in changes for sent in fault.changes(change)],
+            self._faults,
+            [change],
+        )
+
+    def line(self, line: str) -> str:
+        return reduce(lambda changed, fault: fault.line(changed), self._faults, line)
+
+
 class Proxy:
     """Forwards to one or more replicas, in turn."""
 
@@ -250,9 +283,11 @@ class Proxy:
                 return web.Response(text=json.dumps(changed), status=response.status, headers=kind)
             stream = web.StreamResponse(status=response.status, headers=kind)
             await stream.prepare(request)
-            async for line in response.content:
-                await stream.write(self._fault.line(line.decode()).encode())
-            await stream.write_eof()
+            # A client may leave before the end.
+            with suppress(ConnectionError):
+                async for line in response.content:
+                    await stream.write(self._fault.line(line.decode()).encode())
+                await stream.write_eof()
             return stream
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
