@@ -201,8 +201,8 @@ async def revoke_everything(session: AsyncSession, owner: UUID | None) -> Revoke
 
 async def forget_ended(session: AsyncSession, before: datetime) -> None:
     """Delete the sign-ins that expired or were revoked before a time."""
-    ended = or_(col(SignIn.expires_at) < before, col(SignIn.revoked_at) < before)
-    await session.exec(delete(SignIn).where(ended))
+    ended = select(SignIn.id).where(or_(col(SignIn.expires_at) < before, col(SignIn.revoked_at) < before))
+    await session.exec(delete(SignIn).where(col(SignIn.id).in_(ended.with_for_update(skip_locked=True))))
 
 
 async def add_token(session: AsyncSession, token: PersonalToken) -> None:
@@ -277,7 +277,8 @@ async def trim_audit(session: AsyncSession, before: datetime, most: int) -> int:
     old = col(AuditEntry.created_at) < before
     # Ids sort by time, so the condition on the id limits the scan to the rows that are deleted.
     oldest = select(AuditEntry.id).where(old, col(AuditEntry.id) < _first_id_after(before)).order_by(col(AuditEntry.id))
-    done = await session.exec(delete(AuditEntry).where(col(AuditEntry.id).in_(oldest.limit(most))))
+    oldest = oldest.limit(most).with_for_update(skip_locked=True)
+    done = await session.exec(delete(AuditEntry).where(col(AuditEntry.id).in_(oldest)))
     return done.rowcount
 
 

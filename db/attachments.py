@@ -67,8 +67,10 @@ async def remember_file(session: AsyncSession, blob_id: UUID, file_id: str | Non
 
 async def forget_unsent(session: AsyncSession) -> None:
     """Delete the uploads of all owners that no message has used within a day."""
-    old = col(Attachment.created_at) < now() - UNSENT
-    await session.exec(delete(Attachment).where(col(Attachment.conversation_id).is_(None), old))
+    unsent = select(Attachment.id).where(
+        col(Attachment.conversation_id).is_(None), col(Attachment.created_at) < now() - UNSENT
+    )
+    await session.exec(delete(Attachment).where(col(Attachment.id).in_(unsent.with_for_update(skip_locked=True))))
 
 
 async def unused(session: AsyncSession, ids: Sequence[UUID] | None = None) -> list[Blob]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Integer, bindparam, delete, func, insert, update
+from sqlalchemy import Integer, bindparam, delete, func, insert, tuple_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -69,4 +69,6 @@ async def changes_after(session: AsyncSession, owner: UUID, after: int) -> Seque
 
 async def trim(session: AsyncSession) -> None:
     """Delete the changes of all owners that are older than 24 hours."""
-    await session.exec(delete(ConversationChange).where(col(ConversationChange.created_at) < now() - KEPT))
+    key = tuple_(_CHANGES.c.owner_id, _CHANGES.c.sequence)
+    old = select(_CHANGES.c.owner_id, _CHANGES.c.sequence).where(_CHANGES.c.created_at < now() - KEPT)
+    await session.exec(delete(_CHANGES).where(key.in_(old.with_for_update(skip_locked=True))))

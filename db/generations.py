@@ -151,7 +151,8 @@ async def trim_keys(session: AsyncSession, most: int) -> int:
     old = select(IdempotencyKey.owner_id, IdempotencyKey.key).where(
         col(IdempotencyKey.created_at) < now() - KEY_LIFETIME
     )
-    done = await session.exec(delete(IdempotencyKey).where(key.in_(old.limit(most))))
+    old = old.limit(most).with_for_update(skip_locked=True)
+    done = await session.exec(delete(IdempotencyKey).where(key.in_(old)))
     return done.rowcount
 
 

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 import sqlalchemy
 from sqlalchemy import (
     JSON,
+    ColumnElement,
     Enum,
     Index,
     String,
@@ -294,7 +295,7 @@ async def postpone(session: AsyncSession, delivery: Delivery, error: str, due_at
         OUTBOX.c.status == _PENDING,
         OUTBOX.c.claim.is_(None),
     )
-    await session.exec(update(OUTBOX).where(waiting).values(due_at=due_at))
+    await session.exec(update(OUTBOX).where(_unlocked(waiting)).values(due_at=due_at))
 
 
 async def disable(session: AsyncSession, subscriber: str) -> None:
@@ -316,13 +317,13 @@ async def expire(session: AsyncSession) -> int:
     )
     error = func.coalesce(OUTBOX.c.error, "No server with this subscriber was running.")
     values = {"status": DeliveryStatus.FAILED, "finished_at": current_time, "claim": None, "error": error}
-    return (await session.exec(update(OUTBOX).where(over).values(**values))).rowcount
+    return (await session.exec(update(OUTBOX).where(_unlocked(over)).values(**values))).rowcount
 
 
 async def trim(session: AsyncSession, most: int) -> int:
     """Delete up to `most` events that have ended longer than `KEPT` ago. Return their number."""
-    old = sqlalchemy.select(OUTBOX.c.id).where(OUTBOX.c.finished_at < now() - KEPT).limit(most)
-    return (await session.exec(delete(OUTBOX).where(OUTBOX.c.id.in_(old)))).rowcount
+    old = _unlocked(OUTBOX.c.finished_at < now() - KEPT, most)
+    return (await session.exec(delete(OUTBOX).where(old))).rowcount
 
 
 async def text_of(session: AsyncSession, message_id: UUID) -> str | None:
@@ -336,7 +337,8 @@ async def text_of(session: AsyncSession, message_id: UUID) -> str | None:
 
 async def remove_finished(session: AsyncSession, owner: UUID) -> None:
     """Delete the events of a user who is deleted, except those that are still to be delivered."""
-    await session.exec(delete(OUTBOX).where(OUTBOX.c.owner_id == owner, OUTBOX.c.finished_at.is_not(None)))
+    finished = and_(OUTBOX.c.owner_id == owner, OUTBOX.c.finished_at.is_not(None))
+    await session.exec(delete(OUTBOX).where(locked_in_order(finished)))
 
 
 async def _store(session: AsyncSession, delivery: Delivery, values: Json) -> bool:
@@ -358,7 +360,19 @@ async def _fail_pending(session: AsyncSession, subscriber: str) -> None:
         "finished_at": now(),
         "claim": None,
     }
-    await session.exec(update(OUTBOX).where(*_pending(subscriber)).values(**values))
+    # A claim of another process fails the others.
+    await session.exec(update(OUTBOX).where(_unlocked(and_(*_pending(subscriber)))).values(**values))
+
+
+def locked_in_order(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return the condition for a statement that changes many events, which locks them in the order of their ids."""
+    return OUTBOX.c.id.in_(sqlalchemy.select(OUTBOX.c.id).where(condition).order_by(OUTBOX.c.id).with_for_update())
+
+
+def _unlocked(condition: ColumnElement[bool], most: int | None = None) -> ColumnElement[bool]:
+    """Return the condition for a statement that changes many events, but waits for no other transaction."""
+    query = sqlalchemy.select(OUTBOX.c.id).where(condition).limit(most)
+    return OUTBOX.c.id.in_(query.with_for_update(skip_locked=True, of=OUTBOX))
 
 
 def _pending(subscriber: str) -> tuple[Any, Any]:

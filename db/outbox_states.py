@@ -10,7 +10,7 @@ from sqlalchemy import and_, case, delete, func, or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from tertulia.db.outbox import DELIVERED_FOR, DISABLED, OUTBOX, DeliveryStatus, OutboxEvent
+from tertulia.db.outbox import DELIVERED_FOR, DISABLED, OUTBOX, DeliveryStatus, OutboxEvent, locked_in_order
 from tertulia.db.tables import now
 
 
@@ -82,7 +82,8 @@ async def retry(session: AsyncSession, subscriber: str | None = None, event_id: 
         "give_up_at": current_time + DELIVERED_FOR,
         "finished_at": None,
     }
-    retried = await session.exec(update(OUTBOX).where(*wanted).values(**values).returning(OUTBOX.c.subscriber))
+    retrying = update(OUTBOX).where(locked_in_order(and_(*wanted))).values(**values)
+    retried = await session.exec(retrying.returning(OUTBOX.c.subscriber))
     names = [name for (name,) in retried.all()]
     enabling = delete(DISABLED)
     if subscriber is not None or event_id is not None:

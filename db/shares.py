@@ -1,6 +1,5 @@
 """Shares: links to frozen branches. A share refers to the last message of its branch, whose messages never change."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
@@ -12,6 +11,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tertulia.db.conversations import NEVER
 from tertulia.db.paging import Connection, Page, connect, decode_id, encode_cursor
+from tertulia.db.statements import defer
 from tertulia.db.tables import METADATA, Conversation, Message, UtcDateTime, new_id, now, optional_time
 
 
@@ -96,7 +96,7 @@ async def remove(session: AsyncSession, owner: UUID, share_id: UUID) -> UUID | N
 
 async def trim(session: AsyncSession, most: int) -> int:
     """Delete up to `most` expired shares. Return how many were deleted."""
-    expired = select(Share.id).where(col(Share.expires_at) <= now()).limit(most)
+    expired = select(Share.id).where(col(Share.expires_at) <= now()).limit(most).with_for_update(skip_locked=True)
     return (await session.exec(delete(Share).where(col(Share.id).in_(expired)))).rowcount
 
 
@@ -107,9 +107,9 @@ _ADD_VIEWS = (
 )
 
 
-async def add_views(session: AsyncSession, views: Mapping[UUID, int]) -> None:
-    """Add to the views of shares. Those that were deleted are ignored."""
-    # Sorted, so that two replicas do not wait for each other's rows.
-    counted = [{"share": share_id, "more": more} for share_id, more in sorted(views.items())]
-    connection = await session.connection()
-    await connection.execute(_ADD_VIEWS, counted)
+async def add_views(session: AsyncSession, share_id: UUID, more: int) -> None:
+    """Add to the views of a share, unless it was deleted.
+
+    A transaction must add to one share only: deletions lock the shares of a conversation in an order of their own.
+    """
+    await defer(session, _ADD_VIEWS, {"share": share_id, "more": more})

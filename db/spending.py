@@ -150,7 +150,8 @@ async def settle_all(session: AsyncSession, owner: UUID) -> None:
 async def reserve(session: AsyncSession, reservation: Reservation) -> None:
     """Store a reservation, and delete those that have expired."""
     connection = await session.connection()
-    await connection.execute(delete(METADATA.tables["reservations"]).where(_RESERVATIONS.expires_at <= now()))
+    expired = select(_RESERVATIONS.id).where(_RESERVATIONS.expires_at <= now()).with_for_update(skip_locked=True)
+    await connection.execute(delete(METADATA.tables["reservations"]).where(_RESERVATIONS.id.in_(expired)))
     await insert(session, [reservation])
 
 

@@ -112,6 +112,7 @@ async def begin(session: AsyncSession, row: ToolAuthorization) -> None:
 async def trim(session: AsyncSession, most: int) -> int:
     """Delete up to `most` expired authorizations. Return how many were deleted."""
     expired = select(ToolAuthorization.id).where(col(ToolAuthorization.expires_at) <= now()).limit(most)
+    expired = expired.with_for_update(skip_locked=True)
     return (await session.exec(delete(ToolAuthorization).where(col(ToolAuthorization.id).in_(expired)))).rowcount
 
 
@@ -124,6 +125,11 @@ async def exists(session: AsyncSession, digest: str) -> bool:
 async def take(session: AsyncSession, digest: str, *, has_code: bool) -> ToolAuthorization | None:
     """Delete a valid authorization and return it, so that its secret works once. Return None if there is none."""
     where = (_AUTHORIZATIONS.c.digest == digest, _AUTHORIZATIONS.c.has_code == has_code)
+    owner = (await session.exec(select(ToolAuthorization.owner_id).where(*where))).one_or_none()
+    if owner is None:
+        return None
+    # Before the row, as a deletion of the owner does: the transaction may store another row of the owner.
+    await leases.lock_owner(session, owner)
     deletion = delete(_AUTHORIZATIONS).where(*where).returning(*_AUTHORIZATIONS.c)
     connection = await session.connection()
     values = (await connection.execute(deletion)).mappings().one_or_none()

@@ -10,8 +10,6 @@ from tertulia.db.errors import DATABASE_ERRORS
 
 VIEWS_SECONDS = 10.0
 """Seconds between the writes of counted views. A process that crashes loses at most the views since the last write."""
-COUNTED_AT_ONCE = 500
-"""Shares whose views one transaction updates."""
 
 logger = logging.getLogger("tertulia.sharing")
 
@@ -31,11 +29,12 @@ class Sharing:
 
     async def store_views(self) -> None:
         """Add all counted views to their rows. Views that cannot be stored now are stored next time."""
-        while self._views:
-            batch = dict(list(self._views.items())[:COUNTED_AT_ONCE])
+        for share_id, more in list(self._views.items()):
             async with self._database.write() as session:
-                await shares.add_views(session, batch)
-            self._views -= Counter(batch)
+                await shares.add_views(session, share_id, more)
+            self._views[share_id] -= more
+            if not self._views[share_id]:
+                del self._views[share_id]
 
     async def close(self) -> None:
         """Store the last views."""

@@ -10,24 +10,54 @@ from uuid import UUID
 import asyncpg
 import pytest
 from active import ME, Stored, active, never, stored
-from client import WAIT
+from client import WAIT, Json
 from rows import MODEL, Rows
-from sqlalchemy import text
+from sqlalchemy import inspect, text
+from sqlmodel import SQLModel
 
 from tertulia.billing.budget import Budget
 from tertulia.billing.prices import Prices
 from tertulia.billing.server_budget import ServerBudget
 from tertulia.claude.models import Models
-from tertulia.db import guests, leases, messages, search, spending
+from tertulia.db import (
+    accounts,
+    attachments,
+    changes,
+    generations,
+    guests,
+    leases,
+    messages,
+    outbox,
+    search,
+    shares,
+    spending,
+    tool_connections,
+)
 from tertulia.db.database import AsyncSession, Database
+from tertulia.db.identities import AuditEntry, SignIn
+from tertulia.db.inserting import insert
+from tertulia.db.outbox import DeliveryStatus, OutboxEvent
 from tertulia.db.paging import Page
 from tertulia.db.progress import Progress, save_progress
 from tertulia.db.search import SearchRebuild
-from tertulia.db.tables import Conversation, Message, User, now
+from tertulia.db.spending import Reservation
+from tertulia.db.tables import (
+    Attachment,
+    Blob,
+    ChangeKind,
+    Conversation,
+    ConversationChange,
+    IdempotencyKey,
+    Message,
+    User,
+    now,
+)
+from tertulia.db.tool_connections import ToolAuthorization
 from tertulia.db.words import VERSION, Term
 from tertulia.generation.accumulator import AnswerAccumulator
 from tertulia.generation.recovery import start_generation
 from tertulia.generation.retention import detach, remove_part
+from tertulia.resolvers.sharing import Sharing
 from tertulia.tools.registry import ToolRegistry
 
 pytestmark = pytest.mark.joined
@@ -236,5 +266,139 @@ def test_an_answer_that_starts_reserves_from_the_servers_budget_after_it_has_loc
             await on.ended_or_waiting(starting)
             await spending.lock(session)
         await starting
+
+    run(test)
+
+
+OLD = now() - timedelta(days=60)
+Trim = tuple[SQLModel, SQLModel, Callable[[AsyncSession], Awaitable[object]]]
+"""Two rows that have expired, and what deletes or ends such rows."""
+
+
+def columns(**columns: Any) -> Json:
+    return columns
+
+
+async def trims(on: Transactions) -> list[Trim]:
+    """Store expired rows of all kinds."""
+    answer = await stored(on.database)
+    conversation_id = answer.owner.conversation_id
+    owner = columns(owner_id=answer.owner.id)
+    share = columns(conversation_id=conversation_id, leaf_id=answer.message_id, expires_at=OLD, **owner)
+    change = columns(kind=ChangeKind.UPDATED, conversation_id=conversation_id, created_at=OLD, **owner)
+    key = columns(fingerprint="", generation_id=answer.id, created_at=OLD, **owner)
+    authorization = columns(server="mail", secrets="", return_to="/", expires_at=OLD, **owner)
+    event = columns(subscriber="app", event="message.rated", **owner)
+    blob = Blob()
+    attachment = columns(blob_id=blob.id, filename="a", media_type="image/png", created_at=OLD, **owner)
+
+    def trim(make: Callable[[int], SQLModel], work: Callable[[AsyncSession], Awaitable[object]]) -> Trim:
+        return make(1), make(2), work
+
+    made: list[Trim] = [
+        trim(lambda number: IdempotencyKey(key=str(number), **key), lambda session: generations.trim_keys(session, 9)),
+        trim(lambda number: shares.Share(digest=str(number), **share), lambda session: shares.trim(session, 9)),
+        trim(
+            lambda number: ToolAuthorization(digest=str(number), **authorization),
+            lambda session: tool_connections.trim(session, 9),
+        ),
+        trim(
+            lambda _: AuditEntry(action="signed_in", created_at=OLD),
+            lambda session: accounts.trim_audit(session, now(), 9),
+        ),
+        trim(lambda number: ConversationChange(sequence=number, **change), changes.trim),
+        trim(lambda _: Attachment(size_bytes=1, **attachment), attachments.forget_unsent),
+        trim(lambda _: SignIn(expires_at=OLD, **owner), lambda session: accounts.forget_ended(session, now())),
+        trim(
+            lambda _: Reservation(amount=1, expires_at=OLD, **owner),
+            lambda session: spending.reserve(session, Reservation(amount=1, expires_at=UNTIL, **owner)),
+        ),
+        trim(
+            lambda _: OutboxEvent(status=DeliveryStatus.FAILED, finished_at=OLD, give_up_at=OLD, **event),
+            lambda session: outbox.trim(session, 9),
+        ),
+        trim(lambda _: OutboxEvent(give_up_at=OLD, **event), outbox.expire),
+        trim(
+            lambda _: OutboxEvent(subscriber="gone", event="message.rated", give_up_at=UNTIL, **owner),
+            lambda session: outbox.disable(session, "gone"),
+        ),
+    ]
+    async with on.database.write() as session:
+        await insert(session, [blob])
+        for first, second, _ in made:
+            await insert(session, [first, second])
+    return made
+
+
+def test_the_removal_of_expired_rows_waits_for_no_row_that_another_transaction_has_locked(run: Test) -> None:
+    async def test(on: Transactions) -> None:
+        made = await trims(on)
+
+        async def trim(work: Callable[[AsyncSession], Awaitable[object]]) -> None:
+            async with on.database.write() as session:
+                await work(session)
+
+        async with on.database.write() as session:
+            for row, _, _ in made:
+                assert await find(session, row, with_for_update=True)
+            for row, _, work in made:
+                task = asyncio.create_task(trim(work))
+                await on.ended_or_waiting(task)
+                assert task.done(), row
+                await task
+        async with on.database.read() as session:
+            for locked, free, _ in made:
+                rows: list[Any] = [await find(session, row) for row in (locked, free)]
+                assert rows[0] is not None
+                was_pending = isinstance(free, OutboxEvent) and free.finished_at is None
+                assert rows[1].finished_at if was_pending else rows[1] is None
+
+    run(test)
+
+
+async def find(session: AsyncSession, row: SQLModel, *, with_for_update: bool = False) -> Any:
+    model: Any = type(row)
+    return await session.get(model, inspect(model).primary_key_from_instance(row), with_for_update=with_for_update)
+
+
+def test_views_of_shares_are_counted_while_their_conversation_is_deleted(run: Test) -> None:
+    async def test(on: Transactions) -> None:
+        answer = await stored(on.database)
+        common = columns(owner_id=answer.owner.id, conversation_id=answer.owner.conversation_id)
+        both = [shares.Share(digest=str(n), leaf_id=answer.message_id, **common) for n in range(2)]
+        async with on.database.write() as session:
+            await insert(session, both)
+        sharing = Sharing(on.database, is_on=True)
+        for share in both:
+            sharing.count_view(share.id)
+        async with on.database.write() as session:
+            # A deletion locks them in any order.
+            await shares.remove(session, answer.owner.id, both[1].id)
+            storing = asyncio.create_task(sharing.store_views())
+            await on.ended_or_waiting(storing)
+            await shares.remove(session, answer.owner.id, both[0].id)
+        await storing
+
+    run(test)
+
+
+def test_an_authorization_is_used_while_its_user_is_deleted(run: Test) -> None:
+    async def test(on: Transactions) -> None:
+        async with on.database.write() as session:
+            owner = await Rows(session).user()
+            common = columns(owner_id=owner, server="mail", secrets="", return_to="/", expires_at=UNTIL)
+            await tool_connections.begin(session, ToolAuthorization(digest="state", **common))
+
+        async def remove() -> None:
+            async with on.database.write() as session:
+                await leases.lock_owner(session, owner)
+                assert await accounts.remove_user(session, owner)
+
+        async with on.database.write() as session:
+            assert await tool_connections.take(session, "state", has_code=False)
+            removal = asyncio.create_task(remove())
+            await on.ended_or_waiting(removal)
+            await tool_connections.begin(session, ToolAuthorization(digest="confirmation", has_code=True, **common))
+        await removal
 
     run(test)

@@ -86,6 +86,7 @@ KNOWN = {
     "resolvers/conversations.py delete_conversation": ONE_REQUEST,
     "resolvers/deletion.py delete_message": ONE_REQUEST,
     "resolvers/shares.py _finished_leaf": ONE_REQUEST,
+    "resolvers/sharing.py store_views": "after a failure all are stored the next time",
     "src/tertulia/server/auth/guests.py claim": ONE_REQUEST,
     "src/tertulia/cli/doctor.py _findings": "its items are lines of one report",
     "src/tertulia/cli/doctor.py _claude": "its items are lines of one report",

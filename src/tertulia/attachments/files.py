@@ -206,8 +206,9 @@ class Files:
         attachment_ids = {attachment_of(block) for message in request["messages"] for block in message["content"]}
         async with self._database.write() as session:
             sources = await attachments.sources(session, [id for id in attachment_ids if id is not None])
-            for blob, _ in sources.values():
-                await attachments.remember_file(session, blob.id, None)
+            # Sorted, because two transactions that update the same rows in different orders can deadlock.
+            for blob_id in sorted(blob.id for blob, _ in sources.values()):
+                await attachments.remember_file(session, blob_id, None)
 
     async def discard(self, ids: Sequence[UUID]) -> None:
         """Delete the blobs with these ids that no attachment uses any more. `sweep` retries what fails."""
