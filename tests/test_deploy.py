@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -46,6 +47,7 @@ PORT = inspect.signature(serve).parameters["port"].default
 GRACE = Settings.model_fields["drain_seconds"].default + FINAL_EVENTS_SECONDS + DRAIN_SECONDS
 """The longest time in seconds that a process takes to exit."""
 REPLICAS = ("tertulia-a", "tertulia-b")
+OPERATING = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 
 
 def written(name: str) -> str:
@@ -115,6 +117,9 @@ def test_the_health_and_metrics_paths_exist(tmp_path: Path) -> None:
     assert asked == {"/healthz", "/readyz?exclude=redis", "/metrics"}
     with tertulia(tmp_path) as address:
         assert {httpx2.get(address + path).status_code for path in asked} == {200}
+        heads = [httpx2.head(address + path) for path in asked - {"/metrics"}]
+    assert [(head.status_code, head.content) for head in heads] == [(200, b"")] * 2
+    assert [head.headers["content-type"] for head in heads] == ["application/json"] * 2
 
 
 def test_the_liveness_probe_does_not_need_the_database() -> None:
@@ -181,6 +186,22 @@ def test_the_example_has_every_variable_that_compose_requires() -> None:
     assert (public, compose()["networks"]["inside"]) == ({"caddy"}, {"internal": True})
 
 
+def test_every_service_of_compose_has_a_limit_of_its_log_memory_and_processes() -> None:
+    for name, service in compose()["services"].items():
+        assert set(service["logging"]["options"]) == {"max-size", "max-file"}, name
+        assert megabytes(service["mem_limit"]) >= 512, name
+        assert service["pids_limit"] >= 128, name
+    redis = compose()["services"]["redis"]
+    (stored,) = [word for word in redis["command"] if "REDIS_MEMORY" in word]
+    assert megabytes(redis["mem_limit"]) > 2 * megabytes(stored)
+
+
+def megabytes(size: str) -> int:
+    """Return the default of a size such as `${REDIS_LIMIT:-1280m}`."""
+    number, unit = re.findall(r"(\d+)([mg])b?}?$", size)[0]
+    return int(number) * {"m": 1, "g": 1024}[unit]
+
+
 # ---- Kubernetes ------------------------------------------------------------------------------
 
 
@@ -215,6 +236,7 @@ def test_every_selector_matches_the_pods_of_the_deployment() -> None:
         manifest("Service")["spec"]["selector"],
         manifest("PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
         manifest("NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+        documents(KUBERNETES / "network-metadata.yaml")[0]["spec"]["podSelector"]["matchLabels"],
     ]
     assert [selector for selector in selectors if selector != labels] == []
     name = manifest("Deployment")["metadata"]["name"]
@@ -227,6 +249,17 @@ def test_every_selector_matches_the_pods_of_the_deployment() -> None:
         {"configMapRef": {"name": manifest("ConfigMap")["metadata"]["name"]}},
         {"secretRef": {"name": secret["metadata"]["name"]}},
     ]
+
+
+def test_a_pod_can_reach_the_database_redis_and_a_collector() -> None:
+    rules = manifest("NetworkPolicy")["spec"]["egress"]
+    anywhere = {port["port"] for rule in rules if "to" not in rule for port in rule["ports"]}
+    secret = documents(KUBERNETES / "secret.example.yaml")[0]["stringData"]
+    wanted = {urlsplit(secret[name]).port for name in ("DATABASE_URL", "REDIS_URL")}
+    wanted |= {int(port) for port in re.findall(r"OTEL_EXPORTER_OTLP_ENDPOINT=http://[\w.]+:(\d+)", OPERATING)}
+    assert wanted | {443} <= anywhere
+    assert len(wanted) == 3
+    assert 53 not in anywhere
 
 
 def test_the_autoscaler_uses_the_number_of_active_generations() -> None:

@@ -164,6 +164,8 @@ def _add_reference(router: APIRouter) -> None:
         return _page("redoc.html", HEADERS, needs="openapi")
 
 
+PROBED = ("GET", "HEAD")
+"""Load balancers, uptime monitors and `wget --spider` request only the headers."""
 REASONS = {"storage": "the disk is full or not writable"}
 """The text for failing parts whose cause is known."""
 
@@ -176,11 +178,11 @@ def health_router(ready: Callable[[], Awaitable[dict[str, bool]]]) -> APIRouter:
     """
     router = APIRouter(include_in_schema=False)
 
-    @router.get("/healthz")
+    @router.api_route("/healthz", methods=[*PROBED])
     async def healthz() -> Response:
         return JSONResponse({"status": "ok"})
 
-    @router.get("/readyz")
+    @router.api_route("/readyz", methods=[*PROBED])
     async def readyz(exclude: Annotated[list[str], Query()] = []) -> Response:  # noqa: B006 - FastAPI copies defaults
         parts = await ready()
         # As in Kubernetes: excluded parts are reported, but do not affect the status.
