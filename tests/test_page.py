@@ -75,8 +75,9 @@ tools: [pay, code_execution]
 def host(folder: Path) -> FastAPI:
     """Return a host application that mounts Tertulia under a prefix."""
 
-    async def who_is_asking(_connection: HTTPConnection) -> Viewer:
-        return Viewer("ada@example.com", "Ada")
+    async def who_is_asking(connection: HTTPConnection) -> Viewer:
+        name = connection.cookies.get("name", "Ada")
+        return Viewer(f"{name.lower()}@example.com", name)
 
     part = Tertulia(settings(folder), authenticate=who_is_asking)
     app = FastAPI(lifespan=part.lifespan)

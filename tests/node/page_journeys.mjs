@@ -67,6 +67,34 @@ async function importDays(address, count) {
   check(response.ok, `the import was refused: ${response.status}`);
 }
 
+/**
+ * Count the components of messages that React renders, as its developer tools do. Runs in the page, before its scripts.
+ * `window.renders` has the count of the last message, and the names of the components of the others.
+ */
+function countRenders() {
+  const PERFORMED_WORK = 1;
+  window.renders = { growing: 0, others: [] };
+  const elementOf = (fiber) => {
+    let inner = fiber;
+    while (inner && !(inner.stateNode instanceof Element)) inner = inner.child;
+    return inner?.stateNode;
+  };
+  const visit = (fiber, last) => {
+    const turn = typeof fiber.type !== "string" && fiber.flags & PERFORMED_WORK ? elementOf(fiber)?.closest(".turns > li") : null;
+    if (turn === last && turn) window.renders.growing += 1;
+    else if (turn) window.renders.others.push(fiber.type?.name ?? fiber.type?.type?.name);
+    // React has skipped all components below.
+    if (fiber.child === fiber.alternate?.child) return;
+    for (let child = fiber.child; child; child = child.sibling) visit(child, last);
+  };
+  window.__REACT_DEVTOOLS_GLOBAL_HOOK__ = {
+    supportsFiber: true,
+    inject: () => 1,
+    onCommitFiberRoot: (_, root) => visit(root.current, [...document.querySelectorAll(".turns > li")].at(-1)),
+    onCommitFiberUnmount() {},
+  };
+}
+
 async function openSearchResult(page, words) {
   await page.keyboard.press("Control+k");
   await page.locator("#search").fill(words);
@@ -439,6 +467,21 @@ export const LOCAL = {
     await page.getByText("2 / 2").waitFor();
     const said = await page.locator('li[data-role="user"] .said').allInnerTexts();
     check(said.join() === "Hello, my name is Grace", `the page shows: ${said}`);
+  },
+
+  async "while an answer grows, the other messages are not rendered again"({ page, address }) {
+    await page.addInitScript(countRenders);
+    const id = await importConversation(address, 200, 199, "The **capybara** swims.\n\n```js\nswim()\n```");
+    await page.goto(`${address}?c=${id}`);
+    await answers(page).nth(19).waitFor();
+    await send(page, "/simulate long 40");
+    const growing = page.locator('li[data-role="assistant"][aria-busy="true"]');
+    await growing.getByText("word5").waitFor();
+    await page.evaluate(() => { window.renders = { growing: 0, others: [] }; });
+    await growing.getByText("word25").waitFor();
+    const { growing: own, others } = await page.evaluate(() => window.renders);
+    check(own > 0, "no render was counted");
+    check(others.length === 0, `${others.length} parts of other messages were rendered again: ${[...new Set(others)]}`);
   },
 
   async "the wheel scrolls the conversation and not the page"({ page, address }) {
@@ -1535,6 +1578,22 @@ export const SCRIPTED = {
 };
 
 export const MOUNTED = {
+  async "drafts belong to the user whom the host application has signed in"({ page, address, context }) {
+    const enter = async (name) => {
+      await context.addCookies([{ name: "name", value: name, url: address }]);
+      await page.goto(`${address}/`);
+      await page.getByRole("button", { name, exact: true }).waitFor();
+    };
+    const box = (text) => page.waitForFunction((wanted) => document.getElementById("text").value === wanted, text);
+    await enter("Ada");
+    await message(page).fill("Only for Ada");
+    await enter("Grace");
+    await box("");
+    await message(page).fill("Only for Grace");
+    await enter("Ada");
+    await box("Only for Ada");
+  },
+
   async "pages under a prefix use the server that is mounted there"({ page, address, open, noted }) {
     const { origin } = new URL(address);
     page.on("request", (request) => {

@@ -12,8 +12,8 @@ import { StartDocument } from "./operations";
 import { useDelivery } from "./outbox";
 import { requestProblem, type Problem } from "./problems";
 import { showSettings, useConversationId, useSection } from "./route";
-import { loadServerInfo } from "./serverInfo";
-import { claiming, refused, session, subject } from "./session";
+import { loadServerInfo, serverInfo } from "./serverInfo";
+import { claiming, hostUser, refused, session, subject } from "./session";
 import { Sidebar } from "./Sidebar";
 import { useStore } from "./store";
 import { useShortcuts, useTip } from "./useShortcuts";
@@ -53,6 +53,10 @@ function Page() {
   const artifact = useStore(opened);
   useEffect(() => opened.set(null), [id]);
   useEffect(() => void loadServerInfo().catch(() => undefined), []);
+  const signedInByHost = useStore(serverInfo)?.auth === "host";
+  useEffect(() => {
+    if (signedInByHost && data) hostUser.set(data.viewer.id);
+  }, [signedInByHost, data?.viewer.id]);
   useDelivery();
   useNotifications();
   useShortcuts(sidebar.toggle, sidebar.show, () => setKeys(true));

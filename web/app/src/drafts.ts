@@ -1,6 +1,7 @@
 import { useState } from "react";
 import type { FileFragment } from "./operations";
-import { subject } from "./session";
+import { hostUser, subject } from "./session";
+import { useStore } from "./store";
 
 /** A message that has not been sent. */
 export interface Draft {
@@ -12,18 +13,35 @@ export const EMPTY: Draft = { text: "", files: [] };
 /** The number of drafts that the browser stores; the oldest are dropped first. */
 const MAX_DRAFTS = 50;
 
+const PREFIX = "tertulia:drafts:";
 const memory = new Map<string, Draft>();
+
+/** Give a host application's user what was written before the user was known, and keep nothing of it for the next one. */
+hostUser.subscribe(() => {
+  const before = `${PREFIX}local`;
+  for (const [key, draft] of memory) {
+    if (!key.startsWith(`${before}:`)) continue;
+    memory.delete(key);
+    memory.set(storageKey() + key.slice(before.length), draft);
+    write(key.slice(before.length + 1), draft);
+  }
+  localStorage.removeItem(before);
+});
 
 type Change = Draft | ((now: Draft) => Draft);
 
 /** The draft of a conversation's id, of "new", or of `edit:` and a message's id. It survives a refresh, and belongs to the signed-in user. */
 export function useDraft(conversation: string): [Draft, (draft: Change) => void] {
   const [, redraw] = useState(0);
-  const memoryKey = `${storageKey()}:${conversation}`;
+  useStore(hostUser);
+  const owner = storageKey();
+  const memoryKey = `${owner}:${conversation}`;
   const draft = memory.get(memoryKey) ?? read()[conversation] ?? EMPTY;
   return [
     draft,
     (next) => {
+      // An upload of a user who has signed out has ended.
+      if (storageKey() !== owner) return;
       const changed = typeof next === "function" ? next(memory.get(memoryKey) ?? read()[conversation] ?? EMPTY) : next;
       memory.set(memoryKey, changed);
       write(conversation, changed);
@@ -39,7 +57,7 @@ export function forgetDrafts(): void {
 }
 
 function storageKey(): string {
-  return `tertulia:drafts:${subject()}`;
+  return PREFIX + subject();
 }
 
 function read(): Record<string, Draft> {

@@ -6,7 +6,7 @@ import { t } from "./messages";
 import { SendDocument, type SendMessageInput } from "./operations";
 import { mutationProblem, problemOf, type Problem } from "./problems";
 import { currentId, show } from "./route";
-import { session, subject } from "./session";
+import { hostUser, session, subject } from "./session";
 import { store, useStore } from "./store";
 import { toast } from "./toasts";
 import { newKey } from "./words";
@@ -45,6 +45,10 @@ export const outbox = store<readonly Outgoing[]>(read());
 let delivering: Promise<void> | null = null;
 
 session.subscribe(load);
+hostUser.subscribe(() => {
+  localStorage.removeItem("tertulia:outbox:local");
+  load();
+});
 addEventListener("storage", ({ key }) => key === storageKey() && load());
 
 /** Send a message; `deliver` repeats it until the server responds. */

@@ -36,6 +36,8 @@ const REFRESH_EARLY_MS = 20_000;
 export const session = store<Session | null>(read());
 /** Whether the server requires a sign-in and has refused the current one, or none. */
 export const refused = store(false);
+/** The id of the user whom a host application has signed in. Its users share this browser without signing in on the page. */
+export const hostUser = store<string | null>(null);
 /** Whether a guest wants to sign in or to create an account. */
 export const claiming = store(false);
 /** Why the sign-in at the identity provider, from which the user returned, has failed. */
@@ -138,10 +140,10 @@ export async function refresh(): Promise<void> {
   });
 }
 
-/** Return the token's `sub`, or "local" in the mode `local`. */
+/** Return the token's `sub`, the id of a host application's user once it is known, or "local". */
 export function subject(): string {
   const payload = session.get()?.access.split(".")[1];
-  if (!payload) return "local";
+  if (!payload) return hostUser.get() ?? "local";
   try {
     const claims = JSON.parse(atob(payload.replaceAll("-", "+").replaceAll("_", "/"))) as { sub?: string };
     return claims.sub ?? "unknown";
