@@ -236,16 +236,19 @@ class ReadSnapshot:
             self._is_closed = True
 
 
-def open_engine(url: str, patience: float = PATIENCE, pool: int = POOL) -> AsyncEngine:
+def open_engine(url: str, patience: float = PATIENCE, pool: int = POOL, *, raw_json: bool = False) -> AsyncEngine:
     """Create an engine for a DATABASE_URL.
 
     Args:
         url: The address. SQLite connections use WAL mode and check foreign keys.
         patience: The timeout in seconds for the lock of an SQLite file, or for connecting to PostgreSQL.
         pool: The maximum number of connections to PostgreSQL.
+        raw_json: Read and write JSON as its text, byte for byte.
     """
     # Error messages must not quote the parameters of statements, because users' text would then be logged.
     common: dict[str, Any] = {"hide_parameters": True, "json_serializer": dumps, "json_deserializer": _parse}
+    if raw_json:
+        common |= {"json_serializer": _unchanged, "json_deserializer": _unchanged}
     address = read_address(url)
     if not address.url.drivername.startswith("sqlite"):
         from tertulia.db import postgresql
@@ -286,6 +289,10 @@ def _sessions(
 def _parse(text: str) -> object:
     count_stored(len(text))
     return loads_stored(text)
+
+
+def _unchanged(text: object) -> object:
+    return text
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -38,6 +38,8 @@ INDEXES_ONE_AT_A_TIME = 7_310_838_062
 """The key of the advisory lock that lets only one of several replicas build indexes."""
 LOCK_INTERVAL = 0.5
 """Seconds between two attempts to take the lock for building indexes."""
+MOVING = "moving"
+"""The revision of a database to which `db.moving` has not moved all rows yet, so that no server uses it."""
 UNDEFINED = ("42703", "42P01")
 """PostgreSQL's error codes for a column and a table that do not exist."""
 
@@ -70,10 +72,10 @@ async def migrate(url: str, revision: str = "head") -> None:
         DatabaseUnavailable: The database cannot be opened or written to, or this version does not support its schema.
     """
     if not read_address(url).url.drivername.startswith("sqlite"):
-        async with _connected(url) as engine, engine.connect() as connection:
+        async with connected(url) as engine, engine.connect() as connection:
             await _build_indexes(await connection.execution_options(isolation_level="AUTOCOMMIT"), revision)
     async with _writing(url) as connection:
-        await connection.run_sync(_upgrade, revision)
+        await connection.run_sync(upgrade, revision)
 
 
 async def schema_of(url: str) -> Schema:
@@ -89,13 +91,15 @@ async def schema_of(url: str) -> Schema:
             read_only = (await connection.exec_driver_sql("SHOW transaction_read_only")).scalar_one()
             if read_only == "on":
                 raise explain(OSError("it is read-only"), url)
-        return await connection.run_sync(_read_schema)
+        return await connection.run_sync(read_schema)
 
 
 def unsupported_reason(revision: str) -> str | None:
     """Return why this version cannot use a database with this schema, or None if it can, perhaps after a migration."""
     if revision in _revisions():
         return None
+    if revision == MOVING:
+        return "a move to it has not finished; repeat `tertulia move` with the same databases, or delete it"
     oldest = min(_revisions())
     if revision in {f"{number:04}" for number in range(1, int(oldest))}:
         return (
@@ -121,13 +125,22 @@ def _exists(url: str) -> bool:
 
 @asynccontextmanager
 async def _writing(url: str) -> AsyncGenerator[AsyncConnection]:
-    async with _connected(url) as engine, engine.execution_options(writes=True).begin() as connection:
+    async with connected(url) as engine, engine.execution_options(writes=True).begin() as connection:
         yield connection
 
 
 @asynccontextmanager
-async def _connected(url: str) -> AsyncGenerator[AsyncEngine]:
-    engine = open_engine(url, PATIENCE)
+async def connected(url: str, *, raw_json: bool = False) -> AsyncGenerator[AsyncEngine]:
+    """Yield an engine whose statements may take long, and which does not check foreign keys on SQLite.
+
+    Args:
+        url: The address of the database.
+        raw_json: Read and write JSON as its text, byte for byte.
+
+    Raises:
+        DatabaseUnavailable: The database cannot be used, at any time in the block.
+    """
+    engine = open_engine(url, PATIENCE, raw_json=raw_json)
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", _disable_foreign_keys)
     else:
@@ -156,11 +169,16 @@ def _raise_command_timeout(_dialect: object, _record: object, _arguments: object
     options["command_timeout"] = STATEMENT_PATIENCE
 
 
-def _upgrade(connection: Connection, revision: str) -> None:
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Run all pending migrations in the transaction of a connection.
+
+    Raises:
+        OSError: This version does not support the schema.
+    """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ONE_AT_A_TIME})")
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(LOCK_PATIENCE * 1000)}")
-    schema = _read_schema(connection)
+    schema = read_schema(connection)
     if schema.unsupported:
         raise OSError(schema.unsupported)
     if revision == "head" and schema.current == schema.newest:
@@ -212,7 +230,7 @@ _IS_VALID = text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass
 
 def _pending_indexes(connection: Connection, revision: str) -> dict[str, str]:
     """Return the definitions of the indexes that pending migrations add to existing tables, by name."""
-    schema = _read_schema(connection)
+    schema = read_schema(connection)
     if schema.current is None or schema.unsupported or schema.current == schema.newest:
         return {}
     from alembic.script import ScriptDirectory
@@ -223,7 +241,8 @@ def _pending_indexes(connection: Connection, revision: str) -> dict[str, str]:
     return indexes
 
 
-def _read_schema(connection: Connection) -> Schema:
+def read_schema(connection: Connection) -> Schema:
+    """Return the schema of a database, in the transaction of a connection."""
     heads: list[str] = []
     if inspect(connection).has_table("alembic_version"):
         heads = list(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars())

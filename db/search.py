@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import TextClause, or_, text
+from sqlalchemy import TextClause, and_, or_, text
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -70,15 +70,19 @@ _DELETE = {
 }
 
 
+FINISHED = and_(
+    ~col(Conversation.temporary), or_(col(Generation.id).is_(None), col(Generation.status).not_in(UNFINISHED))
+)
+"""The condition of the messages that are indexed. Answers in progress are indexed when they are finished."""
 _FINISHED = (
     select(Message, Conversation.owner_id)
     .join(Conversation, col(Conversation.id) == col(Message.conversation_id))
     .outerjoin(Generation, col(Generation.message_id) == col(Message.id))
-    .where(~col(Conversation.temporary), or_(col(Generation.id).is_(None), col(Generation.status).not_in(UNFINISHED)))
+    .where(FINISHED)
     .order_by(col(Message.id))
     .limit(AT_ONCE)
 )
-"""The next finished messages, by id. Answers in progress are indexed when they are finished."""
+"""The next finished messages, by id."""
 _LOCK = (
     select(Message.id)
     .where(some_of(Message.id))

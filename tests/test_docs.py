@@ -46,7 +46,8 @@ from running import settings, tertulia
 from settings_reference import write_page
 
 from tertulia.claude.errors import ErrorCode
-from tertulia.cli.main import app, users, webhooks
+from tertulia.cli.account_commands import users, webhooks
+from tertulia.cli.main import app
 from tertulia.server.hooking import open_hooks
 from tertulia.server.settings import OF_CLIENTS, Settings, variable_name
 from tertulia.server.tooling import open_tool_registry

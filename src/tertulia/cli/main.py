@@ -6,17 +6,17 @@ import socket
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tertulia.cli.account_commands import users, webhooks
 from tertulia.cli.chat_command import chat
 from tertulia.cli.conformance_command import conformance
 from tertulia.cli.login_command import login, logout
+from tertulia.cli.running import migrate_database, print_result, read_settings, refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from tertulia.server.settings import Settings
 
 
@@ -27,16 +27,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-users = typer.Typer(help="Manage accounts, for TERTULIA_AUTH=password.", no_args_is_help=True)
 app.add_typer(users, name="user")
-
-webhooks = typer.Typer(help="Manage the endpoints of TERTULIA_WEBHOOKS.", no_args_is_help=True)
 app.add_typer(webhooks, name="webhooks")
 
-Password = Annotated[
-    str | None,
-    typer.Option(help="The password. Other users of this machine can see it, so it is safer to be asked for it."),
-]
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 selects a free one.")]
 
@@ -74,13 +67,13 @@ def serve(
     """Migrate the database, then serve the API and its pages."""
     from tertulia.server.http.middleware import is_loopback
 
-    settings = _settings()
+    settings = read_settings()
     if settings.auth == "local" and not is_loopback(host):
-        _refuse(f"--host: {host} is reachable by others, and TERTULIA_AUTH=local requires no sign-in. Use 127.0.0.1.")
+        refuse(f"--host: {host} is reachable by others, and TERTULIA_AUTH=local requires no sign-in. Use 127.0.0.1.")
     if workers > 1 and settings.redis_url is None:
-        _refuse(f"--workers: {workers} processes need Redis to share answers. Set REDIS_URL, or use one worker.")
+        refuse(f"--workers: {workers} processes need Redis to share answers. Set REDIS_URL, or use one worker.")
     server_socket = _listen(host, port)
-    _migrate(settings)
+    migrate_database(settings)
     _check(settings)
     from tertulia.server.run import run
 
@@ -112,8 +105,8 @@ def simulator(
 @app.command()
 def migrate() -> None:
     """Migrate the database to the newest schema."""
-    settings = _settings()
-    _migrate(settings)
+    settings = read_settings()
+    migrate_database(settings)
     typer.echo("The database is up to date.")
 
 
@@ -131,7 +124,7 @@ def export_schema(
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
-        _refuse(f"--output: cannot write {output}: {error.strerror}.")
+        refuse(f"--output: cannot write {output}: {error.strerror}.")
     typer.echo(f"Wrote {output}.")
 
 
@@ -143,13 +136,13 @@ def export(
     markdown: Annotated[bool, typer.Option(help="Write Markdown for readers; it cannot be imported.")] = False,
 ) -> None:
     """Export all conversations of a user as JSON Lines, which can be imported again."""
-    settings = _settings()
-    _migrate(settings)
+    settings = read_settings()
+    migrate_database(settings)
     from tertulia.cli.export import write_export
 
     problem = asyncio.run(write_export(settings, user, output, markdown=markdown))
     if problem is not None:
-        _refuse(problem)
+        refuse(problem)
 
 
 @app.command()
@@ -159,7 +152,7 @@ def backup(
     """Back up the database, attachments and secret of a server on SQLite. The server can keep running."""
     from tertulia.cli.backup import back_up
 
-    _print_result(back_up(_settings(), folder))
+    print_result(back_up(read_settings(), folder))
 
 
 @app.command()
@@ -169,7 +162,26 @@ def restore(
     """Restore a backup to the locations in the settings. Stop the server first. Nothing is overwritten."""
     from tertulia.cli.backup import restore as restore_backup
 
-    _print_result(restore_backup(_settings(), folder))
+    print_result(restore_backup(read_settings(), folder))
+
+
+@app.command()
+def move(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="The DATABASE_URL of the database with the data.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="The DATABASE_URL of an empty database.")],
+    *,
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", help="Copy and compare everything, but leave the target as it was.")
+    ] = False,
+) -> None:
+    """Move all data from one database to another, between SQLite and PostgreSQL. Stop the server first.
+
+    A move that was interrupted continues when it is started again. At the end, the counts and sums of all tables are
+    compared. The files of attachments stay where they are.
+    """
+    from tertulia.cli.move import move as move_database
+
+    print_result(move_database(source, target, rehearse=rehearse))
 
 
 @app.command()
@@ -195,121 +207,17 @@ def token(
     from tertulia.cli.users import list_tokens, make_token, revoke_everything, revoke_token
 
     if (user is not None or all_users) and (name != "revoke" or (user is not None and all_users)):
-        _refuse("token: expected NAME, `revoke NAME` or `revoke --all`.")
-    settings = _settings()
-    _migrate(settings)
+        refuse("token: expected NAME, `revoke NAME` or `revoke --all`.")
+    settings = read_settings()
+    migrate_database(settings)
     if all_users or user is not None:
-        _print_result(revoke_everything(settings, user))
+        print_result(revoke_everything(settings, user))
     elif show:
-        _print_result(list_tokens(settings, name))
+        print_result(list_tokens(settings, name))
     elif revoke is not None:
-        _print_result(revoke_token(settings, name, revoke))
+        print_result(revoke_token(settings, name, revoke))
     else:
-        _print_result(make_token(settings, name, label, days))
-
-
-@users.command("add")
-def add_user(
-    name: Annotated[str, typer.Argument(help="The name that the user signs in with.")],
-    password: Password = None,
-) -> None:
-    """Add an account. The password is asked for, or read from standard input. If it is empty, one is generated."""
-    from tertulia.cli.users import add
-
-    settings = _settings()
-    _migrate(settings)
-    _print_result(add(settings, name, password or _read_password()))
-
-
-@users.command("password")
-def set_password(
-    name: Annotated[str, typer.Argument(help="A user's name.")],
-    password: Password = None,
-) -> None:
-    """Set a user's password, and end all their sign-ins."""
-    from tertulia.cli.users import change_password
-
-    settings = _settings()
-    _migrate(settings)
-    _print_result(change_password(settings, name, password or _read_password()))
-
-
-@users.command("list")
-def list_users() -> None:
-    """List all users."""
-    from tertulia.cli.users import describe_users
-
-    settings = _settings()
-    _migrate(settings)
-    _print_result(describe_users(settings))
-
-
-@users.command("plan")
-def plan_of_user(
-    name: Annotated[str, typer.Argument(help="A user's name; `local` with TERTULIA_AUTH=local.")],
-    plan: Annotated[str | None, typer.Argument(help="The name of a plan of TERTULIA_PLANS.")] = None,
-    *,
-    remove: Annotated[bool, typer.Option("--remove", help="Remove the assigned plan.")] = False,
-) -> None:
-    """Assign a plan to a user, instead of the plan of their token or the default plan. Without a plan, print it."""
-    from tertulia.cli.users import describe_plan, set_plan
-
-    if plan is not None and remove:
-        raise typer.BadParameter("cannot be used with a plan.", param_hint="--remove")
-    settings = _settings()
-    _migrate(settings)
-    _print_result(describe_plan(settings, name) if plan is None and not remove else set_plan(settings, name, plan))
-
-
-@users.command("remove")
-def remove_user(
-    name: Annotated[str, typer.Argument(help="A user's name.")],
-    *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
-) -> None:
-    """Delete a user and all their data permanently."""
-    from tertulia.cli.users import remove
-
-    settings = _settings()
-    _migrate(settings)
-    if not yes:
-        typer.confirm(f"Delete {name} with all their conversations, files and bills?", abort=True)
-    _print_result(remove(settings, name))
-
-
-@webhooks.command("list")
-def list_webhooks() -> None:
-    """List the endpoints with the numbers of their events, and the last events that were not delivered."""
-    from tertulia.cli.webhooks import list_webhooks as describe_webhooks
-
-    settings = _settings()
-    _migrate(settings)
-    _print_result(describe_webhooks(settings))
-
-
-@webhooks.command("retry")
-def retry_webhooks(
-    name: Annotated[str | None, typer.Argument(help="The name of an endpoint; by default all.")] = None,
-    event: Annotated[str | None, typer.Option(help="The id of one event; by default all.")] = None,
-) -> None:
-    """Deliver events again that have failed, and those that wait for an attempt. Endpoints are enabled again."""
-    from tertulia.cli.webhooks import retry_webhooks as retry
-
-    settings = _settings()
-    _migrate(settings)
-    _print_result(retry(settings, name, event))
-
-
-@webhooks.command("test")
-def send_test(
-    name: Annotated[
-        str | None, typer.Argument(help="The name of an endpoint; not needed if there is only one.")
-    ] = None,
-) -> None:
-    """Send the event `webhook.test` to an endpoint, and print its response."""
-    from tertulia.cli.webhooks import send_test as send
-
-    _print_result(send(_settings(), name))
+        print_result(make_token(settings, name, label, days))
 
 
 @app.command()
@@ -320,32 +228,6 @@ def doctor() -> None:
     sys.exit(asyncio.run(examine()))
 
 
-def _print_result(work: "Coroutine[None, None, str]") -> None:
-    """Run a command and print its result; exit with 2 if it fails."""
-    from tertulia.cli.users import CommandError
-
-    try:
-        typer.echo(asyncio.run(work))
-    except CommandError as error:
-        _refuse(str(error))
-
-
-def _read_password() -> str | None:
-    if sys.stdin.isatty():
-        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
-    return sys.stdin.readline().rstrip("\n") or None
-
-
-def _settings() -> "Settings":
-    from tertulia.server.environment import WrongSetting
-    from tertulia.server.settings import load_settings
-
-    try:
-        return load_settings()
-    except WrongSetting as error:
-        _refuse(str(error))
-
-
 def _check(settings: "Settings") -> None:
     from tertulia.server.environment import WrongSetting
     from tertulia.server.start_checks import check_start
@@ -353,17 +235,7 @@ def _check(settings: "Settings") -> None:
     try:
         asyncio.run(check_start(settings))
     except WrongSetting as error:
-        _refuse(str(error))
-
-
-def _migrate(settings: "Settings") -> None:
-    from tertulia.db.errors import DatabaseUnavailable
-    from tertulia.db.migrate import migrate as run_migrations
-
-    try:
-        asyncio.run(run_migrations(settings.database_url))
-    except DatabaseUnavailable as error:
-        _refuse(str(error))
+        refuse(str(error))
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -375,12 +247,5 @@ def _listen(host: str, port: int) -> socket.socket:
         server_socket.listen(2048)
     except OSError as error:
         server_socket.close()
-        _refuse(
-            f"--port: cannot listen on {host}:{port}: {error.strerror or error}. Another program may use this port."
-        )
+        refuse(f"--port: cannot listen on {host}:{port}: {error.strerror or error}. Another program may use this port.")
     return server_socket
-
-
-def _refuse(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(2)

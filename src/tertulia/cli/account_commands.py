@@ -1,0 +1,127 @@
+"""The subcommands of `tertulia user` and `tertulia webhooks`. Each imports its modules when it runs."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from tertulia.cli.running import migrate_database, print_result, read_settings
+
+users = typer.Typer(help="Manage accounts, for TERTULIA_AUTH=password.", no_args_is_help=True)
+
+webhooks = typer.Typer(help="Manage the endpoints of TERTULIA_WEBHOOKS.", no_args_is_help=True)
+
+Password = Annotated[
+    str | None,
+    typer.Option(help="The password. Other users of this machine can see it, so it is safer to be asked for it."),
+]
+
+
+@users.command("add")
+def add_user(
+    name: Annotated[str, typer.Argument(help="The name that the user signs in with.")],
+    password: Password = None,
+) -> None:
+    """Add an account. The password is asked for, or read from standard input. If it is empty, one is generated."""
+    from tertulia.cli.users import add
+
+    settings = read_settings()
+    migrate_database(settings)
+    print_result(add(settings, name, password or _read_password()))
+
+
+@users.command("password")
+def set_password(
+    name: Annotated[str, typer.Argument(help="A user's name.")],
+    password: Password = None,
+) -> None:
+    """Set a user's password, and end all their sign-ins."""
+    from tertulia.cli.users import change_password
+
+    settings = read_settings()
+    migrate_database(settings)
+    print_result(change_password(settings, name, password or _read_password()))
+
+
+@users.command("list")
+def list_users() -> None:
+    """List all users."""
+    from tertulia.cli.users import describe_users
+
+    settings = read_settings()
+    migrate_database(settings)
+    print_result(describe_users(settings))
+
+
+@users.command("plan")
+def plan_of_user(
+    name: Annotated[str, typer.Argument(help="A user's name; `local` with TERTULIA_AUTH=local.")],
+    plan: Annotated[str | None, typer.Argument(help="The name of a plan of TERTULIA_PLANS.")] = None,
+    *,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the assigned plan.")] = False,
+) -> None:
+    """Assign a plan to a user, instead of the plan of their token or the default plan. Without a plan, print it."""
+    from tertulia.cli.users import describe_plan, set_plan
+
+    if plan is not None and remove:
+        raise typer.BadParameter("cannot be used with a plan.", param_hint="--remove")
+    settings = read_settings()
+    migrate_database(settings)
+    print_result(describe_plan(settings, name) if plan is None and not remove else set_plan(settings, name, plan))
+
+
+@users.command("remove")
+def remove_user(
+    name: Annotated[str, typer.Argument(help="A user's name.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """Delete a user and all their data permanently."""
+    from tertulia.cli.users import remove
+
+    settings = read_settings()
+    migrate_database(settings)
+    if not yes:
+        typer.confirm(f"Delete {name} with all their conversations, files and bills?", abort=True)
+    print_result(remove(settings, name))
+
+
+@webhooks.command("list")
+def list_webhooks() -> None:
+    """List the endpoints with the numbers of their events, and the last events that were not delivered."""
+    from tertulia.cli.webhooks import list_webhooks as describe_webhooks
+
+    settings = read_settings()
+    migrate_database(settings)
+    print_result(describe_webhooks(settings))
+
+
+@webhooks.command("retry")
+def retry_webhooks(
+    name: Annotated[str | None, typer.Argument(help="The name of an endpoint; by default all.")] = None,
+    event: Annotated[str | None, typer.Option(help="The id of one event; by default all.")] = None,
+) -> None:
+    """Deliver events again that have failed, and those that wait for an attempt. Endpoints are enabled again."""
+    from tertulia.cli.webhooks import retry_webhooks as retry
+
+    settings = read_settings()
+    migrate_database(settings)
+    print_result(retry(settings, name, event))
+
+
+@webhooks.command("test")
+def send_test(
+    name: Annotated[
+        str | None, typer.Argument(help="The name of an endpoint; not needed if there is only one.")
+    ] = None,
+) -> None:
+    """Send the event `webhook.test` to an endpoint, and print its response."""
+    from tertulia.cli.webhooks import send_test as send
+
+    print_result(send(read_settings(), name))
+
+
+def _read_password() -> str | None:
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\n") or None

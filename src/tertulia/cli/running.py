@@ -1,0 +1,49 @@
+"""Helpers of the subcommands: the settings, the migration of the database, results and refusals."""
+
+import asyncio
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from tertulia.server.settings import Settings
+
+
+def print_result(work: "Coroutine[None, None, str]") -> None:
+    """Run a command and print its result; exit with 2 if it fails."""
+    from tertulia.cli.users import CommandError
+
+    try:
+        typer.echo(asyncio.run(work))
+    except CommandError as error:
+        refuse(str(error))
+
+
+def read_settings() -> "Settings":
+    """Return the settings; exit with 2 if one is wrong."""
+    from tertulia.server.environment import WrongSetting
+    from tertulia.server.settings import load_settings
+
+    try:
+        return load_settings()
+    except WrongSetting as error:
+        refuse(str(error))
+
+
+def migrate_database(settings: "Settings") -> None:
+    """Migrate the database to the newest schema; exit with 2 if that fails."""
+    from tertulia.db.errors import DatabaseUnavailable
+    from tertulia.db.migrate import migrate as run_migrations
+
+    try:
+        asyncio.run(run_migrations(settings.database_url))
+    except DatabaseUnavailable as error:
+        refuse(str(error))
+
+
+def refuse(message: str) -> NoReturn:
+    """Print an error, and exit with 2."""
+    typer.echo(message, err=True)
+    raise typer.Exit(2)
