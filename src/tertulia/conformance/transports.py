@@ -115,13 +115,7 @@ async def changes(run: Run) -> list[list[Json]]:
     A subscriber cannot know when its subscription has begun, so conversations are created until a change arrives.
     """
     async with run.client.socket() as socket, aclosing(socket.subscribe(CHANGES, {"after": None})) as live:
-        first = asyncio.create_task(anext(live))
-        for _attempt in range(ATTEMPTS):
-            await run.create_conversation()
-            await asyncio.wait({first}, timeout=run.client.seconds / ATTEMPTS)
-            if first.done():
-                break
-        cursor = _change(await first)["cursor"]
+        cursor = (await _first_change(run, live))["cursor"]
         created = await run.create_conversation()
         await run.client.ask(DELETE, id=created)
         received: list[Json] = []
@@ -132,6 +126,25 @@ async def changes(run: Run) -> list[list[Json]]:
         while len(again) < len(received):
             again.append(_change(await anext(resumed)))
     return [received, again]
+
+
+async def _first_change(run: Run, live: AsyncGenerator[Json]) -> Json:
+    async def create() -> None:
+        for _attempt in range(ATTEMPTS):
+            await run.create_conversation()
+            await asyncio.sleep(run.client.seconds / ATTEMPTS)
+
+    creating = asyncio.create_task(create())
+    first = asyncio.ensure_future(anext(live))
+    try:
+        await asyncio.wait({creating, first}, return_when=asyncio.FIRST_COMPLETED)
+        if not first.done():
+            await creating
+        return _change(await first)
+    finally:
+        creating.cancel()
+        first.cancel()
+        await asyncio.gather(creating, first, return_exceptions=True)
 
 
 @must(
@@ -175,7 +188,7 @@ def _deleted(received: list[Json], conversation: str) -> bool:
 @must(
     "security.1",
     "An id that does not exist is refused by subscriptions, and is null in queries.",
-    needs=("websocket.1",),
+    needs=("1.1",),
 )
 async def refuses_unknown_ids(run: Run) -> None:
     """Follow, query and stop a generation that does not exist."""
