@@ -1356,8 +1356,19 @@ export const PASSWORD = {
     await page.getByRole("button", { name: "Change password" }).click();
     await page.getByRole("alert").filter({ hasText: "current password" }).waitFor();
     await page.getByLabel("Current password").fill(password);
+    // The response arrives after the page's socket, which the server closes, has asked for a token.
+    const refreshes = [];
+    page.on("request", (request) => request.url().endsWith("/auth/refresh") && refreshes.push(request));
+    await page.route("**/auth/password", async (route) => {
+      const response = await route.fetch();
+      await page.evaluate(async () => {
+        while ((await navigator.locks.query()).pending.length === 0) await new Promise(requestAnimationFrame);
+      });
+      await route.fulfill({ response });
+    });
     await page.getByRole("button", { name: "Change password" }).click();
     await page.getByText("Your password was changed.").waitFor();
+    check(refreshes.length === 0, "the old token was used while the password was changed");
     await openSection(page, "Access tokens");
     check(page.url() === `${address}/?settings=tokens`, `the section is not in the address: ${page.url()}`);
     await page.getByLabel("What is it for?").fill("nightly report");

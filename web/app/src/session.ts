@@ -87,7 +87,11 @@ export function saveToken(token: string): void {
 
 /** Change the password. This signs the user out on all other devices, and gives this one new tokens. */
 export async function changePassword(password: string, changed: string): Promise<void> {
-  keep(await requestTokens("auth/password", { password, new_password: changed }, await authorization()));
+  const headers = await authorization();
+  // The server closes this device's sockets before its response is here. No refresh may use the old token meanwhile.
+  await exclusively(async () => {
+    keep(await requestTokens("auth/password", { password, new_password: changed }, headers));
+  });
 }
 
 /** Delete the account with all of the user's data. The server of an identity provider asks for no password. */
@@ -134,8 +138,9 @@ export async function refresh(): Promise<void> {
       // A provider may issue an ID token only once.
       keep({ ...(used.idToken && { idToken: used.idToken }), ...renewed, ...guest });
     } catch (error) {
-      if (error instanceof Refused) end();
-      else throw error;
+      if (!(error instanceof Refused)) throw error;
+      // The user may have signed in again meanwhile.
+      if (read()?.access === used.access) end();
     }
   });
 }
@@ -211,9 +216,13 @@ function read(): Session | null {
   }
 }
 
-/** Run `work` in one tab at a time. */
+let lastWork: Promise<void> = Promise.resolve();
+
+/** Run `work` in one tab at a time, and one after another. */
 async function exclusively(work: () => Promise<void>): Promise<void> {
   // Locks exist only on pages served from this machine or over TLS.
-  if (navigator.locks) await navigator.locks.request(KEY, work);
-  else await work();
+  if (navigator.locks) return navigator.locks.request(KEY, work);
+  const done = lastWork.then(work);
+  lastWork = done.catch(() => undefined);
+  return done;
 }
