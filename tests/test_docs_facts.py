@@ -18,6 +18,7 @@ from tertulia.billing.budget import SEARCHES
 from tertulia.claude import rate_limits, request_options
 from tertulia.claude.continuation import MOST_REPEATED
 from tertulia.claude.errors import ErrorCode, GenerationError
+from tertulia.claude.providers import Provider
 from tertulia.cli.main import app
 from tertulia.cli.terminal.commands import BY_NAME
 from tertulia.db import changes, names, outbox, paging, read_limit
@@ -25,11 +26,13 @@ from tertulia.db.database import POOL
 from tertulia.db.migrate import LOCK_PATIENCE
 from tertulia.generation.loop import JOIN_SECONDS
 from tertulia.generation.manager import CHECKPOINT_SECONDS
+from tertulia.generation.state import Ending
 from tertulia.hooks import MAX_DOCUMENT_CHARACTERS, MAX_DOCUMENTS
 from tertulia.json import MAX_DEPTH, MAX_VALUE_DEPTH
 from tertulia.resolvers import app_data, feedback, send
 from tertulia.resolvers import credentials as personal_tokens
 from tertulia.resolvers.attachments import MAX_ATTACHED
+from tertulia.resolvers.replay import SnapshotReason
 from tertulia.resolvers.sharing import VIEWS_SECONDS
 from tertulia.sandbox.worker import MAX_MEMORY
 from tertulia.schema import cost, documents, shape, variables
@@ -378,6 +381,41 @@ def test_the_commands_of_the_terminal_are_complete() -> None:
 
 def test_the_events_of_webhooks_are_complete() -> None:
     assert set(cells("webhooks.md", r"`([a-z]+\.[a-z_]+)`", begins="## Events")) == set(webhook_config.EVENTS)
+
+
+def test_the_ends_of_answers_in_traces_and_the_beginnings_of_streams_in_metrics_are_complete() -> None:
+    ends = re.findall(r"`([a-z_]+)`", re.findall(r"`tertulia\.generation\.end`: ([^|]*)", prose("operating.md"))[0])
+    of_tasks = {"completed", "failed", "awaiting_tool_results"}
+    assert set(ends) == of_tasks | {ending.name.lower() for ending in Ending}
+    beginnings = re.findall(
+        r"`([a-z_]+)`", re.findall(r"`tertulia_follows_total\{how\}` \| ([^|]*)", prose("operating.md"))[0]
+    )
+    assert set(beginnings) == {"snapshot", "resumed"} | set(SnapshotReason)
+
+
+def test_the_shortcuts_of_the_page_are_complete() -> None:
+    source = (ROOT / "web" / "app" / "src" / "shortcuts.ts").read_text().partition("SHORTCUTS")[2].partition("};")[0]
+    names = {"arrowup": "↑", "arrowdown": "↓", "escape": "Esc"}
+    defined = set[str]()
+    for key, more in re.findall(r'\{ key: "([^"]+)"([^}]*)\}', source):
+        held = [
+            name for name, word in (("Ctrl", "command"), ("Alt", "alt"), ("Shift", "shift")) if f"{word}: true" in more
+        ]
+        defined.add("+".join([*held, names.get(key) or key.upper()]))
+    assert set(cells("page.md", begins="## Keyboard shortcuts", ends="On a Mac")) == defined
+
+
+def test_the_providers_are_complete() -> None:
+    stated = set(cells("providers.md", r"^ ?`([a-z-]+)`", begins="| `TERTULIA_PROVIDER` |", ends="\n\n"))
+    assert stated == {provider.value for provider in Provider}
+
+
+def test_the_errors_of_signing_in_are_those_of_the_code() -> None:
+    folder = ROOT / "src" / "tertulia" / "server" / "auth"
+    source = "\n".join(file.read_text(encoding="utf-8") for file in folder.glob("*.py"))
+    stated = set(cells("auth.md", column=1, begins="| status | `error` |", ends="\n\n"))
+    assert {code for code in stated if f'"{code}"' not in source} == set()
+    assert set(re.findall(r'(?:error_response\(\d+, |GrantRefused\(|BadGrant\()\s*"([a-z_]+)"', source)) <= stated
 
 
 def test_the_keys_of_plans_and_their_settings_are_complete() -> None:
