@@ -20,13 +20,12 @@ import strawberry
 from tertulia.db.read_limit import ReadLimitExceeded
 from tertulia.schema.document_policy import DocumentPolicy
 from tertulia.schema.documents import Schema
-from tertulia.server.auth.providers import Unauthenticated
-from tertulia.server.http.websocket import PROTOCOL, RESULTS_AT_ONCE, STALLED_SECONDS, SocketEndpoint, SocketHandler
+from tertulia.server.auth.providers import Unauthenticated, Unavailable
+from tertulia.server.http.websocket import PROTOCOL, SocketEndpoint
 
 Json = dict[str, Any]
 TURNS = 300
 """More turns of the event loop than any step here needs."""
-INIT_SECONDS = 10.0
 WORD = "{ word }"
 NUMBERS = "subscription ($to: Int!) { numbers(to: $to) }"
 SILENT = "subscription ($length: Int!) { silent(length: $length) }"
@@ -112,7 +111,8 @@ class Stage:
         """The number of messages after which the connection is lost."""
         self.signing_in = asyncio.Event()
         self.signing_in.set()
-        self.is_welcome = True
+        self.refusal: Exception | None = None
+        """The error of the client's authentication."""
         self.context: Viewer | None = Viewer(per_socket)
         self._incoming = asyncio.Queue[Json]()
         self._incoming.put_nowait({"type": "websocket.connect"})
@@ -125,15 +125,15 @@ class Stage:
             POLICY,
             lambda: cast("Any", SimpleNamespace(admit=self._admit)),
             allows_origin=lambda _: True,
-            init_seconds=INIT_SECONDS,
+            init_seconds=10,
         )
         scope: Json = {"type": "websocket", "subprotocols": [PROTOCOL], "headers": [], "path": "/graphql"}
         self.serving = asyncio.ensure_future(endpoint(scope, self._incoming.get, self._deliver))
 
     async def _admit(self, *_: object) -> Any:
         await self.signing_in.wait()
-        if not self.is_welcome:
-            raise Unauthenticated
+        if self.refusal is not None:
+            raise self.refusal
         identity = SimpleNamespace(revocable=True)
         return SimpleNamespace(context=self.context, identity=identity, lapsed=asyncio.Event().wait)
 
@@ -283,13 +283,13 @@ def test_a_second_initialization_closes_the_socket_without_an_error() -> None:
     on_stage(test)
 
 
-@pytest.mark.parametrize("is_welcome", [True, False])
-def test_a_sign_in_that_takes_too_long_closes_the_socket_once(*, is_welcome: bool) -> None:
+@pytest.mark.parametrize("refusal", [None, Unauthenticated()])
+def test_a_sign_in_that_takes_too_long_closes_the_socket_once(refusal: Exception | None) -> None:
     async def test(stage: Stage) -> None:
         stage.signing_in.clear()
-        stage.is_welcome = is_welcome
+        stage.refusal = refusal
         stage.send("connection_init")
-        await stage.advance(INIT_SECONDS - 0.1)
+        await stage.advance(9.9)
         assert stage.closed == []
         await stage.advance(0.2)
         assert stage.closed == [(4408, "Connection initialisation timeout")]
@@ -301,12 +301,16 @@ def test_a_sign_in_that_takes_too_long_closes_the_socket_once(*, is_welcome: boo
     on_stage(test)
 
 
-def test_a_refused_sign_in_closes_the_socket() -> None:
+@pytest.mark.parametrize(
+    ("refusal", "closed"),
+    [(Unauthenticated(), (4403, "Forbidden")), (Unavailable("a secret detail"), (1013, "Try again later"))],
+)
+def test_a_client_that_cannot_be_authenticated_is_told_why(refusal: Exception, closed: tuple[int, str]) -> None:
     async def test(stage: Stage) -> None:
-        stage.is_welcome = False
+        stage.refusal = refusal
         stage.send("connection_init")
         await turns()
-        assert stage.closed == [(4403, "Forbidden")]
+        assert stage.closed == [closed]
         stage.expect_end()
 
     on_stage(test)
@@ -359,8 +363,8 @@ def test_other_tasks_run_after_each_message_of_a_client() -> None:
 def test_other_tasks_run_after_every_20_results_that_are_available() -> None:
     async def test(stage: Stage) -> None:
         await stage.initialize()
-        stage.subscribe("1", NUMBERS, to=3 * RESULTS_AT_ONCE)
-        counts = await counted_by_another_task(lambda: len(stage.messages), 3 * RESULTS_AT_ONCE)
+        stage.subscribe("1", NUMBERS, to=60)
+        counts = await counted_by_another_task(lambda: len(stage.messages), 60)
         assert counts == [20, 40, 60]
 
     on_stage(test)
@@ -399,7 +403,7 @@ def test_a_socket_is_pinged_and_keeps_none_of_its_finished_tasks() -> None:
 
         asyncio.get_running_loop().set_task_factory(cast("Any", create))
         for count in range(3):
-            await stage.advance(SocketHandler.ping_seconds - 0.1)
+            await stage.advance(14.9)
             assert len(stage.messages) == count
             await stage.advance(0.2)
             assert stage.messages == [{"type": "ping"}] * (count + 1)
@@ -413,9 +417,9 @@ def test_a_client_that_cannot_be_pinged_is_not_pinged_again() -> None:
     async def test(stage: Stage) -> None:
         await stage.initialize()
         stage.is_lost = True
-        await stage.advance(SocketHandler.ping_seconds + 0.1)
+        await stage.advance(15.1)
         stage.is_lost = False
-        await stage.advance(SocketHandler.ping_seconds + 0.1)
+        await stage.advance(15.1)
         assert stage.messages == []
         await stage.disconnect()
 
@@ -426,13 +430,13 @@ def test_a_client_that_does_not_read_its_ping_is_disconnected_and_not_pinged_aga
     async def test(stage: Stage) -> None:
         await stage.initialize()
         stage.stuck = {"websocket.send"}
-        await stage.advance(SocketHandler.ping_seconds + 0.1)
-        await stage.advance(STALLED_SECONDS - 0.2)
+        await stage.advance(15.1)
+        await stage.advance(29.8)
         assert stage.closed == []
         await stage.advance(0.3)
         assert stage.closed == [(1013, "The client read nothing for too long")]
         stage.stuck.clear()
-        await stage.advance(SocketHandler.ping_seconds + 0.1)
+        await stage.advance(15.1)
         assert stage.messages == []
 
     on_stage(test)
@@ -444,7 +448,7 @@ def test_a_socket_whose_client_reads_nothing_ends_even_if_it_cannot_be_closed() 
         stage.stuck = {"websocket.send", "websocket.close"}
         stage.send("ping")
         await turns()
-        await stage.advance(STALLED_SECONDS + 0.1)
+        await stage.advance(30.1)
         await stage.advance(0.8)
         assert not stage.serving.done()
         await stage.advance(0.2)
@@ -457,7 +461,7 @@ def test_a_socket_whose_client_reads_nothing_ends_even_if_it_cannot_be_closed() 
 def test_a_subscription_ends_as_soon_as_its_socket_is_lost() -> None:
     async def test(stage: Stage) -> None:
         await stage.initialize()
-        stage.lost_after = 2 * RESULTS_AT_ONCE + 1
+        stage.lost_after = 41
         assert len(await stage.subscribed("1", "subscription { endless }")) == stage.lost_after
         assert events == ["operation ended"]
         await stage.disconnect()

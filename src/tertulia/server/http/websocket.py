@@ -35,8 +35,6 @@ from tertulia.server.http.socket_results import ResultWriter
 from tertulia.server.runtime.socket_protocol import protocol_of
 
 PROTOCOL = "graphql-transport-ws"
-PING_SECONDS = 15.0
-"""Shorter than the shortest idle timeout of proxies in use, 20 s."""
 STALLED_SECONDS = 30.0
 """Seconds that a client may leave messages unread before it counts as disconnected."""
 FORBIDDEN = 4403
@@ -98,7 +96,7 @@ class SocketEndpoint:
             # Middleware wraps both, and would stay in memory.
             socket = WebSocket(scope, protocol.receive, protocol.send)
         if not self._allows_origin(socket):
-            await socket.close(1008)  # before the handshake is accepted, so the response is 403
+            await socket.close()  # before the handshake is accepted, so the response is 403
         elif PROTOCOL in scope["subprotocols"]:
             await socket.accept(PROTOCOL)
             handler = SocketHandler(socket, Anonymous(self._authenticator()), self._policy, self._init_seconds)
@@ -129,7 +127,8 @@ class SocketHandler:
         "_tasks",
         "_timer",
     )
-    ping_seconds = PING_SECONDS
+    ping_seconds = 15.0
+    """Shorter than the shortest idle timeout of proxies in use, 20 s."""
 
     def __init__(self, socket: WebSocket, context: Anonymous, policy: DocumentPolicy, init_seconds: float) -> None:
         """Serve an accepted socket.
