@@ -3,9 +3,9 @@
 `make mutants` runs it: `python tests/mutants.py [--seconds 1200] [--sample 500] [--seed 24] [--only TEXT] [--tests TEXT]`.
 
 All code and tests are imported once. A first pass runs the tests and records which suites of statements each of them
-reaches. The record of a test is kept in `build/mutants/` until its file changes; `--record` records all tests again.
-Then each mutant gets a fork of this process, in which the change is made in memory and the fastest tests that reach it
-run until one fails. Nothing in the working tree changes.
+reaches. The record of a test is kept in `build/mutants/` until its file changes, or a function that it reaches;
+`--record` records all tests again. Then each mutant gets a fork of this process, in which the change is made in memory
+and the fastest tests that reach it run until one fails. Nothing in the working tree changes.
 
 Only behavior is changed. Texts, messages of errors, lines of the log and the attributes of spans are not: see `mutating`.
 
@@ -13,6 +13,7 @@ A failed test counts only if it passes without the change and fails again with i
 """
 
 import argparse
+import ast
 import hashlib
 import importlib
 import json
@@ -29,6 +30,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import PIL.Image
 import pytest
@@ -282,10 +284,9 @@ class Run:
         self, forks: Forks, items: list[pytest.Item], sources: dict[str, Source], folder: Path
     ) -> dict[str, Reached]:
         """Return what each test reaches, from the record or by running the tests that it lacks."""
-        versions = {path: _digest(path) for path in {item.path for item in items}}
-        known: dict[str, Reached] = {}
-        if RECORD.exists() and not self._options.record:
-            known = {name: Reached(**test) for name, test in json.loads(RECORD.read_text()).items()}
+        versions = {path: _digest(path.read_text()) for path in {item.path for item in items}}
+        functions = _digests(sources)
+        known = {} if self._options.record else _read_record(functions)
         missing = [item for item in items if _version(known, item) != versions[item.path]]
         if missing:
             print(f"Recording what {len(missing)} tests reach ...", flush=True)
@@ -298,7 +299,8 @@ class Run:
                     if item.nodeid in recorded:
                         recorded[item.nodeid].version = versions[item.path]
                 _create_folder(RECORD.parent)
-                RECORD.write_text(json.dumps({name: vars(test) for name, test in (known | recorded).items()}))
+                tests = {name: vars(test) for name, test in (known | recorded).items()}
+                RECORD.write_text(json.dumps({"functions": functions, "tests": tests}))
                 sys.stdout.flush()
                 os._exit(0)
             try:
@@ -306,7 +308,7 @@ class Run:
             except BaseException:
                 os.kill(pid, signal.SIGTERM)
                 raise
-        return {name: Reached(**test) for name, test in json.loads(RECORD.read_text()).items()}
+        return _read_record(functions)
 
     def _try(
         self, forks: Forks, items: list[pytest.Item], sources: dict[str, Source], reached: dict[str, Reached]
@@ -517,8 +519,31 @@ def _file(module: str) -> str:
     return str(path.resolve().relative_to(ROOT.resolve()))
 
 
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+def _read_record(functions: dict[str, str]) -> dict[str, Reached]:
+    """Return the recorded tests that reach only functions whose code is as it was then."""
+    record: dict[str, Any] = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    before: dict[str, str] = record.get("functions", {})
+    tests = {name: Reached(**test) for name, test in record.get("tests", {}).items()}
+    current = {name for name, digest in before.items() if functions.get(name) == digest}
+    return {name: test for name, test in tests.items() if all(_function(suite) in current for suite in test.suites)}
+
+
+def _digests(sources: dict[str, Source]) -> dict[str, str]:
+    """Return a digest of the code of each function."""
+    code: dict[str, list[str]] = defaultdict(list)
+    for source in sources.values():
+        for suite in source.suites:
+            code[_function(suite.name)] += map(ast.unparse, suite.statements)
+    return {name: _digest("\n".join(statements)) for name, statements in code.items()}
+
+
+def _function(suite: str) -> str:
+    """Return the name of the function that contains a suite."""
+    return suite.rpartition("#")[0]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _version(known: dict[str, Reached], item: pytest.Item) -> str | None:
