@@ -114,7 +114,7 @@ class _Mirror:
         logger.error(
             "The log of generation %s cannot be read; its followers read the database", generation_id, exc_info=error
         )
-        self.unreadable = True
+        self.give_up()
 
 
 MIRRORS, SIGNALLED = ItemLoop("redis.mirrors"), ItemLoop("redis.signals")
@@ -205,7 +205,7 @@ class RedisReader:
                     yield batch
                 elif stream.is_over and stream.last <= follower.after:
                     return
-                elif not await self._has_news(stream, follower):
+                elif not await self._has_news(mirror, follower):
                     yield []
         finally:
             mirror.followers -= 1
@@ -346,16 +346,18 @@ class RedisReader:
         for name, subject in fields.items():
             self.handlers.send(name.decode(), UUID(subject.decode()))
 
-    async def _has_news(self, stream: Stream, follower: Follower) -> bool:
-        """Wait for new events. Return False if there are none for SILENCE seconds, or if Redis is unavailable."""
+    async def _has_news(self, mirror: _Mirror, follower: Follower) -> bool:
+        """Wait for new events. Return False if there are none for SILENCE seconds, or none can be read."""
         previous_after = follower.after
-        with stream.notifications_for(follower) as notification:
+        with mirror.stream.notifications_for(follower) as notification:
             try:
-                await asyncio.wait_for(notification, SILENCE / 5 if self.away else SILENCE)
+                # Python 3.11's `wait_for` ignores a cancellation that arrives together with the notification.
+                async with asyncio.timeout(SILENCE / 5 if self.away else SILENCE):
+                    await notification
             except TimeoutError:
                 # Events that were pushed meanwhile count as new events.
                 return follower.after > previous_after
-        return not self.away
+        return not (self.away or mirror.unreadable)
 
     async def _add(self, key: str, fields: dict[Any, Any], max_length: int) -> None:
         try:
