@@ -182,7 +182,7 @@ FACTS = {
         f"at most {MOST_REPEATED} characters, which are held back for up to {word(JOIN_SECONDS)} seconds",
         f"up to {word(DEFAULTS['continue_attempts'])} times within {DEFAULTS['continue_seconds'] / 60:.0f} minutes",
         f"a heartbeat after {streams.HEARTBEAT_SECONDS:.0f} seconds of silence",
-        f"pings a WebSocket every {websocket.PING_SECONDS:.0f} seconds",
+        f"pings a WebSocket every {websocket.SocketHandler.ping_seconds:.0f} seconds",
         f"reads nothing for {streams.STALLED_SECONDS:.0f} seconds",
         f"One socket carries up to {DEFAULTS['max_subscriptions_per_socket']} operations",
         f"resumes after a change for {changes.KEPT.days * 24} hours",
