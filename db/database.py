@@ -1,22 +1,24 @@
 """Transactions: each `async with database.read()` or `database.write()` is one."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 from sqlalchemy import Connection, Executable, event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionmaker, create_async_engine
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tertulia.db import sqlite
 from tertulia.db.address import read_address, show_address
-from tertulia.db.errors import DatabaseUnavailable
+from tertulia.db.errors import DatabaseUnavailable, is_conflict
 from tertulia.db.outbox import SUBSCRIBERS, Subscribers
 from tertulia.db.read_limit import count_stored
 from tertulia.db.tables import User
@@ -26,6 +28,8 @@ from tertulia.storage import is_storage_full
 __all__ = ["AsyncSession", "Database", "ReadSnapshot", "explain", "open_engine"]
 
 tracer = trace.get_tracer("tertulia")
+logger = logging.getLogger("tertulia.db")
+Result = TypeVar("Result")
 
 PATIENCE = 20.0
 """Timeout in seconds for the lock on the SQLite file that another process holds, or for connecting to PostgreSQL."""
@@ -33,6 +37,8 @@ POOL = 20
 """Maximum connections of one process to PostgreSQL, in addition to one that is reserved for renewing leases."""
 LEFT_FOR_OTHERS = 5
 """The number of these connections that snapshots may not use, so that writers always get one."""
+ATTEMPTS = 3
+"""The number of attempts of a transaction that is in conflict with others."""
 PROBE_BYTES = 65_536
 CLOSE_SECONDS, LOOK_SECONDS = 2.0, 0.01
 FILE_POOL, FILE_OVERFLOW = 5, 10
@@ -133,6 +139,22 @@ class Database:
                     # A rollback expires rows, and the error may refer to some.
                     session.expunge_all()
                     raise
+
+    async def write_again(self, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
+        """Run `work` in a transaction like `write`, and repeat it if PostgreSQL aborts it because of another one.
+
+        Transactions lock rows in the same order, but those of the previous release may not during an upgrade.
+        """
+        for _ in range(ATTEMPTS - 1):
+            try:
+                async with self.write() as session:
+                    return await work(session)
+            except DBAPIError as error:
+                if not is_conflict(error):
+                    raise
+                logger.warning("A transaction is repeated, because it was in conflict with another one: %s", error)
+        async with self.write() as session:
+            return await work(session)
 
     @asynccontextmanager
     async def renew(self) -> AsyncGenerator[AsyncSession]:

@@ -1,6 +1,6 @@
 """The queries and mutations of conversations, and the fields of the type `Conversation`."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Annotated, Any
@@ -20,8 +20,8 @@ from tertulia.db.inserting import insert
 from tertulia.db.ledger import UsageSum
 from tertulia.db.paging import Connection, Page
 from tertulia.db.rows import AnyConversation, AnyGeneration, ConversationRow, GenerationRow, MessageRow
-from tertulia.db.tables import ChangeKind, Conversation
-from tertulia.generation.retention import ResourceDeleter, remove_part
+from tertulia.db.tables import ChangeKind, Conversation, Generation
+from tertulia.generation.retention import DeletedResources, ResourceDeleter, remove_part
 from tertulia.json import Json
 from tertulia.resolvers.app_data import check_external_id, filter_terms, merged
 from tertulia.resolvers.arguments import (
@@ -271,7 +271,8 @@ async def delete_conversation(info: Info, id: ConversationId) -> DeletedConversa
     # Stop the last one first: otherwise, stopping a generation would start the next queued one.
     for generation in reversed(unfinished.get(conversation_id, [])):
         await info.context.generation_manager.stop(generation.id)
-    async with info.context.database.write() as session:
+
+    async def remove(session: AsyncSession) -> tuple[Sequence[Generation], DeletedResources]:
         await leases.lock_owner(session, owner)
         started_meanwhile = await generations.unfinished(session, owner, [conversation_id])
         removed = await remove_part(session, owner, conversation_id)
@@ -279,8 +280,11 @@ async def delete_conversation(info: Info, id: ConversationId) -> DeletedConversa
             raise NotFound(id, "conversation")
         details = {"conversation": str(conversation_id)}
         await accounts.audit(session, Action.CONVERSATION_DELETED, owner, info.context.address, **details)
+        return started_meanwhile.get(conversation_id, []), removed
+
+    started_meanwhile, removed = await info.context.database.write_again(remove)
     info.context.changed()
-    for generation in started_meanwhile.get(conversation_id, []):
+    for generation in started_meanwhile:
         # It started during the deletion. Its row has been deleted, so stopping it saves nothing.
         await info.context.generation_manager.stop(generation.id)
     services = info.context.services

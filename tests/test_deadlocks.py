@@ -10,9 +10,10 @@ from uuid import UUID
 import asyncpg
 import pytest
 from active import ME, Stored, active, never, stored
-from client import WAIT, Json
+from client import WAIT, Api, Json
 from rows import MODEL, Rows
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
 from tertulia.billing.budget import Budget
@@ -359,6 +360,57 @@ def test_the_removal_of_expired_rows_waits_for_no_row_that_another_transaction_h
 async def find(session: AsyncSession, row: SQLModel, *, with_for_update: bool = False) -> Any:
     model: Any = type(row)
     return await session.get(model, inspect(model).primary_key_from_instance(row), with_for_update=with_for_update)
+
+
+async def fail(session: AsyncSession, code: str) -> None:
+    """Make PostgreSQL fail as if there were a conflict with another transaction."""
+    await (await session.connection()).execute(text(f"DO $$ BEGIN RAISE SQLSTATE '{code}'; END $$"))
+
+
+@pytest.mark.parametrize(("code", "failures", "attempts"), [("40P01", 2, 3), ("40001", 3, 3), ("22012", 1, 1)])
+def test_a_transaction_is_repeated_twice_after_a_conflict_and_not_after_other_errors(
+    run: Test, code: str, failures: int, attempts: int
+) -> None:
+    async def test(on: Transactions) -> None:
+        tried: list[UUID] = []
+
+        async def work(session: AsyncSession) -> UUID:
+            tried.append(await Rows(session).user())
+            if len(tried) <= failures:
+                await fail(session, code)
+            return tried[-1]
+
+        if failures < attempts:
+            assert await on.database.write_again(work) == tried[-1]
+        else:
+            with pytest.raises(DBAPIError):
+                await on.database.write_again(work)
+        assert len(tried) == attempts
+        async with on.database.read() as session:
+            stored_ids = [user.id for user in await accounts.all_users(session)]
+        assert stored_ids == tried[failures:]
+
+    run(test)
+
+
+def test_a_deletion_is_repeated_if_it_was_aborted_because_of_another_transaction(
+    fresh: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aborted: list[object] = []
+    deepest = messages.deepest
+
+    async def abort_once(session: AsyncSession, *arguments: Any) -> Any:
+        if not aborted:
+            aborted.append(arguments)
+            await fail(session, "40P01")
+        return await deepest(session, *arguments)
+
+    monkeypatch.setattr(messages, "deepest", abort_once)
+    creating = "mutation { createConversation(input: {}) { ... on ConversationPayload { conversation { id } } } }"
+    id = fresh.ask(creating)["createConversation"]["conversation"]["id"]
+    deleting = "mutation ($id: ID!) { deleteConversation(id: $id) { ... on DeletedConversation { deletedId } } }"
+    assert fresh.ask(deleting, id=id)["deleteConversation"] == {"deletedId": id}
+    assert aborted
 
 
 def test_views_of_shares_are_counted_while_their_conversation_is_deleted(run: Test) -> None:

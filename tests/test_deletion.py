@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -11,6 +12,7 @@ import pytest
 from rows import NOON, Rows, rolled_back, seconds, with_database
 from sqlmodel import select
 
+from tertulia import failpoints
 from tertulia.db import attachments, conversations, leases
 from tertulia.db.attachments import BEING_STORED, UNSENT
 from tertulia.db.conversations import NEVER, Filter
@@ -180,9 +182,19 @@ def test_an_interrupted_deletion_is_hidden_and_finished_by_retention(
         assert (part.finished, len(part.generation_ids), part.blob_ids) == (False, 1, [])
         assert (row.temporary, row.updated_at, row.active_leaf_id) == (True, NEVER, None)
         changed: list[UUID] = []
-        await Retention(deletion.deleter(), days=None, temporary_hours=24).sweep(changed.append)
+
+        def fail(item: object) -> None:
+            if item == conversation_id:
+                raise RuntimeError
+
+        sweep = partial(Retention(deletion.deleter(), days=None, temporary_hours=24).sweep, changed.append)
+        with failpoints.armed("retention", fail):
+            assert not await sweep()
+        assert await ids(deletion.database, Conversation) == [conversation_id]
+        retention.CONVERSATIONS.attempt_now(conversation_id, lambda: None)
+        assert await sweep()
         assert await ids(deletion.database, Conversation) == []
-        assert (changed, deletion.sweeps) == ([owner], 1)
+        assert (changed, deletion.sweeps) == ([owner], 2)
         async with deletion.database.read() as session:
             assert len((await session.exec(select(ConversationChange))).all()) == 1
 

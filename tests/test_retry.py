@@ -127,3 +127,23 @@ def test_periodic_work_continues_after_errors_and_waits_first_unless_it_starts_a
         asyncio.run(run_periodically(3.0, work, at_once=at_once))
     assert slept == ([0, 1, 2, 3] if at_once else [1, 2, 3, 4])
     assert set(flaky.slept) == {3.0}
+
+
+@pytest.mark.parametrize("failure", [OSError(), RuntimeError(), False])
+def test_rare_periodic_work_is_repeated_soon_after_a_failure(
+    monkeypatch: pytest.MonkeyPatch, *, failure: Exception | bool
+) -> None:
+    flaky = Flaky(monkeypatch)
+    results: list[Exception | bool | None] = [None, failure, True, failure, None]
+
+    async def work() -> bool | None:
+        if not results:
+            raise asyncio.CancelledError
+        result = results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(run_periodically(600.0, work))
+    assert flaky.slept == [600.0, 600.0, 30.0, 600.0, 30.0, 600.0]

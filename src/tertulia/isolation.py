@@ -68,11 +68,14 @@ class ItemLoop:
         self._set_aside.pop(item_id, None)
         return result
 
-    async def each(self, item_ids: Iterable[Item], work: Callable[[Item], Awaitable[object]]) -> None:
-        """Work on the items one after another, except those that are set aside."""
+    async def each(self, item_ids: Iterable[Item], work: Callable[[Item], Awaitable[object]]) -> bool:
+        """Work on the items one after another, except those that are set aside. Return whether none has failed."""
+        has_failed = False
         for item_id in item_ids:
             if not self.skips(item_id):
                 await self.attempt(item_id, partial(work, item_id))
+                has_failed = has_failed or self.skips(item_id)
+        return not has_failed
 
     @contextmanager
     def guarded(self, item_id: object, otherwise: Callable[[], object]) -> Generator[None]:

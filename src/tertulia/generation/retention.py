@@ -69,9 +69,7 @@ class ResourceDeleter:
 
     async def remove(self, owner: UUID, conversation_id: UUID) -> bool:
         """Delete a conversation of the owner. Return False if there is no such conversation."""
-        async with self.database.write() as session:
-            await leases.lock_owner(session, owner)
-            removed = await remove_part(session, owner, conversation_id)
+        removed = await self._remove_part(owner, conversation_id)
         if removed is None:
             return False
         await self.finish(removed, owner, conversation_id)
@@ -84,9 +82,7 @@ class ResourceDeleter:
             await self._clean_up(part)
             if part.finished:
                 return
-            async with self.database.write() as session:
-                await leases.lock_owner(session, owner)
-                part = await remove_part(session, owner, conversation_id)
+            part = await self._remove_part(owner, conversation_id)
 
     async def remove_user(self, user_id: UUID) -> dict[str, int] | None:
         """Delete a user with everything that belongs to them.
@@ -116,6 +112,13 @@ class ResourceDeleter:
             await accounts.audit(session, Action.USER_DELETED, user_id)
         await self.files.discard(blob_ids)
         return counted
+
+    async def _remove_part(self, owner: UUID, conversation_id: UUID) -> DeletedResources | None:
+        async def remove(session: AsyncSession) -> DeletedResources | None:
+            await leases.lock_owner(session, owner)
+            return await remove_part(session, owner, conversation_id)
+
+        return await self.database.write_again(remove)
 
     async def _clean_up(self, removed: DeletedResources) -> None:
         await LOGS.each(removed.generation_ids, self.log.discard)
@@ -194,8 +197,12 @@ class Retention:
         self._keep = None if days is None else timedelta(days=days)
         self._keep_temporary = timedelta(hours=temporary_hours)
 
-    async def sweep(self, changed: Callable[[UUID], None]) -> None:
-        """Delete all conversations that exceed their limit, and call `changed` with the owner of each of them."""
+    async def sweep(self, changed: Callable[[UUID], None]) -> bool:
+        """Delete all conversations that exceed their limit, and call `changed` with the owner of each of them.
+
+        Returns:
+            Whether no deletion has failed.
+        """
         current_time = now()
         unused_before = None if self._keep is None else current_time - self._keep
         async with self._deleter.database.read() as session:
@@ -211,19 +218,24 @@ class Retention:
                 )
                 changed(owners[conversation_id])
 
-        await CONVERSATIONS.each(owners, remove)
+        all_deleted = await CONVERSATIONS.each(owners, remove)
         await self._deleter.files.sweep()
+        return all_deleted
 
 
-async def expire_guests(deleter: ResourceDeleter, days: float) -> None:
-    """Delete guests who have not been here for some days, with everything that belongs to them."""
+async def expire_guests(deleter: ResourceDeleter, days: float) -> bool:
+    """Delete guests who have not been here for some days, with everything that belongs to them.
+
+    Returns:
+        Whether no deletion has failed.
+    """
     async with deleter.database.read() as session:
         unused = await guests.unused_since(session, now() - timedelta(days=days), GUESTS_AT_ONCE)
 
     async def remove(guest: UUID) -> None:
         await deleter.remove_user(guest)
 
-    await CONVERSATIONS.each(unused, remove)
+    return await CONVERSATIONS.each(unused, remove)
 
 
 async def trim_audit(database: Database, days: float | None) -> None:

@@ -14,6 +14,8 @@ PATIENCE = 60.0
 """The seconds for which operations are retried while the database is unavailable."""
 FIRST_DELAY, LONGEST_DELAY = 0.1, 2.0
 """The bounds of the delay between two attempts, in seconds."""
+RETRY_SECONDS = 30.0
+"""The seconds after which periodic work is repeated if it has failed, unless it is more frequent anyway."""
 ATTEMPTS = 5
 """The number of attempts if the database is available but rejects an operation."""
 
@@ -50,15 +52,23 @@ async def is_available(database: Database) -> bool:
     return True
 
 
-async def run_periodically(seconds: float, work: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
-    """Run `work` every `seconds` until cancelled, the first time immediately if `at_once`. Errors are logged."""
-    if not at_once:
-        await asyncio.sleep(seconds)
+async def run_periodically(
+    seconds: float, work: Callable[[], Awaitable[bool | None]], *, at_once: bool = False
+) -> None:
+    """Run `work` every `seconds` until cancelled, the first time immediately if `at_once`. Errors are logged.
+
+    If it raises an error or returns False, it is repeated after at most `RETRY_SECONDS`.
+    """
+    retry_seconds = min(seconds, RETRY_SECONDS)
+    delay = 0.0 if at_once else seconds
     while True:
+        if delay:
+            await asyncio.sleep(delay)
         try:
-            await work()
+            delay = retry_seconds if await work() is False else seconds
         except DATABASE_ERRORS as error:
             logger.warning("The database is unavailable, retrying: %s", error)
+            delay = retry_seconds
         except Exception:
-            logger.exception("A periodic task of the generations failed, and runs again in %g seconds", seconds)
-        await asyncio.sleep(seconds)
+            logger.exception("A periodic task of the generations failed, and runs again in %g seconds", retry_seconds)
+            delay = retry_seconds
