@@ -41,6 +41,12 @@ def test_a_formula_is_text_in_html_and_what_is_none_stays_as_written() -> None:
     assert renderer.has_drawings
 
 
+def test_items_of_lists_show_what_is_done() -> None:
+    html = AnswerRenderer().render("- [x] *tea*\n- [ ] cup\n- [y] [x] pot\n\n[x] no item")
+    assert re.findall("<li>(.*)</li>", html) == ["☑ <em>tea</em>", "☐ cup", "[y] [x] pot"]
+    assert "<p>[x] no item</p>" in html
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [("It costs $5.", False), ("`$x$`", False), ("```mermaid\ngraph\n```", True), ("- ```mermaid x\n  a\n  ```", True)],

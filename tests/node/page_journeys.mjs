@@ -1418,7 +1418,7 @@ export const PASSWORD = {
     noted.length = 0;
   },
 
-  async "two tabs can refresh the same sign-in, and an image is shown to its owner"({ page, address, open, noted }) {
+  async "two tabs refresh the same sign-in, end it and begin another one together, and an image is shown to its owner"({ page, address, open, noted }) {
     await page.goto(address);
     await page.getByRole("button", { name: "I don’t have an account" }).click();
     await page.getByLabel("Name").fill("grace");
@@ -1441,6 +1441,15 @@ export const PASSWORD = {
     for (const one of [page, second]) await finished(one, 1).waitFor();
     await sendAndWait(second, "Hello again", 2);
     await finished(page, 2).waitFor();
+    await message(second).fill("Only for Grace");
+    await page.goto(`${address}/?settings=general`);
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await second.getByLabel("Password").waitFor();
+    await page.getByRole("button", { name: "Continue as guest" }).click();
+    for (const one of [page, second]) {
+      await message(one).waitFor();
+      check(await message(one).inputValue() === "", "the draft of another user is shown");
+    }
     noted.length = 0;
   },
 };

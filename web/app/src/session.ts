@@ -44,7 +44,10 @@ export const claiming = store(false);
 export const signInProblem = store<string | null>(null);
 
 addEventListener("storage", (event) => {
-  if (event.key === KEY) session.set(read());
+  if (event.key !== KEY) return;
+  session.set(read());
+  // The user has signed in in another tab.
+  if (session.get()) refused.set(false);
 });
 
 export async function fetchServerInfo(): Promise<ServerInfo> {

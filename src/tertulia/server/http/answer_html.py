@@ -42,6 +42,7 @@ class AnswerRenderer:
         content = extract_formulas(text.encode("utf-8", "replace").decode())
         tokens = parser.parse(content.text)
         _adapt(tokens)
+        _show_boxes(tokens)
         _insert(tokens, content.sources)
         diagrams = any(token.type == "fence" and token.info.split()[:1] == ["mermaid"] for token in tokens)
         self.has_drawings |= diagrams or content.sources != []
@@ -72,6 +73,14 @@ def _adapt(tokens: "Sequence[Token]") -> None:
             # The alignment of a column.
             token.attrs.pop("style", None)
         _adapt(token.children or ())
+
+
+def _show_boxes(tokens: "Sequence[Token]") -> None:
+    """Show `[ ]` and `[x]` at the beginning of items of lists as boxes."""
+    for item, _, content in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if item.type == "list_item_open" and content.children and content.children[0].type == "text":
+            first = content.children[0]
+            first.content = re.sub(r"^\[([ xX])\] ", lambda box: "☐ " if box[1] == " " else "☑ ", first.content)
 
 
 def _insert(tokens: "Sequence[Token]", sources: Sequence[str]) -> None:
