@@ -1,5 +1,6 @@
 """The `tertulia` command, run as a separate process."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -14,10 +15,13 @@ from pathlib import Path
 import forking
 import pytest
 from client import Api, wait_until
+from former import REVISIONS
 from running import killed_after, read_until, running, tertulia
 from typer.testing import CliRunner, Result
 
 from tertulia.cli.main import app
+from tertulia.db.migrate import migrate, schema_of
+from tertulia.server.environment import ENV_FILE_VARIABLE
 from tertulia.simulator.app import create_simulator
 
 REAL = str(Path(sys.executable).with_name("tertulia"))
@@ -286,3 +290,43 @@ def test_ctrl_c_stops_the_answer_and_the_chat_continues(tmp_path: Path) -> None:
         )
         messages = listed["conversations"]["edges"][0]["node"]["messages"]["edges"]
         assert [edge["node"]["generation"]["status"] for edge in messages[1::2]] == ["STOPPED", "COMPLETED"]
+
+
+def test_commands_name_the_database_that_they_work_on_and_create_none(tmp_path: Path) -> None:
+    for command in (
+        ["user", "add", "ada"],
+        ["user", "list"],
+        ["token", "ada"],
+        ["export", "ada"],
+        ["webhooks", "list"],
+    ):
+        done = run_here(tmp_path, *command)
+        assert done.exit_code == 2
+        assert "there is no database yet: sqlite+aiosqlite:///tertulia.db. `tertulia serve`" in done.stderr
+    assert not (tmp_path / "tertulia.db").exists()
+    created = run_here(tmp_path, "user", "add", "ada", "--create", stdin="a long enough one\n")
+    assert (created.stdout, created.stderr) == ("Added ada.\n", "Database: sqlite+aiosqlite:///tertulia.db\n")
+
+
+def test_an_export_does_not_migrate_the_database(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'tertulia.db'}"
+    asyncio.run(migrate(url, REVISIONS[0]))
+    done = run_here(tmp_path, "export", "ada")
+    assert done.exit_code == 2
+    assert f"its schema is {REVISIONS[0]}, not {REVISIONS[-1]}; run `tertulia migrate`" in done.stderr
+    assert asyncio.run(schema_of(url)).current == REVISIONS[0]
+
+
+def test_a_command_reads_its_settings_from_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The command sets it for the processes of a server.
+    monkeypatch.setenv(ENV_FILE_VARIABLE, "")
+    (tmp_path / ".env").write_text("DATABASE_URL=sqlite:///wrong.db\n")
+    (tmp_path / "service.env").write_text("DATABASE_URL=sqlite:///right.db\n")
+    done = run_here(tmp_path, "--env-file", "service.env", "migrate")
+    assert done.stderr == "Database: sqlite+aiosqlite:///right.db\n"
+    assert sorted(file.name for file in tmp_path.glob("*.db")) == ["right.db"]
+    missing = run_here(tmp_path, "--env-file", "none.env", "migrate")
+    assert missing.exit_code == 2
+    assert missing.stderr == "--env-file: none.env does not exist.\n"
+    (tmp_path / "service.env").write_text("TERTULIA_LOG_LEVEL=info\nTERTULIA_MODLES=x\n")
+    assert "service.env, line 2" in run_here(tmp_path, "--env-file", "service.env", "migrate").stderr

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tertulia.cli.running import migrate_database, print_result, read_settings
+from tertulia.cli.running import prepare_database, print_result, read_settings
 
 users = typer.Typer(help="Manage accounts, for TERTULIA_AUTH=password.", no_args_is_help=True)
 
@@ -21,12 +21,14 @@ Password = Annotated[
 def add_user(
     name: Annotated[str, typer.Argument(help="The name that the user signs in with.")],
     password: Password = None,
+    *,
+    create: Annotated[bool, typer.Option("--create", help="Create the database if it does not exist.")] = False,
 ) -> None:
     """Add an account. The password is asked for, or read from standard input. If it is empty, one is generated."""
     from tertulia.cli.users import add
 
     settings = read_settings()
-    migrate_database(settings)
+    prepare_database(settings, create=create)
     print_result(add(settings, name, password or _read_password()))
 
 
@@ -39,7 +41,7 @@ def set_password(
     from tertulia.cli.users import change_password
 
     settings = read_settings()
-    migrate_database(settings)
+    prepare_database(settings)
     print_result(change_password(settings, name, password or _read_password()))
 
 
@@ -49,7 +51,7 @@ def list_users() -> None:
     from tertulia.cli.users import describe_users
 
     settings = read_settings()
-    migrate_database(settings)
+    prepare_database(settings)
     print_result(describe_users(settings))
 
 
@@ -66,7 +68,7 @@ def plan_of_user(
     if plan is not None and remove:
         raise typer.BadParameter("cannot be used with a plan.", param_hint="--remove")
     settings = read_settings()
-    migrate_database(settings)
+    prepare_database(settings)
     print_result(describe_plan(settings, name) if plan is None and not remove else set_plan(settings, name, plan))
 
 
@@ -80,7 +82,7 @@ def remove_user(
     from tertulia.cli.users import remove
 
     settings = read_settings()
-    migrate_database(settings)
+    prepare_database(settings)
     if not yes:
         typer.confirm(f"Delete {name} with all their conversations, files and bills?", abort=True)
     print_result(remove(settings, name))
@@ -92,7 +94,7 @@ def list_webhooks() -> None:
     from tertulia.cli.webhooks import list_webhooks as describe_webhooks
 
     settings = read_settings()
-    migrate_database(settings)
+    prepare_database(settings)
     print_result(describe_webhooks(settings))
 
 
@@ -105,7 +107,7 @@ def retry_webhooks(
     from tertulia.cli.webhooks import retry_webhooks as retry
 
     settings = read_settings()
-    migrate_database(settings)
+    prepare_database(settings)
     print_result(retry(settings, name, event))
 
 

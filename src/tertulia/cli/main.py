@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import socket
 import sys
 from importlib.metadata import version
@@ -14,7 +15,7 @@ from tertulia.cli.account_commands import users, webhooks
 from tertulia.cli.chat_command import chat
 from tertulia.cli.conformance_command import conformance
 from tertulia.cli.login_command import login, logout
-from tertulia.cli.running import migrate_database, print_result, read_settings, refuse
+from tertulia.cli.running import migrate_database, prepare_database, print_result, read_settings, refuse
 
 if TYPE_CHECKING:
     from tertulia.server.settings import Settings
@@ -40,12 +41,24 @@ def _print_version(requested: bool) -> None:  # noqa: FBT001 - Typer passes the 
         raise typer.Exit
 
 
+def _use_env_file(file: Path | None) -> None:
+    if file is not None:
+        from tertulia.server.environment import ENV_FILE_VARIABLE
+
+        # In the environment, because the workers of `serve` read the settings again.
+        os.environ[ENV_FILE_VARIABLE] = str(file)
+
+
 @app.callback()
 def options(
     *,
     show_version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    env_file: Annotated[
+        Path | None,
+        typer.Option(callback=_use_env_file, help="The file of settings, instead of `.env` in the working directory."),
+    ] = None,
 ) -> None:
     """A self-hosted GraphQL conversational API for Claude."""
 
@@ -106,7 +119,7 @@ def simulator(
 def migrate() -> None:
     """Migrate the database to the newest schema."""
     settings = read_settings()
-    migrate_database(settings)
+    prepare_database(settings, create=True)
     typer.echo("The database is up to date.")
 
 
@@ -137,7 +150,7 @@ def export(
 ) -> None:
     """Export all conversations of a user as JSON Lines, which can be imported again."""
     settings = read_settings()
-    migrate_database(settings)
+    prepare_database(settings, migrates=False)
     from tertulia.cli.export import write_export
 
     problem = asyncio.run(write_export(settings, user, output, markdown=markdown))
@@ -209,7 +222,7 @@ def token(
     if (user is not None or all_users) and (name != "revoke" or (user is not None and all_users)):
         refuse("token: expected NAME, `revoke NAME` or `revoke --all`.")
     settings = read_settings()
-    migrate_database(settings)
+    prepare_database(settings)
     if all_users or user is not None:
         print_result(revoke_everything(settings, user))
     elif show:

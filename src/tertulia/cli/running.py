@@ -33,7 +33,7 @@ def read_settings() -> "Settings":
 
 
 def migrate_database(settings: "Settings") -> None:
-    """Migrate the database to the newest schema; exit with 2 if that fails."""
+    """Create the database if it does not exist, and migrate it to the newest schema; exit with 2 if that fails."""
     from tertulia.db.errors import DatabaseUnavailable
     from tertulia.db.migrate import migrate as run_migrations
 
@@ -41,6 +41,33 @@ def migrate_database(settings: "Settings") -> None:
         asyncio.run(run_migrations(settings.database_url))
     except DatabaseUnavailable as error:
         refuse(str(error))
+
+
+def prepare_database(settings: "Settings", *, create: bool = False, migrates: bool = True) -> None:
+    """Print which database the command works on, and exit with 2 if it cannot be used.
+
+    Args:
+        settings: The settings with the address of the database.
+        create: Create the database if it does not exist.
+        migrates: Migrate the database to the newest schema. Otherwise, an older one is refused.
+    """
+    from tertulia.db.address import show_address
+    from tertulia.db.errors import DatabaseUnavailable
+    from tertulia.db.migrate import schema_of
+
+    address = show_address(settings.database_url)
+    try:
+        schema = asyncio.run(schema_of(settings.database_url))
+    except DatabaseUnavailable as error:
+        refuse(str(error))
+    if schema.current is None and not create:
+        refuse(f"DATABASE_URL: there is no database yet: {address}. `tertulia serve` and `tertulia migrate` create it.")
+    if not migrates and schema.current != schema.newest:
+        reason = schema.unsupported or f"its schema is {schema.current}, not {schema.newest}; run `tertulia migrate`"
+        refuse(f"DATABASE_URL: cannot use {address}: {reason}.")
+    if migrates:
+        migrate_database(settings)
+    typer.echo(f"Database: {address}", err=True)
 
 
 def refuse(message: str) -> NoReturn:

@@ -13,6 +13,8 @@ from tertulia.extras import MissingExtraError, require_extra
 
 PREFIX = "TERTULIA_"
 ENV_FILE = ".env"
+ENV_FILE_VARIABLE = f"{PREFIX}ENV_FILE"
+"""The variable that names another file than `.env`, which `tertulia --env-file` sets for the processes of a server."""
 ENCODING = "utf-8-sig"
 """UTF-8; editors on Windows begin files with a byte order mark, which would become part of the first name."""
 SIMILAR_PREFIX = 0.8
@@ -51,7 +53,7 @@ class Entry:
     @property
     def location(self) -> str:
         """Where the variable is set, for an error message."""
-        return "the environment" if self.line is None else f"{ENV_FILE}, line {self.line}"
+        return "the environment" if self.line is None else f"{env_file()}, line {self.line}"
 
 
 def check_names(setting_names: Iterable[str]) -> list[str]:
@@ -64,7 +66,7 @@ def check_names(setting_names: Iterable[str]) -> list[str]:
         WrongSetting: An unknown name has the prefix of the settings, or nearly; or a name is set twice with different
             values; or `.env` cannot be read.
     """
-    names = {name.casefold(): name for name in setting_names}
+    names = {name.casefold(): name for name in (*setting_names, ENV_FILE_VARIABLE)}
     warnings: list[str] = []
     for entries in (_environment(), read_env_file()):
         entries_by_key: dict[str, Entry] = {}
@@ -104,23 +106,31 @@ def check_tracing() -> None:
         raise WrongSetting(f"{variable}: {missing}") from None
 
 
+def env_file() -> str:
+    """Return the path of the file of settings: `.env`, or that of `tertulia --env-file`."""
+    return os.environ.get(ENV_FILE_VARIABLE) or ENV_FILE
+
+
 def read_env_file() -> list[Entry]:
     """Return the variables of `.env` in the working directory; raise WrongSetting if it cannot be read."""
+    name = env_file()
     try:
-        text = Path(ENV_FILE).read_text(encoding=ENCODING)
+        text = Path(name).read_text(encoding=ENCODING)
     except FileNotFoundError:
-        return []
+        if name == ENV_FILE:
+            return []
+        raise WrongSetting(f"--env-file: {name} does not exist.") from None
     except UnicodeDecodeError:
-        raise WrongSetting(f"{ENV_FILE}: is not encoded in UTF-8.") from None
+        raise WrongSetting(f"{name}: is not encoded in UTF-8.") from None
     except OSError as error:
-        raise WrongSetting(f"{ENV_FILE}: cannot be read: {error.strerror}.") from None
+        raise WrongSetting(f"{name}: cannot be read: {error.strerror}.") from None
     entries: list[Entry] = []
     for binding in parse_stream(io.StringIO(text)):
         skipped = len(binding.original.string) - len(binding.original.string.lstrip())
         line = binding.original.line + binding.original.string[:skipped].count("\n")
         if binding.error or (binding.key is not None and binding.value is None):
             # The line may contain a secret, so it is not shown.
-            raise WrongSetting(f"{ENV_FILE}: line {line} cannot be read; it must be NAME=VALUE, with quotes closed.")
+            raise WrongSetting(f"{name}: line {line} cannot be read; it must be NAME=VALUE, with quotes closed.")
         if binding.key is not None:
             entries.append(Entry(binding.key, binding.value, line))
     return entries

@@ -20,6 +20,7 @@ from tertulia.server.environment import (
     WrongSetting,
     check_names,
     check_tracing,
+    env_file,
     pass_on,
 )
 from tertulia.server.setting_fields import SettingFields
@@ -268,7 +269,8 @@ def load_settings() -> Settings:
     _check_proxies()
     check_tracing()
     try:
-        settings = Settings()
+        arguments: Any = {"_env_file": env_file()}
+        settings = Settings(**arguments)
     except ValidationError as error:
         raise WrongSetting(_explain(error)) from None
     if settings.auth == "password" and settings.secret_key is None and database_file(settings.database_url) is None:
