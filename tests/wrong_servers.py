@@ -208,6 +208,69 @@ class RepeatsChanges(Fault):
         return [change, change]
 
 
+class SavesTheEndLate(Fault):
+    """Says once of each generation that it is running although its terminal event was sent."""
+
+    def __init__(self) -> None:
+        self._late = set[str]()
+
+    def response(self, operation: Json, response: Json) -> Json:
+        found = response["data"].get("generation") or {}
+        if found.get("status") == "COMPLETED" and found["id"] not in self._late:
+            self._late.add(found["id"])
+            return {"data": {"generation": found | {"status": "RUNNING"}}}
+        return response
+
+
+class LosesStoppedTexts(Fault):
+    """Shows no text of a generation that was stopped."""
+
+    def response(self, operation: Json, response: Json) -> Json:
+        for found in (
+            response["data"].get("generation"),
+            (response["data"].get("stopGeneration") or {}).get("generation"),
+        ):
+            if found and found.get("status") == "STOPPED":
+                found["message"]["text"] = ""
+        return response
+
+
+class IgnoresWhenBusy(Fault):
+    """Does not let messages wait."""
+
+    def operation(self, operation: Json) -> Json:
+        sent = operation["variables"].get("input", {})
+        without = {name: value for name, value in sent.items() if name != "whenBusy"}
+        return operation | {"variables": operation["variables"] | ({"input": without} if sent else {})}
+
+
+class RefusesRepeatedResults(Fault):
+    """Refuses the result of a call that has one, although it is the same."""
+
+    def __init__(self) -> None:
+        self._accepted = False
+
+    def response(self, operation: Json, response: Json) -> Json:
+        if "submitToolResults" in response["data"] and self._accepted:
+            return {"data": {"submitToolResults": {"__typename": "InvalidInput", "message": "It has a result."}}}
+        self._accepted = self._accepted or "submitToolResults" in response["data"]
+        return response
+
+
+class MixesUpEventsOverHttp(Fault):
+    """Sends the end of a block as its start in streams over HTTP."""
+
+    def line(self, line: str) -> str:
+        return line.replace("ContentBlockFinished", "ContentBlockStarted") if line.startswith("data:") else line
+
+
+class NeverEndsMultipart(Fault):
+    """Ends multipart streams without the last boundary."""
+
+    def line(self, line: str) -> str:
+        return "" if re.match(r"--\w+--", line) else line
+
+
 class TakesAllForOneUser(Fault):
     """Serves every client as the same user."""
 

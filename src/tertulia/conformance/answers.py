@@ -11,6 +11,7 @@ from tertulia.conformance.events import (
     advance,
     same,
     states,
+    text_of,
     units,
     whole,
 )
@@ -242,23 +243,13 @@ async def same_text(run: Run) -> None:
     """Apply each stream and compare the result with the list and with the stored message."""
     recording = await run.observe(record)
     expected = states(recording.events)
-    text = recording.stored["message"]["text"]
     final_blocks = expected[recording.events[-1]["sequence"]]
-    if text not in ("".join(final_blocks.values()), *final_blocks.values()) and not _ends_with(final_blocks, text):
-        raise Failed("The stored text is not that of the events.", received=[text, list(final_blocks.values())])
+    text, stored = text_of(recording.events, {}), recording.stored["message"]["text"]
+    if text != stored:
+        raise Failed("The stored text is not that of the events.", received={"stored": stored, "events": text})
     for stream in _with_content(recording):
         if not stream.left and not same(whole(stream, expected.get(stream.after or 0, {})), final_blocks):
             raise stream.failed("The text differs from that of other readers.")
-
-
-def _ends_with(blocks: Blocks, text: str) -> bool:
-    """Return whether the text is that of the last blocks: thinking before it is not part of the text."""
-    joined = ""
-    for index in sorted(blocks, reverse=True):
-        joined = blocks[index] + joined
-        if joined == text:
-            return True
-    return False
 
 
 @must("19.2", "One socket carries several operations at the same time.", needs=SENT)

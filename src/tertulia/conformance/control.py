@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tertulia.conformance.documents import FOLLOW, STOP
-from tertulia.conformance.events import Stream, whole
+from tertulia.conformance.events import Stream, text_of
 from tertulia.conformance.recording import record
 from tertulia.conformance.requirements import must, should
 from tertulia.conformance.run import Run, final
-from tertulia.conformance.verdicts import Failed, NotApplicable, member
+from tertulia.conformance.verdicts import Failed, NotApplicable
 from tertulia.json import Json
 
 STOPS = ("1.1", "4.1")
@@ -121,7 +121,7 @@ async def does_not_grow(run: Run) -> None:
         raise Failed("The generation was not stopped.", sent="stopGeneration", received=first)
     if observed.stream.problem is not None:
         raise observed.stream.problem
-    text, kept = _text_of(observed.stream), first["message"]["text"]
+    text, kept = text_of(observed.stream.events, {}), first["message"]["text"]
     # If the result has not even the text that the reader had seen, the text was lost: see 4.2.
     sent_later = kept.startswith(observed.seen) and text != kept
     if (observed.later["status"], observed.later["message"]["text"]) != ("STOPPED", kept) or sent_later:
@@ -154,16 +154,6 @@ async def stopped_early(run: Run) -> None:
     state = (await run.observe(queue)).stopped_while_queued
     if state["status"] != "STOPPED" or state["message"]["text"]:
         raise Failed("The generation is not STOPPED and empty.", sent="stopGeneration", received=state)
-
-
-def _text_of(stream: Stream) -> str:
-    blocks = whole(stream, {})
-    thoughts = {
-        event["index"]
-        for event in stream.events
-        if event["__typename"] == "ThinkingDelta" or member(event, "block", "__typename") == "ThinkingBlock"
-    }
-    return "".join(blocks[index] for index in sorted(blocks) if index not in thoughts)
 
 
 # ---- busy conversations ------------------------------------------------------------------------

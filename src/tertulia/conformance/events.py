@@ -114,6 +114,18 @@ def whole(stream: Stream, before: Blocks) -> Blocks:
     return blocks
 
 
+def text_of(events: Sequence[Json], before: Blocks) -> str:
+    """Return the text of the answer after events, as `Message.text` has it: without thinking."""
+    blocks, thoughts = before, set[int]()
+    for event in events:
+        blocks = advance(blocks, event)
+        shown: list[Json] = [event["block"]] if "block" in event else member(event, "message", "content") or []
+        thoughts |= {block["index"] for block in shown if block["__typename"] == "ThinkingBlock"}
+        if event["__typename"] == "ThinkingDelta":
+            thoughts.add(event["index"])
+    return "".join(blocks[index] for index in sorted(blocks) if index not in thoughts)
+
+
 def _short(event: Json) -> Json:
     shown = {key: value for key, value in event.items() if key not in ("message", "block")}
     if isinstance(text := shown.get("text"), str) and len(text) > 60:  # noqa: PLR2004 - characters

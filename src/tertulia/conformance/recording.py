@@ -94,7 +94,7 @@ async def record(run: Run) -> Recording:
 
 async def _two_on_one_socket(run: Run, recording: Recording) -> None:
     """Follow with and without `after` on one socket, and a third time when the first text has arrived."""
-    started = asyncio.Event()
+    started, ended = asyncio.Event(), asyncio.Event()
 
     async def follow(socket: Socket, after: int | None, reader: str) -> None:
         stream = Stream(reader, after, live=True)
@@ -102,7 +102,8 @@ async def _two_on_one_socket(run: Run, recording: Recording) -> None:
         async for event in stream.record(socket.subscribe(FOLLOW, _variables(recording, after))):
             if event["__typename"] == "TextDelta":
                 started.set()
-            if event["__typename"] in TERMINAL and recording.at_end is None:
+            if event["__typename"] in TERMINAL and not ended.is_set():
+                ended.set()
                 recording.at_end = await run.generation(recording.generation)
         started.set()
 

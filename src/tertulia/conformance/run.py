@@ -1,6 +1,7 @@
 """One run of the suite: the server, the prompts, and what was observed, each of it once for all requirements."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
@@ -81,22 +82,15 @@ class Run:
 
     async def send(self, text: str, **fields: Any) -> Json:
         """Send a message and return the result, whichever member of the union it is. Wait where the server asks to."""
+        deadline = time.monotonic() + self.client.seconds
         while True:
             sent: Json = (await self.client.ask(SEND, input={"text": text, **fields}))["sendMessage"]
             if sent["__typename"] == "RateLimited":
-                await self._wait_for_limit(sent)
+                await _wait_for_limit(sent, deadline)
                 continue
             if conversation := sent.get("conversation"):
                 self._conversations.add(conversation["id"])
             return sent
-
-    async def _wait_for_limit(self, refusal: Json) -> None:
-        seconds: float = refusal.get("retryAfterSeconds") or PAUSE_SECONDS
-        if seconds > self.client.seconds:
-            raise NotApplicable(
-                f"the server accepts the next message only in {seconds:g} seconds: it has a rate limit."
-            )
-        await asyncio.sleep(max(seconds, PAUSE_SECONDS))
 
     async def start(self, text: str, **fields: Any) -> Json:
         """Send a message that must be accepted, and return the payload.
@@ -112,6 +106,8 @@ class Run:
     async def create_conversation(self) -> str:
         """Create an empty conversation and return its id."""
         result = (await self.client.ask(CREATE))["createConversation"]
+        if result["__typename"] == "RateLimited":
+            raise NotApplicable("the server has a rate limit.")
         if result["__typename"] != "ConversationPayload":
             raise Failed("The server created no conversation.", sent="createConversation", received=result)
         id: str = result["conversation"]["id"]
@@ -163,6 +159,13 @@ class Run:
                 await self.client.ask(DELETE, id=id)
             except Failed:
                 return
+
+
+async def _wait_for_limit(refusal: Json, deadline: float) -> None:
+    seconds: float = max(refusal["retryAfterSeconds"], PAUSE_SECONDS)
+    if time.monotonic() + seconds > deadline:
+        raise NotApplicable(f"the server has a rate limit, and accepts the next message in {seconds:g} seconds.")
+    await asyncio.sleep(seconds)
 
 
 def final(status: str) -> bool:
