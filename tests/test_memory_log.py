@@ -22,7 +22,7 @@ from tertulia.streams.events import (
 from tertulia.streams.journal import Journal
 from tertulia.streams.lease import Lease
 from tertulia.streams.memory import MemoryLog
-from tertulia.streams.stream import MOST_PIECES, Stream
+from tertulia.streams.stream import MOST_PIECES, Follower, Stream
 
 MINUTE, MEGABYTE = 60.0, 1_000_000
 
@@ -276,5 +276,21 @@ def test_a_log_that_waits_for_the_client_can_be_read_without_a_lease(monkeypatch
         now += 3_600
         # No process holds the lease while the generation waits for the client, so there can be no further events.
         assert await sequences(log, id) == [1]
+
+    run(work())
+
+
+def test_a_follower_that_is_cancelled_while_its_log_is_opened_ends_at_once() -> None:
+    async def work() -> None:
+        log, id = MemoryLog(), uuid4()
+        follower = log.follow(id, Follower(0))
+        waiting = asyncio.ensure_future(anext(follower))
+        await asyncio.sleep(0)
+        log.open(id, new_lease())
+        waiting.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert waiting.cancelled()
+        await follower.aclose()
 
     run(work())

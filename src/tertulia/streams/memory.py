@@ -175,7 +175,9 @@ class MemoryLog:
         """Wait until a log is opened in this process. Return False after a timeout."""
         notification = self._notifier.subscribe(generation_id)
         try:
-            await asyncio.wait_for(notification, SILENCE / 5)
+            # Python 3.11's `wait_for` ignores a cancellation that arrives together with the notification.
+            async with asyncio.timeout(SILENCE / 5):
+                await notification
         except TimeoutError:
             return False
         finally:
