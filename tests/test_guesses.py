@@ -9,7 +9,7 @@ import pytest
 
 from tertulia.server.auth import passwords
 from tertulia.server.auth import throttle as guesses
-from tertulia.server.auth.passwords import Passwords
+from tertulia.server.auth.passwords import Passwords, Unfit, check_password
 from tertulia.server.auth.throttle import LocalFailures, SignInThrottle
 
 Result = TypeVar("Result")
@@ -155,3 +155,26 @@ def test_the_addresses_of_one_customer_are_counted_together() -> None:
     assert guesses.network_of("::ffff:192.0.2.1") == guesses.network_of("192.0.2.1") == "192.0.2.1"
     assert guesses.network_of("fe80::1%eth0") == "fe80::/64"
     assert guesses.network_of("no address") == "no address"
+
+
+@pytest.mark.parametrize("password", ["parsnip", "aaaaaaaa", "Ada@example.org"])
+def test_passwords_that_are_easy_to_guess_are_refused(password: str) -> None:
+    with pytest.raises(Unfit, match="password"):
+        check_password(password, "ada@example.org")
+
+
+@pytest.mark.parametrize("password", ["parsnips", "abababab"])
+def test_other_passwords_are_accepted(password: str) -> None:
+    check_password(password, "ada@example.org")
+
+
+def test_closing_the_throttle_closes_the_connections_of_its_counts() -> None:
+    class Store(LocalFailures):
+        is_closed = False
+
+        async def close(self) -> None:
+            self.is_closed = True
+
+    store = Store()
+    run(SignInThrottle(store).close())
+    assert store.is_closed

@@ -315,6 +315,9 @@ def test_failures_in_redis_are_counted_and_forgotten_fifteen_minutes_after_the_l
             assert key.startswith(b"tertulia:failures:")
             assert b"ada" not in key
             assert 895_000 < client.pttl(key) <= 900_000
+            # The clock of Redis may be adjusted.
+            client.pexpire(key, 960_000)
+            assert (await first.get("ada")).age == 0
             client.pexpire(key, 300_000)
         assert 599 < (await first.get("ada")).age < 610
         await second.forget("ada")
