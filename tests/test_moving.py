@@ -252,6 +252,11 @@ def test_a_page_that_is_not_committed_is_copied_again(
         except Killed:
             continue
     assert rows_of(new_sqlite) == before
+    # Only one of these messages has ended and is in a conversation that is not temporary.
+    words = execute(
+        {"database_url": new_sqlite.replace("sqlite:", "sqlite+aiosqlite:")}, "SELECT words FROM message_words"
+    )
+    assert words == [("needle 3 of the hay 👋",)]
 
 
 def test_no_server_uses_a_database_until_its_move_has_finished(filled: str, target: str, tmp_path: Path) -> None:
@@ -377,14 +382,14 @@ def test_only_a_database_with_the_newest_schema_is_moved(tmp_path: Path, new_sql
 
 @pytest.mark.both
 def test_users_sign_in_and_find_everything_after_a_move(
-    place: Json, new_postgresql: str, new_sqlite: str, tmp_path: Path
+    place: Json, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     source = f"sqlite:///{tmp_path / 'recorded.db'}"
     recorded = recording(RECORDED[-1], source)
     load(recorded, source, tmp_path)
     run_here(tmp_path, "migrate", DATABASE_URL=source)
     attachments = {"TERTULIA_ATTACHMENTS": str(tmp_path / "files")}
-    url = new_postgresql if "redis_url" in place else new_sqlite
+    url: str = request.getfixturevalue("new_postgresql" if "redis_url" in place else "new_sqlite")
     before = run_here(tmp_path, "export", "ada", DATABASE_URL=source, **attachments).stdout.splitlines()[1:]
     done = run_here(tmp_path, "move", source, url)
     assert done.exit_code == 0, done.output
