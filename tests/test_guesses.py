@@ -178,3 +178,22 @@ def test_closing_the_throttle_closes_the_connections_of_its_counts() -> None:
     store = Store()
     run(SignInThrottle(store).close())
     assert store.is_closed
+
+
+def test_a_password_may_have_1000_characters_and_all_of_them_count() -> None:
+    async def work() -> None:
+        longest, hashing = "ab" * 500, Passwords()
+        check_password(longest, "ada")
+        with pytest.raises(Unfit, match="password"):
+            check_password(longest + "a", "ada")
+        hashed = await hashing.hash(longest)
+        assert await hashing.verify(longest, hashed)
+        assert not await hashing.verify(longest + "a", hashed)
+        assert not await hashing.verify(longest[:-1], hashed)
+
+    run(work())
+
+
+def test_right_after_the_start_of_the_machine_nothing_has_failed(clock: Clock) -> None:
+    clock.now = 5.0
+    assert run(LocalFailures().get("ada")).count == 0

@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 from tertulia.streams.codec import encode
 from tertulia.streams.events import GenerationCompleted, GenerationStarted
@@ -33,7 +34,7 @@ class Client:
     """A client of Redis that records the commands, and replies as a test says."""
 
     def __init__(self) -> None:
-        self.newest: list[Any] = []
+        self.newest: Any = []
         """The newest entry of every stream, and of the signals."""
         self.replies: list[Any] = []
         """The replies to the blocking command, which may be errors. Then there are no more entries."""
@@ -50,12 +51,14 @@ class Client:
         def xrevrange(key: str, **_options: object) -> None:
             self.looked_up.append(key)
 
-        async def execute(**_options: object) -> list[Any]:
+        async def execute(*, raise_on_error: bool = True) -> list[Any]:
+            if raise_on_error and isinstance(self.newest, Exception):
+                raise self.newest
             return [self.newest]
 
         return SimpleNamespace(xrevrange=xrevrange, execute=execute)
 
-    async def xrevrange(self, *_arguments: object, **_options: object) -> list[Any]:
+    async def xrevrange(self, *_arguments: object, **_options: object) -> Any:
         return self.newest
 
     async def xrange(self, key: str, **_options: object) -> list[Any]:
@@ -207,7 +210,7 @@ def test_a_damaged_line_with_known_events_is_ignored() -> None:
     assert mirror.stream.last == 2
 
 
-@pytest.mark.parametrize("step", ["origin_of", "extend", "extend_by_line", "decode"])
+@pytest.mark.parametrize("step", ["lookup", "origin_of", "extend", "extend_by_line", "decode"])
 def test_a_log_whose_events_cannot_be_added_is_read_from_the_database_at_once(
     step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,7 +218,7 @@ def test_a_log_whose_events_cannot_be_added_is_read_from_the_database_at_once(
         raise MemoryError
 
     async def test(reader: RedisReader, client: Client) -> None:
-        client.newest = [(b"1-0", ORIGIN)]
+        client.newest = ResponseError("WRONGTYPE") if step == "lookup" else [(b"1-0", ORIGIN)]
         started = encode([STARTED])
         if step == "extend":
             client.replies = [[(STREAM.encode(), [(b"1-0", {b"e": started})])]]
@@ -223,7 +226,7 @@ def test_a_log_whose_events_cannot_be_added_is_read_from_the_database_at_once(
             client.replies = [[(JOURNAL.encode(), [(b"2-0", {b"j": journal_line(str(ID).encode(), 1, started)})])]]
         if step == "decode":
             client.replies = [[(STREAM.encode(), [(b"1-0", {b"e": b"?"})])]]
-        else:
+        elif step != "lookup":
             monkeypatch.setattr(redis_reader, step, fail)
 
         async def work() -> None:
@@ -232,7 +235,7 @@ def test_a_log_whose_events_cannot_be_added_is_read_from_the_database_at_once(
 
         # The empty batch makes the follower read the database.
         assert await followed(reader, work()) == []
-        assert [STREAM in keys for keys, _ in client.reads] == [step != "origin_of", False]
+        assert [STREAM in keys for keys, _ in client.reads] == [step not in ("lookup", "origin_of"), False]
 
     with_reader(test)
 
