@@ -332,3 +332,19 @@ def test_an_answer_that_has_ended_is_read_from_memory_and_any_answer_without_red
         await followed(reader, work())
 
     with_reader(test)
+
+
+@pytest.mark.parametrize("signals", [True, False])
+def test_without_followers_only_a_reader_that_receives_signals_reads(*, signals: bool) -> None:
+    async def work() -> None:
+        client: Any = Client()
+        reader = RedisReader(client, PROCESS, signals=signals)
+        await followed(reader, turns())
+        client.replies = [asyncio.CancelledError()]
+        running = asyncio.create_task(reader.run())
+        await turns()
+        assert len(client.reads) == signals
+        running.cancel()
+        await asyncio.wait([running])
+
+    asyncio.run(work())
