@@ -155,7 +155,7 @@ def check(report: dict[str, Any], api: Api) -> None:
     assert report["greeting"] == greeted["text"]
 
     # A message whose response was lost was sent again with the same idempotency key.
-    assert asked == ["Hello, my name is Ada", "/simulate long 400", "/simulate long 200", "/simulate error 1 reject"]
+    assert asked == ["Hello, my name is Ada", "/simulate long 400", "/simulate long 2000", "/simulate error 1 reject"]
     first, again, *later = report["keys"]
     assert first == again
     assert len({first, *later}) == 3
@@ -173,7 +173,7 @@ def check(report: dict[str, Any], api: Api) -> None:
     assert grows(*report["stopped"].values())
     assert report["stopped"]["after"] == stopped["text"]
     assert stopped["generation"]["status"] == "STOPPED"
-    assert "word200" not in stopped["text"]
+    assert "word2000" not in stopped["text"]
     problem = failed["generation"]["error"]["message"]
     assert report["failed"] == {"text": failed["text"], "alert": problem, "refreshed": problem}
     assert report["lost"] == []

@@ -1,6 +1,6 @@
 // Uses the pages of examples/ai-sdk and examples/ag-ui in a real browser that can reach only this machine. Arguments:
 // Chromium's path, an image's path, then NAME=ADDRESS. Prints what each page showed, or its error.
-import { chromium } from "playwright-core";
+import { launch } from "./browser.mjs";
 
 const [executablePath, picture, ...examples] = process.argv.slice(2);
 const ANSWERS = "li[data-role=assistant]";
@@ -17,7 +17,7 @@ async function opened(browser, address) {
   context.setDefaultTimeout(30_000);
   await context.route("**/*", (route) => {
     const wanted = route.request().url();
-    if (wanted.startsWith(address) || wanted.startsWith("data:")) return route.continue();
+    if (wanted.startsWith(address) || wanted.startsWith("data:")) return route.fallback();
     problems.push(`asked for ${wanted}`);
     return route.abort();
   });
@@ -204,19 +204,7 @@ async function agUi(user) {
 }
 
 const JOURNEYS = { "ai-sdk": useChat, "ag-ui": agUi };
-const browser = await chromium.launch({
-  executablePath,
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-  ],
-});
+const browser = await launch(executablePath);
 
 async function seenIn(name, address) {
   const user = await opened(browser, address);

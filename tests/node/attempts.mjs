@@ -39,8 +39,8 @@ export async function attempt(page, address, port) {
       if (source !== frame.contentWindow) return;
       if (data !== "ready") return void setTimeout(resolve, 700, [name, data]);
       const script = `const E = "${E}?${name}", U = ${U}; try { ${code}; parent.postMessage("done", "*") } catch (error) { parent.postMessage(error.name, "*") }`;
-      // A frame that navigates may report nothing.
-      setTimeout(resolve, 1500, [name, null]);
+      // A frame that navigates may report nothing, but these do not navigate.
+      if (!["cookie", "storage", "page"].includes(name)) setTimeout(resolve, 1500, [name, null]);
       frame.contentWindow.postMessage(`<head></head><body><script>${script.replaceAll("</script>", "<\\/script>")}</script>`, "*");
     });
     document.body.append(frame);

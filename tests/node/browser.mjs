@@ -1,11 +1,16 @@
 // A real browser that can reach only this machine, and the helpers of the journeys through the page.
 import net from "node:net";
 import { chromium } from "playwright-core";
+import { slowed } from "./slow.mjs";
 
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"];
 
-export const launch = (executablePath) => chromium.launch({ executablePath, args: FLAGS });
+/** Start Chromium. The environment variable SLOW, a number, makes its pages slow. The same number gives the same delays. */
+export async function launch(executablePath) {
+  const browser = await chromium.launch({ executablePath, args: FLAGS });
+  return process.env.SLOW ? slowed(browser, Number(process.env.SLOW)) : browser;
+}
 
 /** Record a page's requests to other hosts, and its errors. */
 export function watch(page, address, noted) {

@@ -1,7 +1,7 @@
 // Runs the same journey through several examples, in a real browser that can reach only this machine.
 // Arguments: Chromium's path, then NAME=ADDRESS of each example. Prints what each example showed, or its error.
 import { connect, createServer } from "node:net";
-import { chromium } from "playwright-core";
+import { launch } from "./browser.mjs";
 
 const [executablePath, ...examples] = process.argv.slice(2);
 const ANSWERS = "li[data-role=assistant]";
@@ -63,7 +63,7 @@ async function journey(browser, address) {
   await context.addInitScript(watch);
   await context.route("**/*", (route) => {
     const wanted = route.request().url();
-    if (wanted.startsWith(network.address) || wanted.startsWith("data:")) return route.continue();
+    if (wanted.startsWith(network.address) || wanted.startsWith("data:")) return route.fallback();
     problems.push(`asked for ${wanted}`);
     return route.abort();
   });
@@ -143,7 +143,7 @@ async function journey(browser, address) {
     const roles = (items) => items.map((item) => item.dataset.role);
     seen.roles = await page.locator("[aria-label=Messages] > li").evaluateAll(roles);
 
-    await send(page, "/simulate long 200");
+    await send(page, "/simulate long 2000");
     await page.locator(ANSWERS).nth(2).waitFor();
     const running = await more(page, "", "word10 ");
     await page.getByRole("button", { name: "Stop" }).click();
@@ -164,11 +164,7 @@ async function journey(browser, address) {
   }
 }
 
-const browser = await chromium.launch({
-  executablePath,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"],
-});
+const browser = await launch(executablePath);
 try {
   const pairs = examples.map((example) => example.split(/=(.*)/));
   const found = await Promise.all(pairs.map(async ([name, address]) => [name, await journey(browser, address)]));

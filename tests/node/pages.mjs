@@ -1,13 +1,9 @@
 // Opens the pages in a real browser that can reach only this server. Prints what the pages show as JSON.
 // Arguments: the server's address, Chromium's path, and (optional) a folder for screenshots.
-import { chromium } from "playwright-core";
+import { launch } from "./browser.mjs";
 
 const [address, executablePath, pictures] = process.argv.slice(2);
-const browser = await chromium.launch({
-  executablePath,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"],
-});
+const browser = await launch(executablePath);
 const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
 const foreign = [];
 const problems = [];
@@ -18,7 +14,7 @@ async function open(path, script) {
   page.setDefaultTimeout(20_000);
   await page.route("**/*", (route) => {
     const wanted = route.request().url();
-    if (wanted.startsWith(address) || wanted.startsWith("data:") || wanted.startsWith("blob:")) return route.continue();
+    if (wanted.startsWith(address) || wanted.startsWith("data:") || wanted.startsWith("blob:")) return route.fallback();
     foreign.push(wanted);
     return route.abort();
   });
@@ -39,11 +35,11 @@ async function plain() {
   await page.press("#text", "Enter");
   await page.locator("li.assistant[aria-busy=false]").first().waitFor();
   seen.first = await page.locator("li.assistant").first().innerText();
-  await page.fill("#text", "/simulate long 300");
+  await page.fill("#text", "/simulate long 2000");
   await page.click("#send");
   await page.getByText("word20").first().waitFor();
   await page.reload();
-  await page.locator("li.assistant[aria-busy=true]").waitFor();
+  await page.locator("li.assistant[aria-busy=true]").getByText("word20").waitFor();
   seen.afterReload = await page.locator("li.assistant").last().innerText();
   await picture(page, "plain");
   await page.click("#stop");

@@ -1,7 +1,7 @@
 // Uses the page of examples/sse for a conversation, in a real browser that can reach only this machine.
 // Arguments: Chromium's path, the page's address. Prints what the page showed as JSON.
 import { connect, createServer } from "node:net";
-import { chromium } from "playwright-core";
+import { launch } from "./browser.mjs";
 
 const [executablePath, address] = process.argv.slice(2);
 
@@ -31,11 +31,7 @@ function silence() {
   for (const socket of network.open) socket.unpipe().pause();
 }
 
-const browser = await chromium.launch({
-  executablePath,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"],
-});
+const browser = await launch(executablePath);
 const page = await browser.newPage();
 page.setDefaultTimeout(30_000);
 const problems = [];
@@ -79,7 +75,7 @@ try {
   seen.first = await said();
   seen.address = page.url();
 
-  await send("/simulate long 300");
+  await send("/simulate long 2000");
   await page.getByText("word20 ").waitFor();
   seen.before = await said();
   await page.reload();

@@ -43,6 +43,9 @@ export function App() {
   );
 }
 
+/** How long the page waits before it asks again what the server offers. */
+const RETRY_MS = 4_000;
+
 function Page() {
   const id = useConversationId();
   const sidebar = useSidebar(id);
@@ -51,6 +54,11 @@ function Page() {
   const [{ data, error }, readAgain] = useQuery({ query: StartDocument });
   const connection = useReturnedConnection(() => readAgain({ requestPolicy: "network-only" }));
   const artifact = useStore(opened);
+  useEffect(() => {
+    if (!error || data) return;
+    const timer = setTimeout(readAgain, RETRY_MS, { requestPolicy: "network-only" });
+    return () => clearTimeout(timer);
+  }, [error, data, readAgain]);
   useEffect(() => opened.set(null), [id]);
   useEffect(() => void loadServerInfo().catch(() => undefined), []);
   const signedInByHost = useStore(serverInfo)?.auth === "host";
@@ -70,7 +78,7 @@ function Page() {
         <button type="button" className="quiet drawer" onClick={sidebar.show} aria-expanded={sidebar.drawer} aria-label={t("app.conversations")} title={useTip("app.conversations", "sidebar")}>
           <Icon name="menu" />
         </button>
-        <Conversation id={id} start={data}>
+        <Conversation id={id} start={data} starting={!data && !error}>
           {connection && (connection.problem ? <ProblemNotice problem={connection.problem} /> : <p className="notice" role="status">{connection.text}</p>)}
           <Notices simulated={data?.models.some((model) => model.simulated) ?? false} problem={error ? requestProblem(error) : null} />
         </Conversation>

@@ -1,10 +1,11 @@
-import { useEffect, useRef, useState, type KeyboardEvent } from "react";
+import { useEffect, useRef, type KeyboardEvent } from "react";
 import { Icon } from "./Icon";
-import { EMPTY, useDraft, type Draft } from "./drafts";
+import { EMPTY, useDraft, waiting, type Draft } from "./drafts";
 import { opened } from "./artifacts";
 import { t } from "./messages";
 import { Options } from "./Options";
 import { ProblemNotice } from "./ProblemNotice";
+import { useStore } from "./store";
 import { ACCEPTED_TYPES } from "./uploads";
 import { useFiles } from "./useFiles";
 import type { Picker } from "./usePicker";
@@ -16,34 +17,31 @@ interface Props {
   readonly busy: boolean;
   /** What users can choose for the next message; null until it is known. */
   readonly picker: Picker | null;
+  /** Whether a message must wait until the choices are known. */
+  readonly choosing: boolean;
   /** Whether the new conversation is temporary; null once it has a message. */
   readonly temporary: { on: boolean; set: (on: boolean) => void } | null;
   readonly onSend: (draft: Draft) => void;
   readonly onStop: () => Promise<void>;
 }
 
-/** A message that is sent as soon as its files are uploaded and its assistant is stored. */
-interface Waiting {
-  readonly draftKey: string;
-  readonly assistantId: string | undefined;
-}
-
-export function Composer({ draftKey, busy, picker, temporary, onSend, onStop }: Props) {
+export function Composer({ draftKey, busy, picker, choosing, temporary, onSend, onStop }: Props) {
   const [draft, setDraft] = useDraft(draftKey);
   const field = useRef<HTMLTextAreaElement>(null);
-  const [waiting, setWaiting] = useState<Waiting | null>(null);
-  const keep = () => setWaiting(null);
-  const files = useFiles(setDraft, keep);
+  const waits = useStore(waiting) !== null;
+  const keep = () => waiting.set(null);
+  const files = useFiles(draftKey, setDraft, keep);
   const empty = draft.text.trim() === "" && draft.files.length === 0 && files.running === 0;
-  const ready = files.running === 0 && !picker?.changing;
+  const ready = files.running === 0 && !picker?.changing && !choosing;
   const assistantId = picker?.assistants?.id;
   useEffect(() => {
     if (!hasScreenKeyboard()) field.current?.focus();
   }, [draftKey]);
   useEffect(() => {
-    if (!waiting) return;
+    const asked = waiting.get();
+    if (!asked) return;
     // Another conversation is open, or the server has refused the assistant.
-    if (waiting.draftKey !== draftKey || (waiting.assistantId && waiting.assistantId !== assistantId)) keep();
+    if (asked.key !== draftKey || (asked.assistantId && asked.assistantId !== assistantId)) keep();
     else if (ready) send();
   });
   function send() {
@@ -52,7 +50,7 @@ export function Composer({ draftKey, busy, picker, temporary, onSend, onStop }: 
       onSend(draft);
       setDraft(EMPTY);
     }
-    setWaiting(ready ? null : { draftKey, assistantId });
+    waiting.set(ready ? null : { key: draftKey, assistantId });
     if (!hasScreenKeyboard()) field.current?.focus();
   }
   function onKeyDown(event: KeyboardEvent) {
@@ -61,7 +59,7 @@ export function Composer({ draftKey, busy, picker, temporary, onSend, onStop }: 
       event.preventDefault();
       send();
     } else if (event.key === "Escape") {
-      if (waiting) keep();
+      if (waits) keep();
       else if (busy) void onStop();
       else opened.set(null);
     } else if (event.key === "ArrowUp" && draft.text === "") {
@@ -81,7 +79,7 @@ export function Composer({ draftKey, busy, picker, temporary, onSend, onStop }: 
     >
       <ProblemNotice problem={files.problem} />
       <Files files={draft.files} running={files.running} onRemove={files.remove} />
-      {waiting && <p className="waiting" role="status">{t("composer.waiting")}</p>}
+      {waits && <p className="waiting" role="status">{t("composer.waiting")}</p>}
       <label htmlFor="text" className="hidden">{t("composer.label")}</label>
       <textarea
         id="text"

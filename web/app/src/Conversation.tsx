@@ -26,12 +26,14 @@ interface Props {
   readonly id: string | null;
   /** What the server offers; undefined until it is known. */
   readonly start: StartQuery | undefined;
+  /** Whether it may become known. */
+  readonly starting: boolean;
   /** Notices. They are shown above the message box, where they do not move the messages. */
   readonly children: ReactNode;
 }
 
 /** A conversation, or the welcome text of a new one, with the message box. */
-export function Conversation({ id, start, children }: Props) {
+export function Conversation({ id, start, starting, children }: Props) {
   const client = useClient();
   const [{ data, error, fetching }, read] = useQuery({
     query: ConversationDocument,
@@ -103,6 +105,7 @@ export function Conversation({ id, start, children }: Props) {
         draftKey={id ?? "new"}
         busy={answering !== null}
         picker={picker}
+        choosing={!id && starting}
         temporary={id ? null : { on: temporary, set: setTemporary }}
         onSend={send}
         onStop={async () => {

@@ -84,6 +84,8 @@ function Menu({ title, children }: { title: string; children: React.ReactNode })
 
 function Rename({ title, onDone }: { title: string; onDone: (title: string | null) => void }) {
   const [changed, setChanged] = useState(title);
+  // Meanwhile, a new conversation may get a title.
+  const [before] = useState(title);
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => field.current?.select(), []);
   return (
@@ -94,7 +96,7 @@ function Rename({ title, onDone }: { title: string; onDone: (title: string | nul
       dir="auto"
       value={changed}
       onChange={(event) => setChanged(event.target.value)}
-      onBlur={() => onDone(changed.trim() === title ? null : changed.trim())}
+      onBlur={() => onDone(changed.trim() === before ? null : changed.trim())}
       onKeyDown={(event) => {
         if (event.key === "Enter" && !event.nativeEvent.isComposing) event.currentTarget.blur();
         if (event.key !== "Escape") return;

@@ -11,8 +11,8 @@ type Hit = SearchQuery["searchMessages"]["edges"][number];
 
 /** Conversations whose title contains the words, then messages that match them. */
 export function Found({ words, current }: { words: string; current: string | null }) {
-  const [titles] = useQuery({ query: ConversationsDocument, variables: { filter: { titleContains: words }, first: 10 } });
-  const [messages] = useQuery({ query: SearchDocument, variables: { query: words } });
+  const [titles] = useQuery({ query: ConversationsDocument, variables: { filter: { titleContains: words }, first: 10 }, requestPolicy: "cache-and-network" });
+  const [messages] = useQuery({ query: SearchDocument, variables: { query: words }, requestPolicy: "cache-and-network" });
   const hidden = useStore(deleted);
   const named = titles.data?.conversations.edges.filter(({ node }) => !hidden.has(node.id)) ?? [];
   const hits = messages.data?.searchMessages.edges.filter(({ node }) => !hidden.has(node.conversation.id)) ?? [];

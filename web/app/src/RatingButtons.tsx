@@ -20,7 +20,7 @@ interface Props {
 
 /** Buttons that rate an answer. A rating is stored at once; its comment can be added and changed afterwards. */
 export function RatingButtons({ turn, onProblem }: Props) {
-  const [{ fetching }, rate] = useMutation(RateDocument);
+  const [, rate] = useMutation(RateDocument);
   // The rating whose comment is being edited.
   const [commented, setCommented] = useState<Rating | null>(null);
   // The rating that this component has stored, until `turn` has it. A read that began earlier may end later.
@@ -35,10 +35,20 @@ export function RatingButtons({ turn, onProblem }: Props) {
     if (rated?.__typename === "RatedMessage") setOwn({ rating: rated.answer.rating });
     return mutationProblem(result);
   }
+  // The rating that is being stored, and the one that was clicked meanwhile.
+  const [storing, setStoring] = useState<Rating | null>(null);
+  const [next, setNext] = useState<Rating | null>(null);
+  useEffect(() => {
+    if (storing || !next) return;
+    setNext(null);
+    void toggle(next);
+  }, [storing, next]);
   async function toggle(rating: Rating) {
-    // The buttons are not disabled meanwhile, because they would lose the focus.
-    if (fetching) return;
+    // The buttons are not disabled meanwhile, because they would lose the focus. A double click counts once.
+    if (storing) return setNext(rating === storing ? null : rating);
+    setStoring(rating);
     const problem = await store(rating === current ? { rating: null } : { rating, comment, tags });
+    setStoring(null);
     onProblem(problem);
     if (!problem) setCommented(rating === "BAD" && rating !== current ? rating : null);
   }

@@ -23,6 +23,8 @@ export interface SettingsProps {
 /** A dialog for the title of a conversation, and for the instructions and tools that clients may set. */
 export default function SettingsDialog({ conversation, start, onClose, onProblem }: SettingsProps) {
   const { id } = conversation;
+  // As it was when the dialog was opened. Meanwhile it may get a title, or be changed on another device.
+  const [before] = useState(conversation);
   const allowed = allowedIn(conversation, start);
   const [title, setTitle] = useState(conversation.title ?? "");
   const [systemPrompt, setSystemPrompt] = useState(conversation.clientInstructions ?? "");
@@ -30,12 +32,12 @@ export default function SettingsDialog({ conversation, start, onClose, onProblem
   const [problem, setProblem] = useState<Problem | null>(null);
   const [{ fetching }, update] = useMutation(UpdateDocument);
   async function save() {
-    // Send only what the user has changed: other fields may have changed on another device.
+    // Send only what the user has changed.
     const input: UpdateConversationInput = {
       id,
-      ...(title.trim() !== (conversation.title ?? "") && { title: title.trim() || null }),
-      ...(systemPrompt !== (conversation.clientInstructions ?? "") && { systemPrompt: systemPrompt.trim() || null }),
-      ...(chosen !== conversation.tools.server && { tools: { server: chosen, client: clientTools(conversation) } }),
+      ...(title.trim() !== (before.title ?? "") && { title: title.trim() || null }),
+      ...(systemPrompt !== (before.clientInstructions ?? "") && { systemPrompt: systemPrompt.trim() || null }),
+      ...(chosen !== before.tools.server && { tools: { server: chosen, client: clientTools(conversation) } }),
     };
     const failure = mutationProblem(await update({ input }));
     setProblem(failure);

@@ -35,7 +35,7 @@ export default function ShareDialog({ id, onClose }: { id: string; onClose: () =
         <>
           <h3 id="links">{t("share.links")}</h3>
           <ul className="shares" aria-labelledby="links">
-            {shares.map((share) => <Link key={share.id} share={share} onRevoked={() => { setRevoked(revoked + 1); readAgain(); }} />)}
+            {shares.map((share) => <Link key={share.id} share={share} onRevoked={() => { setRevoked((count) => count + 1); readAgain(); }} />)}
           </ul>
         </>
       )}

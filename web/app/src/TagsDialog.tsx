@@ -25,7 +25,7 @@ export default function TagsDialog({ entry, onClose }: { entry: EntryFragment; o
     setProblem(failure);
     if (failure) return;
     setTags(changed);
-    setText("");
+    setText((now) => (changed.includes(now.trim()) ? "" : now));
   }
   const added = text.trim();
   return (

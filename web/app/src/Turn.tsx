@@ -64,10 +64,10 @@ function AnswerTurn({ turn, target, generation, onChanged, onProblem }: TurnProp
         : file.problem && <p key={position} className="note">{t("turn.missingFile", { problem: file.problem })}</p>)}
       {(answer?.continuations ?? generation.continuations) > 0 && <p className="note">{t(fallbacks(turn).length > 0 ? "turn.continuedByAnother" : "turn.continued")}</p>}
       {running && <p className="working" role="status">{t(STATUS[status] ?? "turn.answering")}</p>}
-      {state?.waits && <Approval generationId={generation.id} waits={state.waits} onProblem={onProblem} />}
+      {state?.waits && <Approval key={state.waits.toolUses?.map(({ toolUseId }) => toolUseId).join()} generationId={generation.id} waits={state.waits} onProblem={onProblem} />}
       <ProblemNotice problem={problem} />
       {!running && <End turn={turn} generation={generation} status={status} onRetry={regenerate} />}
-      {!running && <AnswerActions turn={turn} generation={generation} onRegenerate={regenerate} onChanged={onChanged} onProblem={onProblem} />}
+      {!running && <AnswerActions turn={turn} blocks={blocks} generation={generation} onRegenerate={regenerate} onChanged={onChanged} onProblem={onProblem} />}
     </li>
   );
 }
@@ -136,7 +136,14 @@ function Failed({ generation: { error, finishedAt }, onRetry }: Pick<EndProps, "
   );
 }
 
-function AnswerActions({ turn, generation, onRegenerate, onChanged, onProblem }: AnswerProps & { generation: WorkFragment; onRegenerate: () => Promise<void> }) {
+interface AnswerActionsProps extends AnswerProps {
+  /** What is shown. The content of `turn` may be from before the end of the answer. */
+  readonly blocks: readonly (StreamBlock | null)[];
+  readonly generation: WorkFragment;
+  readonly onRegenerate: () => Promise<void>;
+}
+
+function AnswerActions({ turn, blocks, generation, onRegenerate, onChanged, onProblem }: AnswerActionsProps) {
   const [, fork] = useMutation(ForkDocument);
   async function forkHere() {
     const result = await fork({ input: { messageId: turn.id } });
@@ -148,7 +155,7 @@ function AnswerActions({ turn, generation, onRegenerate, onChanged, onProblem }:
   return (
     <div className="actions">
       <Branches turn={turn} onChanged={onChanged} onProblem={onProblem} />
-      <CopyButton text={textOf(turn.content)} label={labels.copy} />
+      <CopyButton text={textOf(blocks)} label={labels.copy} />
       <button type="button" className="quiet" onClick={() => void onRegenerate()} aria-label={labels.regenerate} title={labels.regenerate}>
         <Icon name="retry" />
       </button>
@@ -162,6 +169,6 @@ function AnswerActions({ turn, generation, onRegenerate, onChanged, onProblem }:
 }
 
 /** Return the text of a message. */
-export function textOf(blocks: readonly StreamBlock[]): string {
-  return blocks.flatMap((block) => (block.__typename === "TextBlock" && block.text ? [block.text] : [])).join("\n\n");
+export function textOf(blocks: readonly (StreamBlock | null)[]): string {
+  return blocks.flatMap((block) => (block?.__typename === "TextBlock" && block.text ? [block.text] : [])).join("\n\n");
 }

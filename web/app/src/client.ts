@@ -56,7 +56,8 @@ export function connect(): Connection {
 
   function close() {
     listeners.abort();
-    void socket.dispose();
+    // It fails if the socket is being opened and the server refuses it.
+    void Promise.resolve(socket.dispose()).catch(() => undefined);
   }
 }
 

@@ -1,13 +1,22 @@
 import { useState } from "react";
 import type { FileFragment } from "./operations";
 import { hostUser, subject } from "./session";
-import { useStore } from "./store";
+import { store, useStore } from "./store";
 
 /** A message that has not been sent. */
 export interface Draft {
   readonly text: string;
   readonly files: readonly FileFragment[];
 }
+
+/** A draft that is sent as soon as its files are uploaded and its settings are known and stored. */
+interface Waiting {
+  readonly key: string;
+  /** The assistant that is to answer; undefined if it cannot change. */
+  readonly assistantId: string | undefined;
+}
+
+export const waiting = store<Waiting | null>(null);
 
 export const EMPTY: Draft = { text: "", files: [] };
 /** The number of drafts that the browser stores; the oldest are dropped first. */
@@ -35,19 +44,38 @@ export function useDraft(conversation: string): [Draft, (draft: Change) => void]
   const [, redraw] = useState(0);
   useStore(hostUser);
   const owner = storageKey();
-  const memoryKey = `${owner}:${conversation}`;
-  const draft = memory.get(memoryKey) ?? read()[conversation] ?? EMPTY;
   return [
-    draft,
+    draftOf(conversation),
     (next) => {
-      // An upload of a user who has signed out has ended.
+      // The user has signed out meanwhile.
       if (storageKey() !== owner) return;
-      const changed = typeof next === "function" ? next(memory.get(memoryKey) ?? read()[conversation] ?? EMPTY) : next;
-      memory.set(memoryKey, changed);
-      write(conversation, changed);
+      changeDraft(conversation, typeof next === "function" ? next : () => next);
       redraw((count) => count + 1);
     },
   ];
+}
+
+/** Change a draft. Components show it when they are rendered next. */
+export function changeDraft(conversation: string, change: (now: Draft) => Draft): void {
+  const changed = change(draftOf(conversation));
+  memory.set(memoryKey(conversation), changed);
+  write(conversation, changed);
+}
+
+/** Move what was written while a conversation was being created into that conversation. */
+export function moveNewDraft(id: string): void {
+  const draft = draftOf("new");
+  changeDraft("new", () => EMPTY);
+  changeDraft(id, () => draft);
+  if (waiting.get()?.key === "new") waiting.set({ key: id, assistantId: undefined });
+}
+
+function draftOf(conversation: string): Draft {
+  return memory.get(memoryKey(conversation)) ?? read()[conversation] ?? EMPTY;
+}
+
+function memoryKey(conversation: string): string {
+  return `${storageKey()}:${conversation}`;
 }
 
 /** Delete all drafts of the signed-in user, who is signing out. */

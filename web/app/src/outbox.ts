@@ -1,7 +1,7 @@
 import { useEffect } from "react";
 import { useClient, type Client } from "urql";
 import { returns } from "./client";
-import type { Draft } from "./drafts";
+import { moveNewDraft, type Draft } from "./drafts";
 import { t } from "./messages";
 import { SendDocument, type SendMessageInput } from "./operations";
 import { mutationProblem, problemOf, type Problem } from "./problems";
@@ -9,6 +9,7 @@ import { currentId, show } from "./route";
 import { hostUser, session, subject } from "./session";
 import { store, useStore } from "./store";
 import { toast } from "./toasts";
+import { moveNewUploads } from "./uploads";
 import { newKey } from "./words";
 
 /** What is sent with a message. Only the first one of a conversation chooses more than the options. */
@@ -131,7 +132,11 @@ async function deliverOne(client: Client, { key, to, draft, settings }: Outgoing
   const id = sent.conversation.id;
   const messageId = sent.userMessage.id;
   if (!to) assign(id, key);
-  if (!to && currentId() === null) show(id);
+  if (!to && currentId() === null) {
+    moveNewUploads(id);
+    moveNewDraft(id);
+    show(id);
+  }
   if (currentId() !== id) remove(key);
   else if (to) update(key, { messageId });
   else outbox.set(outbox.get().map((item) => (item.key === key ? { ...item, messageId } : item)));

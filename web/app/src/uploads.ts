@@ -1,7 +1,9 @@
 import { at } from "./base";
+import { changeDraft, waiting } from "./drafts";
 import { t } from "./messages";
 import type { FileFragment } from "./operations";
-import { authorization } from "./session";
+import { authorization, subject } from "./session";
+import { store } from "./store";
 
 /** What file pickers offer (docs/attachments.md). The server decides by content, and refuses other files with a reason. */
 export const ACCEPTED_TYPES = [
@@ -11,6 +13,34 @@ export const ACCEPTED_TYPES = [
   ".c,.cc,.cpp,.cs,.css,.go,.graphql,.h,.hpp,.ini,.java,.js,.jsx,.json,.jsonl,.kt,.log,.lua,.php,.pl,.py,.r,.rb,.rs",
   ".scala,.sh,.sql,.srt,.svg,.swift,.tex,.toml,.ts,.tsx,.vue,.xml,.yaml,.yml",
 ].join(",");
+
+/** An upload that has not ended. Its draft changes when a new conversation gets its id. */
+interface Upload {
+  draftKey: string;
+}
+
+export const uploads = store<readonly Upload[]>([]);
+
+/** Upload a file, and attach it to a draft. Throws an `Error` with the server's message if the upload fails. */
+export async function attach(file: File, draftKey: string): Promise<void> {
+  const started: Upload = { draftKey };
+  const owner = subject();
+  uploads.set([...uploads.get(), started]);
+  try {
+    const uploaded = await upload(file);
+    // The user may have signed out meanwhile, or a host application's user has become known.
+    if (subject() === owner || owner === "local") changeDraft(started.draftKey, (now) => ({ ...now, files: [...now.files, uploaded] }));
+  } catch (error) {
+    if (waiting.get()?.key === started.draftKey) waiting.set(null);
+    throw error;
+  } finally {
+    uploads.set(uploads.get().filter((other) => other !== started));
+  }
+}
+
+export function moveNewUploads(id: string): void {
+  for (const started of uploads.get()) if (started.draftKey === "new") started.draftKey = id;
+}
 
 interface Uploaded {
   readonly id: string;
@@ -24,8 +54,7 @@ interface Uploaded {
   readonly pages: number | null;
 }
 
-/** Upload a file. Throws an `Error` with the server's message if the upload fails. */
-export async function upload(file: File): Promise<FileFragment> {
+async function upload(file: File): Promise<FileFragment> {
   const form = new FormData();
   form.append("file", file, file.name || "pasted.png");
   const sent = { method: "POST", body: form, headers: await authorization() };

@@ -34,13 +34,17 @@ export function useConversationList(filter: ListFilter): { list: Listed | null; 
   const [state, setState] = useState<"loading" | "idle" | "failed">("loading");
   /** The changes that arrived during a request, whose response may be older. */
   const meanwhile = useRef<Change[]>([]);
+  /** Only the response to the last request counts: others may be older, and arrive later. */
+  const requests = useRef(0);
   const { archived, pinned, tag } = filter;
   const apply = (to: Listed, { conversationId, conversation }: Change) => withChange(to, { archived, pinned, tag }, conversationId, conversation);
   const load = useCallback(async (first: number, after: string | null) => {
+    const request = ++requests.current;
     setState("loading");
     meanwhile.current = [];
     const variables = { filter: conversationFilter({ archived, pinned, tag }), first, after };
     const { data } = await client.query(ConversationsDocument, variables, { requestPolicy: "network-only" });
+    if (request !== requests.current) return;
     setState(data ? "idle" : "failed");
     if (!data) return;
     const { edges, pageInfo } = data.conversations;

@@ -1,11 +1,12 @@
 import { useState, type ChangeEvent, type ClipboardEvent, type DragEvent } from "react";
 import type { Draft } from "./drafts";
 import { problemOf, type Problem } from "./problems";
-import { upload } from "./uploads";
+import { useStore } from "./store";
+import { attach, uploads } from "./uploads";
 
-/** Attach files by the button, by drop or by paste. Each is uploaded at once. `onChange`: files were added or removed, or an upload failed. */
-export function useFiles(setDraft: (next: (now: Draft) => Draft) => void, onChange: () => void) {
-  const [running, setRunning] = useState(0);
+/** Attach files by the button, by drop or by paste. Each is uploaded at once. `onChange` is called when files are added or removed. */
+export function useFiles(draftKey: string, setDraft: (next: (now: Draft) => Draft) => void, onChange: () => void) {
+  const running = useStore(uploads).filter((upload) => upload.draftKey === draftKey).length;
   const [problem, setProblem] = useState<Problem | null>(null);
   const [over, setOver] = useState(false);
   function add(list: FileList | null) {
@@ -13,15 +14,8 @@ export function useFiles(setDraft: (next: (now: Draft) => Draft) => void, onChan
     if (added.length === 0) return false;
     onChange();
     setProblem(null);
-    setRunning((count) => count + added.length);
     for (const file of added) {
-      upload(file)
-        .then((uploaded) => setDraft((now) => ({ ...now, files: [...now.files, uploaded] })))
-        .catch((error: unknown) => {
-          onChange();
-          setProblem(problemOf(error instanceof Error ? error.message : String(error)));
-        })
-        .finally(() => setRunning((count) => count - 1));
+      attach(file, draftKey).catch((error: unknown) => setProblem(problemOf(error instanceof Error ? error.message : String(error))));
     }
     return true;
   }

@@ -1,4 +1,4 @@
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useMutation } from "urql";
 import { allowedIn, allowedInNew, type Allowed } from "./assistants";
 import { changedOptions, supportedOptions, useLastOptions, type Options } from "./choices";
@@ -37,30 +37,46 @@ export function useRunningPicker(
   const [unconfirmed, setUnconfirmed] = useState<Options | null>(null);
   const [assistantId, setAssistantId] = useState<string | null>(null);
   const [, update] = useMutation(UpdateDocument);
-  const { options: kept, model, assistant } = conversation ?? {};
-  // The conversation has been read again, with what was changed here or elsewhere.
-  useEffect(() => {
+  // The server stores choices in the order in which they were made.
+  const saves = useRef({ count: 0, last: Promise.resolve() });
+  // Whether the server has stored the last choice. The conversation that is read next has it.
+  const stored = useRef(false);
+  function forget() {
     setUnconfirmed(null);
     setAssistantId(null);
-  }, [conversation?.id, model?.id, kept?.effort, kept?.thinking?.enabled, assistant?.id]);
+  }
+  useEffect(() => {
+    if (stored.current) forget();
+  }, [conversation]);
+  const opened = useRef(conversation?.id);
+  useEffect(() => {
+    opened.current = conversation?.id;
+    forget();
+  }, [conversation?.id]);
+  const { options: kept, model, assistant } = conversation ?? {};
   if (!conversation || !start || !kept || !model) return null;
   const id = conversation.id;
   const allowed = allowedIn(conversation, start);
   const options = { model: model.id, effort: kept.effort, thinking: kept.thinking && { enabled: kept.thinking.enabled } };
-  const save = async (input: Omit<UpdateConversationInput, "id">) => {
-    const problem = mutationProblem(await update({ input: { id, ...input } }));
-    onProblem(problem);
-    if (!problem) return;
-    setUnconfirmed(null);
-    setAssistantId(null);
+  const save = (input: Omit<UpdateConversationInput, "id">) => {
+    const number = ++saves.current.count;
+    stored.current = false;
+    saves.current.last = saves.current.last.then(async () => {
+      const problem = mutationProblem(await update({ input: { id, ...input } }));
+      if (opened.current !== id) return;
+      onProblem(problem);
+      if (number !== saves.current.count) return;
+      stored.current = problem === null;
+      if (problem) forget();
+    });
   };
   const setOptions = (changed: Options) => {
     const next = supportedOptions(changed, allowed);
     const same = (next.effort ?? null) === options.effort && next.thinking?.enabled === options.thinking?.enabled;
     setUnconfirmed(next);
-    void save({
-      ...(next.model && next.model !== options.model && { model: next.model }),
-      ...(!same && { options: changedOptions(kept, next) }),
+    save({
+      ...(next.model && (unconfirmed || next.model !== options.model) && { model: next.model }),
+      ...((unconfirmed || !same) && allowed.settings.includes("OPTIONS") && { options: changedOptions(kept, next) }),
     });
   };
   return {
@@ -68,7 +84,7 @@ export function useRunningPicker(
     options: unconfirmed ?? options,
     setOptions,
     assistants: assistant && start.assistants.length > 1
-      ? { all: start.assistants, id: assistantId ?? assistant.id, choose: (chosen) => { setAssistantId(chosen); void save({ assistantId: chosen }); } }
+      ? { all: start.assistants, id: assistantId ?? assistant.id, choose: (chosen) => { setAssistantId(chosen); save({ assistantId: chosen }); } }
       : null,
     unconfirmed,
     changing: assistantId !== null,
