@@ -71,7 +71,7 @@ def test_after_one_second_the_text_is_saved_and_the_lease_is_renewed(
     stage = staged(says("so far", gate, " and on"))
     sent = stage.api.send("Hello")
     generation = sent["generation"]["id"]
-    assert gate.reached.wait(20)
+    stage.api.wait_for_text(generation, "so far")
 
     def stored() -> tuple[str, Any]:
         ((lease_until,),) = execute(place, "SELECT lease_until FROM generations")
@@ -92,9 +92,10 @@ def test_the_texts_of_all_answers_are_saved_together(staged: Staged, clock: Stop
     gates = [Gate(), Gate()]
     stage = staged(*(says(text, gate, " and on") for text, gate in zip(texts, gates, strict=True)))
     conversations: list[str] = []
-    for gate in gates:
-        conversations.append(stage.api.send("Hello")["conversation"]["id"])
-        assert gate.reached.wait(20)
+    for text in texts:
+        sent = stage.api.send("Hello")
+        conversations.append(sent["conversation"]["id"])
+        stage.api.wait_for_text(sent["generation"]["id"], text)
 
     def stored() -> list[str]:
         return [stage.api.messages(id)[-1]["text"] for id in conversations]

@@ -81,7 +81,7 @@ def test_the_variables_of_clouds_can_be_in_the_env_file(
     lines = ["TERTULIA_PROVIDER=aws", "AWS_REGION=eu-west-1", "ANTHROPIC_AWS_WORKSPACE_ID=w", "ANTHROPIC_AWS_API_KEY=k"]
     (tmp_path / ".env").write_text("\n".join(lines))
     done = run_here(tmp_path, "migrate")
-    assert (done.exit_code, done.stderr) == (0, "")
+    assert (done.exit_code, done.stderr) == (0, "Database: sqlite+aiosqlite:///tertulia.db\n")
 
 
 @pytest.mark.parametrize("provider", ["bedrock", "bedrock-mantle", "foundry"])

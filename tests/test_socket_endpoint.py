@@ -118,7 +118,7 @@ class Stage:
         self._incoming.put_nowait({"type": "websocket.connect"})
         self._loop = asyncio.get_running_loop()
         self._time = self._loop.time()
-        setattr(self._loop, "time", lambda: self._time)  # noqa: B010 - a method cannot be assigned
+        vars(self._loop)["time"] = lambda: self._time
         self._loop.set_exception_handler(lambda _, fault: self.faults.append(fault["message"]))
 
         endpoint = SocketEndpoint(

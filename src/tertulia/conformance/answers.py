@@ -21,6 +21,8 @@ from tertulia.conformance.run import Run, final
 from tertulia.conformance.verdicts import Failed, NotApplicable, member
 from tertulia.json import Json
 
+ONE_TURN = 2
+"""Messages of a conversation with one answer."""
 SENT = ("1.1",)
 LISTED = ("1.1", "5.1")
 
@@ -222,8 +224,8 @@ async def one_result(run: Run) -> None:
     sent = {"sendMessage": recording.text, "idempotencyKey": "the same UUID three times"}
     if len(set(ids)) != 1:
         raise Failed("The results differ.", sent=sent, received=results)
-    if recording.messages != 2:  # noqa: PLR2004 - the user's message and the answer
-        raise Failed(f"The conversation has {recording.messages} messages instead of 2.", sent=sent)
+    if recording.messages != ONE_TURN:
+        raise Failed(f"The conversation has {recording.messages} messages instead of {ONE_TURN}.", sent=sent)
 
 
 @must("10.2", "The same idempotency key with other input is refused.", needs=("10.1",))

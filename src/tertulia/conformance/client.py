@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
@@ -225,7 +226,7 @@ class Socket:
 
 
 async def _require(response: aiohttp.ClientResponse, content_type: str) -> None:
-    if response.status != 200 or response.content_type != content_type:  # noqa: PLR2004 - the status OK
+    if response.status != HTTPStatus.OK or response.content_type != content_type:
         received = f"{response.status} {response.headers.get('content-type')}\n{await response.text()}"
         raise Failed(f"The response is not {content_type}.", sent=f"accept: {content_type}", received=received)
 

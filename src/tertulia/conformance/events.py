@@ -12,6 +12,9 @@ from tertulia.json import Json
 
 TERMINAL = ("GenerationCompleted", "GenerationStopped", "GenerationFailed")
 DELTAS = ("TextDelta", "ThinkingDelta")
+SHOWN_CHARACTERS = 60
+"""Characters of a text that a report shows."""
+
 Blocks = dict[int, str]
 """The text of each block that has one, by its index."""
 
@@ -128,6 +131,6 @@ def text_of(events: Sequence[Json], before: Blocks) -> str:
 
 def _short(event: Json) -> Json:
     shown = {key: value for key, value in event.items() if key not in ("message", "block")}
-    if isinstance(text := shown.get("text"), str) and len(text) > 60:  # noqa: PLR2004 - characters
-        shown["text"] = f"{text[:60]}…"
+    if isinstance(text := shown.get("text"), str) and len(text) > SHOWN_CHARACTERS:
+        shown["text"] = f"{text[:SHOWN_CHARACTERS]}…"
     return shown

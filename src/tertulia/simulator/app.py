@@ -11,6 +11,7 @@ import uuid
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
 import uvicorn
@@ -312,5 +313,5 @@ async def _refused(_request: Request, refused: Refused) -> Response:
 
 
 async def _http_error(_request: Request, error: HTTPException) -> Response:
-    kind = "not_found_error" if error.status_code == 404 else "invalid_request_error"  # noqa: PLR2004 - HTTP's own
+    kind = "not_found_error" if error.status_code == HTTPStatus.NOT_FOUND else "invalid_request_error"
     return _error(error.status_code, kind, error.detail)

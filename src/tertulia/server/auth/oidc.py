@@ -11,6 +11,7 @@ import time
 from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -195,7 +196,7 @@ def is_safe(url: str) -> bool:
 
 async def _get(session: aiohttp.ClientSession, url: str) -> bytes:
     async with session.get(url, allow_redirects=False) as response:
-        if response.status != 200:  # noqa: PLR2004 - OK
+        if response.status != HTTPStatus.OK:
             raise aiohttp.ClientError(f"{url} returned the status {response.status}")
         return await read_body(response)
 
