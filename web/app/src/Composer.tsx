@@ -5,6 +5,7 @@ import { opened } from "./artifacts";
 import { t } from "./messages";
 import { Options } from "./Options";
 import { ProblemNotice } from "./ProblemNotice";
+import { subject } from "./session";
 import { useStore } from "./store";
 import { ACCEPTED_TYPES } from "./uploads";
 import { useFiles } from "./useFiles";
@@ -40,8 +41,8 @@ export function Composer({ draftKey, busy, picker, choosing, temporary, onSend, 
   useEffect(() => {
     const asked = waiting.get();
     if (!asked) return;
-    // Another conversation is open, or the server has refused the assistant.
-    if (asked.key !== draftKey || (asked.assistantId && asked.assistantId !== assistantId)) keep();
+    // Another conversation or user is here, or the server has refused the assistant.
+    if (asked.key !== draftKey || asked.owner !== subject() || (asked.assistantId && asked.assistantId !== assistantId)) keep();
     else if (ready) send();
   });
   function send() {
@@ -50,7 +51,7 @@ export function Composer({ draftKey, busy, picker, choosing, temporary, onSend, 
       onSend(draft);
       setDraft(EMPTY);
     }
-    waiting.set(ready ? null : { key: draftKey, assistantId });
+    waiting.set(ready ? null : { key: draftKey, owner: subject(), assistantId });
     if (!hasScreenKeyboard()) field.current?.focus();
   }
   function onKeyDown(event: KeyboardEvent) {

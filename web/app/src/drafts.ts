@@ -12,6 +12,8 @@ export interface Draft {
 /** A draft that is sent as soon as its files are uploaded and its settings are known and stored. */
 interface Waiting {
   readonly key: string;
+  /** The user who has sent it, after whom another one may sign in. */
+  readonly owner: string;
   /** The assistant that is to answer; undefined if it cannot change. */
   readonly assistantId: string | undefined;
 }
@@ -67,7 +69,8 @@ export function moveNewDraft(id: string): void {
   const draft = draftOf("new");
   changeDraft("new", () => EMPTY);
   changeDraft(id, () => draft);
-  if (waiting.get()?.key === "new") waiting.set({ key: id, assistantId: undefined });
+  const asked = waiting.get();
+  if (asked?.key === "new") waiting.set({ ...asked, key: id, assistantId: undefined });
 }
 
 function draftOf(conversation: string): Draft {
