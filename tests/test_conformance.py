@@ -53,7 +53,7 @@ TOO_FAST = {"3.1"}
 
 
 def checked(fault: Fault, *addresses: str, token: str | None = None, other_token: str | None = None) -> list[Result]:
-    """Check servers behind a proxy."""
+    """Check servers through a proxy that can falsify what they send, and return the results."""
 
     async def work() -> list[Result]:
         async with Proxy(fault, *addresses).serve() as address:

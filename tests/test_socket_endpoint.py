@@ -112,7 +112,7 @@ class Stage:
         self.signing_in = asyncio.Event()
         self.signing_in.set()
         self.refusal: Exception | None = None
-        """The error of the client's authentication."""
+        """The exception with which the next sign-in fails. None lets it succeed."""
         self.context: Viewer | None = Viewer(per_socket)
         self._incoming = asyncio.Queue[Json]()
         self._incoming.put_nowait({"type": "websocket.connect"})
