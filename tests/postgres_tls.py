@@ -6,7 +6,7 @@ import ipaddress
 import ssl
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -60,7 +60,7 @@ def tls_before_postgres(folder: Path, socket: str, host: str = "localhost") -> G
 async def _accept(
     front: TlsFront, context: ssl.SSLContext, socket: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    with suppress(OSError, asyncio.IncompleteReadError):
+    with closing(writer), suppress(OSError, asyncio.IncompleteReadError):
         first = await reader.readexactly(8)
         if first == SSL_REQUEST:
             writer.write(b"S")

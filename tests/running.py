@@ -120,6 +120,10 @@ CLOCKS: dict[str, LoopClock] = {}
 """The clocks of the running servers, by address."""
 
 
+ACCEPT_STEPS = 5
+"""How many steps a loop takes at most from accepting a connection to reporting it to its protocol, with some to spare."""
+
+
 class ThreadedServer(uvicorn.Server):
     """A uvicorn server that reports when it listens and exits at once when asked to."""
 
@@ -140,17 +144,34 @@ class ThreadedServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Shut down like uvicorn, which waits at least 0.1 s for connections that close in a few milliseconds."""
-        for listener in (*self.servers, *(sockets or ())):
-            listener.close()
-        for connection in list(self.server_state.connections):
-            connection.shutdown()
+        # No longer accept, but close the listener after the last accepted connection is known: asyncio loses it otherwise.
+        for listener in sockets or ():
+            self.loop.remove_reader(listener.fileno())
         with suppress(TimeoutError):
             async with asyncio.timeout(self.config.timeout_graceful_shutdown):
-                while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 - uvicorn has no event
-                    await asyncio.sleep(0.005)
+                await self._close_connections()
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
         for task in self.server_state.tasks:
             task.cancel()
         await self.lifespan.shutdown()
+        for connection in self.server_state.connections:
+            connection.transport.abort()
+
+    async def _close_connections(self) -> None:
+        """Close the connections, also those that have just been accepted and are known a few steps later."""
+        asked = set[Any]()
+        idle_steps = 0
+        while idle_steps < ACCEPT_STEPS:
+            for connection in self.server_state.connections - asked:
+                connection.shutdown()
+                asked.add(connection)
+            if self.server_state.connections or self.server_state.tasks:
+                idle_steps = 0
+                await asyncio.sleep(0.005)
+            else:
+                idle_steps += 1
+                await asyncio.sleep(0)
 
     def leave(self) -> None:
         self.should_exit = True

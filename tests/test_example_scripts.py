@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -54,10 +54,12 @@ class CuttableProxy:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
-        self._open |= {writer, far_writer}
-        await asyncio.gather(self._carry(reader, far_writer), self._carry(far_reader, writer))
-        self._open -= {writer, far_writer}
+        with closing(writer):
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
+            with closing(far_writer):
+                self._open |= {writer, far_writer}
+                await asyncio.gather(self._carry(reader, far_writer), self._carry(far_reader, writer))
+                self._open -= {writer, far_writer}
 
     async def _serve(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
