@@ -20,6 +20,7 @@ from test_command import run_here
 from test_settings import refusal
 
 from tertulia import Tertulia, Viewer
+from tertulia.ratelimit.plans import Plan, Plans
 from tertulia.server.plan_file import read_plans
 
 PLANS = """
@@ -316,6 +317,41 @@ def test_an_unknown_plan_of_a_claim_is_the_default_one_and_is_logged_once(
     ]
 
 
+GROUPS = [Plan(name="max", groups=("vip", "8a1c")), Plan(name="pro"), Plan(name="default", sockets=1)]
+
+
+@pytest.mark.parametrize(
+    ("claim", "claims", "plan"),
+    [
+        ("groups", {"groups": ["everyone", "8a1c"]}, "max"),
+        ("groups", {"groups": ["default", "pro", "vip"]}, "max"),  # the order of the file, not that of the token
+        ("groups", {"groups": ["default", "pro", 5, None]}, "pro"),
+        ("groups", {"groups": ["max", "vi"]}, "default"),  # only its groups give a plan that has groups
+        ("groups", {"groups": "pro"}, "pro"),
+        ("groups", {"groups": {"pro": True}}, "default"),
+        ("groups", {}, "default"),
+        ("realm_access.roles", {"realm_access": {"roles": ["pro"]}}, "pro"),
+        ("realm_access.roles", {"realm_access": ["pro"], "roles": ["pro"]}, "default"),
+        ("resource_access.chat.example.com.roles", {"resource_access": {"chat.example.com": {"roles": ["pro"]}}}, "pro"),
+        ("https://example.com/groups", {"https://example.com/groups": ["pro"]}, "pro"),
+    ],
+)  # fmt: skip
+def test_groups_of_a_claim_give_plans(claim: str, claims: Json, plan: str) -> None:
+    assert Plans(GROUPS, claim=claim).of_viewer(None, claims).name == plan
+
+
+def test_groups_that_the_provider_leaves_out_of_a_token_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    plans = Plans(GROUPS, claim="groups")
+    entra = {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://example.com"}}}
+    assert {plans.of_viewer(None, claims).name for claims in (entra, entra, {"groups": ["others"]})} == {"default"}
+    assert [record.getMessage() for record in caplog.records] == [
+        (
+            "The claim groups is left out of tokens of users with many groups, so they have the plan default. "
+            "Let the provider send fewer groups, or roles"
+        )
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -332,6 +368,8 @@ def test_an_unknown_plan_of_a_claim_is_the_default_one_and_is_logged_once(
         ('[pro]\ntools = "weather"', "line 2: [pro] tools must be a list of tools"),
         ("[pro]\nassistants = [1]", "line 2: [pro] assistants must be a list of assistants"),
         ('[pro]\nassistants = ["sales"]', "line 2: assistants: must be assistants of TERTULIA_ASSISTANTS; got 'sales'"),
+        ("[pro]\ngroups = []", "line 2: [pro] groups must be a list of values of TERTULIA_PLAN_CLAIM, with one or more"),
+        ('[default]\ngroups = ["a"]', "line 2: [default] has no groups: all users without another plan have it."),
         ('["a b"]\nmessages = 1', "line 1: the name of a plan must be 1 to 64 letters"),
         ("messages = 1", "line 1: messages must be in the table of a plan, such as [pro]"),
         ("[pro", "must be a TOML file with a table for each plan, such as [pro]:"),
@@ -356,5 +394,5 @@ def test_a_plan_may_have_only_models_that_the_server_allows(tmp_path: Path) -> N
 
 
 def test_the_plans_of_the_docs_are_accepted(tmp_path: Path) -> None:
-    (text,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "plans.md").read_text(), re.DOTALL)
-    assert list(read_plans(plan_file(tmp_path, text))) == ["default", "pro"]
+    texts = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "plans.md").read_text(), re.DOTALL)
+    assert [list(read_plans(plan_file(tmp_path, text))) for text in texts] == [["default", "pro"], ["max", "pro"]]

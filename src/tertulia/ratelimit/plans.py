@@ -1,12 +1,13 @@
 """Plans: named sets of limits, and what their viewers may use. Each viewer has one."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Any
 
+from tertulia.claims import claim_values, is_left_out
 from tertulia.ratelimit.limits import Limits, Rate
 
 DEFAULT = "default"
@@ -20,9 +21,13 @@ logger = logging.getLogger("tertulia.plans")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The limits of a viewer, and what the viewer may use. None means no limit, or everything that the server has."""
+    """The limits of a viewer, and what the viewer may use. None means no limit, or everything that the server has.
+
+    `groups` are the values of the claim that give viewers this plan; None for the name of the plan.
+    """
 
     name: str = DEFAULT
+    groups: tuple[str, ...] | None = None
     requests: Rate | None = None
     messages: Rate | None = None
     uploads: Rate | None = None
@@ -33,6 +38,10 @@ class Plan:
     models: tuple[str, ...] | None = None
     tools: tuple[str, ...] | None = None
     assistants: tuple[str, ...] | None = None
+
+    def is_of(self, values: Collection[str]) -> bool:
+        """Return whether these values of the claim give the plan."""
+        return any(group in values for group in ((self.name,) if self.groups is None else self.groups))
 
     def limits(self, base: Limits) -> Limits:
         """Return the limits of the plan, which are counted like `base`."""
@@ -59,7 +68,7 @@ class Plans:
         Args:
             plans: The plans. One named `default` replaces the argument `default`.
             default: The plan of viewers without one.
-            claim: The claim of viewers that names their plan.
+            claim: The claim of viewers that names their plan or their groups, as for `claim_values`.
         """
         self._plans = {plan.name: plan for plan in plans}
         self._default = self._plans.get(DEFAULT) or default or Plan()
@@ -95,15 +104,32 @@ class Plans:
         """
         if not self._plans:
             return self._default
-        name = claims.get(self._claim) if assigned is None else assigned
-        if name is None or name == DEFAULT:
-            return self._default
-        plan = self._plans.get(name) if isinstance(name, str) else None
-        if plan is None:
-            self._report(repr(name)[:MOST_CHARACTERS])
-        return plan or self._default
+        if assigned is None:
+            return self._of_claims(claims)
+        if assigned not in self._plans and assigned != DEFAULT:
+            self._report_unknown(assigned)
+        return self.of(assigned)
 
-    def _report(self, name: str) -> None:
+    def _of_claims(self, claims: Mapping[str, Any]) -> Plan:
+        values = claim_values(claims, self._claim)
+        for plan in self._plans.values():
+            if plan.name != DEFAULT and plan.is_of(values):
+                return plan
+        if is_left_out(claims, self._claim):
+            self._report(
+                self._claim,
+                "The claim %s is left out of tokens of users with many groups, so they have the plan %s. Let the "
+                "provider send fewer groups, or roles",
+            )
+        elif isinstance(claims.get(self._claim), str) and values != (DEFAULT,):
+            # Lists also contain groups that have nothing to do with plans.
+            self._report_unknown(values[0])
+        return self._default
+
+    def _report_unknown(self, name: str) -> None:
+        self._report(repr(name)[:MOST_CHARACTERS], "TERTULIA_PLANS has no plan %s, so its viewers have the plan %s")
+
+    def _report(self, name: str, message: str) -> None:
         if name not in self._reported and len(self._reported) < MOST_REPORTED:
             self._reported.add(name)
-            logger.warning("TERTULIA_PLANS has no plan %s, so its viewers have the plan %s", name, DEFAULT)
+            logger.warning(message, name, DEFAULT)

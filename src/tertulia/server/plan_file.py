@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tertulia.assistants.catalog import SUFFIX
 from tertulia.ratelimit.limits import Limits, Rate
-from tertulia.ratelimit.plans import CLAIM, Plan, Plans
+from tertulia.ratelimit.plans import CLAIM, DEFAULT, Plan, Plans
 from tertulia.server.environment import WrongSetting
 from tertulia.server.settings import Settings
 from tertulia.server.settings import check_plans as check_settings
@@ -74,6 +74,7 @@ def _names(pattern: str, rule: str, *, empty: bool) -> Callable[[Any], tuple[str
 
 
 KEYS: Mapping[str, Callable[[Any], Any]] = {
+    "groups": _names(r".{1,256}", "must be a list of values of TERTULIA_PLAN_CLAIM, with one or more", empty=False),
     "requests": _rate("requests"),
     "messages": _rate("sends"),
     "uploads": _rate("uploads"),
@@ -195,6 +196,8 @@ def _read_plan(setting: str, text: str, name: str, table: Any) -> ReadPlan:
             values[key] = KEYS[key](value)
         except ValueError as error:
             raise WrongSetting(f"{location(key)}: [{name}] {key} {error}.") from None
+    if name == DEFAULT and "groups" in values:
+        raise WrongSetting(f"{location('groups')}: [{DEFAULT}] has no groups: all users without another plan have it.")
     return ReadPlan(values, {key: location(key) for key in entries})
 
 

@@ -163,8 +163,9 @@ class SettingFields(AnswerSettingFields):
     )
     plan_claim: str = Field(
         default="plan",
-        description="The claim of a token, or of the viewer that `authenticate` returns, that names the user's plan.",
-        examples=["https://example.com/plan"],
+        description="The claim of a token, or of the viewer that `authenticate` returns, that names the user's plan or "
+        "groups. The names of nested claims are separated by dots.",
+        examples=["groups", "resource_access.tertulia.roles"],
     )
     rate_limit: str | None = Field(
         default=None,
