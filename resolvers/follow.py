@@ -147,10 +147,10 @@ class _Beginning:
         return bool(self.events) and isinstance(self.events[-1], TerminalEvent)
 
 
-async def follow(context: Context, generation_id: UUID) -> AsyncGenerator[GenerationEvent]:
-    """Yield a snapshot, then all events after it until the terminal event."""
+async def follow(context: Context, generation_id: UUID, after: int | None = None) -> AsyncGenerator[GenerationEvent]:
+    """Yield a snapshot, or the events after the number `after`, then all events until the terminal event."""
     rows = await _read(context, generation_id)
-    async with aclosing(_follow(context, rows, None)) as followed:
+    async with aclosing(_follow(context, rows, after)) as followed:
         async for event in followed:
             yield event
 

@@ -271,7 +271,7 @@ def test_rest_routes_return_nothing_of_another_user(two: Two) -> None:
             if "{id}" in path or path.startswith("/chat"):
                 assert response.status_code == 404, (method, path)
     assert tried == routes
-    assert len(routes) == 8
+    assert len(routes) == 9
 
 
 def _call(api: Api, method: str, path: str, id: str) -> Any:

@@ -59,6 +59,9 @@ def test_an_answer_can_be_followed_on_another_replica_after_any_event(replicas: 
         later_events = second.follow(sent, after)
         assert all(event["sequence"] > after for event in later_events)
         assert "MessageSnapshot" not in [event["__typename"] for event in later_events]
+        frames = second.http.get(f"/chat/stream/{sent}", params={"after": after}).text
+        assert frames.startswith("event: start\n")
+        assert ("event: done\n" in frames, "event: snapshot\n" in frames) == (True, False)
 
 
 def test_a_message_is_deleted_while_another_replica_writes_its_answer(replicas: Any) -> None:

@@ -7,22 +7,38 @@ from typing import Any
 from unittest.mock import ANY
 from uuid import uuid4
 
+import httpx2
 import pytest
 from client import WAIT, Api, Json, wait_until
 from conftest import Staged
 from people import MODE
-from running import tertulia
+from running import forget_logs, tertulia
 from scripted import START, Gate, Reply, end, says, text
 
 from tertulia.server.http import streams
 
 
 def stream(api: Api, **body: Any) -> list[tuple[str, Json]]:
-    response = api.http.post("/chat/stream", json=body)
+    return [(name, data) for _, name, data in frames(api.http.post("/chat/stream", json=body))]
+
+
+def frames(response: httpx2.Response) -> list[tuple[int | None, str, Json]]:
+    """Return the id, the name and the data of each event."""
     assert response.status_code == 200, response.text
     assert response.headers["content-type"].startswith("text/event-stream")
-    blocks = [block.split("\n") for block in response.text.strip().split("\n\n")]
-    return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
+    events = [dict(line.split(": ", 1) for line in block.split("\n")) for block in response.text.strip().split("\n\n")]
+    return [
+        (int(event["id"]) if "id" in event else None, event["event"], json.loads(event["data"])) for event in events
+    ]
+
+
+def resumed(api: Api, generation: str, after: int | None = None) -> list[tuple[int | None, str, Json]]:
+    headers = {} if after is None else {"Last-Event-ID": str(after)}
+    return frames(api.http.get(f"/chat/stream/{generation}", headers=headers))
+
+
+def told(events: list[tuple[int | None, str, Json]]) -> str:
+    return "".join(data["text"] for _, name, data in events if name == "delta")
 
 
 def test_a_message_is_answered(api: Api) -> None:
@@ -69,6 +85,72 @@ def test_the_stream_sends_deltas_and_then_the_whole_answer(api: Api) -> None:
     words = "".join(data["text"] for name, data in events if name == "delta")
     assert words == events[-1][1]["response"]
     assert words.endswith("word20.")
+
+
+def test_a_stream_is_resumed_after_each_of_its_events(api: Api) -> None:
+    whole = frames(api.http.post("/chat/stream", json={"message": "/simulate long 12"}))
+    start, *rest = whole
+    generation = start[2]["generation_id"]
+    ids = [id for id, _, _ in rest if id is not None]
+    assert len(ids) == len(rest)
+    assert ids == sorted(set(ids))
+    for position, id in enumerate(ids[:-1]):
+        later = resumed(api, generation, id)
+        assert (later[0], later[-1]) == (start, whole[-1])
+        assert told(whole[: position + 2]) + told(later) == told(whole)
+        assert frames(api.http.get(f"/chat/stream/{generation}", params={"after": id})) == later
+    beginning = resumed(api, generation)
+    assert (told(beginning), beginning[-1]) == (told(whole), whole[-1])
+
+
+@pytest.mark.parametrize(("after", "reason"), [("the end", "ended"), (2**31 - 1, "unknown_sequence")])
+def test_a_snapshot_with_a_reason_replaces_events_that_cannot_be_resumed(
+    api: Api, after: str | int, reason: str
+) -> None:
+    whole = frames(api.http.post("/chat/stream", json={"message": "Hello, my name is Ada"}))
+    last_id = whole[-1][0] if after == "the end" else after
+    _, (_, name, data), end = resumed(api, whole[0][2]["generation_id"], int(last_id or 0))
+    assert (name, data) == ("snapshot", {"text": told(whole), "reason": reason})
+    assert end == whole[-1]
+
+
+def test_an_answer_whose_events_were_deleted_is_resumed_from_its_row(tmp_path: Path, place: Json) -> None:
+    with tertulia(tmp_path, **place) as address, Api(address) as before:
+        whole = frames(before.http.post("/chat/stream", json={"message": "Hello, my name is Ada"}))
+    start, end = whole[0], whole[-1]
+    forget_logs(place)
+    with tertulia(tmp_path, **place) as address, Api(address) as after:
+        _, (_, name, data), last = resumed(after, start[2]["generation_id"], 1)
+        assert (name, data, last) == ("snapshot", {"text": told(whole), "reason": "expired"}, end)
+        assert resumed(after, start[2]["generation_id"])[-1] == end
+
+
+def test_a_running_answer_is_resumed_after_the_client_has_left(staged: Staged) -> None:
+    gate = Gate()
+    api = staged(says("one ", gate, "two")).api
+    with api.http.stream("POST", "/chat/stream", json={"message": "Hello"}) as response:
+        lines = response.iter_lines()
+        data = [json.loads(line.removeprefix("data: ")) for line in (next(lines), next(lines)) if "data" in line]
+        last_id = next(line for line in lines if line.startswith("id: "))
+    gate.open.set()
+    later = resumed(api, data[0]["generation_id"], int(last_id.removeprefix("id: ")))
+    assert ([name for _, name, _ in later], told(later)) == (["start", "delta", "done"], "two")
+    assert later[-1][2]["response"] == "one two"
+
+
+@pytest.mark.parametrize("id", ["x", "0198f3b0-7c1e-7000-8000-000000000000"])
+def test_an_unknown_answer_cannot_be_resumed(api: Api, id: str) -> None:
+    response = api.http.get(f"/chat/stream/{id}")
+    assert (response.status_code, response.json()["error"]["code"]) == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize("after", ["x", "-1", str(2**31)])
+def test_a_wrong_number_to_resume_after_is_refused_by_name(api: Api, after: str) -> None:
+    by_header = api.http.get("/chat/stream/x", headers={"Last-Event-ID": after})
+    by_query = api.http.get("/chat/stream/x", params={"after": after})
+    for response, place in ((by_header, ["header", "Last-Event-ID"]), (by_query, ["query", "after"])):
+        assert response.status_code == 422
+        assert response.json()["detail"][0]["loc"] == place
 
 
 @pytest.mark.parametrize("path", ["/chat", "/chat/stream"])
@@ -152,7 +234,7 @@ def test_the_root_returns_links_to_programs_and_the_page_to_browsers(api: Api) -
 
 
 ROUTES = {
-    "rest": [("POST", "/chat"), ("POST", "/chat/stream")],
+    "rest": [("POST", "/chat"), ("POST", "/chat/stream"), ("GET", "/chat/stream/x")],
     "export": [("GET", "/export"), ("GET", "/export/0198f3b0-7c1e-7000-8000-000000000000")],
     "import_files": [("POST", "/import")],
 }
@@ -227,7 +309,7 @@ def test_a_stream_occupies_a_connection_slot_and_is_refused_without_a_free_one(s
     message = {"message": "Hello"}
     with stage.api.socket():
         refused = stage.api.http.post("/chat/stream", json=message)
-        assert refused.status_code == 429
+        assert refused.status_code == stage.api.http.get("/chat/stream/x").status_code == 429
         assert refused.json()["error"]["code"] == "RATE_LIMITED"
         assert int(refused.headers["retry-after"]) > 0
         assert stage.claude.requests == []

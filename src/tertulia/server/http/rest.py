@@ -4,8 +4,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header
+from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import JSONResponse
+from graphql import GRAPHQL_MAX_INT
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,7 +19,7 @@ from tertulia.db.tables import Status
 from tertulia.json import encode
 from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.content import joined_text
-from tertulia.resolvers.context import Context
+from tertulia.resolvers.context import Context, as_uuid
 from tertulia.resolvers.errors import (
     BudgetExceeded,
     ConversationBusy,
@@ -39,6 +40,23 @@ from tertulia.streams.events import GenerationEvent, GenerationFailed, TerminalE
 IdempotencyKeyHeader = Annotated[
     str | None, Header(alias="Idempotency-Key", description="A UUID, with the same meaning as in `sendMessage`.")
 ]
+AfterQuery = Annotated[
+    int | None,
+    Query(ge=0, le=GRAPHQL_MAX_INT, description="The `id` of the last event that the client has. Default: none."),
+]
+LastEventId = Annotated[
+    int | None,
+    Header(
+        alias="Last-Event-ID",
+        ge=0,
+        le=GRAPHQL_MAX_INT,
+        description="The same as `after`, which it precedes: an `EventSource` sends it when it connects again.",
+    ),
+]
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The events of the answer", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+}
+"""The response of a route that streams, for OpenAPI."""
 
 ENCODED_EVENTS = Framing(SSE.content_type, begin=b"", heartbeat=SSE.heartbeat, end=b"", result=bytes)
 """A framing for results that are already encoded as events."""
@@ -146,13 +164,23 @@ def rest_router(admit: Callable[[Request], Awaitable[Authenticated]]) -> APIRout
         if isinstance(last_event, GenerationFailed):
             return _claude_failed(GenerationError.from_json(last_event.error))
         if isinstance(last_event, ToolResultsRequired):
-            return JSONResponse(_tool_results_required(payload, last_event), 409)
+            return JSONResponse(_tool_results_required(payload.generation, last_event), 409)
         text = ""
         for event in events:
             text += _text(event, text)
-        return await _answer(request_context, payload, text)
+        return await _answer(request_context, payload.generation, text)
 
-    @router.post("/chat/stream", summary="Send a message, and receive Claude's answer as server-sent events")
+    _add_streams(router, admit)
+    return router
+
+
+def _add_streams(router: APIRouter, admit: Callable[[Request], Awaitable[Authenticated]]) -> None:
+    @router.post(
+        "/chat/stream",
+        summary="Send a message, and receive Claude's answer as server-sent events",
+        response_class=Response,
+        responses=EVENTS,
+    )
     async def chat_stream(
         body: ChatRequest,
         admitted: Annotated[Authenticated, Depends(admit)],
@@ -168,11 +196,37 @@ def rest_router(admit: Callable[[Request], Awaitable[Authenticated]]) -> APIRout
             payload = await _send(request_context, body, idempotency_key)
             if isinstance(payload, Response):
                 return payload
-            slot_stack = stack.pop_all()
-        ends = (request_context.services.closing.wait, admitted.lapsed)
-        return ResultStream(_sse(request_context, payload, slot_stack), ENCODED_EVENTS, ends)
+            return _stream(admitted, _sse(request_context, payload.generation, None, stack.pop_all()))
 
-    return router
+    @router.get(
+        "/chat/stream/{id}",
+        summary="Receive the events of an answer again, or those after the last one that the client has",
+        response_class=Response,
+        responses=EVENTS,
+    )
+    async def resume(
+        id: str,
+        admitted: Annotated[Authenticated, Depends(admit)],
+        after: AfterQuery = None,
+        last_event_id: LastEventId = None,
+    ) -> Response:
+        """`id` is the `generation_id` of the event `start`."""
+        context = admitted.context
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(context.limits.connection_slot(context.viewer.user_id))
+            except RateLimited as limited:
+                return _refused(limited)
+            uuid = as_uuid(id)
+            generation = await context.loaders.generations.load(uuid) if uuid else None
+            if generation is None:
+                return _refused(NotFound(id, "generation"))
+            last_id = after if last_event_id is None else last_event_id
+            return _stream(admitted, _sse(context, generation, last_id, stack.pop_all()))
+
+
+def _stream(admitted: Authenticated, frames: AsyncGenerator[bytes]) -> Response:
+    return ResultStream(frames, ENCODED_EVENTS, (admitted.context.services.closing.wait, admitted.lapsed))
 
 
 async def _send(context: Context, body: ChatRequest, key: str | None) -> SendMessagePayload | Response:
@@ -196,17 +250,19 @@ async def _send(context: Context, body: ChatRequest, key: str | None) -> SendMes
         return _refused(error)
 
 
-async def _answer(context: Context, payload: SendMessagePayload, text: str) -> ChatResponse:
-    generation = await context.loaders.generations.load(payload.generation.id)
-    message = await context.loaders.messages.load(payload.generation.message_id)
-    writers = [writer for block in (message.content if message else ()) for writer in writers_of(block)]
-    model = await context.models.get(writers[-1] if writers else payload.generation.model)
+async def _answer(context: Context, of: AnyGeneration, text: str | None) -> ChatResponse:
+    """Return an answer that has ended. Its text is `text`, or the stored one if that is None."""
+    generation = await context.loaders.generations.load(of.id)
+    message = await context.loaders.messages.load(of.message_id)
+    content = message.content if message else []
+    writers = [writer for block in content for writer in writers_of(block)]
+    model = await context.models.get(writers[-1] if writers else of.model)
     name = f"{model.id} (simulated)" if model.simulated else model.id
     refused = refusal(generation) if generation is not None else None
     return ChatResponse(
-        response=text,
+        response=joined_text(content) if text is None else text,
         model_used=name,
-        conversation_id=str(payload.conversation.id),
+        conversation_id=str(of.conversation_id),
         stop_reason=stop_reason_of(generation) if generation is not None else None,
         refusal=ChatRefusal(category=refused.category, explanation=refused.explanation) if refused else None,
     )
@@ -234,39 +290,47 @@ async def _until_end(events: AsyncGenerator[GenerationEvent]) -> list[Generation
     return received
 
 
-def _tool_results_required(payload: SendMessagePayload, event: ToolResultsRequired) -> dict[str, Any]:
+def _tool_results_required(of: AnyGeneration, event: ToolResultsRequired) -> dict[str, Any]:
     """Return the error of an answer that waits for tool results, which clients submit with GraphQL."""
     return envelope(
         "TOOL_RESULTS_REQUIRED",
         "The answer waits for tool results: submit them with the mutation `submitToolResults`.",
-        generation_id=str(payload.generation.id),
+        generation_id=str(of.id),
         tool_use_ids=[block["id"] for block in event.tool_uses.values()],
         expires_at=event.expires_at.isoformat(),
     )
 
 
-async def _sse(context: Context, payload: SendMessagePayload, slot_stack: AsyncExitStack) -> AsyncGenerator[bytes]:
-    full_text = ""
-    async with slot_stack, aclosing(follow(context, payload.generation.id)) as events:
+async def _sse(
+    context: Context, generation: AnyGeneration, after: int | None, slot_stack: AsyncExitStack
+) -> AsyncGenerator[bytes]:
+    # A client that resumes has a text that this server does not know, until a snapshot replaces it.
+    text = "" if after is None else None
+    async with slot_stack, aclosing(follow(context, generation.id, after)) as events:
         # Immediately, so that a client can stop or follow an answer that has not started.
-        yield _event(
-            "start", {"conversation_id": str(payload.conversation.id), "generation_id": str(payload.generation.id)}
-        )
+        start = {"conversation_id": str(generation.conversation_id), "generation_id": str(generation.id)}
+        yield _event("start", start)
         async for event in events:
-            if text := _text(event, full_text):
-                full_text += text
-                yield _event("delta", {"text": text})
+            if text is None and isinstance(event, MessageSnapshot):
+                text = joined_text(event.message.content)
+                yield _event("snapshot", {"text": text, "reason": event.reason}, event.sequence)
+            elif added := _text(event, text or ""):
+                text = None if text is None else text + added
+                yield _event("delta", {"text": added}, event.sequence)
             if isinstance(event, ToolResultsRequired):
                 # The stream stays open, and continues when the results have been submitted.
-                yield _event("tool_results_required", _tool_results_required(payload, event)["error"])
+                yield _event(
+                    "tool_results_required", _tool_results_required(generation, event)["error"], event.sequence
+                )
             elif isinstance(event, GenerationFailed):
-                yield _event("error", _failure(GenerationError.from_json(event.error)))
+                yield _event("error", _failure(GenerationError.from_json(event.error)), event.sequence)
             elif isinstance(event, TerminalEvent):
-                yield _event("done", (await _answer(context, payload, full_text)).model_dump())
+                yield _event("done", (await _answer(context, generation, text)).model_dump(), event.sequence)
 
 
-def _event(name: str, data: dict[str, Any]) -> bytes:
-    return b"event: %b\ndata: %b\n\n" % (name.encode(), encode(data))
+def _event(name: str, data: dict[str, Any], sequence: int | None = None) -> bytes:
+    id = b"" if sequence is None else b"id: %d\n" % sequence
+    return b"%bevent: %b\ndata: %b\n\n" % (id, name.encode(), encode(data))
 
 
 def _body(error: GenerationError) -> dict[str, Any]:
