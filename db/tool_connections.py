@@ -1,6 +1,7 @@
 """Connections of users to MCP servers with OAuth. Everything secret is encrypted (see `tools.mcp.oauth.encryption`)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
@@ -82,6 +83,34 @@ class ToolConnection(SQLModel, table=True):
 
 _AUTHORIZATIONS = METADATA.tables["tool_authorizations"]
 _CONNECTIONS = METADATA.tables["tool_connections"]
+
+
+WithSecrets = type[ToolClient] | type[ToolAuthorization] | type[ToolConnection]
+WITH_SECRETS: tuple[WithSecrets, ...] = (ToolClient, ToolAuthorization, ToolConnection)
+"""The tables with encrypted values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encrypted:
+    """An encrypted value, and the id of its row."""
+
+    id: UUID
+    secrets: str = field(repr=False)
+
+
+async def encrypted(session: AsyncSession, table: WithSecrets, after: UUID | None, most: int) -> list[Encrypted]:
+    """Return up to `most` encrypted values of a table, ordered by id, those after the row `after`."""
+    query = select(table.id, table.secrets).where(col(table.secrets).is_not(None)).order_by(col(table.id)).limit(most)
+    if after is not None:
+        query = query.where(col(table.id) > after)
+    return [Encrypted(id, secrets) for id, secrets in (await session.exec(query)).all() if secrets is not None]
+
+
+async def replace_encrypted(session: AsyncSession, table: WithSecrets, row: Encrypted, secrets: str) -> int:
+    """Store the same value with another encryption. Return 0 if the value has changed since it was read, else 1."""
+    # The version stays, so that a refresh of the tokens that is running can store its result.
+    where = (col(table.id) == row.id, col(table.secrets) == row.secrets)
+    return (await session.exec(update(table).where(*where).values(secrets=secrets))).rowcount
 
 
 async def client(session: AsyncSession, server: str, issuer: str, redirect_uri: str) -> ToolClient | None:

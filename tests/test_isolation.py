@@ -67,6 +67,7 @@ ISOLATED = "the called function isolates each item"
 BOUNDED = "it is not a loop over stored items"
 TOOLS = {"simulator", "conformance"}
 """Packages without loops over stored items."""
+COMMAND = "after a failure the operator runs the command again"
 KNOWN = {
     "src/tertulia/tools/execution.py blocks_of": ISOLATED,
     "src/tertulia/generation/checkpoint.py _save": "if one fails, each is saved separately",
@@ -83,6 +84,8 @@ KNOWN = {
     "src/tertulia/claude/model_check.py _check": BOUNDED,
     "src/tertulia/tools/mcp/oauth/discovery.py _metadata": "its items are addresses that are tried in turn",
     "src/tertulia/tools/mcp/oauth/discovery.py _protected_resource": "its items are addresses that are tried in turn",
+    "src/tertulia/tools/mcp/oauth/reencryption.py reencrypt": COMMAND,
+    "src/tertulia/tools/mcp/oauth/reencryption.py _reencrypt": COMMAND,
     "src/tertulia/generation/retention.py remove_user": "after a failure the whole deletion of the user is repeated",
     "src/tertulia/generation/tool_rounds.py end": "its items belong to one answer",
     "src/tertulia/generation/loop.py _receive_round": "its items belong to one answer",

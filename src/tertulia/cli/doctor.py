@@ -151,6 +151,8 @@ async def _identity(settings: Settings) -> Finding:
     if settings.auth == "password":
         shared = settings.secret_key is not None
         keys = "signed with TERTULIA_SECRET_KEY" if shared else "signed with the key in the file next to the database"
+        if settings.secret_key_fallback is not None:
+            keys += ", and those signed with TERTULIA_SECRET_KEY_FALLBACK are accepted"
         return True, f"identity: accounts; registration {settings.registration}; tokens {keys}"
     try:
         key_count = await Keys(settings.oidc_issuer or "").find()

@@ -15,6 +15,7 @@ from tertulia.cli.account_commands import users, webhooks
 from tertulia.cli.chat_command import chat
 from tertulia.cli.conformance_command import conformance
 from tertulia.cli.login_command import login, logout
+from tertulia.cli.reencrypt_command import reencrypt
 from tertulia.cli.running import migrate_database, prepare_database, print_result, read_settings, refuse
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ app.command()(chat)
 app.command()(login)
 app.command()(logout)
 app.command()(conformance)
+app.command()(reencrypt)
 
 
 @app.command()

@@ -138,8 +138,8 @@ class AnswerSettingFields(BaseSettings):
     encryption_key: SecretStr | None = Field(
         default=None,
         description="The key that encrypts the tokens of [MCP servers with OAuth](tools.md#oauth), the same for all "
-        "replicas. To rotate it, set the new key and then the old one, separated by a comma. Each has at least 32 "
-        "characters.",
+        "replicas. To [change it](rotation.md#the-key-that-encrypts), set two keys, separated by a comma: the first "
+        "encrypts. Each has at least 32 characters.",
         json_schema_extra=documented("random text", default="derived from `TERTULIA_SECRET_KEY`"),
     )
     hooks: str | None = Field(

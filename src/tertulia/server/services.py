@@ -54,7 +54,8 @@ from tertulia.server.outbox.opening import Deliveries, endpoints_of, open_databa
 from tertulia.server.plan_file import open_plans, reread_plans
 from tertulia.server.running_server import RunningServer
 from tertulia.server.runtime.gc import collect_when_idle
-from tertulia.server.settings import Settings, secret_of
+from tertulia.server.secret_keys import signing_keys
+from tertulia.server.settings import Settings
 from tertulia.server.telemetry import tracing
 from tertulia.server.telemetry.metrics import Metrics, RateLimitCollector, StateCollector
 from tertulia.server.tooling import bounds_of, start_tools
@@ -294,7 +295,7 @@ def _sign_ins(
     from tertulia.server.auth.throttle import LocalFailures, RedisFailures, SignInThrottle
 
     deleter = _deleter(services)
-    tokens, open_to_all = Tokens(secret_of(settings)), settings.registration == "open"
+    tokens, open_to_all = Tokens(*signing_keys(settings)), settings.registration == "open"
     throttle = SignInThrottle(LocalFailures() if settings.redis_url is None else RedisFailures(settings.redis_url))
     stack.push_async_callback(throttle.close)
     return SignIns(
@@ -336,7 +337,7 @@ def _deleter(services: Services) -> ResourceDeleter:
 
 async def _identities(settings: Settings, database: Database) -> IdentityProvider:
     if settings.auth == "password":
-        return PasswordAuth(database, Tokens(secret_of(settings)))
+        return PasswordAuth(database, Tokens(*signing_keys(settings)))
     if settings.auth == "oidc":
         from tertulia.server.auth.oidc import OidcAuth
 

@@ -81,6 +81,12 @@ class SettingFields(AnswerSettingFields):
             "text, 32 characters or more", default="generated and stored next to the SQLite file"
         ),
     )
+    secret_key_fallback: SecretStr | None = Field(
+        default=None,
+        description="Another key whose tokens are accepted, while `TERTULIA_SECRET_KEY` is [changed](rotation.md). It "
+        "signs nothing.",
+        json_schema_extra=documented("text, 32 characters or more", default="none"),
+    )
     oidc_issuer: str | None = Field(
         default=None,
         description="The address of the identity provider. Its keys are read from its discovery document. Required "

@@ -1,11 +1,27 @@
-"""Validation of three kinds of settings: the origins of pages, and the addresses of the server and of proxies."""
+"""Validation of settings: keys, the origins of pages, and the addresses of the server and of proxies."""
 
 import ipaddress
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
+SHORTEST_SECRET = 32
+SECRET_RULE = "must have at least 32 random characters, and be the same for all replicas: `openssl rand -base64 48`"  # noqa: S105 - a sentence
+SECRET_NEEDED = f"TERTULIA_SECRET_KEY: is required to sign tokens; {SECRET_RULE}."
+
 ORIGIN_RULE = "must be origins such as https://app.example.com, separated by commas, without a path"
 PUBLIC_URL_RULE = "must be an address such as https://chat.example.com or http://localhost:8000, without a query"
 PROXIES_RULE = "must be IP addresses and networks such as 10.0.0.0/8, separated by commas, or *"
+
+
+def is_strong(secret: str) -> bool:
+    """Return whether a key is long enough to sign or encrypt with."""
+    return len(secret) >= SHORTEST_SECRET
+
+
+def keys_of(setting: SecretStr) -> list[str]:
+    """Return the keys of `TERTULIA_ENCRYPTION_KEY`, the one that encrypts first."""
+    return [key.strip() for key in setting.get_secret_value().split(",")]
 
 
 def check_origin_form(origin: str) -> None:

@@ -1,7 +1,6 @@
 """Load and validate the settings, from the environment and `.env`. An invalid one stops the start with one line."""
 
 import os
-import secrets
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -24,11 +23,16 @@ from tertulia.server.environment import (
     pass_on,
 )
 from tertulia.server.setting_fields import SettingFields
-from tertulia.server.setting_values import check_origin_form, check_proxies, check_public_url
+from tertulia.server.setting_values import (
+    SECRET_NEEDED,
+    SECRET_RULE,
+    check_origin_form,
+    check_proxies,
+    check_public_url,
+    is_strong,
+    keys_of,
+)
 
-SHORTEST_SECRET = 32
-SECRET_RULE = "must have at least 32 random characters, and be the same for all replicas: `openssl rand -base64 48`"  # noqa: S105 - a sentence
-SECRET_NEEDED = f"{PREFIX}SECRET_KEY: is required to sign tokens; {SECRET_RULE}."
 DOCUMENTS_RULE = 'must be a JSON file of documents by id, {"ID": "query ..."}, or an Apollo manifest'
 PRICES_RULE = 'must be a JSON file such as {"MODEL": {"input": 4, "output": 20}}, in dollars per million tokens'
 
@@ -67,6 +71,7 @@ class Settings(SettingFields):
         "anthropic_base_url",
         "redis_url",
         "secret_key",
+        "secret_key_fallback",
         "oidc_issuer",
         "oidc_audience",
         "oidc_client_id",
@@ -112,17 +117,17 @@ class Settings(SettingFields):
             raise ValueError("must contain `openid`, so that the provider issues an ID token")
         return value
 
-    @field_validator("secret_key")
+    @field_validator("secret_key", "secret_key_fallback")
     @classmethod
     def _check_secret(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < SHORTEST_SECRET:
+        if value is not None and not is_strong(value.get_secret_value()):
             raise ValueError(SECRET_RULE)
         return value
 
     @field_validator("encryption_key")
     @classmethod
     def _check_encryption(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and any(len(key) < SHORTEST_SECRET for key in keys_of(value)):
+        if value is not None and not all(map(is_strong, keys_of(value))):
             raise ValueError(f"each key {SECRET_RULE}")
         return value
 
@@ -337,32 +342,6 @@ def check_plans(settings: Settings) -> None:
 
     if "guest" not in check_plans(settings) and settings.guests:
         raise WrongSetting("TERTULIA_GUESTS: requires a plan named guest in the file of TERTULIA_PLANS.")
-
-
-def secret_of(settings: Settings) -> str:
-    """Return the key that signs tokens: the setting, or a generated one that is stored next to the SQLite file.
-
-    Raises:
-        WrongSetting: The setting is not set, and the database is not SQLite.
-    """
-    if settings.secret_key is not None:
-        return settings.secret_key.get_secret_value()
-    file = database_file(settings.database_url)
-    if file is None:
-        raise WrongSetting(SECRET_NEEDED)
-    secret_file = file.with_name(file.name + "-secret")
-    try:
-        # Created with owner-only permissions. Another process that starts at the same time reads this file.
-        with os.fdopen(os.open(secret_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as output:
-            output.write(secrets.token_urlsafe(48))
-    except FileExistsError:
-        pass
-    return secret_file.read_text(encoding="ascii")
-
-
-def keys_of(setting: SecretStr) -> list[str]:
-    """Return the keys of `TERTULIA_ENCRYPTION_KEY`, the one that encrypts first."""
-    return [key.strip() for key in setting.get_secret_value().split(",")]
 
 
 OF_CLIENTS = f"{PREFIX}TOKEN"

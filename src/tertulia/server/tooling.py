@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tertulia.db.database import Database
 from tertulia.server.environment import WrongSetting
 from tertulia.server.hooking import add_working_directory
-from tertulia.server.settings import Settings, database_file, keys_of, secret_of
+from tertulia.server.secret_keys import encryption_keys
+from tertulia.server.settings import Settings, database_file
 from tertulia.tools.execution import Bounds
 from tertulia.tools.functions import FunctionTool, load
 from tertulia.tools.mcp.servers import McpServers
@@ -136,8 +137,7 @@ def _user_servers(
     from tertulia.tools.mcp.oauth.encryption import Encryption
     from tertulia.tools.mcp.oauth.users import UserServers
 
-    key = settings.encryption_key
-    encryption = Encryption([secret_of(settings)] if key is None else keys_of(key))
+    encryption = Encryption(encryption_keys(settings))
     servers = {
         name: config for name, config in configs.items() if isinstance(config, HttpServer) and config.auth is not None
     }

@@ -35,10 +35,10 @@ class Claims:
 class Tokens:
     """Signs and verifies tokens."""
 
-    def __init__(self, secret: str) -> None:
-        """Derive the keys from `secret`, which all replicas share."""
-        # One key for each type, so that a token is never accepted as one of the other type.
-        self._keys = {kind: hashlib.sha256(f"{kind} {secret}".encode()).digest() for kind in (ACCESS, REFRESH)}
+    def __init__(self, secret: str, *fallbacks: str) -> None:
+        """Derive the keys from `secret`, which signs, and from `fallbacks`, whose tokens are accepted as well."""
+        self._keys = _derived(secret)
+        self._fallbacks = [_derived(fallback) for fallback in fallbacks]
 
     def access(self, user_id: UUID, sign_in_id: UUID) -> str:
         """Return a new access token."""
@@ -63,19 +63,30 @@ class Tokens:
         try:
             if jwt.get_unverified_header(token).get("typ") != kind:
                 raise BadToken
-            required = ["exp", "sub", "sid", "iss", "aud"]
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                self._keys[kind],
-                algorithms=[ALGORITHM],
-                issuer=ISSUER,
-                audience=ISSUER,
-                options={"require": required},
-            )
+            claims = self._decode(token, kind)
             expires_at = datetime.fromtimestamp(claims["exp"], UTC)
             return Claims(UUID(claims["sub"]), UUID(claims["sid"]), int(claims.get("rotation", 0)), expires_at)
         except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise BadToken from error
+
+    def _decode(self, token: str, kind: str) -> dict[str, Any]:
+        import jwt
+
+        required = ["exp", "sub", "sid", "iss", "aud"]
+        for keys in (self._keys, *self._fallbacks):
+            try:
+                claims: dict[str, Any] = jwt.decode(
+                    token,
+                    keys[kind],
+                    algorithms=[ALGORITHM],
+                    issuer=ISSUER,
+                    audience=ISSUER,
+                    options={"require": required},
+                )
+            except jwt.InvalidSignatureError:
+                continue
+            return claims
+        raise BadToken
 
     def _sign(self, kind: str, user_id: UUID, sign_in_id: UUID, lifetime: timedelta, **extra_claims: int) -> str:
         import jwt
@@ -92,3 +103,8 @@ class Tokens:
             **extra_claims,
         }
         return jwt.encode(claims, self._keys[kind], ALGORITHM, headers={"typ": kind})
+
+
+def _derived(secret: str) -> dict[str, bytes]:
+    """Return a key for each type, so that a token is never accepted as one of the other type."""
+    return {kind: hashlib.sha256(f"{kind} {secret}".encode()).digest() for kind in (ACCESS, REFRESH)}

@@ -21,7 +21,8 @@ class Encryption:
 
     def __init__(self, secrets: Sequence[str]) -> None:
         """Derive a key from each secret. There is at least one."""
-        self._fernet = MultiFernet([Fernet(_key(secret)) for secret in secrets])
+        keys = [Fernet(_key(secret)) for secret in secrets]
+        self._newest, self._fernet = keys[0], MultiFernet(keys)
 
     def encrypt(self, value: BaseModel, about: str) -> str:
         """Return a value as text. `about` names its owner, so that no other owner can be given the text."""
@@ -45,6 +46,22 @@ class Encryption:
             return model.model_validate(content["value"]) if content["about"] == about else None
         except (InvalidToken, ValidationError):
             return None
+
+    def reencrypt(self, text: str) -> str | None:
+        """Return an encrypted value as the first key encrypts it, or `text` itself if that key did so already.
+
+        Returns:
+            None if no key fits.
+        """
+        data = text.encode("utf-8", "replace")
+        try:
+            self._newest.decrypt(data)
+        except InvalidToken:
+            try:
+                return self._fernet.rotate(data).decode()
+            except InvalidToken:
+                return None
+        return text
 
 
 def _key(secret: str) -> bytes:
