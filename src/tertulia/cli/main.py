@@ -17,6 +17,7 @@ from tertulia.cli.conformance_command import conformance
 from tertulia.cli.login_command import login, logout
 from tertulia.cli.reencrypt_command import reencrypt
 from tertulia.cli.running import migrate_database, prepare_database, print_result, read_settings, refuse
+from tertulia.cli.usage_command import usage
 
 if TYPE_CHECKING:
     from tertulia.server.settings import Settings
@@ -99,6 +100,7 @@ app.command()(login)
 app.command()(logout)
 app.command()(conformance)
 app.command()(reencrypt)
+app.command()(usage)
 
 
 @app.command()
