@@ -17,7 +17,7 @@ CREATE = gql("""mutation ($input: CreateConversationInput!) { createConversation
   ... on ConversationPayload { conversation { id } } ... on Error { message } } }""")
 SEND = gql("""mutation ($input: SendMessageInput!) { sendMessage(input: $input) {
   ... on SendMessagePayload { generation { id } } ... on Error { message } } }""")
-FOLLOW = gql("""subscription ($id: ID!) { generationEvents(generationId: $id) {
+FOLLOW = gql("""subscription ($id: ID!) { generationEvents(generationId: $id, after: 0) {
   __typename sequence
   ... on ContentBlockFinished { block {
     __typename ... on ToolUseBlock { name } ... on ToolResultBlock { output isError } ... on TextBlock { text } } }
