@@ -147,7 +147,7 @@ class Api:
     def wait_for_some(self, generation: str) -> None:
         """Follow an answer until its first text arrives."""
         with self.socket() as socket:
-            next(event for event in socket.events(generation) if event["__typename"] == "TextDelta")
+            next(event for event in socket.events(generation, 0) if event["__typename"] == "TextDelta")
 
     def stop(self, generation: str) -> Json:
         stopped: Json = self.ask(STOP, id=generation)["stopGeneration"]

@@ -26,7 +26,7 @@ def test_a_tool_that_ignores_its_cancellation_does_not_delay_a_stop(staged: Stag
     sent = stage.api.send("Call it")
     generation = sent["generation"]["id"]
     with stage.api.socket() as socket:
-        for event in socket.events(generation):
+        for event in socket.events(generation, 0):
             if event["__typename"] == "ContentBlockStarted" and event["block"]["__typename"] == "ToolResultBlock":
                 break
     assert stage.api.stop(generation)["generation"]["status"] == "STOPPED"
