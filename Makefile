@@ -56,7 +56,7 @@ $(BIN)/python:
 install: .venv/run.done ## Install into .venv, from hash-pinned requirements
 
 # If the page cannot be built, for example without an npm registry, the server shows a plain page instead.
-.venv/page.done: package-lock.json requirements/node.txt web/build.sh $(shell find web/app web/packages/stream -type f -not -path '*/node_modules/*' 2>/dev/null) | $(BIN)/python
+.venv/page.done: package-lock.json requirements/node.txt web/build.sh $(shell find web/app web/packages/stream web/packages/react -type f -not -path '*/node_modules/*' 2>/dev/null) | $(BIN)/python
 	@sh web/build.sh $(BIN)/python || echo "The page could not be built, so / shows a plain page instead. To try again, run: make page"
 	@touch $@
 

@@ -56,7 +56,7 @@ SDL = (ROOT / "schema" / "schema.graphql").read_text(encoding="utf-8")
 SCHEMA = build_schema(SDL)
 ADDRESS = re.compile(r"(localhost|127\.0\.0\.1):8000")
 SHELL, SCRIPTS, PARSED = ("sh",), ("js",), ("json", "toml", "ini")
-NOT_HERE = ("nginx", "caddyfile", "dockerfile", "sql", "vue", "html", "yaml", "markdown")
+NOT_HERE = ("nginx", "caddyfile", "dockerfile", "sql", "vue", "tsx", "html", "yaml", "markdown")
 """Languages whose blocks are never run, so that each block needs a comment that says why."""
 LANGUAGES = ("graphql", "python", "text", *SHELL, *SCRIPTS, *PARSED, *NOT_HERE)
 OF_ACCOUNTS = ("ACCESS_TOKEN", "REFRESH_TOKEN", "/auth/", "tertulia user", "tertulia token")

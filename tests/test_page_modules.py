@@ -111,7 +111,7 @@ def test_a_change_moves_adds_or_removes_a_conversation_in_the_loaded_part_of_a_l
 
     def after(changed: dict[str, Any] | None, *, id: str = "", end: str | None = None, **other: Any) -> str:
         state = {"entries": entries, "end": end}
-        (result,) = call(("listing", "withChange", state, filter | other, id or (changed or {})["id"], changed))
+        (result,) = call(("@tertulia/react", "withChange", state, filter | other, id or (changed or {})["id"], changed))
         assert result["end"] == end
         return "".join(entry["id"] for entry in result["entries"])
 
@@ -129,7 +129,7 @@ def test_a_change_moves_adds_or_removes_a_conversation_in_the_loaded_part_of_a_l
 
 def test_the_next_page_of_a_list_repeats_no_conversation_that_moved() -> None:
     first = {"entries": [listed("b", 5), listed("a", 4)], "end": "x"}
-    (result,) = call(("listing", "withPage", first, {"entries": [listed("b", 3), listed("c", 2)], "end": None}))
+    (result,) = call(("@tertulia/react", "withPage", first, {"entries": [listed("b", 3), listed("c", 2)], "end": None}))
     assert ([entry["id"] for entry in result["entries"]], result["end"]) == (["b", "a", "c"], None)
 
 

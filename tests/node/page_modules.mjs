@@ -10,7 +10,7 @@ Object.assign(globalThis, { localStorage: { getItem: () => null, setItem() {} },
 Object.defineProperty(globalThis, "navigator", { value: { languages: [] }, configurable: true });
 const results = [];
 for (const [module, name, ...values] of JSON.parse(process.argv[2])) {
-  results.push(await (await vite.ssrLoadModule(`/src/${module}.ts`))[name](...values));
+  results.push(await (await vite.ssrLoadModule(module.startsWith("@") ? module : `/src/${module}.ts`))[name](...values));
 }
 await vite.close();
 console.log(JSON.stringify(results));

@@ -1,4 +1,5 @@
 import react from "@vitejs/plugin-react";
+import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
 import { compiledCatalogs } from "./catalogs.ts";
 import { compressed } from "./compressed.ts";
@@ -20,6 +21,8 @@ const onlyWoff2: Plugin = {
 // needs a running server.
 export default defineConfig(({ command }) => ({
   plugins: [react(), compiledCatalogs, onlyWoff2, manifest, compressed],
+  // The page is built from the source of the hooks, so that a change needs no build of the package.
+  resolve: { alias: { "@tertulia/react": fileURLToPath(new URL("../packages/react/src/index.ts", import.meta.url)) } },
   ...(command === "build" && { logLevel: "error" as const }),
   base: command === "build" ? "./" : "/",
   // Relative addresses, so that the page works under any prefix.

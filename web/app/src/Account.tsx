@@ -11,7 +11,7 @@ import { Memories } from "./Memories";
 import { t } from "./messages";
 import { NotificationSetting } from "./NotificationSetting";
 import { AccountDocument } from "./operations";
-import { forgetOutbox } from "./outbox";
+import { outbox } from "./outbox";
 import { PasswordForm } from "./Password";
 import { requestProblem } from "./problems";
 import { ProblemNotice } from "./ProblemNotice";
@@ -28,7 +28,7 @@ import { YourData } from "./YourData";
 async function leave(): Promise<void> {
   await finishDeletions();
   forgetDrafts();
-  forgetOutbox();
+  outbox.clear();
   await signOut();
 }
 

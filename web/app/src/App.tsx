@@ -1,3 +1,4 @@
+import { TertuliaProvider } from "@tertulia/react";
 import { lazy, Suspense, useEffect, useMemo, useState } from "react";
 import { Provider, useQuery } from "urql";
 import { announced } from "./announce";
@@ -9,7 +10,7 @@ import { Icon } from "./Icon";
 import { shown, t } from "./messages";
 import { useNotifications } from "./notifications";
 import { StartDocument } from "./operations";
-import { useDelivery } from "./outbox";
+import { outbox } from "./outbox";
 import { requestProblem, type Problem } from "./problems";
 import { showSettings, useConversationId, useSection } from "./route";
 import { loadServerInfo, serverInfo } from "./serverInfo";
@@ -38,7 +39,7 @@ export function App() {
   if (signInRequired || guestSignsIn) return <Suspense><SignIn /></Suspense>;
   return (
     <Provider value={connection.client}>
-      <Page />
+      <TertuliaProvider client={connection.tertulia} outbox={outbox}><Page /></TertuliaProvider>
     </Provider>
   );
 }
@@ -65,7 +66,6 @@ function Page() {
   useEffect(() => {
     if (signedInByHost && data) hostUser.set(data.viewer.id);
   }, [signedInByHost, data?.viewer.id]);
-  useDelivery();
   useNotifications();
   useShortcuts(sidebar.toggle, sidebar.show, () => setKeys(true));
   return (

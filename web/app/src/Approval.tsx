@@ -1,9 +1,8 @@
-import type { Block, StreamEvent } from "@tertulia/stream";
-import { useState } from "react";
-import { useMutation } from "urql";
+import { useToolCalls, type PendingCall, type ToolCalls } from "@tertulia/react";
+import type { StreamEvent } from "@tertulia/stream";
+import { useEffect } from "react";
 import { t } from "./messages";
-import { SubmitDocument, type ToolResultInput } from "./operations";
-import { mutationProblem, type Problem } from "./problems";
+import { failureProblem, type Problem } from "./problems";
 import { WithCode } from "./WithCode";
 import { written } from "./words";
 
@@ -15,51 +14,32 @@ interface Props {
 
 /** The calls that Claude waits for. The user approves or denies each; client tools get an error, as this page has none. */
 export function Approval({ generationId, waits, onProblem }: Props) {
-  const [, submit] = useMutation(SubmitDocument);
-  const [results, setResults] = useState<readonly ToolResultInput[]>([]);
-  const approvable = new Set((waits.approvals ?? []).map((call) => call.toolUseId));
-  const calls = waits.toolUses ?? [];
-  async function addResult(result: ToolResultInput) {
-    const all = [...results, result];
-    setResults(all);
-    if (all.length < calls.length) return;
-    const problem = mutationProblem(await submit({ input: { generationId, results: all } }));
-    onProblem(problem);
-    if (problem) setResults([]);
-  }
+  const { calls, error, ...actions } = useToolCalls(generationId, waits);
+  useEffect(() => {
+    if (!error) return undefined;
+    onProblem(failureProblem(error.failure));
+    return () => onProblem(null);
+  }, [error]);
   return (
     <div className="approvals">
-      {calls.map((call) => (
-        <PendingCall
-          key={call.toolUseId}
-          call={call}
-          approvable={approvable.has(call.toolUseId)}
-          answered={results.some(({ toolUseId }) => toolUseId === call.toolUseId)}
-          onResult={addResult}
-        />
-      ))}
+      {calls.map((call) => <OneCall key={call.toolUseId} call={call} {...actions} />)}
     </div>
   );
 }
 
-interface PendingCallProps {
-  readonly call: Block;
-  readonly approvable: boolean;
-  readonly answered: boolean;
-  readonly onResult: (result: ToolResultInput) => Promise<void>;
+interface OneCallProps extends Pick<ToolCalls, "approve" | "deny" | "resolve"> {
+  readonly call: PendingCall;
 }
 
-function PendingCall({ call, approvable, answered, onResult }: PendingCallProps) {
-  const toolUseId = call.toolUseId ?? "";
-  const name = call.name ?? "";
-  const missing = { toolUseId, isError: true, output: "This client does not have this tool." };
+function OneCall({ call: { toolUseId, name, input, approvable, answered }, approve, deny, resolve }: OneCallProps) {
+  const unavailable = () => resolve(toolUseId, "This client does not have this tool.", true);
   return (
     <div role="group" aria-label={t("approval.group", { name })}>
       <p><WithCode message={approvable ? "approval.question" : "approval.unavailable"} values={{ name }} /></p>
-      <pre>{written(call.input)}</pre>
+      <pre>{written(input)}</pre>
       <div className="actions">
         {approvable && (
-          <button type="button" className="loud" disabled={answered} onClick={() => onResult({ toolUseId, approved: true, isError: false })}>
+          <button type="button" className="loud" disabled={answered} onClick={() => approve(toolUseId)}>
             {t("approval.allow")}
           </button>
         )}
@@ -67,7 +47,7 @@ function PendingCall({ call, approvable, answered, onResult }: PendingCallProps)
           type="button"
           className="plain"
           disabled={answered}
-          onClick={() => onResult(approvable ? { toolUseId, approved: false, isError: false } : missing)}
+          onClick={() => (approvable ? deny(toolUseId) : unavailable())}
         >
           {t(approvable ? "approval.deny" : "approval.continue")}
         </button>

@@ -1,3 +1,4 @@
+import { ACCEPTED_TYPES } from "@tertulia/react";
 import { useEffect, useRef, type KeyboardEvent } from "react";
 import { Icon } from "./Icon";
 import { EMPTY, useDraft, waiting, type Draft } from "./drafts";
@@ -7,7 +8,6 @@ import { Options } from "./Options";
 import { ProblemNotice } from "./ProblemNotice";
 import { subject } from "./session";
 import { useStore } from "./store";
-import { ACCEPTED_TYPES } from "./uploads";
 import { useFiles } from "./useFiles";
 import type { Picker } from "./usePicker";
 import { hasScreenKeyboard } from "./viewport";

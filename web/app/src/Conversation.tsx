@@ -1,13 +1,13 @@
 import { useCallback, useEffect, useRef, useState, type ReactNode } from "react";
-import { useClient, useMutation, useQuery } from "urql";
+import { useOutgoing, useSend } from "@tertulia/react";
+import { useMutation, useQuery } from "urql";
 import { useNewAssistant } from "./assistants";
 import { Composer } from "./Composer";
 import type { Draft } from "./drafts";
 import { Header } from "./Header";
 import { t } from "./messages";
-import { ConversationDocument, SelectBranchDocument, StopDocument, type ConversationQuery, type StartQuery, type TurnFragment } from "./operations";
+import { ConversationDocument, SelectBranchDocument, StopDocument, type ConversationQuery, type StartQuery } from "./operations";
 import { unseen } from "./notifications";
-import { outbox, remove, sendMessage, type Outgoing } from "./outbox";
 import { mutationProblem, problemOf, requestProblem, type Problem } from "./problems";
 import { renderer } from "./renderer";
 import { targetReached, useTargetMessageId } from "./route";
@@ -34,7 +34,7 @@ interface Props {
 
 /** A conversation, or the welcome text of a new one, with the message box. */
 export function Conversation({ id, start, starting, children }: Props) {
-  const client = useClient();
+  const { send: sendMessage } = useSend(id);
   const [{ data, error, fetching }, read] = useQuery({
     query: ConversationDocument,
     variables: { id: id ?? "" },
@@ -69,7 +69,7 @@ export function Conversation({ id, start, starting, children }: Props) {
   function send(draft: Draft) {
     setProblem(null);
     const options = id ? picker?.unconfirmed : picker?.options;
-    sendMessage(client, id, draft, { ...(options && { options }), ...(!id && { assistantId: assistant?.id ?? null, temporary }) });
+    void sendMessage(draft, { ...(options && { options }), ...(!id && { assistantId: assistant?.id ?? null, temporary }) });
     stick();
   }
   return (
@@ -121,18 +121,6 @@ function useLatest(id: string | null, data: ConversationQuery | undefined): Conv
   const latest = useRef<ConversationQuery["conversation"]>(null);
   if (data) latest.current = data.conversation;
   return latest.current?.id === id ? latest.current : null;
-}
-
-/** Return the messages that are on their way to a conversation, and are not among its messages yet. */
-function useOutgoing(id: string | null, turns: readonly TurnFragment[]): readonly Outgoing[] {
-  const all = useStore(outbox);
-  const isRead = ({ messageId }: Outgoing) => turns.some((turn) => turn.id === messageId);
-  const read = all.find(isRead)?.key;
-  // After an edit, the message is not in the branch. It would then be shown as unsent.
-  useEffect(() => {
-    if (read) remove(read);
-  }, [read]);
-  return all.filter((item) => item.to === id && !isRead(item));
 }
 
 /** Scroll to the message in the address, and select its branch if another one is active. */

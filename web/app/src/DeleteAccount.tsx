@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { forgetDrafts } from "./drafts";
 import { t } from "./messages";
-import { forgetOutbox } from "./outbox";
+import { outbox } from "./outbox";
 import { problemOf, type Problem } from "./problems";
 import { ProblemNotice } from "./ProblemNotice";
 import { deleteAccount } from "./session";
@@ -17,7 +17,7 @@ export function DeleteAccount({ name, needsPassword }: { name: string; needsPass
     try {
       await deleteAccount(typed, String(form.get("password") ?? ""));
       forgetDrafts();
-      forgetOutbox();
+      outbox.clear();
     } catch (error) {
       setProblem(problemOf(error instanceof Error ? error.message : String(error)));
       setDeleting(false);

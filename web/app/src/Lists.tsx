@@ -1,11 +1,11 @@
+import { useConversations, type ListFilter } from "@tertulia/react";
 import { useEffect, useRef } from "react";
 import { deleted } from "./deletions";
 import { Entry } from "./Entry";
-import { grouped, type Group, type ListFilter } from "./listing";
+import { grouped, type Group } from "./listing";
 import { month, t } from "./messages";
 import type { EntryFragment } from "./operations";
 import { useStore } from "./store";
-import { useConversationList } from "./useConversationList";
 
 interface Props {
   readonly filter: Omit<ListFilter, "pinned">;
@@ -33,7 +33,7 @@ export function Lists({ filter, current }: Props) {
 }
 
 function useVisible(filter: ListFilter) {
-  const { list, more, failed } = useConversationList(filter);
+  const { list, more, failed } = useConversations(filter);
   const hidden = useStore(deleted);
   const entries = (list?.entries ?? []).filter(({ id }) => !hidden.has(id));
   return { entries, more, failed, empty: list !== null && entries.length === 0 };

@@ -1,13 +1,13 @@
-import { useClient } from "urql";
+import { useSend, type Outgoing } from "@tertulia/react";
 import { Attachment } from "./Attachment";
 import { useDraft } from "./drafts";
 import { t } from "./messages";
-import { remove, retry, type Outgoing } from "./outbox";
 import { RetryButton, ProblemNotice } from "./ProblemNotice";
+import { failureProblem } from "./problems";
 
 /** A message that is being sent, or that waits for the connection, or that the server has refused. */
 export function OutgoingTurn({ item: { key, to, draft, waiting, problem } }: { item: Outgoing }) {
-  const client = useClient();
+  const { remove, retry } = useSend(to);
   const [, setDraft] = useDraft(to ?? "new");
   /** Move the message back to the message box, above what is written there. */
   function takeBack() {
@@ -24,8 +24,8 @@ export function OutgoingTurn({ item: { key, to, draft, waiting, problem } }: { i
         {draft.text}
       </div>
       {waiting && !problem && <p className="note actions"><span role="status">{t("outgoing.waiting")}</span> {edit}</p>}
-      <ProblemNotice problem={problem}>
-        <RetryButton at={problem?.retryAt ?? null} onRetry={() => retry(client, key)} />
+      <ProblemNotice problem={problem && failureProblem(problem)}>
+        <RetryButton at={problem?.retryAt ?? null} onRetry={() => retry(key)} />
         {edit}
       </ProblemNotice>
     </li>

@@ -1,10 +1,10 @@
+import { useConversationChanges } from "@tertulia/react";
 import { useEffect, useRef } from "react";
 import { useQuery } from "urql";
 import { returns } from "./client";
 import { t } from "./messages";
 import { TagsDocument } from "./operations";
 import { useStore } from "./store";
-import { useEachChange } from "./useConversationList";
 
 /** Return the viewer's tags, the most used first, also after a change on another device. */
 export function useTags(): readonly string[] {
@@ -12,7 +12,7 @@ export function useTags(): readonly string[] {
   const tags = data?.viewer.tags.map(({ name }) => name) ?? [];
   const readAgain = () => read({ requestPolicy: "network-only" });
   const seen = useRef(new Map<string, string>());
-  useEachChange(({ conversationId, conversation }) => {
+  useConversationChanges(({ conversationId, conversation }) => {
     const before = seen.current.get(conversationId);
     const now = conversation?.tags.join("\n") ?? "";
     seen.current.set(conversationId, now);

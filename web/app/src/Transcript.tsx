@@ -1,8 +1,8 @@
+import type { Outgoing } from "@tertulia/react";
 import { useEffect, useState } from "react";
 import { useQuery } from "urql";
 import { t } from "./messages";
 import { EarlierDocument, type ConversationQuery, type TurnFragment } from "./operations";
-import type { Outgoing } from "./outbox";
 import { OutgoingTurn } from "./OutgoingTurn";
 import type { Problem } from "./problems";
 import { Turn } from "./Turn";

@@ -1,3 +1,4 @@
+import { newKey } from "@tertulia/react";
 import type { Block as StreamBlock } from "@tertulia/stream";
 import { useMutation } from "urql";
 import { Approval } from "./Approval";
@@ -18,7 +19,7 @@ import { RetryButton, ProblemNotice } from "./ProblemNotice";
 import { useAnswer } from "./useAnswer";
 import { UserTurn } from "./UserTurn";
 import { useScrollTarget, type ScrollTarget } from "./useScrollTarget";
-import { final, newKey, spent } from "./words";
+import { final, spent } from "./words";
 
 export interface TurnProps extends TurnActions {
   readonly turn: TurnFragment;

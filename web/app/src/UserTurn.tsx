@@ -1,3 +1,4 @@
+import { newKey } from "@tertulia/react";
 import { useRef, useState } from "react";
 import { useMutation } from "urql";
 import { Attachment } from "./Attachment";
@@ -11,7 +12,6 @@ import { EditDocument } from "./operations";
 import { mutationProblem } from "./problems";
 import { textOf, type TurnProps } from "./Turn";
 import { useScrollTarget } from "./useScrollTarget";
-import { newKey } from "./words";
 
 /** A message of the user, which can be edited. */
 export function UserTurn({ turn, target, onChanged, onProblem }: TurnProps) {

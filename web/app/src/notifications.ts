@@ -1,8 +1,8 @@
+import { useConversationChanges } from "@tertulia/react";
 import { useEffect, useRef } from "react";
 import { t } from "./messages";
 import { show } from "./route";
 import { store } from "./store";
-import { useEachChange } from "./useConversationList";
 
 const KEY = "tertulia:notify";
 /** Shorter answers end while the user still looks at the page, or has just left it. */
@@ -29,7 +29,7 @@ export function notificationsBlocked(): boolean {
 export function useNotifications(): void {
   /** When answers began, by conversation. */
   const begun = useRef(new Map<string, number>());
-  useEachChange(({ kind, conversationId, conversation }) => {
+  useConversationChanges(({ kind, conversationId, conversation }) => {
     if (kind === "GENERATION_STARTED") begun.current.set(conversationId, Date.now());
     if (kind !== "GENERATION_ENDED" || !conversation) return;
     // An answer of which the page has not seen the beginning is long.

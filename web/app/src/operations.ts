@@ -16,13 +16,6 @@ export type ClientToolInput = {
   readonly name: string;
 };
 
-export type ConversationChangeKind =
-  | 'CREATED'
-  | 'DELETED'
-  | 'GENERATION_ENDED'
-  | 'GENERATION_STARTED'
-  | 'UPDATED';
-
 export type ConversationFilter = {
   readonly archived?: boolean | null | undefined;
   readonly assistantId?: string | number | null | undefined;
@@ -133,23 +126,6 @@ export type RegenerateMessageInput = {
   readonly whenBusy?: WhenBusy;
 };
 
-export type SendMessageInput = {
-  readonly assistantId?: string | number | null | undefined;
-  readonly attachmentIds?: ReadonlyArray<string | number> | null | undefined;
-  readonly context?: unknown;
-  readonly conversationId?: string | number | null | undefined;
-  readonly conversationMetadata?: unknown;
-  readonly externalId?: string | null | undefined;
-  readonly idempotencyKey?: string | number | null | undefined;
-  readonly metadata?: unknown;
-  readonly options?: GenerationOptionsInput | null | undefined;
-  readonly parentId?: string | number | null | undefined;
-  readonly temporary?: boolean;
-  readonly text: string;
-  readonly tools?: ConversationToolsInput | null | undefined;
-  readonly whenBusy?: WhenBusy;
-};
-
 export type StopReason =
   | 'COMPACTION'
   | 'END_TURN'
@@ -159,11 +135,6 @@ export type StopReason =
   | 'REFUSAL'
   | 'STOP_SEQUENCE'
   | 'TOOL_USE';
-
-export type SubmitToolResultsInput = {
-  readonly generationId: string | number;
-  readonly results: ReadonlyArray<ToolResultInput>;
-};
 
 export type ThinkingInput = {
   readonly budgetTokens?: number | null | undefined;
@@ -181,13 +152,6 @@ export type ToolChoiceMode =
   | 'AUTO'
   | 'NONE'
   | 'TOOL';
-
-export type ToolResultInput = {
-  readonly approved?: boolean | null | undefined;
-  readonly isError?: boolean;
-  readonly output?: unknown;
-  readonly toolUseId: string | number;
-};
 
 export type UpdateConversationInput = {
   readonly archived?: boolean | null | undefined;
@@ -438,21 +402,6 @@ export type SentFragment =
   | Sent_SendRefused_Fragment
 ;
 
-export type SendMutationVariables = Exact<{
-  input: SendMessageInput;
-}>;
-
-
-export type SendMutation = { readonly sendMessage:
-    | { readonly __typename: 'BudgetExceeded', readonly message: string, readonly resetsAt: string }
-    | { readonly __typename: 'ConversationBusy', readonly message: string, readonly generation: { readonly id: string } }
-    | { readonly __typename: 'InvalidInput', readonly message: string }
-    | { readonly __typename: 'NotFound', readonly message: string }
-    | { readonly __typename: 'RateLimited', readonly message: string, readonly retryAfterSeconds: number }
-    | { readonly __typename: 'SendMessagePayload', readonly conversation: { readonly id: string }, readonly userMessage: { readonly id: string }, readonly generation: { readonly id: string } }
-    | { readonly __typename: 'SendRefused', readonly message: string }
-   };
-
 export type EditMutationVariables = Exact<{
   input: EditMessageInput;
 }>;
@@ -607,72 +556,6 @@ export type StopMutation = { readonly stopGeneration:
     | { readonly __typename: 'GenerationPayload', readonly generation: { readonly id: string, readonly status: GenerationStatus } }
     | { readonly __typename: 'NotFound', readonly message: string }
    };
-
-export type SubmitMutationVariables = Exact<{
-  input: SubmitToolResultsInput;
-}>;
-
-
-export type SubmitMutation = { readonly submitToolResults:
-    | { readonly __typename: 'GenerationPayload', readonly generation: { readonly id: string, readonly status: GenerationStatus } }
-    | { readonly __typename: 'InvalidInput', readonly message: string }
-    | { readonly __typename: 'NotFound', readonly message: string }
-   };
-
-export type EventsSubscriptionVariables = Exact<{
-  generationId: string | number;
-}>;
-
-
-export type EventsSubscription = { readonly generationEvents:
-    | { readonly __typename: 'ContentBlockFinished', readonly index: number, readonly sequence: number, readonly block:
-        | { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number }
-        | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
-        | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
-        | { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number }
-        | { readonly __typename: 'TextBlock', readonly text: string, readonly models: ReadonlyArray<string>, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly place: string | null, readonly source: string, readonly title: string | null, readonly url: string | null }> }
-        | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
-        | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
-        | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
-       }
-    | { readonly __typename: 'ContentBlockStarted', readonly index: number, readonly sequence: number, readonly block:
-        | { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number }
-        | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
-        | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
-        | { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number }
-        | { readonly __typename: 'TextBlock', readonly text: string, readonly models: ReadonlyArray<string>, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly place: string | null, readonly source: string, readonly title: string | null, readonly url: string | null }> }
-        | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
-        | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
-        | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
-       }
-    | { readonly __typename: 'GenerationCompleted', readonly sequence: number }
-    | { readonly __typename: 'GenerationContinued', readonly attempt: number, readonly sequence: number }
-    | { readonly __typename: 'GenerationFailed', readonly sequence: number, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly retryable: boolean } }
-    | { readonly __typename: 'GenerationStarted', readonly sequence: number }
-    | { readonly __typename: 'GenerationSteered', readonly sequence: number }
-    | { readonly __typename: 'GenerationStopped', readonly sequence: number }
-    | { readonly __typename: 'MessageSnapshot', readonly sequence: number, readonly generation: { readonly id: string, readonly status: GenerationStatus, readonly continuations: number }, readonly message: { readonly id: string, readonly content: ReadonlyArray<
-          | { readonly __typename: 'CompactionBlock', readonly summary: string | null, readonly index: number }
-          | { readonly __typename: 'DocumentBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
-          | { readonly __typename: 'ImageBlock', readonly index: number, readonly attachment: { readonly id: string, readonly filename: string, readonly mediaType: string, readonly sizeBytes: number, readonly url: string, readonly convertedUrl: string | null, readonly width: number | null, readonly height: number | null, readonly pages: number | null } }
-          | { readonly __typename: 'JsonBlock', readonly text: string, readonly value: unknown, readonly problem: string | null, readonly index: number }
-          | { readonly __typename: 'TextBlock', readonly text: string, readonly models: ReadonlyArray<string>, readonly index: number, readonly citations: ReadonlyArray<{ readonly citedText: string, readonly place: string | null, readonly source: string, readonly title: string | null, readonly url: string | null }> }
-          | { readonly __typename: 'ThinkingBlock', readonly text: string, readonly redacted: boolean, readonly index: number }
-          | { readonly __typename: 'ToolResultBlock', readonly toolUseId: string, readonly output: unknown, readonly isError: boolean, readonly index: number }
-          | { readonly __typename: 'ToolUseBlock', readonly toolUseId: string, readonly name: string, readonly input: unknown, readonly partialJson: string | null, readonly index: number }
-        > } }
-    | { readonly __typename: 'TextDelta', readonly index: number, readonly offset: number, readonly text: string, readonly sequence: number }
-    | { readonly __typename: 'ThinkingDelta', readonly index: number, readonly offset: number, readonly text: string, readonly sequence: number }
-    | { readonly __typename: 'ToolInputDelta', readonly index: number, readonly offset: number, readonly partialJson: string, readonly sequence: number }
-    | { readonly __typename: 'ToolResultsRequired', readonly expiresAt: string, readonly sequence: number, readonly toolUses: ReadonlyArray<{ readonly __typename: 'ToolUseBlock', readonly index: number, readonly toolUseId: string, readonly name: string, readonly input: unknown }>, readonly approvals: ReadonlyArray<{ readonly __typename: 'ToolUseBlock', readonly index: number, readonly toolUseId: string, readonly name: string, readonly input: unknown }> }
-   };
-
-export type CallFragment = { readonly __typename: 'ToolUseBlock', readonly index: number, readonly toolUseId: string, readonly name: string, readonly input: unknown };
-
-export type ChangesSubscriptionVariables = Exact<{ [key: string]: never; }>;
-
-
-export type ChangesSubscription = { readonly conversationChanges: { readonly cursor: string, readonly kind: ConversationChangeKind, readonly conversationId: string, readonly conversation: { readonly id: string, readonly title: string | null, readonly updatedAt: string, readonly tags: ReadonlyArray<string>, readonly pinned: boolean, readonly archived: boolean, readonly temporary: boolean, readonly activeGeneration: { readonly id: string } | null } | null } };
 
 export const FileFragmentDoc = gql`
     fragment File on Attachment {
@@ -964,15 +847,6 @@ export const ToolServerFragmentDoc = gql`
   authorizeUrl
 }
     ` as unknown as DocumentNode<ToolServerFragment, unknown>;
-export const CallFragmentDoc = gql`
-    fragment Call on ToolUseBlock {
-  __typename
-  index
-  toolUseId
-  name
-  input
-}
-    ` as unknown as DocumentNode<CallFragment, unknown>;
 export const StartDocument = gql`
     query Start {
   viewer {
@@ -1256,13 +1130,6 @@ export const DeleteMemoryDocument = gql`
   }
 }
     ` as unknown as DocumentNode<DeleteMemoryMutation, DeleteMemoryMutationVariables>;
-export const SendDocument = gql`
-    mutation Send($input: SendMessageInput!) {
-  sendMessage(input: $input) {
-    ...Sent
-  }
-}
-    ${SentFragmentDoc}` as unknown as DocumentNode<SendMutation, SendMutationVariables>;
 export const EditDocument = gql`
     mutation Edit($input: EditMessageInput!) {
   editMessage(input: $input) {
@@ -1456,100 +1323,3 @@ export const StopDocument = gql`
   }
 }
     ` as unknown as DocumentNode<StopMutation, StopMutationVariables>;
-export const SubmitDocument = gql`
-    mutation Submit($input: SubmitToolResultsInput!) {
-  submitToolResults(input: $input) {
-    __typename
-    ... on GenerationPayload {
-      generation {
-        id
-        status
-      }
-    }
-    ... on Error {
-      message
-    }
-  }
-}
-    ` as unknown as DocumentNode<SubmitMutation, SubmitMutationVariables>;
-export const EventsDocument = gql`
-    subscription Events($generationId: ID!) {
-  generationEvents(generationId: $generationId) {
-    __typename
-    sequence
-    ... on MessageSnapshot {
-      generation {
-        id
-        status
-        continuations
-      }
-      message {
-        id
-        content {
-          ...Block
-        }
-      }
-    }
-    ... on ContentBlockStarted {
-      index
-      block {
-        ...Block
-      }
-    }
-    ... on ContentBlockFinished {
-      index
-      block {
-        ...Block
-      }
-    }
-    ... on TextDelta {
-      index
-      offset
-      text
-    }
-    ... on ThinkingDelta {
-      index
-      offset
-      text
-    }
-    ... on ToolInputDelta {
-      index
-      offset
-      partialJson
-    }
-    ... on ToolResultsRequired {
-      expiresAt
-      toolUses {
-        ...Call
-      }
-      approvals {
-        ...Call
-      }
-    }
-    ... on GenerationContinued {
-      attempt
-    }
-    ... on GenerationFailed {
-      error {
-        code
-        message
-        retryable
-      }
-    }
-  }
-}
-    ${BlockFragmentDoc}
-${FileFragmentDoc}
-${CallFragmentDoc}` as unknown as DocumentNode<EventsSubscription, EventsSubscriptionVariables>;
-export const ChangesDocument = gql`
-    subscription Changes {
-  conversationChanges {
-    cursor
-    kind
-    conversationId
-    conversation {
-      ...Entry
-    }
-  }
-}
-    ${EntryFragmentDoc}` as unknown as DocumentNode<ChangesSubscription, ChangesSubscriptionVariables>;

@@ -1,3 +1,4 @@
+import { payloadFailure, requestFailure, type Failure } from "@tertulia/react";
 import type { CombinedError } from "urql";
 import { dateTime, forCode, t } from "./messages";
 import type { WorkFragment } from "./operations";
@@ -16,52 +17,41 @@ export function problemOf(text: string, details: readonly string[] = [], retryAt
 }
 
 /** Return the problem of a request that has failed as a whole. */
-export function requestProblem(error: CombinedError): Problem {
-  const [first] = error.graphQLErrors;
-  if (!first) return problemOf(t("problem.unreachable"));
-  const { code, traceId } = first.extensions as { code?: string; traceId?: string };
-  const trace = traceId ? [t("problem.traceId", { id: traceId })] : [];
-  if (code === "RATE_LIMITED") {
-    const seconds = Number((error.response as Response | undefined)?.headers.get("retry-after") ?? 0);
-    return problemOf(t("problem.rateLimited"), [first.message], after(seconds));
-  }
-  if (code === "STORAGE_FULL") return problemOf(t("problem.storageFull"), trace);
-  if (code === "INTERNAL_SERVER_ERROR") return problemOf(t("problem.internal"), [first.message, ...trace]);
-  return problemOf(first.message, trace);
-}
-
-/** The fields of the error types in the unions of mutations, as far as an operation selects them. */
-interface ErrorPayload {
-  readonly __typename?: string;
-  readonly message: string;
-  readonly retryAfterSeconds?: number;
-  readonly resetsAt?: string;
+export function requestProblem({ graphQLErrors, response }: CombinedError): Problem {
+  const seconds = Number((response as Response | undefined)?.headers.get("retry-after") ?? 0);
+  return failureProblem(requestFailure(graphQLErrors, seconds));
 }
 
 /** Return the problem of a mutation, or null if it succeeded. */
 export function mutationProblem(result: { error?: CombinedError | undefined; data?: object | undefined }): Problem | null {
   if (result.error) return requestProblem(result.error);
-  const payload = (Object.values(result.data ?? {}) as unknown[]).find(isError);
-  return payload ? payloadProblem(payload) : null;
+  const failure = payloadFailure(result.data);
+  return failure && failureProblem(failure);
 }
 
-function isError(payload: unknown): payload is ErrorPayload {
-  return typeof payload === "object" && payload !== null && "message" in payload;
-}
-
-function payloadProblem({ __typename, message, retryAfterSeconds, resetsAt }: ErrorPayload): Problem {
-  switch (__typename) {
-    case "RateLimited":
-      return problemOf(t("problem.rateLimited"), [message], after(retryAfterSeconds ?? 0));
-    case "BudgetExceeded":
+/** Return a failure in plain words. */
+export function failureProblem({ code, message, retryAt, resetsAt, traceId }: Failure): Problem {
+  const trace = traceId ? [t("problem.traceId", { id: traceId })] : [];
+  switch (code) {
+    case "UNREACHABLE":
+      return problemOf(t("problem.unreachable"));
+    case "RATE_LIMITED":
+      return problemOf(t("problem.rateLimited"), [message], retryAt);
+    case "BUDGET_EXCEEDED":
       return resetsAt ? problemOf(t("problem.budget", { date: dateTime(resetsAt) }), [message]) : problemOf(message);
-    case "ConversationBusy":
+    case "CONVERSATION_BUSY":
       return problemOf(t("problem.busy"), [message]);
-    case "NotFound":
+    case "NOT_FOUND":
       return problemOf(t("problem.notFound"));
+    case "STORAGE_FULL":
+      return problemOf(t("problem.storageFull"), trace);
+    case "INTERNAL_SERVER_ERROR":
+      return problemOf(t("problem.internal"), [message, ...trace]);
+    case "TOO_OLD":
+      return problemOf(t("outgoing.old"));
     default:
-      // InvalidInput names the field, and SendRefused has the application's reason.
-      return problemOf(message);
+      // `INVALID_INPUT` names the field, and `SEND_REFUSED` has the application's reason.
+      return problemOf(message, trace);
   }
 }
 
@@ -71,8 +61,4 @@ export function failure(error: NonNullable<WorkFragment["error"]>, finishedAt: s
   const since = Math.min(finishedAt ? Date.parse(finishedAt) : Infinity, Date.now());
   const ids = requestId ? [t("problem.requestId", { id: requestId })] : [];
   return problemOf(forCode("failure", code, message), [message, ...ids], retryAfterSeconds === null ? null : since + retryAfterSeconds * 1000);
-}
-
-function after(seconds: number): number | null {
-  return seconds > 0 ? Date.now() + seconds * 1000 : null;
 }

@@ -68,8 +68,7 @@ export async function enterAsGuest(): Promise<void> {
 /** Return a valid token of the guest, with which an account gets the guest's conversations. */
 async function guestToken(): Promise<string | null> {
   if (!session.get()?.guest) return null;
-  if (expired()) await refresh();
-  return session.get()?.access ?? null;
+  return accessToken();
 }
 
 /** Exchange the code with which the user returned from the identity provider. */
@@ -124,9 +123,14 @@ export function expired(): boolean {
  * A refresh token can be used once. Using it twice ends the sign-in, so only one of several tabs refreshes.
  */
 export async function authorization(): Promise<Record<string, string>> {
+  const access = await accessToken();
+  return access ? { Authorization: `Bearer ${access}` } : {};
+}
+
+/** Return a valid token; null in the mode `local`. */
+export async function accessToken(): Promise<string | null> {
   if (expired()) await refresh();
-  const signed = session.get();
-  return signed ? { Authorization: `Bearer ${signed.access}` } : {};
+  return session.get()?.access ?? null;
 }
 
 export async function refresh(): Promise<void> {

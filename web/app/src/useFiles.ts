@@ -1,3 +1,4 @@
+import { useTertulia } from "@tertulia/react";
 import { useState, type ChangeEvent, type ClipboardEvent, type DragEvent } from "react";
 import type { Draft } from "./drafts";
 import { problemOf, type Problem } from "./problems";
@@ -7,6 +8,7 @@ import { attach, uploads } from "./uploads";
 /** Attach files by the button, by drop or by paste. Each is uploaded at once. `onChange` is called when files are added or removed. */
 export function useFiles(draftKey: string, setDraft: (next: (now: Draft) => Draft) => void, onChange: () => void) {
   const running = useStore(uploads).filter((upload) => upload.draftKey === draftKey).length;
+  const client = useTertulia();
   const [problem, setProblem] = useState<Problem | null>(null);
   const [over, setOver] = useState(false);
   function add(list: FileList | null) {
@@ -15,7 +17,7 @@ export function useFiles(draftKey: string, setDraft: (next: (now: Draft) => Draf
     onChange();
     setProblem(null);
     for (const file of added) {
-      attach(file, draftKey).catch((error: unknown) => setProblem(problemOf(error instanceof Error ? error.message : String(error))));
+      attach(client, file, draftKey).catch((error: unknown) => setProblem(problemOf(error instanceof Error ? error.message : String(error))));
     }
     return true;
   }

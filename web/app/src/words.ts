@@ -29,11 +29,3 @@ export function written(value: unknown): string {
   if (value === undefined || value === null) return "";
   return typeof value === "string" ? value : JSON.stringify(value, null, 2);
 }
-
-/** Return an idempotency key: repeating a send with the same key does not send a second message. */
-export function newKey(): string {
-  if (crypto.randomUUID) return crypto.randomUUID();
-  // `crypto.randomUUID` exists only on pages from this machine or over TLS.
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}

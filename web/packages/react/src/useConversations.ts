@@ -1,35 +1,37 @@
 import { useCallback, useEffect, useRef, useState } from "react";
-import { useClient } from "urql";
-import { returns } from "./client";
-import { conversationFilter, withChange, withPage, type Listed, type ListFilter } from "./listing";
-import { ChangesDocument, ConversationsDocument, type ChangesSubscription } from "./operations";
-import { useStore } from "./store";
-
-type Change = ChangesSubscription["conversationChanges"];
+import type { Change } from "./client.ts";
+import { CONVERSATIONS } from "./documents.ts";
+import { conversationFilter, withChange, withPage, type Listed, type ListFilter } from "./listing.ts";
+import { useReconnects, useTertulia } from "./provider.tsx";
 
 const PAGE = 30;
 /** The largest page that the server returns. */
 const MAX_PAGE = 100;
+const ALL: ListFilter = { archived: false, pinned: null, tag: null };
 
 /** Call `onChange` after each change to a conversation, here or on another device. */
-export function useEachChange(onChange: (change: Change) => void): void {
-  const client = useClient();
+export function useConversationChanges(onChange: (change: Change) => void): void {
+  const client = useTertulia();
   const latest = useRef(onChange);
   latest.current = onChange;
-  useEffect(() => {
-    const { unsubscribe } = client.subscription(ChangesDocument, {}).subscribe(({ data }) => {
-      if (data) latest.current(data.conversationChanges);
-    });
-    return unsubscribe;
-  }, [client]);
+  useEffect(() => client.onChange((change) => latest.current(change)), [client]);
+}
+
+export interface Conversations {
+  /** Null until the first page is loaded. */
+  readonly list: Listed | null;
+  /** Load the next page; null while the list is complete or a page is being loaded. */
+  readonly more: (() => void) | null;
+  /** Whether the last page could not be loaded. */
+  readonly failed: boolean;
 }
 
 /**
- * Return a list that is loaded page by page, and a function that loads the next page; null while the list is complete or a
- * page is being loaded. Changes are applied to what is loaded: nothing is read again until the socket reconnects.
+ * Return a list of conversations that is loaded page by page. Changes are applied to what is loaded: nothing is read again until
+ * the socket reconnects.
  */
-export function useConversationList(filter: ListFilter): { list: Listed | null; more: (() => void) | null; failed: boolean } {
-  const client = useClient();
+export function useConversations(filter: ListFilter = ALL): Conversations {
+  const client = useTertulia();
   const [list, setList] = useState<Listed | null>(null);
   const [state, setState] = useState<"loading" | "idle" | "failed">("loading");
   /** The changes that arrived during a request, whose response may be older. */
@@ -43,7 +45,7 @@ export function useConversationList(filter: ListFilter): { list: Listed | null; 
     setState("loading");
     meanwhile.current = [];
     const variables = { filter: conversationFilter({ archived, pinned, tag }), first, after };
-    const { data } = await client.query(ConversationsDocument, variables, { requestPolicy: "network-only" });
+    const data = await client.request(CONVERSATIONS, variables).catch(() => null);
     if (request !== requests.current) return;
     setState(data ? "idle" : "failed");
     if (!data) return;
@@ -51,11 +53,11 @@ export function useConversationList(filter: ListFilter): { list: Listed | null; 
     const page = { entries: edges.map(({ node }) => node), end: pageInfo.hasNextPage ? pageInfo.endCursor : null };
     setList((before) => meanwhile.current.reduce(apply, before && after ? withPage(before, page) : page));
   }, [client, archived, pinned, tag]);
-  const reconnected = useStore(returns);
+  const reconnects = useReconnects();
   useEffect(() => {
     void load(Math.min(Math.max(list?.entries.length ?? 0, PAGE), MAX_PAGE), null);
-  }, [load, reconnected]);
-  useEachChange((change) => {
+  }, [load, reconnects]);
+  useConversationChanges((change) => {
     meanwhile.current.push(change);
     setList((before) => before && apply(before, change));
   });

@@ -1,0 +1,120 @@
+"""The npm packages in web/packages, packed as they are published and used in an app outside of the repository."""
+
+import json
+import re
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+from fences import fences
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ROOT / "web" / "packages"
+NODE_MODULES = ROOT / "node_modules"
+NAMES = ("stream", "react")
+OWN_TYPES = {"rootDir", "outDir", "declaration", "rewriteRelativeImportExtensions", "skipLibCheck"}
+"""Options for building a package, which an app does not have."""
+pytestmark = pytest.mark.needs("node", "npm", "node_modules")
+
+# What Next.js does with a client component on the server.
+SERVER = """
+import { createElement } from "react";
+import { renderToString } from "react-dom/server";
+import { createClient, TertuliaProvider, useAnswer, useConversation, useConversations, useSend, useToolCalls, useUpload } from "@tertulia/react";
+
+function Chat() {
+  const { list } = useConversations();
+  const { messages } = useConversation("one");
+  useSend(null);
+  useToolCalls(null, null);
+  const { files } = useUpload();
+  const { text } = useAnswer("one");
+  return JSON.stringify([list, messages, files, text]);
+}
+console.log(renderToString(createElement(TertuliaProvider, { client: createClient() }, createElement(Chat))));
+"""
+BUILD = 'import "./app.tsx";'
+
+
+def output(folder: Path, *command: str | Path) -> str:
+    """Run a command to its end and return what it printed."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def pack(folder: Path) -> dict[str, Path]:
+    """Build and pack copies of the packages, and return the archives by the names of their folders."""
+    (folder / "node_modules").symlink_to(NODE_MODULES)
+    for name in NAMES:
+        ignored = shutil.ignore_patterns("dist", "node_modules")
+        shutil.copytree(PACKAGES / name, folder / name, ignore=ignored)
+    listed = json.loads(
+        output(folder, "npm", "pack", "--json", "--no-update-notifier", *(f"./{name}" for name in NAMES))
+    )
+    # npm 12 lists the packages by their names.
+    entries = listed.values() if isinstance(listed, dict) else listed
+    return {entry["name"].rpartition("/")[2]: folder / entry["filename"] for entry in entries}
+
+
+def install(folder: Path, packed: dict[str, Path]) -> None:
+    """Make a folder an app with the packed files, the installed packages of others, and the example of the README."""
+    modules = folder / "node_modules"
+    for name, archive in packed.items():
+        with tarfile.open(archive) as opened:
+            opened.extractall(folder / "packed" / name, filter="data")
+        (modules / "@tertulia").mkdir(parents=True, exist_ok=True)
+        (folder / "packed" / name / "package").rename(modules / "@tertulia" / name)
+    for other in (*NODE_MODULES.iterdir(), *(NODE_MODULES / "@types").iterdir()):
+        target = modules / other.relative_to(NODE_MODULES)
+        if other.name not in {"@tertulia", "@types"} and not other.name.startswith("."):
+            target.parent.mkdir(exist_ok=True)
+            target.symlink_to(other)
+    (folder / "package.json").write_text('{"type": "module"}')
+    options = json.loads((PACKAGES / "react" / "tsconfig.json").read_text())["compilerOptions"]
+    options = {name: value for name, value in options.items() if name not in OWN_TYPES}
+    options |= {"module": "esnext", "moduleResolution": "bundler", "noEmit": True, "allowImportingTsExtensions": True}
+    options["skipDefaultLibCheck"] = True
+    (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "include": ["*.tsx"]}))
+    (app,) = (
+        fence for fence in fences(PACKAGES / "react" / "README.md") if fence.not_run and "compiles it" in fence.not_run
+    )
+    (folder / "app.tsx").write_text(app.text)
+    (folder / "server.mjs").write_text(SERVER)
+    (folder / "main.js").write_text(BUILD)
+    (folder / "index.html").write_text('<script type="module" src="/main.js"></script>')
+
+
+def check_contents(name: str, archive: Path) -> None:
+    with tarfile.open(archive) as opened:
+        files = {member.name.removeprefix("package/") for member in opened.getmembers()}
+    manifest = json.loads((PACKAGES / name / "package.json").read_text())
+    exported = {path.removeprefix("./") for path in manifest["exports"]["."].values()}
+    assert {"LICENSE", "README.md", "package.json", *exported} <= files
+    assert not [file for file in files if re.search(r"(^|/)(src|test|node_modules)/|tsconfig", file)]
+    assert (PACKAGES / name / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+
+
+def test_the_packed_packages_work_in_an_app_outside_of_the_repository(
+    tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    (tmp_path / "packages").mkdir()
+    packed = pack(tmp_path / "packages")
+    assert set(packed) == set(NAMES)
+    for name, archive in packed.items():
+        with subtests.test("the licence, the README and what is exported are packed", package=name):
+            check_contents(name, archive)
+    project = tmp_path / "project"
+    install(project, packed)
+    with subtests.test("the app of the README compiles with the packed types"):
+        assert output(project, NODE_MODULES / ".bin" / "tsc") == ""
+    with subtests.test("Vite builds the app of the README"):
+        output(project, NODE_MODULES / ".bin" / "vite", "build", "--logLevel", "error")
+        built = "".join(path.read_text() for path in (project / "dist" / "assets").glob("*.js"))
+        assert "graphql-transport-ws" in built
+    with subtests.test("the hooks render on a server, without a browser and without requests"):
+        assert output(project, "node", "server.mjs").strip() == "[null,[],[],&quot;&quot;]"
+        # Next.js then knows that the hooks belong to client components.
+        assert (project / "node_modules/@tertulia/react/dist/index.js").read_text().startswith('"use client";')
