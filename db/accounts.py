@@ -90,6 +90,18 @@ async def set_plan(session: AsyncSession, user_id: UUID, plan: str | None) -> No
     await session.exec(update(_USERS).where(_USERS.c.id == user_id).values(plan=plan))
 
 
+async def set_role(session: AsyncSession, user_id: UUID, role: str | None) -> None:
+    """Assign a role to a user; None for no role."""
+    await session.exec(update(_USERS).where(_USERS.c.id == user_id).values(role=role))
+
+
+async def set_disabled(session: AsyncSession, user_id: UUID, *, disabled: bool) -> None:
+    """Disable a user and revoke their sign-ins, or enable a user again. Their tokens work again then."""
+    await session.exec(update(_USERS).where(_USERS.c.id == user_id).values(disabled_at=now() if disabled else None))
+    if disabled:
+        await revoke(session, owner=user_id)
+
+
 async def begin_sign_in(
     session: AsyncSession, owner: UUID, expires_at: datetime, user_agent: str | None = None
 ) -> SignIn:
@@ -100,10 +112,12 @@ async def begin_sign_in(
 
 
 _ALIVE = and_(col(SignIn.revoked_at).is_(None), col(SignIn.expires_at) > bindparam("now", type_=UtcDateTime))
+_IS_ENABLED = col(User.disabled_at).is_(None)
 _SIGN_IN_USER = (
     select(User.id, User.name, User.subject, User.plan)
     .join(SignIn)
-    .where(SignIn.id == bindparam("id", type_=Uuid), _ALIVE)
+    .add_columns(col(User.role))
+    .where(col(SignIn.id) == bindparam("id", type_=Uuid), _ALIVE, _IS_ENABLED)
 )
 _GOOD = or_(
     col(PersonalToken.expires_at).is_(None), col(PersonalToken.expires_at) > bindparam("now", type_=UtcDateTime)
@@ -112,7 +126,7 @@ _TOKEN_USER = (
     select(User.id, User.name, User.subject, User.plan)
     .join(PersonalToken)
     .add_columns(col(PersonalToken.expires_at), col(PersonalToken.last_used_at))
-    .where(col(PersonalToken.digest) == bindparam("digest"), _GOOD)
+    .where(col(PersonalToken.digest) == bindparam("digest"), _GOOD, _IS_ENABLED)
 )
 
 
@@ -121,7 +135,7 @@ class AuthenticatedUser:
     """The user of a sign-in or of a personal access token, their assigned plan, and when the token expires.
 
     `subject` is the user's id at the identity provider, if there is one. `token_used_at` is the stored time of the
-    token's last use.
+    token's last use. `role` is the assigned role, which a personal access token does not have.
     """
 
     id: UUID
@@ -130,12 +144,13 @@ class AuthenticatedUser:
     plan: str | None = None
     expires_at: datetime | None = None
     token_used_at: datetime | None = None
+    role: str | None = None
 
 
 async def of_sign_in(database: Database, sign_in_id: UUID) -> AuthenticatedUser | None:
     """Return a sign-in's user, or None if it is revoked or expired. Runs for each request."""
     row = await database.row(_SIGN_IN_USER, id=sign_in_id, now=now())
-    return None if row is None else AuthenticatedUser(row[0], row[1], row[2], row[3])
+    return None if row is None else AuthenticatedUser(row[0], row[1], row[2], row[3], role=row[4])
 
 
 async def of_token(database: Database, digest: str) -> AuthenticatedUser | None:
@@ -146,7 +161,7 @@ async def of_token(database: Database, digest: str) -> AuthenticatedUser | None:
 
 async def signed_in(session: AsyncSession, sign_in_id: UUID) -> User | None:
     """Return the user of a sign-in, within a transaction, or None if it is revoked or expired."""
-    query = select(User).join(SignIn).where(SignIn.id == sign_in_id, _alive())
+    query = select(User).join(SignIn).where(SignIn.id == sign_in_id, _alive(), _IS_ENABLED)
     return (await session.exec(query)).one_or_none()
 
 

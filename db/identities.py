@@ -72,6 +72,9 @@ class Action(StrEnum):
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of an action
     GUEST_CLAIMED = "guest_claimed"
     PLAN_CHANGED = "plan_changed"
+    ROLE_CHANGED = "role_changed"
+    USER_DISABLED = "user_disabled"
+    USER_ENABLED = "user_enabled"
     TOKEN_CREATED = "token_created"  # noqa: S105 - the name of an action
     TOKEN_REVOKED = "token_revoked"  # noqa: S105 - the name of an action
     EVERYTHING_REVOKED = "everything_revoked"

@@ -83,6 +83,13 @@ async def usage(session: AsyncSession, owner: UUID, period: Period) -> UsageSum:
     return _usage(row)
 
 
+async def usage_of_owners(session: AsyncSession, owners: Sequence[UUID], period: Period) -> dict[UUID, UsageSum]:
+    """Return the usage of several owners, by owner. Owners without usage are missing."""
+    query = select(*_sums(), _CALLS.owner_id).where(_CALLS.owner_id.in_(owners), *period.conditions())
+    connection = await session.connection()
+    return {row.owner_id: _usage(row) for row in await connection.execute(query.group_by(_CALLS.owner_id))}
+
+
 async def is_known(session: AsyncSession, call_id: UUID) -> bool:
     """Return whether a call is recorded. A commit may have succeeded although the connection was lost."""
     connection = await session.connection()

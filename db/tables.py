@@ -71,6 +71,7 @@ def _words(enum: type[StrEnum]) -> Any:
 _JSON_OR_NULL: Any = JSON(none_as_null=True)
 _ROLE, _STATUS = _words(Role), _words(Status)
 _IS_TEMPORARY, _RESERVED = text("temporary = 1"), text("reserved IS NOT NULL")
+_HAS_FAILED = text("status = 'failed'")
 _HAS_EXTERNAL_ID = text("external_id IS NOT NULL")
 METADATA = SQLModel.metadata
 """The metadata of all tables."""
@@ -112,6 +113,8 @@ class User(SQLModel, table=True):
     issuer: str | None = None  # With `subject`, the identity of the user at an identity provider.
     subject: str | None = None
     plan: str | None = None  # The plan that the operator has assigned to the user (see ratelimit.plans).
+    role: str | None = None  # The role that the operator has assigned to the user: `operator`, or none.
+    disabled_at: datetime | None = optional_time()  # A disabled user can neither sign in nor use a token.
     # The number of the last change to the user's conversations, assigned by `db.changes`.
     changes: int = 0
     created_at: datetime = _time()
@@ -212,6 +215,7 @@ class Generation(SQLModel, table=True):
         Index("generations_by_conversation", "conversation_id", "status"),
         Index("generations_by_lease", "status", "lease_until"),
         Index("generations_by_line", "waits_for"),
+        Index("generations_by_failure", "id", sqlite_where=_HAS_FAILED, postgresql_where=_HAS_FAILED),
         Index("generations_by_reservation", "reserved", sqlite_where=_RESERVED, postgresql_where=_RESERVED),
         CheckConstraint(f"status IN {tuple(map(str, Status))}", name="generations_status"),
     )
@@ -277,7 +281,7 @@ class ApiCall(SQLModel, table=True):
     """A call of Claude's API, as it was billed. The row is kept after its conversation is deleted."""
 
     __tablename__: ClassVar[Any] = "calls"
-    __table_args__: ClassVar[Any] = (Index("calls_by_owner", "owner_id", "created_at"),)
+    __table_args__: ClassVar[Any] = (Index("calls_by_owner", "owner_id", "created_at"), Index("calls_by_day", "day"))
 
     id: UUID = Field(default_factory=new_id, primary_key=True)
     owner_id: UUID = _reference("users.id")

@@ -35,7 +35,7 @@ from tertulia.streams.log import EventLog, Signals
 from tertulia.streams.notifier import Notifier
 from tertulia.tools.mcp.servers import McpServers
 from tertulia.tools.registry import ToolRegistry
-from tertulia.viewer import Viewer
+from tertulia.viewer import OPERATOR, Viewer
 
 LOADED_BY = "loaded_by"
 """The attribute with which `loaded_by` marks a resolver."""
@@ -65,6 +65,11 @@ class StoredViewer(Viewer):
     assigned_plan: str | None = None
     signed_in: bool = False
     sign_in_id: UUID | None = None
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether the viewer may manage the server."""
+        return OPERATOR in self.roles
 
 
 class FieldContext(Protocol):

@@ -82,6 +82,14 @@ class SendRefused(ExpectedError):
         self.code = code
 
 
+class Forbidden(ExpectedError):
+    """The viewer does not have the role that the mutation requires.
+
+    Attributes:
+        message: The role. It is shown to clients.
+    """
+
+
 class BadUserInput(ExpectedError):
     """An argument of a field without a result union is not accepted: a GraphQL error with the code BAD_USER_INPUT.
 

@@ -88,6 +88,11 @@ class SendRefused(Error):
     """
 
 
+@described
+class Forbidden(Error):
+    """The viewer does not have the role `operator`."""
+
+
 class Expected:
     """Converts an expected error to the member of the field's result union with the same name."""
 
@@ -115,4 +120,5 @@ EXPECTED = (
     Expected(ratelimit_errors.RateLimited, RateLimited),
     Expected(errors.BudgetExceeded, BudgetExceeded),
     Expected(errors.SendRefused, SendRefused),
+    Expected(errors.Forbidden, Forbidden),
 )

@@ -26,7 +26,9 @@ from tertulia.resolvers import shares as share_resolvers
 from tertulia.resolvers import tool_connections as tool_server_resolvers
 from tertulia.resolvers import tools as tool_resolvers
 from tertulia.resolvers import viewer as viewing
+from tertulia.resolvers.admin import root as admin_resolvers
 from tertulia.schema import enums, inputs
+from tertulia.schema.admin.root import Admin
 from tertulia.schema.assistants import Assistant
 from tertulia.schema.content import (
     CompactionBlock,
@@ -255,6 +257,7 @@ class Query:
     tool_servers: list[ToolServer] = field(tool_server_resolvers.tool_servers)
     shares: ShareConnection = field(share_resolvers.shares_of_viewer)
     shared_conversation: SharedConversation | None = field(share_resolvers.shared_conversation)
+    admin: Admin | None = field(admin_resolvers.admin)
 
 
 @described

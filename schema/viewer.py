@@ -10,6 +10,7 @@ from tertulia.billing import budget
 from tertulia.db import ledger, metadata
 from tertulia.ratelimit import limits, plans
 from tertulia.resolvers import app_data, credentials, memories, tools, viewer
+from tertulia.resolvers.admin import root
 from tertulia.schema.credentials import PersonalToken, SignIn
 from tertulia.schema.declare import field, graphql_type
 from tertulia.schema.memories import MemoryConnection
@@ -99,6 +100,7 @@ class Viewer:
     """The user's id, a UUID. `Query.node` does not accept it."""
     name: str
     """The name with which the user signs in. `local` on a server with a single user."""
+    roles: list[str] = field(root.roles)
     usage: Usage = field(viewer.usage)
     usage_by_day: list[UsageOfDay] = field(viewer.usage_by_day)
     budget: Budget | None = field(viewer.budget)

@@ -80,6 +80,8 @@ LISTS = {
     "Mutation.disconnectToolServer": 'mutation { disconnectToolServer(name: "unknown") { __typename } }',
     "Mutation.createPersonalToken": 'mutation { createPersonalToken(label: "mine") { ... on CreatePersonalTokenPayload { personalToken { label } } } }',
     "Query.shares": "{ shares { edges { node { id title conversation { title } } } } }",
+    # tests/test_operators.py tries all of its fields.
+    "Query.admin": "{ admin { users { edges { node { id name signIns { id } personalTokens { id label } } } } } }",
     "Query.sharedConversation": '{ sharedConversation(token: "unknown") { messages { edges { node { text } } } } }',
     "Mutation.createConversation": "mutation { createConversation(input: {}) { ... on ConversationPayload { conversation { title } } } }",
     "Subscription.conversationChanges": 'subscription { conversationChanges(after: "0") { kind conversation { title } } }',

@@ -32,6 +32,7 @@ NUMBERED = {
     "Generation.events(before:)": "A sequence, like `after` of the same field.",
 }
 WITHOUT_NODE = {
+    "AdminUser": "A user is found by operators only, with `Admin.user`.",
     "GenerationEvent": "An event has no id, and `node` does not find it: its sequence names it.",
     "Memory": "A memory is found by the list of its owner, and its content is that of a private file.",
     "Share": "A share is found by the list of its owner, or by the secret token in its link.",
@@ -44,6 +45,8 @@ _SETTINGS = "The settings of the server or of a conversation determine the lengt
 _REQUESTS = "One request for each round of an answer, whose number is limited, and the parts of each."
 _SUMS = "One row for each day and model, or for each tool: `since` and `until` limit it."
 PLAIN_LISTS = {
+    "AdminUser.personalTokens": "At most 50 are valid at a time.",
+    "AdminUser.signIns": "Only the newest 100 are listed.",
     "Message.content": _BLOCKS,
     "Message.files": "The files of one answer. Only the first 20 are stored.",
     "Message.leftOut": _BLOCKS,
@@ -78,6 +81,7 @@ PLAIN_LISTS = {
     "Plan.tools": _SETTINGS,
     "Conversation.tags": "The tags of a conversation are part of its metadata, which has at most 100 items.",
     "Viewer.limits": _SETTINGS,
+    "Viewer.roles": _SETTINGS,
     "Viewer.personalTokens": "At most 50 are valid at a time.",
     "Viewer.signIns": "Only the newest 100 are listed.",
     "Viewer.tags": "At most 100 sums, the most used first.",
@@ -118,6 +122,7 @@ def nodes_of(connection: str) -> Any:
 
 def test_the_rules_check_all_connections() -> None:
     assert CONNECTIONS == [
+        "AdminUserConnection",
         "ConversationConnection",
         "GenerationEventConnection",
         "MemoryConnection",
@@ -127,6 +132,7 @@ def test_the_rules_check_all_connections() -> None:
         "SharedMessageConnection",
     ]
     assert sorted(CONNECTED) == [
+        "Admin.users",
         "Conversation.messages",
         "Conversation.shares",
         "Generation.eventLog",

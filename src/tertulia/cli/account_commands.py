@@ -1,7 +1,7 @@
 """The subcommands of `tertulia user` and `tertulia webhooks`. Each imports its modules when it runs."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -70,6 +70,39 @@ def plan_of_user(
     settings = read_settings()
     prepare_database(settings)
     print_result(describe_plan(settings, name) if plan is None and not remove else set_plan(settings, name, plan))
+
+
+@users.command("role")
+def role_of_user(
+    name: Annotated[str, typer.Argument(help="A user's name.")],
+    role: Annotated[Literal["operator", "none"], typer.Argument(help="`operator`, or `none` to remove the role.")],
+) -> None:
+    """Make a user an operator, who may use the console and GraphQL's `admin`, or remove that role."""
+    from tertulia.cli.users import set_role
+
+    settings = read_settings()
+    prepare_database(settings)
+    print_result(set_role(settings, name, None if role == "none" else role))
+
+
+@users.command("disable")
+def disable_user(name: Annotated[str, typer.Argument(help="A user's name.")]) -> None:
+    """Disable a user: end their sign-ins, and refuse their tokens until `tertulia user enable`. Nothing is deleted."""
+    from tertulia.cli.users import set_disabled
+
+    settings = read_settings()
+    prepare_database(settings)
+    print_result(set_disabled(settings, name, disabled=True))
+
+
+@users.command("enable")
+def enable_user(name: Annotated[str, typer.Argument(help="A user's name.")]) -> None:
+    """Enable a user who was disabled. They sign in again; their personal access tokens work again."""
+    from tertulia.cli.users import set_disabled
+
+    settings = read_settings()
+    prepare_database(settings)
+    print_result(set_disabled(settings, name, disabled=False))
 
 
 @users.command("remove")

@@ -11,6 +11,7 @@ from tertulia.db import accounts
 from tertulia.db.blobs import Blobs
 from tertulia.db.credentials import digest_of, new_personal_token
 from tertulia.db.database import Database
+from tertulia.db.guests import ISSUER as GUEST
 from tertulia.db.identities import Action, PersonalToken
 from tertulia.db.names import skeleton
 from tertulia.db.tables import User, now
@@ -77,10 +78,10 @@ async def change_password(settings: Settings, name: str, password: str | None) -
 
 
 async def describe_users(settings: Settings) -> str:
-    """Return a line for each user: id, name, sign-in method and assigned plan."""
+    """Return a line for each user: id, name, sign-in method, assigned plan and role, and whether it is disabled."""
     async with _open_database(settings) as database, database.read() as session:
         users = await accounts.all_users(session)
-    lines = [f"{user.id}  {user.name}  {_sign_in_method(user)}{_plan(user)}" for user in users]
+    lines = [f"{user.id}  {user.name}  {_sign_in_method(user)}{_state(user)}" for user in users]
     return "\n".join(lines) or "There are no users."
 
 
@@ -105,6 +106,32 @@ async def set_plan(settings: Settings, name: str, plan: str | None) -> str:
             await accounts.audit(session, Action.PLAN_CHANGED, user.id, plan=plan or "")
     await _notify_servers(settings, user.id)
     return f"{user.name} now has the plan {plan}." if plan else f"{user.name} now has no assigned plan."
+
+
+async def set_role(settings: Settings, name: str, role: str | None) -> str:
+    """Assign the role of operators to a user, or remove it if `role` is None."""
+    async with _open_database(settings) as database:
+        user = await _user(database, name)
+        if role is not None and user.issuer == GUEST:
+            raise CommandError(f"NAME: {user.name} is a guest, and guests have no roles.")
+        async with database.write() as session:
+            await accounts.set_role(session, user.id, role)
+            await accounts.audit(session, Action.ROLE_CHANGED, user.id, role=role or "")
+    await _notify_servers(settings, user.id)
+    return f"{user.name} now has the role {role}." if role else f"{user.name} now has no assigned role."
+
+
+async def set_disabled(settings: Settings, name: str, *, disabled: bool) -> str:
+    """Disable a user, whose sign-ins end and whose tokens stop working; or enable a user again."""
+    if settings.auth == "local":
+        raise CommandError("NAME: with TERTULIA_AUTH=local there is only one user, who cannot be disabled.")
+    async with _open_database(settings) as database:
+        user = await _user(database, name)
+        async with database.write() as session:
+            await accounts.set_disabled(session, user.id, disabled=disabled)
+            await accounts.audit(session, Action.USER_DISABLED if disabled else Action.USER_ENABLED, user.id)
+    await _notify_servers(settings, user.id)
+    return f"{user.name} is disabled." if disabled else f"{user.name} is enabled."
 
 
 async def remove(settings: Settings, name: str) -> str:
@@ -243,8 +270,9 @@ def _sign_in_method(user: User) -> str:
     return f"from {user.issuer}" if user.issuer else "no password"
 
 
-def _plan(user: User) -> str:
-    return f"  plan {user.plan}" if user.plan else ""
+def _state(user: User) -> str:
+    plan, role = (f"  {name} {value}" if value else "" for name, value in (("plan", user.plan), ("role", user.role)))
+    return plan + role + ("  disabled" if user.disabled_at else "")
 
 
 def _expiry(token: PersonalToken) -> str:

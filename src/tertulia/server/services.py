@@ -340,9 +340,11 @@ async def _identities(settings: Settings, database: Database) -> IdentityProvide
         return PasswordAuth(database, Tokens(*signing_keys(settings)))
     if settings.auth == "oidc":
         from tertulia.server.auth.oidc import OidcAuth
+        from tertulia.server.auth.roles import TokenRoles
 
         issuer, audience = settings.oidc_issuer or "", settings.oidc_audience or ""
-        return OidcAuth(database, issuer=issuer, audience=audience)
+        roles = TokenRoles(settings.oidc_roles_claim, settings.oidc_operator_role)
+        return OidcAuth(database, issuer=issuer, audience=audience, roles=roles)
     async with database.write() as session:
         user = await accounts.get_or_create(session, LOCAL_USER)
     return SingleUserAuth(viewer_of(user), database if settings.plans else None)

@@ -114,6 +114,20 @@ class SettingFields(AnswerSettingFields):
         json_schema_extra=documented("scopes, separated by spaces"),
     )
 
+    oidc_roles_claim: str = Field(
+        default="",
+        description="The claim of the identity provider's tokens that names the roles of a user: a text, or a list of "
+        "texts; also a nested claim, such as `realm_access.roles`. Empty: only `tertulia user role` assigns roles. "
+        "See [Operators](operators.md).",
+        examples=["roles"],
+        json_schema_extra=documented("text"),
+    )
+    oidc_operator_role: str = Field(
+        default="operator",
+        min_length=1,
+        description="The value of the claim `TERTULIA_OIDC_ROLES_CLAIM` that gives a user the role `operator`.",
+    )
+
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="The origins whose pages may use this server, without a path.",

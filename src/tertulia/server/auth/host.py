@@ -10,7 +10,7 @@ from tertulia.db.database import Database
 from tertulia.db.identities import Action
 from tertulia.db.tables import User
 from tertulia.resolvers.context import StoredViewer
-from tertulia.server.auth.providers import Credentials, Identity, Unauthenticated
+from tertulia.server.auth.providers import Credentials, Identity, Unauthenticated, require_enabled, roles_of
 from tertulia.viewer import Viewer
 
 Authenticate = Callable[[HTTPConnection], Awaitable[Viewer | None]]
@@ -47,7 +47,7 @@ async def load_viewer(database: Database, viewer: Viewer, *, may_add: bool = Tru
     """Return a viewer with the id of their row in the table of users. The row is added if necessary.
 
     Raises:
-        Unauthenticated: There is no row, and it may not be added.
+        Unauthenticated: There is no row, and it may not be added; or the user is disabled.
         ValueError: The viewer's id is empty, or longer than 255 characters.
     """
     if not 1 <= len(viewer.id) <= MAX_ID:
@@ -58,10 +58,12 @@ async def load_viewer(database: Database, viewer: Viewer, *, may_add: bool = Tru
         if not may_add:
             raise Unauthenticated("The account was deleted.")
         user = await _add(database, viewer)
+    require_enabled(user)
     return StoredViewer(
         viewer.id,
         viewer.name,
         viewer.claims,
+        frozenset(viewer.roles) | roles_of(user.role),
         user_id=user.id,
         user_name=user.name,
         user_subject=user.subject,

@@ -34,8 +34,10 @@ from tertulia.server.auth.providers import (
     bearer,
     expired,
     personal,
+    require_enabled,
     viewer_of,
 )
+from tertulia.server.auth.roles import TokenRoles
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 """Asymmetric algorithms only: a public key must never verify as a shared secret."""
@@ -114,9 +116,10 @@ class Keys:
 class OidcAuth:
     """Authenticates users by tokens of an identity provider. A user is added at the first request."""
 
-    def __init__(self, database: Database, *, issuer: str, audience: str) -> None:
-        """Accept tokens that `issuer` has signed for `audience`."""
+    def __init__(self, database: Database, *, issuer: str, audience: str, roles: TokenRoles | None = None) -> None:
+        """Accept tokens that `issuer` has signed for `audience`. `roles` reads the roles of their tokens."""
         self._database = database
+        self._roles = roles or TokenRoles()
         self.issuer = issuer
         self.audience = audience
         self._keys = Keys(issuer)
@@ -133,7 +136,10 @@ class OidcAuth:
             if credentials.is_recheck:
                 raise expired()
             user = await self._add_user(claims)
-        viewer = replace(viewer_of(user), claims=claims, signed_in=True)
+        require_enabled(user)
+        stored = viewer_of(user)
+        roles = stored.roles | self._roles.of(claims)
+        viewer = replace(stored, claims=claims, roles=roles, signed_in=True)
         return Identity(viewer, datetime.fromtimestamp(claims["exp"] + LEEWAY, UTC))
 
     async def claims_of(self, token: str, audience: str | None = None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from tertulia.db.errors import DATABASE_ERRORS
 from tertulia.db.tables import User, now
 from tertulia.resolvers.context import StoredViewer
 from tertulia.server.auth.jwt import ACCESS, BadToken, Tokens
+from tertulia.viewer import OPERATOR
 
 SCHEME = "bearer"
 NO_TOKEN = (
@@ -77,11 +78,11 @@ class IdentityProvider(Protocol):
 
 
 class SingleUserAuth:
-    """Authenticates every client as the single user of the mode `local`."""
+    """Authenticates every client as the single user of the mode `local`, who is an operator."""
 
     def __init__(self, viewer: StoredViewer, database: Database | None = None) -> None:
         """Initialize with the user, and the database from which to read the user's plan; None without plans."""
-        self._identity = Identity(viewer, revocable=False)
+        self._identity = Identity(_operator(viewer), revocable=False)
         self._database = database
 
     async def of(self, credentials: Credentials) -> Identity:
@@ -90,7 +91,7 @@ class SingleUserAuth:
             return self._identity
         async with self._database.read() as session:
             user = await accounts.by_id(session, self._identity.viewer.user_id)
-        return self._identity if user is None else Identity(viewer_of(user), revocable=False)
+        return self._identity if user is None else Identity(_operator(viewer_of(user)), revocable=False)
 
 
 class PasswordAuth:
@@ -151,13 +152,34 @@ def bearer(authorization: str | None) -> str:
 
 def viewer_of(user: User) -> StoredViewer:
     """Return the viewer of a user."""
-    return _viewer_of_row(AuthenticatedUser(user.id, user.name, user.subject, user.plan))
+    return _viewer_of_row(AuthenticatedUser(user.id, user.name, user.subject, user.plan, role=user.role))
 
 
 def _viewer_of_row(row: AuthenticatedUser) -> StoredViewer:
     return StoredViewer(
-        str(row.id), row.name, user_id=row.id, user_name=row.name, user_subject=row.subject, assigned_plan=row.plan
+        str(row.id),
+        row.name,
+        roles=roles_of(row.role),
+        user_id=row.id,
+        user_name=row.name,
+        user_subject=row.subject,
+        assigned_plan=row.plan,
     )
+
+
+def roles_of(assigned: str | None) -> frozenset[str]:
+    """Return the roles of a user with an assigned role, or with none."""
+    return frozenset() if assigned is None else frozenset({assigned})
+
+
+def _operator(viewer: StoredViewer) -> StoredViewer:
+    return replace(viewer, roles=frozenset({OPERATOR}))
+
+
+def require_enabled(user: User) -> None:
+    """Raise Unauthenticated if an operator has disabled a user."""
+    if user.disabled_at is not None:
+        raise Unauthenticated("The account is disabled. Ask the operator of this server.", token_sent=True)
 
 
 def expired() -> Unauthenticated:

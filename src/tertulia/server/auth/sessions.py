@@ -167,7 +167,7 @@ class SignIns:
 
         Raises:
             NotAGuest: The guest's token is not valid.
-            BadGrant: The name or the password is wrong. The error does not tell which.
+            BadGrant: The name or the password is wrong, and the error does not tell which; or the account is disabled.
             TooManyTries: Too many attempts have failed.
         """
         await self._check_rate(TRIES_OF_ADDRESS, address)
@@ -184,6 +184,8 @@ class SignIns:
             hashed = await self._passwords.hash(password)
             async with self._database.write() as session:
                 await accounts.set_password(session, user.id, hashed)
+        if user.disabled_at is not None:
+            raise BadGrant("access_denied", "The account is disabled. Ask the operator of this server.", 403)
         guest = None if guest_token is None else await self._guests.of(guest_token, account=user.id)
         if guest is not None:
             await self._guests.claim(guest, user, address)

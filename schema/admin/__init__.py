@@ -1,0 +1,1 @@
+"""The GraphQL types of `Query.admin` and of the mutations of operators."""

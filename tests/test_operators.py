@@ -1,0 +1,195 @@
+"""Operators: who is one, and that nobody else reads or changes anything of `admin`."""
+
+import asyncio
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client import Api, Json
+from fastapi import FastAPI
+from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLUnionType, get_named_type, is_required_argument
+from people import MODE, PASSWORD, post, register, signed
+from running import running, settings, tertulia
+from starlette.requests import HTTPConnection
+from test_command import run_here
+
+from tertulia import Tertulia, Viewer
+from tertulia.cli import users
+from tertulia.schema.root import schema
+from tertulia.server.auth.roles import TokenRoles
+
+CORE: Any = schema.core
+ROLES = "{ viewer { id roles } admin { users { edges { node { name role disabledAt } } } } }"
+CREATE_TOKEN = 'mutation { createPersonalToken(label: "t") { ... on CreatePersonalTokenPayload { token } } }'
+NO_ROLE: Json = {"viewer": {"roles": []}, "admin": None}
+
+
+def roles(api: Api) -> Json:
+    seen = api.ask(ROLES)
+    del seen["viewer"]["id"]
+    return seen
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Generator[Json]:
+    """A server with the accounts `olga`, who is an operator, and `ada`, who is not."""
+    folder = tmp_path_factory.mktemp("operators")
+    (folder / "plans.toml").write_text("[guest]\n[pro]\n")
+    configured = settings(folder)
+    with tertulia(folder, **MODE, plans=str(folder / "plans.toml"), guests=True) as address:
+        tokens = {name: register(address, name) for name in ("olga", "ada")}
+        asyncio.run(users.set_role(configured, "olga", "operator"))
+        yield {"address": address, "folder": folder, "database_url": configured.database_url, **tokens}
+
+
+@pytest.fixture
+def olga(place: Json) -> Generator[Api]:
+    with signed(place["address"], place["olga"]) as api:
+        yield api
+
+
+@pytest.fixture
+def ada(place: Json) -> Generator[Api]:
+    with signed(place["address"], place["ada"]) as api:
+        yield api
+
+
+def test_only_a_user_with_the_role_is_an_operator(olga: Api, ada: Api) -> None:
+    seen = olga.ask(ROLES)
+    assert seen["viewer"]["roles"] == ["operator"]
+    assert {"name": "olga", "role": "operator", "disabledAt": None} in [
+        edge["node"] for edge in seen["admin"]["users"]["edges"]
+    ]
+    assert roles(ada) == NO_ROLE
+
+
+def test_a_guest_and_an_operators_personal_token_are_no_operators(place: Json, olga: Api) -> None:
+    token = olga.ask(CREATE_TOKEN)["createPersonalToken"]["token"]
+    with (
+        Api(place["address"], token) as script,
+        signed(place["address"], post(place["address"], "guest").json()) as guest,
+    ):
+        assert roles(script) == NO_ROLE
+        assert roles(guest) == NO_ROLE
+        name = guest.ask("{ viewer { name } }")["viewer"]["name"]
+    refused = run_here(place["folder"], "user", "role", name, "operator", DATABASE_URL=place["database_url"])
+    assert refused.exit_code == 2
+    assert "guests have no roles" in refused.output
+
+
+def test_the_only_user_of_a_local_server_is_an_operator(api: Api) -> None:
+    assert roles(api)["viewer"]["roles"] == ["operator"]
+
+
+def test_a_role_that_is_removed_is_gone_at_the_next_request(place: Json) -> None:
+    def run(*arguments: str) -> str:
+        return run_here(place["folder"], "user", *arguments, DATABASE_URL=place["database_url"]).stdout
+
+    with signed(place["address"], register(place["address"], "otto")) as otto:
+        assert run("role", "otto", "operator") == "otto now has the role operator.\n"
+        assert "otto  password  role operator" in run("list")
+        assert roles(otto)["viewer"]["roles"] == ["operator"]
+        assert run("role", "otto", "none") == "otto now has no assigned role.\n"
+        assert roles(otto) == NO_ROLE
+
+
+def test_authenticate_can_return_the_role(tmp_path: Path) -> None:
+    async def authenticate(connection: HTTPConnection) -> Viewer | None:
+        name = connection.headers.get("authorization", "").removeprefix("Bearer ")
+        return Viewer(name, name, roles=frozenset({"operator"} if name == "olga" else ()))
+
+    part = Tertulia(settings(tmp_path), authenticate=authenticate)
+    app = FastAPI(lifespan=part.lifespan)
+    app.mount("/", part.app)
+    with running(app) as address, Api(address, "olga") as olga, Api(address, "ada") as ada:
+        assert roles(olga)["viewer"]["roles"] == ["operator"]
+        assert roles(ada) == NO_ROLE
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [
+        ({"roles": "operator"}, {"operator"}),
+        ({"roles": ["staff", "operator"]}, {"operator"}),
+        ({"roles": ["staff"]}, set()),
+        ({"roles": ["operators"]}, set()),
+        ({"roles": {"operator": True}}, set()),
+        ({"groups": ["operator"]}, set()),
+        ({}, set()),
+    ],
+)
+def test_the_claim_of_a_token_gives_the_role(claims: Json, expected: set[str]) -> None:
+    assert TokenRoles("roles").of(claims) == expected
+    assert TokenRoles("roles", "admins").of(claims) == frozenset()
+    assert TokenRoles().of(claims) == frozenset()
+
+
+def selection(type_: Any, depth: int = 2) -> str:
+    """Return a selection of all fields that need no argument."""
+    if isinstance(type_, GraphQLUnionType):
+        return "{ __typename }"
+    if not isinstance(type_, GraphQLObjectType):
+        return ""
+    chosen = [
+        f"{name} {selection(get_named_type(field.type), depth - 1)}"
+        for name, field in type_.fields.items()
+        if not any(map(is_required_argument, field.args.values()))
+        and (depth > 0 or not isinstance(get_named_type(field.type), GraphQLObjectType))
+    ]
+    return f"{{ __typename {' '.join(chosen)} }}"
+
+
+@pytest.mark.parametrize("name", sorted(CORE.type_map["Admin"].fields))
+def test_a_stranger_reads_no_field_of_admin(ada: Api, name: str) -> None:
+    field = CORE.type_map["Admin"].fields[name]
+    arguments = "".join(f'{name}: "{"0" * 8}"' for name, value in field.args.items() if is_required_argument(value))
+    document = (
+        f"{{ admin {{ {name} {f'({arguments})' if arguments else ''} {selection(get_named_type(field.type))} }} }}"
+    )
+    assert ada.ask(document) == {"admin": None}
+
+
+def _reachable(start: list[Any], skipped: set[str]) -> set[str]:
+    """Return the names of the types that fields of these types lead to, without the fields in `skipped`."""
+    names: set[str] = set()
+    while start:
+        type_ = get_named_type(start.pop())
+        if type_.name in names:
+            continue
+        names.add(type_.name)
+        if isinstance(type_, GraphQLObjectType | GraphQLInterfaceType):
+            start += [field.type for name, field in type_.fields.items() if f"{type_.name}.{name}" not in skipped]
+        if isinstance(type_, GraphQLUnionType | GraphQLInterfaceType):
+            start += CORE.get_possible_types(type_)
+    return names
+
+
+def test_types_of_operators_are_reached_only_through_their_fields() -> None:
+    mutations = {f"Mutation.{name}" for name in CORE.mutation_type.fields if name.startswith("admin")}
+    roots = [CORE.query_type, CORE.mutation_type, CORE.subscription_type]
+    reached = _reachable(roots, {"Query.admin", *mutations})
+    assert [name for name in CORE.type_map if name.startswith("Admin") and name in reached] == []
+
+
+def test_a_disabled_user_is_signed_out_until_enabled_again(place: Json, olga: Api) -> None:
+    address = place["address"]
+
+    def run(*arguments: str) -> str:
+        environment = {"DATABASE_URL": place["database_url"], "TERTULIA_AUTH": "password"}
+        return run_here(place["folder"], "user", *arguments, **environment).stdout
+
+    with signed(address, register(address, "erin")) as erin:
+        token = erin.ask(CREATE_TOKEN)["createPersonalToken"]["token"]
+        with Api(address, token) as script:
+            assert run("disable", "erin") == "erin is disabled.\n"
+            assert erin.post(ROLES).status_code == 401
+            assert script.post(ROLES).status_code == 401
+            signing_in = post(address, "token", grant_type="password", username="erin", password=PASSWORD)
+            assert (signing_in.status_code, signing_in.json()["error"]) == (403, "access_denied")
+            listed = olga.ask(ROLES)["admin"]["users"]["edges"]
+            assert [edge["node"]["name"] for edge in listed if edge["node"]["disabledAt"]] == ["erin"]
+            assert run("enable", "erin") == "erin is enabled.\n"
+            assert script.ask("{ viewer { name } }")["viewer"]["name"] == "erin"
+            # The sign-ins have ended.
+            assert erin.post(ROLES).status_code == 401
