@@ -3,6 +3,7 @@
 They come from the log. After the log was deleted, the database row replaces them: a snapshot and the last event.
 """
 
+import logging
 import re
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, contextmanager
@@ -20,6 +21,7 @@ from tertulia.db.rows import AnyGeneration, GenerationRow, MessageRow
 from tertulia.db.tables import UNFINISHED, Status
 from tertulia.generation.retry import retry_while_unavailable
 from tertulia.generation.state import terminal_event, tool_results_required
+from tertulia.log_lines import log_fields
 from tertulia.resolvers.arguments import (
     AfterEvent,
     AfterEvents,
@@ -45,6 +47,7 @@ from tertulia.streams.events import (
 )
 from tertulia.streams.stream import Follower, Push, Stream
 
+logger = logging.getLogger("tertulia.follow")
 NOT_FOUND = "is not the id of a generation."
 DELETED = "is the id of a generation whose conversation was deleted."
 
@@ -168,6 +171,7 @@ async def _follow(
         mode = _mode(beginning.events)
         span.set_attribute("tertulia.follow.how", mode)
         context.services.observer.on_follow(mode)
+        log_fields(logger, logging.DEBUG, "Followed", generation_id=generation_id, how=mode, after=after)
         ended, events = beginning.ended, beginning.events[::-1]
         del rows, beginning
         while events:

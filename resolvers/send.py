@@ -15,6 +15,7 @@ from tertulia.db.inserting import insert
 from tertulia.db.prompt_branches import BranchReader, with_branches
 from tertulia.db.rows import AnyGeneration, GenerationRow
 from tertulia.db.tables import ChangeKind, Conversation, Generation, Message, Status
+from tertulia.generation.answer_lines import log_queued
 from tertulia.generation.contribution import AssistantContribution, select_tools
 from tertulia.generation.input import GenerationInput, generation_input
 from tertulia.generation.state import Owner
@@ -262,6 +263,8 @@ async def _try_send(
             plan.work,
             Owner(viewer.user_id, viewer.user_name, plan.turn.conversation.id, viewer.user_subject),
         )
+    else:
+        log_queued(plan.generation, viewer.user_id)
     context.changed()
     return plan.payload
 

@@ -19,6 +19,7 @@ from tertulia.schema.documents import (
     bad_request,
     find_operation,
     root_fields,
+    selected_fields,
     too_complex,
 )
 from tertulia.schema.subscription_fast_path import OperationFailed
@@ -30,6 +31,7 @@ MAX_PERSISTED_LENGTH = 20_000
 """Characters. Longer documents are executed, but not persisted."""
 PUBLIC_FIELDS = {"sharedConversation"}
 """The fields of `Query` that clients may read without signing in."""
+OTHER = "other"
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -126,6 +128,17 @@ class DocumentPolicy:
                 "Request smaller pages or fewer fields."
             )
         return CheckedDocument(prepared, operation)
+
+    def label(self, document: CheckedDocument) -> str:
+        """Return a name of an operation for metrics, of which there are few whatever clients send.
+
+        It is the operation's own name if only trusted documents are executed, and else its first field, which the
+        schema defines. Without such a field, it is `other`.
+        """
+        operation = document.operation
+        if self._trusted is not None and operation.name is not None:
+            return operation.name.value
+        return next(selected_fields(operation.selection_set), OTHER)
 
     def _cost(self, prepared: Prepared, operation: OperationDefinitionNode, values: Mapping[str, Any]) -> int:
         name = operation.name.value if operation.name else None

@@ -220,15 +220,16 @@ def root_fields(document: DocumentNode) -> Iterator[str]:
         if isinstance(node, OperationDefinitionNode) or (
             isinstance(node, FragmentDefinitionNode) and node.type_condition.name.value == "Query"
         ):
-            yield from _selected_fields(node.selection_set)
+            yield from selected_fields(node.selection_set)
 
 
-def _selected_fields(selected: SelectionSetNode) -> Iterator[str]:
+def selected_fields(selected: SelectionSetNode) -> Iterator[str]:
+    """Yield the names of the fields that an operation selects at the root, without those of fragments by name."""
     for node in selected.selections:
         if isinstance(node, FieldNode):
             yield node.name.value
         elif isinstance(node, InlineFragmentNode):
-            yield from _selected_fields(node.selection_set)
+            yield from selected_fields(node.selection_set)
 
 
 def bad_request(message: str) -> GraphQLError:

@@ -61,9 +61,13 @@ def run(folder: Path, *arguments: str, stdin: str = "", **more: str) -> subproce
 def started(
     folder: Path, *arguments: str, program: Path | str | None = None, **more: str
 ) -> Generator[tuple[subprocess.Popen[str], str]]:
-    """Start a serving command on a free port, and yield the process and its output until it listened."""
+    """Start a serving command on a free port, and yield the process and its output until it listened.
+
+    Nobody reads the output after that, so it must stay shorter than the buffer of a pipe.
+    """
+    variables = environment({"TERTULIA_LOG_LEVEL": "warning", **more})
     process = subprocess.Popen(
-        [program or forking.command() / "tertulia", *arguments, "--port", "0"], cwd=folder, env=environment(more), text=True,
+        [program or forking.command() / "tertulia", *arguments, "--port", "0"], cwd=folder, env=variables, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert process.stdout is not None
@@ -72,7 +76,7 @@ def started(
         with killed_after(process):
             for line in process.stdout:
                 printed += line
-                if "Ctrl+C" in line or "ANTHROPIC_BASE_URL=" in line:
+                if "Ctrl+C" in line or "ANTHROPIC_BASE_URL=" in line or "is ready. " in line:
                     break
         yield process, printed
     finally:

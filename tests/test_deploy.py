@@ -393,7 +393,9 @@ def test_the_images_command_starts_unprivileged_and_exits_on_sigterm(tmp_path: P
     environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     begin = [word for step in last if step.name in ("ENTRYPOINT", "CMD") for word in step.listed]
     command = [*as_nobody(data), *begin[:-1], "127.0.0.1", "--port", "0"]
-    process = subprocess.Popen(command, cwd=data, env=environment, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=data, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     assert process.stdout is not None
     try:
         with killed_after(process):

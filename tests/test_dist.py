@@ -98,7 +98,9 @@ def test_an_installed_wheel_serves_its_pages(installed: Path, tmp_path: Path) ->
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("TERTULIA_", "ANTHROPIC_"))}
     environment = inherited | {"PYTHONPATH": str(installed), "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "tertulia", "serve", "--port", "0"]
-    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
         try:
             printed = read_until(process, "Ctrl+C")
             address = re.findall(r"http://[\d.]+:\d+", printed)[0]

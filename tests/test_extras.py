@@ -74,7 +74,9 @@ def test_a_server_without_any_extra_answers(tmp_path: Path) -> None:
     hidden = " ".join([*MODULES.values(), "opentelemetry.sdk"])
     command = [sys.executable, "-c", SERVE, hidden, "serve", "--port", "0"]
     variables = environment({"PYTHONUNBUFFERED": "1"})
-    with subprocess.Popen(command, cwd=tmp_path, env=variables, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
         try:
             address = address_in(read_until(process, "Ctrl+C"))
             answer = httpx2.post(f"{address}/chat", json={"message": "Hello"}, timeout=60).raise_for_status().json()

@@ -20,7 +20,7 @@ from tertulia.backoff import Backoff
 from tertulia.billing.budget import Budget
 from tertulia.billing.prices import Prices
 from tertulia.billing.records import Payer
-from tertulia.claude.client import Attempt
+from tertulia.claude.attempts import Attempt
 from tertulia.claude.errors import UNSAVED, ErrorCode, GenerationError, StreamError
 from tertulia.db.database import Database
 from tertulia.db.tables import ApiCall, Conversation, ConversationChange, Status

@@ -31,8 +31,11 @@ def served(folder: Path) -> Generator[tuple[int, Api]]:
     """Serve in a separate process, whose file sizes can be limited."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
     environment["DATABASE_URL"] = f"sqlite+aiosqlite:///{folder / 'tertulia.db'}"
+    environment["TERTULIA_LOG_LEVEL"] = "error"  # nobody reads the log
     command = [str(Path(sys.executable).with_name("tertulia")), "serve", "--port", "0"]
-    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
         assert process.stdout is not None
         try:
             with killed_after(process):

@@ -23,7 +23,7 @@ from tertulia.attachments.generated_files import GeneratedFiles
 from tertulia.attachments.media import PictureRoom
 from tertulia.billing.budget import EXCEEDED, Budget
 from tertulia.billing.prices import Prices
-from tertulia.claude.client import Attempt
+from tertulia.claude.attempts import Attempt
 from tertulia.claude.errors import NOT_RESUMED, ErrorCode
 from tertulia.claude.models import Models
 from tertulia.db import leases

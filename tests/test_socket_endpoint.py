@@ -16,12 +16,15 @@ from uuid import UUID
 
 import pytest
 import strawberry
+from prometheus_client import CollectorRegistry
 
 from tertulia.db.read_limit import ReadLimitExceeded
 from tertulia.schema.document_policy import DocumentPolicy
 from tertulia.schema.documents import Schema
 from tertulia.server.auth.providers import Unauthenticated, Unavailable
+from tertulia.server.http.operation_facts import OperationObserver
 from tertulia.server.http.websocket import PROTOCOL, SocketEndpoint
+from tertulia.server.telemetry.operations import OperationMetrics
 
 Json = dict[str, Any]
 TURNS = 300
@@ -126,6 +129,7 @@ class Stage:
             lambda: cast("Any", SimpleNamespace(admit=self._admit)),
             allows_origin=lambda _: True,
             init_seconds=10,
+            observer=OperationObserver(POLICY, OperationMetrics(CollectorRegistry())),
         )
         scope: Json = {"type": "websocket", "subprotocols": [PROTOCOL], "headers": [], "path": "/graphql"}
         self.serving = asyncio.ensure_future(endpoint(scope, self._incoming.get, self._deliver))

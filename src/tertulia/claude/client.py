@@ -6,12 +6,11 @@ The SDK has 3,000 modules, which take a second to import, so it is imported at i
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tertulia.claude.attempts import Attempt, faults_logged, record_attempts, watch_attempts
 from tertulia.claude.backpressure import Backpressure
 from tertulia.claude.connections import (
     Access,
@@ -29,8 +28,6 @@ from tertulia.claude.errors import (
     StreamError,
     quotes_users,
     request_id_of,
-    retry_after,
-    without_key,
 )
 from tertulia.claude.event_parser import EventParser
 from tertulia.claude.parser import message_of
@@ -40,6 +37,7 @@ from tertulia.claude.rate_limits import RateLimits
 from tertulia.claude.streaming import open_stream
 from tertulia.claude.tracing import Chat, chat_span
 from tertulia.json import Json, clean, loads
+from tertulia.log_lines import log_fields
 
 if TYPE_CHECKING:
     import anthropic
@@ -51,21 +49,8 @@ logger = logging.getLogger("tertulia.claude")
 
 PRELOAD_AFTER = 0.5
 """The seconds between the start and the import of the SDK, which slows down everything else."""
-FAILURES = 400
-"""The lowest HTTP status that is a failure."""
-MAX_RETRY_AFTER = 10.0
-"""The longest Retry-After after which a request is retried, in seconds. The SDK has no limit."""
 Push = Callable[[list[Json]], bool]
 """Called with events as soon as they arrive; returns whether it has processed them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A failed request to the Messages API, or a part of a response in which `model` has refused."""
-
-    request_id: str | None = None
-    usage: Mapping[str, int] = field(default_factory=dict[str, int])
-    model: str | None = None
 
 
 class RequestSource(Protocol):
@@ -83,9 +68,6 @@ class RequestSource(Protocol):
     async def body_without_refused(self, error: "anthropic.APIStatusError") -> Json | None:
         """Return a body without the part that Claude has refused with this error; None if there is none."""
         ...
-
-
-_attempts: ContextVar[list[Attempt] | None] = ContextVar("attempts", default=None)
 
 
 class Claude:
@@ -153,7 +135,7 @@ class Claude:
     async def _open_connection(self, provider: Provider) -> Connection:
         access = Access(self.api_key, self.base_url) if provider is Provider.ANTHROPIC else None
         # In a thread, because the import of the SDK, and the files of profiles, would block the event loop.
-        return await asyncio.to_thread(open_connection, provider, self.deadlines, _watch_attempts, access)
+        return await asyncio.to_thread(open_connection, provider, self.deadlines, watch_attempts, access)
 
     async def stream(
         self, source: RequestSource, failed: list[Attempt] | None = None, push: Push | None = None
@@ -178,20 +160,21 @@ class Claude:
             response, chat = await self._open(stack, source, failed)
             body: Body = response.extensions[BODY]
             reader = _Reader(EventParser(response), body, self.backpressure, chat, push)
-            while await body.receive(reader.take):
-                if reader.events:
-                    yield reader.events
-                if reader.error is not None:
-                    raise reader.error
-                if reader.has_ended:
-                    return
-                reader.pace()
-            request_id = request_id_of(response)
-        raise BrokenStream(GenerationError(ErrorCode.CONNECTION, "Claude's response ended early.", request_id))
+            with faults_logged(response):
+                while await body.receive(reader.take):
+                    if reader.events:
+                        yield reader.events
+                    if reader.error is not None:
+                        raise reader.error
+                    if reader.has_ended:
+                        return
+                    reader.pace()
+                error = GenerationError(ErrorCode.CONNECTION, "Claude's response ended early.", request_id_of(response))
+                raise BrokenStream(error)
 
     async def ask(self, request: Json, failed: list[Attempt]) -> Json:
         """Send a request for a short response without streaming, and return it. Raises the same as `stream`."""
-        _attempts.set(failed)
+        record_attempts(failed)
         model = self.model(request["model"])
         connection = await self._connected(model.provider)
         # The raw response, because the SDK's models print a warning with the content of blocks of unknown types.
@@ -210,13 +193,22 @@ class Claude:
         self, stack: AsyncExitStack, source: RequestSource, failed: list[Attempt] | None
     ) -> "tuple[httpx2.Response, Chat | None]":
         """Send the request. If Claude refuses it, retry it with the bodies that the source returns."""
-        _attempts.set(failed)
+        record_attempts(failed)
         body = await source.body()
         model = self.model(body["model"])
         connection = await self._connected(model.provider)
         import anthropic
 
         platform = connection.platform
+        log_fields(
+            logger,
+            logging.DEBUG,
+            "Request to Claude",
+            model=body["model"],
+            max_tokens=body["max_tokens"],
+            messages=len(body["messages"]),
+            tools=len(body.get("tools") or ()),
+        )
         chat = stack.enter_context(chat_span(body, connection.sdk.base_url.host, platform.span_name))
         while True:
             try:
@@ -234,12 +226,15 @@ class Claude:
                 reduced_body = await source.body_without_refused(error)
                 if reduced_body is None:
                     raise
-                reason = without_key(error.message, error.request)
-                logger.warning("Claude refused a part of earlier turns; the request is retried without it: %s", reason)
+                # The message is not logged, because it may quote users.
+                id = request_id_of(error.response)
+                logger.warning("Claude refused a part of earlier turns; the request %s is retried without it", id)
                 body = reduced_body
             else:
+                request_id = request_id_of(response)
+                log_fields(logger, logging.DEBUG, "Claude's response begins", claude_request_id=request_id)
                 if chat is not None:
-                    chat.record_request_id(request_id_of(response))
+                    chat.record_request_id(request_id)
                 return response, chat
 
     async def _connected(self, provider: Provider) -> Connection:
@@ -324,25 +319,3 @@ class _Reader:
         """Receive nothing for the current delay of backpressure."""
         if self._backpressure.delay:
             self._body.pause(self._backpressure.delay)
-
-
-def forget_attempts() -> None:
-    """Stop recording the failed attempts of this task, for requests that are not part of an answer."""
-    _attempts.set(None)
-
-
-async def _watch_attempts(request: "anthropic.APIRequest", call_next: Any) -> Any:
-    """Record each failed attempt, and prevent retries if the API requires a wait longer than MAX_RETRY_AFTER."""
-    failed = _attempts.get()
-    try:
-        response = await call_next(request)
-    except Exception:
-        if failed is not None:
-            failed.append(Attempt())
-        raise
-    if failed is not None and response.status_code >= FAILURES:
-        failed.append(Attempt(request_id_of(response)))
-    wait = retry_after(response.headers.get("retry-after"))
-    if wait is not None and wait > MAX_RETRY_AFTER:
-        response.headers["x-should-retry"] = "false"
-    return response

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tertulia.claude.client import Claude, forget_attempts
+from tertulia.claude.attempts import forget_attempts
+from tertulia.claude.client import Claude
 from tertulia.claude.connections import reporting_credentials
 from tertulia.claude.errors import request_errors
 

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tertulia.claude.connections import reporting_credentials
-from tertulia.claude.errors import request_errors
+from tertulia.claude.errors import describe, request_errors
 from tertulia.claude.parser import MOST_TOKENS
 from tertulia.claude.provider_requests import adapted
 from tertulia.json import Json, dumps
@@ -77,7 +77,8 @@ class TokenCounter:
                     count_tokens: Any = client.messages.count_tokens
                     counted = await count_tokens(**request, extra_headers=headers)
         except request_errors() as error:
-            logger.warning("Tokens are estimated for %g seconds, because they could not be counted: %s", PAUSE, error)
+            code = describe(error).code.value
+            logger.warning("Tokens are estimated for %g seconds, because they could not be counted: %s", PAUSE, code)
             self._paused_until = time.monotonic() + PAUSE
             return None
         count = getattr(counted, "input_tokens", None)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tertulia.backoff import Backoff
 from tertulia.billing.budget import estimate_input_tokens
-from tertulia.claude.client import Attempt
+from tertulia.claude.attempts import Attempt
 from tertulia.claude.continuation import writer_of_attempt
 from tertulia.claude.errors import ErrorCode, GenerationError, StreamError
 from tertulia.db import leases, ledger, spending
@@ -86,7 +86,7 @@ class Continuations:
             return False
         if not self.may_continue(active):
             raise StreamError(error)
-        logger.warning("Generation %s was interrupted and is continued: %s", active.generation_id, error.message)
+        logger.warning("Generation %s was interrupted and is continued: %s", active.generation_id, error.code.value)
         if answer.billed() and not answer.usage:
             # A process that was killed within a second had not saved the tokens that Claude had reported.
             answer.usage = {"input_tokens": estimate_input_tokens(work)}

@@ -17,6 +17,7 @@ from tertulia.db.database import Database
 from tertulia.db.leases import GenerationLocation
 from tertulia.db.tables import Status
 from tertulia.failpoints import Failpoint
+from tertulia.generation.answer_lines import log_ended, log_given_up, log_waiting
 from tertulia.generation.config import EngineConfig
 from tertulia.generation.observer import End
 from tertulia.generation.persistence import (
@@ -27,6 +28,7 @@ from tertulia.generation.persistence import (
     save_failure,
     save_released,
     save_suspension,
+    total_amount,
 )
 from tertulia.generation.retry import ATTEMPTS, FIRST_DELAY, LONGEST_DELAY, PATIENCE, Result, is_available
 from tertulia.generation.state import ActiveGeneration, Ending, Suspended, end_of, outcome, suspension, terminal_event
@@ -139,6 +141,7 @@ class GenerationFinalizer:
     async def give_up(self, generation_id: UUID, error: GenerationError) -> None:
         """End a generation as failed, and save only its error. Its followers read its row."""
 
+        log_given_up(generation_id, error)
         end = partial(save_error, self._database, generation_id, self._process, error, None)
         if await GIVEN_UP.attempt(generation_id, end):
             await GIVEN_UP.attempt(generation_id, lambda: self._log.discard(generation_id))
@@ -189,6 +192,7 @@ class GenerationFinalizer:
         """Append the last events of a generation whose end is saved."""
         # The end is final: no other process can take over this generation.
         active.lease.never_expire()
+        log_ended(active, ended.end, total_amount(active, self._config.prices))
         self._claimed(ended.following)
         if await ANNOUNCEMENTS.attempt(active.generation_id, lambda: self._announce(ended.events, ended.end)) is None:
             # Without the terminal event, the followers read the row.
@@ -249,6 +253,7 @@ class GenerationFinalizer:
         if location is None:
             self._release_lost(active)
             return True
+        log_waiting(active, len(suspended.tool_uses))
         await SUSPENDED.reach(active.generation_id)
         self._log.append(active.generation_id, [event])
         # Clients submit results as soon as they see the event, and the process that continues reads it from the log.

@@ -21,6 +21,7 @@ from tertulia.claude.errors import (
     ErrorCode,
     GenerationError,
     StreamError,
+    describe,
     interruption_by,
     request_errors,
     unavailability_by,
@@ -35,6 +36,7 @@ from tertulia.db.database import Database
 from tertulia.db.tables import now
 from tertulia.failpoints import Failpoint
 from tertulia.generation.accumulator import AnswerAccumulator
+from tertulia.generation.answer_lines import log_round
 from tertulia.generation.config import EngineConfig, EngineServices
 from tertulia.generation.continuation import Continuations
 from tertulia.generation.input import GenerationInput
@@ -172,9 +174,11 @@ class GenerationLoop:
             await self._receive_round(active, prompt.request)
         except request_errors() as failure:
             if answer.stop_reason == REFUSAL:
-                logger.warning("Generation %s was refused, and its fallback fails: %s", active.generation_id, failure)
+                code = describe(failure).code.value
+                logger.warning("Generation %s was refused, and its fallback fails: %s", active.generation_id, code)
                 return None
             return await self._continue_after(active, prompt, failure)
+        log_round(active)
         await self.store_files(active)
         self._continuations.bill_declined(active)
         # If the API has asked a fallback model, it writes the next rounds too.

@@ -22,6 +22,7 @@ from tertulia.db.read_limit import lift_read_limit
 from tertulia.db.tables import UNFINISHED, Generation, Status, now
 from tertulia.failpoints import Failpoint
 from tertulia.generation.accumulator import AnswerAccumulator
+from tertulia.generation.answer_lines import log_begun, log_resumed
 from tertulia.generation.checkpoint import Checkpoints
 from tertulia.generation.config import EngineConfig, EngineServices
 from tertulia.generation.finalizer import CHANGED, ENDED, RELEASED, GenerationFinalizer
@@ -152,6 +153,7 @@ class GenerationManager:
         self._log.open(generation.id, lease)
         active = ActiveGeneration(AnswerAccumulator(generation.id), lease, work, owner, allowance=generation.reserved)
         active.may_continue = self._config.continuation.allows(generation.options)
+        log_begun(generation, owner.id)
         self._run(active)
 
     async def resume(self, generation_id: UUID) -> None:
@@ -332,6 +334,7 @@ class GenerationManager:
         if is_in_response(lost_generation, recovered):
             active.answer.estimate_usage()
         active.has_lost_request = has_lost_request(lost_generation, recovered)
+        log_resumed(lost_generation.generation, has_content=active.answer.sequence > 0)
         self._run(active)
         if isinstance(ending, Ending):
             active.end(ending)

@@ -14,6 +14,7 @@ class End:
         seconds: The duration since this process started the generation.
         first_token_seconds: The time from that start to the first token; None without a token.
         output_tokens: The tokens that Claude wrote.
+        request_id: The id of the last request to Claude's API; None if it has sent none.
     """
 
     status: str
@@ -22,6 +23,7 @@ class End:
     seconds: float
     first_token_seconds: float | None
     output_tokens: int
+    request_id: str | None = None
 
 
 class GenerationObserver:

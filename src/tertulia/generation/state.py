@@ -9,7 +9,7 @@ from enum import Enum, auto
 from uuid import UUID
 
 from tertulia.backoff import Backoff
-from tertulia.claude.client import Attempt
+from tertulia.claude.attempts import Attempt
 from tertulia.claude.errors import INTERRUPTED, ErrorCode, GenerationError, describe, request_errors
 from tertulia.db.answer_tails import tail_of
 from tertulia.db.progress import Progress, TailProgress
@@ -271,6 +271,7 @@ def end_of(active: ActiveGeneration, status: Status, error: GenerationError | No
         seconds,
         first_token_seconds,
         active.answer.total().get("output_tokens", 0),
+        active.answer.request_id or (None if error is None else error.request_id),
     )
 
 

@@ -11,9 +11,10 @@ from uuid import UUID
 from tertulia.billing.budget import Budget, BudgetSpent, PriceUnknown
 from tertulia.billing.prices import Prices, terms_of
 from tertulia.billing.records import Payer, call
-from tertulia.claude.client import Attempt, Claude
+from tertulia.claude.attempts import Attempt
+from tertulia.claude.client import Claude
 from tertulia.claude.compaction import COMPACTED
-from tertulia.claude.errors import request_errors
+from tertulia.claude.errors import describe, request_errors
 from tertulia.claude.models import Model, Models
 from tertulia.claude.parser import REFUSAL
 from tertulia.claude.prompt import metadata_of, thinking_off
@@ -135,7 +136,8 @@ class Titles:
             async with asyncio.timeout(PATIENCE):
                 answer = await self._claude.ask(request, failed)
         except request_errors() as error:
-            logger.warning("No title could be generated for conversation %s: %s", payer.conversation_id, error)
+            code = describe(error).code.value
+            logger.warning("No title could be generated for conversation %s: %s", payer.conversation_id, code)
             answer = None
         rows = [self._row(payer, request, Status.FAILED, attempt.request_id) for attempt in failed]
         if answer is not None:

@@ -254,6 +254,7 @@ class Tertulia:
             page=graphiql_page,
             allowed_origins=settings.cors_origins,
             connection_init_seconds=settings.connection_init_seconds,
+            operations=self._metrics.operations,
         )
         app.include_router(endpoint, include_in_schema=False)
         self._add_optional_routes(app)
@@ -316,7 +317,7 @@ class Tertulia:
                 expose_headers=["Retry-After", "RateLimit", "RateLimit-Policy", REQUEST_ID],
             )
         app.add_middleware(CorrelationIdMiddleware, header_name=REQUEST_ID, validator=_is_request_id)
-        app.add_middleware(CountRequests, self._metrics.http)
+        app.add_middleware(CountRequests, self._metrics.http, self._metrics.operations)
 
     async def _admit(self, request: Request) -> Authenticated:
         return await self.running.admit(request)

@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Any
 
 import uvicorn
@@ -17,7 +18,7 @@ from tertulia.server.runtime.gc import tune_gc
 from tertulia.server.runtime.http_protocol import HttpProtocol
 from tertulia.server.runtime.socket_protocol import SocketProtocol
 from tertulia.server.settings import Settings, known_names, load_settings
-from tertulia.server.telemetry.metrics import JsonLines
+from tertulia.server.telemetry.log_format import JsonLines, TextLines
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than the idle timeout of common proxies (60 s): if the server closed first, a proxy would respond with 502."""
@@ -32,7 +33,7 @@ MAX_MESSAGE = 2_000_000
 
 
 class AnnouncingServer(uvicorn.Server):
-    """A server that prints an announcement when it listens."""
+    """A server that announces on standard error that it listens."""
 
     def __init__(self, config: uvicorn.Config, announcement: str) -> None:
         super().__init__(config)
@@ -46,10 +47,10 @@ class AnnouncingServer(uvicorn.Server):
             self._captured_signals.clear()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then print the announcement."""
+        """Start, then announce it."""
         await super().startup(sockets)
         if self.started:
-            print(self._announcement, flush=True)  # noqa: T201 - this is what the operator looks for
+            announce(self._announcement)
 
 
 def run(settings: Settings, listening: socket.socket, workers: int = 1) -> None:
@@ -61,13 +62,13 @@ def run(settings: Settings, listening: socket.socket, workers: int = 1) -> None:
         workers: The number of processes; with 1, this process serves.
     """
     _log(settings)
-    announcement = _announce(settings, address_of(listening))
+    announcement = _announcement(settings, address_of(listening))
     if workers == 1:
         app = create_app(settings)
         tune_gc()
         _run(app, listening, announcement)
         return
-    print(announcement, flush=True)  # noqa: T201 - this is what the operator looks for
+    announce(announcement)
     Multiprocess(_config(f"{__name__}:worker", factory=True, workers=workers), [listening]).run()
 
 
@@ -84,10 +85,9 @@ def worker() -> FastAPI:
 def _log(settings: Settings) -> None:
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     # At `debug`, libraries log users' texts: requests of the SDK, frames of sockets, parameters of SQL statements.
-    logging.basicConfig(level=max(level, logging.INFO), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    if settings.log_format == "json":
-        for handler in logging.getLogger().handlers:
-            handler.setFormatter(JsonLines())
+    logging.basicConfig(level=max(level, logging.INFO))
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(JsonLines() if settings.log_format == "json" else TextLines())
     logging.getLogger("tertulia").setLevel(level)
     for library in ("httpx2", "alembic"):
         logging.getLogger(library).setLevel(logging.WARNING)
@@ -140,12 +140,26 @@ def _config(app: Any, **options: Any) -> uvicorn.Config:
     )
 
 
-def _announce(settings: Settings, address: str) -> str:
+def announce(announcement: str) -> None:
+    """Print an announcement on standard error, whatever the level of the log is."""
+    print(announcement, file=sys.stderr, flush=True)  # noqa: T201 - this is what the operator looks for
+
+
+def _announcement(settings: Settings, address: str) -> str:
     claude = (
         "The simulated Claude answers, because no ANTHROPIC_API_KEY is set."
         if settings.simulated
         else f"Claude answers. The default model is {settings.default_model}."
     )
+    if settings.log_format == "json":
+        fields = {"address": address, "version": version("tertulia")}
+        record = {
+            "name": "tertulia",
+            "levelno": logging.INFO,
+            "levelname": "INFO",
+            "msg": f"Tertulia is ready. {claude}",
+        }
+        return JsonLines().format(logging.makeLogRecord(record | fields))
     return f"""
   Tertulia is ready.
 

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -14,6 +15,7 @@ from tertulia.attachments.media import PictureRoom
 from tertulia.claude.prompt import OF_CALL
 from tertulia.claude.tracing import QUIET, fail, trace_id, tracer
 from tertulia.json import Json, clean, clean_text, dumps_spaced
+from tertulia.log_lines import log_fields
 from tertulia.tools.base import Result, Tool, ToolContext, ToolError
 from tertulia.tools.documents import Document, search_result
 from tertulia.tools.result_size import cut_text, limited
@@ -57,7 +59,7 @@ class Bounds:
 
 async def run_tool(tool: Tool, input: Json, context: ToolContext, bounds: Bounds) -> Result:
     """Run a call, and return its result. A failure is a result with `is_error`; only a cancellation is raised."""
-    seconds = tool.seconds or bounds.seconds
+    seconds, begun_at = tool.seconds or bounds.seconds, time.monotonic()
     attributes = _attributes(tool, context)
     with tracer.start_as_current_span(f"execute_tool {tool.name}", attributes=attributes, **QUIET) as span:
         limit = asyncio.timeout(seconds)
@@ -74,6 +76,15 @@ async def run_tool(tool: Tool, input: Json, context: ToolContext, bounds: Bounds
             result = _internal_failure(tool.name, error)
         if result.is_error:
             fail(span, "tool_error")
+    log_fields(
+        logger,
+        logging.DEBUG,
+        "Tool call ended",
+        tool=tool.name,
+        tool_use_id=context.tool_use_id,
+        is_error=result.is_error,
+        seconds=round(time.monotonic() - begun_at, 4),
+    )
     return result
 
 

@@ -15,6 +15,7 @@ from tertulia.resolvers.context import Context, Services, StoredViewer
 from tertulia.resolvers.credentials import SIGNED_OUT
 from tertulia.server.auth.providers import Credentials, Identity, IdentityProvider, Unauthenticated, Unavailable
 from tertulia.server.auth.throttle import network_of
+from tertulia.server.request_facts import facts_of
 from tertulia.streams.notifier import Notifier
 
 logger = logging.getLogger("tertulia.admission")
@@ -65,6 +66,8 @@ class Authenticator:
         credentials = Credentials(connection, authorization or connection.headers.get("authorization"))
         sign_outs = self._sign_outs
         identity = await self._identities.of(credentials)
+        if connection.scope["type"] == "http":
+            facts_of(connection.scope).viewer_id = identity.viewer.user_id
         return Authenticated(self._context(connection, identity.viewer), identity, credentials, self, sign_outs)
 
     async def admit_reader_of_shares(self, connection: HTTPConnection) -> Context | None:

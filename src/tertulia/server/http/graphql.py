@@ -35,9 +35,12 @@ from tertulia.server.http.graphql_request import (
     read_body,
 )
 from tertulia.server.http.negotiation import preferred
+from tertulia.server.http.operation_facts import OperationObserver, log_subscription, note_operation
 from tertulia.server.http.problems import TRY_AGAIN, challenge, retry_after
 from tertulia.server.http.streams import MULTIPART, MULTIPART_TYPE, SSE, SSE_TYPE, Framing, ResultStream
 from tertulia.server.http.websocket import SocketEndpoint
+from tertulia.server.request_facts import RequestFacts, bounded_name, facts_of
+from tertulia.server.telemetry.operations import OperationMetrics
 from tertulia.storage import is_storage_full
 
 REQUEST_ERROR_STATUS = 400
@@ -59,6 +62,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         page: Callable[[Request], Response],
         allowed_origins: Sequence[str] = (),
         connection_init_seconds: float = 10.0,
+        operations: OperationMetrics,
     ) -> None:
         """Create the endpoint.
 
@@ -69,6 +73,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             page: Returns the page for browsers.
             allowed_origins: The origins of other sites whose pages may open sockets.
             connection_init_seconds: Seconds within which a new socket must send `connection_init`.
+            operations: The metrics of operations over sockets.
         """
         super().__init__(document_policy.schema, path, graphql_ide=None, allowed_origins=allowed_origins)
         sockets = SocketEndpoint(
@@ -76,6 +81,7 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             authenticator,
             allows_origin=partial(allows_origin, self),
             init_seconds=connection_init_seconds,
+            observer=OperationObserver(document_policy, operations),
         )
         # Without FastAPI's dependencies: they take time for each request, and their objects would stay in memory while
         # a socket is open.
@@ -88,6 +94,8 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
 
     async def _serve(self, request: Request) -> Response:
         """Serve one HTTP request."""
+        # The metrics and the log name the route. Only FastAPI's own routes note themselves.
+        request.scope["route"] = self.routes[0]
         accept = request.headers.get("accept")
         if request.method == "GET" and "query" not in request.query_params and wants_page(accept):
             # Without introspection, the page would be useless.
@@ -96,17 +104,19 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         try:
             return await self._answer(request, self._authenticator(), media_type, _framing(accept))
         except RequestRefused as refused:
-            return self._respond({"errors": [refused.error.formatted]}, refused.status, media_type, refused.headers)
+            body = {"errors": [refused.error.formatted]}
+            return self._respond(request, body, refused.status, media_type, refused.headers)
         except (GraphQLError, OperationFailed) as error:
             errors = error.errors if isinstance(error, OperationFailed) else [error]
-            return self._respond(response(None, errors), _status(media_type), media_type)
+            return self._respond(request, response(None, errors), _status(media_type), media_type)
         except ClientDisconnect:
             raise
         except Exception as error:  # noqa: BLE001 - for an error of any kind, the client gets a trace id and no detail
             if is_storage_full(error):
-                return self._respond({"errors": [storage_error(GraphQLError(""), error).formatted]}, 507, media_type)
+                full = storage_error(GraphQLError(""), error)
+                return self._respond(request, {"errors": [full.formatted]}, 507, media_type)
             internal = internal_error(error)
-            return self._respond({"errors": [internal.formatted]}, 500, media_type)
+            return self._respond(request, {"errors": [internal.formatted]}, 500, media_type)
 
     async def _answer(
         self, request: Request, authenticator: Authenticator, media_type: str | None, framing: Framing | None
@@ -123,16 +133,16 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
         if media_type is None and framing is None:
             raise RequestRefused(406, f"`Accept` must allow {RESPONSE_TYPE}, {JSON_TYPE} or {SSE_TYPE}.")
         parsed = await self._read(request)
-        document = await self.document_policy.admit(parsed.query, parsed.variables, parsed.operation_name)
+        document = await self._check(request, parsed)
         followed = _is_followed(request.method, document, streams=framing is not None)
         # A client that accepts both gets queries as JSON; one that accepts only a stream gets a stream of one result.
         if framing is not None and (followed or media_type is None):
-            results = self._results(document, parsed, context, followed=followed)
+            results = self._results(document, parsed, context, facts_of(request.scope), followed=followed)
             if followed:
                 results = await _with_slot(results, context)
             return ResultStream(results, framing, (context.services.closing.wait, admitted.lapsed))
         body = await self._execute(document, parsed, context)
-        return self._respond(body, 200 if "data" in body else _status(media_type), media_type)
+        return self._respond(request, body, 200 if "data" in body else _status(media_type), media_type)
 
     async def _answer_anonymously(
         self, request: Request, authenticator: Authenticator, media_type: str, unauthenticated: RequestRefused
@@ -153,13 +163,13 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             raise unauthenticated
         try:
             parsed = await self._read(request, may_persist=False)
-            document = await self.document_policy.admit(parsed.query, parsed.variables, parsed.operation_name)
+            document = await self._check(request, parsed)
         except (GraphQLError, OperationFailed, RequestRefused):
             raise unauthenticated from None
         if not needs_no_sign_in(document):
             raise unauthenticated
         body = await self._execute(document, parsed, context)
-        return self._respond(body, 200 if "data" in body else _status(media_type), media_type)
+        return self._respond(request, body, 200 if "data" in body else _status(media_type), media_type)
 
     async def _read(self, request: Request, *, may_persist: bool = True) -> GraphQLRequest:
         """Read the parameters of a request; raise RequestRefused or GraphQLError, naming the invalid one.
@@ -183,33 +193,58 @@ class GraphQLEndpoint(GraphQLRouter[Context, None]):
             raise
         return GraphQLRequest(query, parameters.get("variables"), parameters.get("operationName") or None)
 
+    async def _check(self, request: Request, parsed: GraphQLRequest) -> AdmittedDocument:
+        """Check the document of a request, and note its operation for the log and the metrics."""
+        facts = facts_of(request.scope)
+        facts.operation = bounded_name(parsed.operation_name)
+        document = await self.document_policy.admit(parsed.query, parsed.variables, parsed.operation_name)
+        note_operation(facts, document, self.document_policy)
+        return document
+
     async def _execute(self, document: AdmittedDocument, parsed: GraphQLRequest, context: Context) -> dict[str, Any]:
         result = await self._schema.answer(document.prepared, parsed.variables, parsed.operation_name, context)
         return response(result.data, result.errors)
 
     async def _results(
-        self, document: AdmittedDocument, parsed: GraphQLRequest, context: Context, *, followed: bool
+        self,
+        document: AdmittedDocument,
+        parsed: GraphQLRequest,
+        context: Context,
+        facts: RequestFacts,
+        *,
+        followed: bool,
     ) -> AsyncGenerator[bytes]:
         if not followed:
-            yield encode(await self._execute(document, parsed, context))
+            body = await self._execute(document, parsed, context)
+            facts.note_errors(body.get("errors") or ())
+            yield encode(body)
             return
+        log_subscription(facts)
         operation = self._schema.operation(document.prepared, parsed.variables, parsed.operation_name, context)
         try:
             async with aclosing(follow(operation)) as results:
                 async for result in results:
                     yield result
         except OperationFailed as failed:
-            yield encode(response(None, failed.errors))
+            body = response(None, failed.errors)
+            facts.note_errors(body["errors"])
+            yield encode(body)
 
     def _respond(
-        self, body: object, status: int, media_type: str | None, headers: dict[str, str] | None = None
+        self,
+        request: Request,
+        body: dict[str, Any],
+        status: int,
+        media_type: str | None,
+        headers: dict[str, str] | None = None,
     ) -> Response:
+        facts_of(request.scope).note_errors(body.get("errors") or ())
         content_type = f"{media_type or JSON_TYPE}; charset=utf-8"
         return Response(encode(body), status, {**(headers or {}), "Content-Type": content_type})
 
     async def _refuse_method(self, request: Request) -> Response:
         error = GraphQLError(WRONG_METHOD, extensions={"code": BAD_USER_INPUT})
-        return self._respond({"errors": [error.formatted]}, 405, None, {"Allow": ", ".join(METHODS)})
+        return self._respond(request, {"errors": [error.formatted]}, 405, None, {"Allow": ", ".join(METHODS)})
 
 
 def _is_followed(method: str, document: AdmittedDocument, *, streams: bool) -> bool:

@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
-from dataclasses import dataclass
 from json import JSONDecodeError
 from typing import Any
 
@@ -19,6 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from tertulia.db.errors import DATABASE_ERRORS
 from tertulia.json import encode, loads
+from tertulia.log_lines import log_fields
 from tertulia.ratelimit.errors import RateLimited
 from tertulia.ratelimit.limits import too_many
 from tertulia.resolvers.context import Context
@@ -30,8 +30,10 @@ from tertulia.schema.subscription_fast_path import Operation as GraphQLOperation
 from tertulia.schema.subscription_fast_path import OperationFailed, follow
 from tertulia.server.auth.authenticator import Anonymous, Authenticated, Authenticator
 from tertulia.server.auth.providers import Unauthenticated, Unavailable
+from tertulia.server.http.operation_facts import Operation, OperationObserver
 from tertulia.server.http.socket_messages import MalformedMessage, check_message, pong, token_of
 from tertulia.server.http.socket_results import ResultWriter
+from tertulia.server.request_facts import RequestFacts, bounded_name
 from tertulia.server.runtime.socket_protocol import protocol_of
 
 PROTOCOL = "graphql-transport-ws"
@@ -54,16 +56,6 @@ class SocketClosed(Exception):
     """The socket is closed, or its client reads nothing."""
 
 
-@dataclass(slots=True, eq=False)
-class Operation:
-    """A running operation. It has the text of its document only until it starts, because sockets may idle for hours."""
-
-    id: str
-    query: str
-    variables: dict[str, Any] | None
-    name: str | None
-
-
 class SocketEndpoint:
     """The ASGI application of all sockets."""
 
@@ -74,6 +66,7 @@ class SocketEndpoint:
         *,
         allows_origin: Callable[[WebSocket], bool],
         init_seconds: float,
+        observer: OperationObserver,
     ) -> None:
         """Create the application.
 
@@ -82,8 +75,10 @@ class SocketEndpoint:
             authenticator: Returns the authenticator of the running server.
             allows_origin: Returns whether a page of the socket's origin may open it.
             init_seconds: Seconds within which a new socket must send `connection_init`.
+            observer: Logs and counts the operations.
         """
         self._policy = policy
+        self._observer = observer
         self._authenticator = authenticator
         self._allows_origin = allows_origin
         self._init_seconds = init_seconds
@@ -99,7 +94,8 @@ class SocketEndpoint:
             await socket.close()  # before the handshake is accepted, so the response is 403
         elif PROTOCOL in scope["subprotocols"]:
             await socket.accept(PROTOCOL)
-            handler = SocketHandler(socket, Anonymous(self._authenticator()), self._policy, self._init_seconds)
+            context = Anonymous(self._authenticator())
+            handler = SocketHandler(socket, context, self._policy, self._observer, self._init_seconds)
             if protocol is None or trace.get_current_span().is_recording():
                 # The span of a socket ends when the application returns.
                 await handler.handle()
@@ -119,6 +115,7 @@ class SocketHandler:
 
     __slots__ = (
         "_context",
+        "_observer",
         "_operations",
         "_policy",
         "_protocol",
@@ -130,18 +127,27 @@ class SocketHandler:
     ping_seconds = 15.0
     """Shorter than the shortest idle timeout of proxies in use, 20 s."""
 
-    def __init__(self, socket: WebSocket, context: Anonymous, policy: DocumentPolicy, init_seconds: float) -> None:
+    def __init__(
+        self,
+        socket: WebSocket,
+        context: Anonymous,
+        policy: DocumentPolicy,
+        observer: OperationObserver,
+        init_seconds: float,
+    ) -> None:
         """Serve an accepted socket.
 
         Args:
             socket: The socket.
             context: The context until the client is authenticated.
             policy: Decides which documents are executed.
+            observer: Logs and counts the operations.
             init_seconds: Seconds within which the client must send `connection_init`.
         """
         self._socket = socket
         self._context: Context | Anonymous = context
         self._policy = policy
+        self._observer = observer
         self._protocol = protocol_of(socket)
         self._operations: dict[str, tuple[Operation, asyncio.Task[None]]] = {}
         self._slot_stack: AsyncExitStack | None = None
@@ -248,6 +254,8 @@ class SocketHandler:
         self._start(self._close(4408, "Connection initialisation timeout"))
 
     async def _close(self, code: int, reason: str) -> None:
+        viewer_id = self._context.viewer.user_id if isinstance(self._context, Context) else None
+        log_fields(logger, logging.INFO, "Socket closed by the server", code=code, viewer_id=viewer_id)
         with suppress(RuntimeError, WebSocketDisconnect):
             await self._socket.close(code=code, reason=reason)
 
@@ -265,28 +273,48 @@ class SocketHandler:
             shown_id = id.encode(errors="replace")[: MAX_REASON - 40].decode(errors="ignore")
             await self._close(4409, f"Subscriber for {shown_id} already exists")
             return
+        payload = message["payload"]
+        facts = RequestFacts(context.viewer.user_id, bounded_name(payload.get("operationName")))
         per_socket = context.services.subscriptions.per_socket
         if len(self._operations) >= per_socket:
-            await self._send_errors(
-                id, [too_many(f"A socket can run at most {per_socket:,} operations at once: complete one first.")]
+            await self._refuse_operation(
+                id, facts, too_many(f"A socket can run at most {per_socket:,} operations at once: complete one first.")
             )
             return
-        payload = message["payload"]
         try:
             await context.limits.check_request(context.viewer.user_id)
             text = self._policy.document(payload.get("query"), payload.get("extensions"), payload.get("documentId"))
         except (GraphQLError, RateLimited) as refusal:
-            await self._send_errors(id, [too_many(refusal.message) if isinstance(refusal, RateLimited) else refusal])
+            error = too_many(refusal.message) if isinstance(refusal, RateLimited) else refusal
+            await self._refuse_operation(id, facts, error)
             return
-        operation = Operation(id, text, payload.get("variables"), payload.get("operationName"))
-        self._operations[id] = operation, asyncio.create_task(self._run(operation, context))
+        operation = Operation(id, text, payload.get("variables"), payload.get("operationName"), facts)
+        self._operations[id] = operation, asyncio.create_task(self._observed(operation, context))
 
-    async def _run(self, operation: Operation, context: Context) -> None:
-        """Run one operation. Its failures become its `error` message, and the socket stays open."""
+    async def _refuse_operation(self, id: str, facts: RequestFacts, error: GraphQLError) -> None:
+        facts.note_errors([error.formatted])
+        self._observer.end(facts, 0.0, is_cancelled=False)
+        await self._send_errors(id, [error])
+
+    async def _observed(self, operation: Operation, context: Context) -> None:
+        """Run one operation, then log and count it. An operation that its client ends is `cancelled`."""
+        is_cancelled = True
+        try:
+            is_cancelled = not await self._run(operation, context)
+        finally:
+            self._observer.end(operation.facts, operation.elapsed(), is_cancelled=is_cancelled)
+
+    async def _run(self, operation: Operation, context: Context) -> bool:
+        """Run one operation. Its failures become its `error` message, and the socket stays open.
+
+        Returns:
+            False if the socket was closed before the operation had ended.
+        """
         errors: Sequence[GraphQLError] = ()
         try:
             schema = self._policy.schema
             document = await self._policy.admit(operation.query, operation.variables, operation.name)
+            self._observer.begin(operation.facts, document)
             if is_subscription(document.operation):
                 prepared = schema.operation(document.prepared, operation.variables, operation.name, context)
                 operation.query, operation.variables = "", None
@@ -298,9 +326,10 @@ class SocketHandler:
                     errors = result.errors or ()
                 else:
                     payload = response(result.data, result.errors)
+                    operation.facts.note_errors(payload.get("errors") or ())
                     await self._send(encode({"id": operation.id, "type": "next", "payload": payload}))
         except SocketClosed:
-            return
+            return False
         except GraphQLError as error:
             errors = [show_error(error)]
         except OperationFailed as failed:
@@ -312,9 +341,11 @@ class SocketHandler:
             del self._operations[operation.id]
         with suppress(SocketClosed):
             if errors:
+                operation.facts.note_errors([error.formatted for error in errors])
                 await self._send_errors(operation.id, errors)
             else:
                 await self._send(encode({"id": operation.id, "type": "complete"}))
+        return True
 
     async def _follow(self, id: str, operation: GraphQLOperation) -> None:
         prefix = b'{"id":%b,"type":"next","payload":' % encode(id)

@@ -1,16 +1,20 @@
-"""Count HTTP requests by route and status, and measure the time until their responses begin.
+"""Count HTTP requests by route and status, measure the time until their responses begin, and log one line for each.
 
 The number of labels is limited: routes are templates such as `/attachments/{id}`, or `other` if no route matches.
 Source: Prometheus's "Instrumentation" and "Metric and label naming".
 """
 
+import logging
 import time
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tertulia.log_lines import log_fields
 from tertulia.server.http.middleware import route_path
+from tertulia.server.request_facts import RequestFacts, facts_of
+from tertulia.server.telemetry.operations import OperationMetrics
 
 OTHER = "other"
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
@@ -18,6 +22,12 @@ ASSETS = "/assets"
 CLIENT_DISCONNECTED = 499
 """The status of a request whose client disconnected before the response began, as in nginx."""
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+FREQUENT = frozenset(("/healthz", "/readyz", "/metrics", ASSETS))
+"""The routes whose requests are logged at `debug`: those of probes, and static files."""
+SERVER_ERRORS = 500
+"""The lowest status whose requests are logged at `info` on all routes."""
+
+logger = logging.getLogger("tertulia.requests")
 
 
 class HttpMetrics:
@@ -50,7 +60,7 @@ class HttpMetrics:
             status: The status of the response.
             seconds: The time from the request to the start of the response.
         """
-        method = scope["method"] if scope["method"] in METHODS else OTHER
+        method = method_of(scope)
         route = route_of(scope, path)
         counter = self._counters.get((method, route, status))
         if counter is None:
@@ -60,6 +70,11 @@ class HttpMetrics:
         if histogram is None:
             histogram = self._histograms[route] = self._seconds.labels(route)
         histogram.observe(seconds)
+
+
+def method_of(scope: Scope) -> str:
+    """Return the method of a request, or `other` for one that no route has."""
+    return scope["method"] if scope["method"] in METHODS else OTHER
 
 
 def route_of(scope: Scope, path: str) -> str:
@@ -73,35 +88,77 @@ def route_of(scope: Scope, path: str) -> str:
 
 
 class CountRequests:
-    """Middleware that counts requests. It is the outermost one, so that it counts refusals of the others."""
+    """Middleware that counts and logs requests. It is the outermost one, so that it sees refusals of the others."""
 
-    def __init__(self, app: ASGIApp, metrics: HttpMetrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: HttpMetrics, operations: OperationMetrics) -> None:
         self._app = app
         self._metrics = metrics
+        self._operations = operations
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the request, and count it once: when the response begins, or when the request fails before that."""
+        """Serve the request. Count it once, when its response begins or it fails before that; log it when it ends."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path = route_path(scope)
-        start, is_counted = time.perf_counter(), False
+        request = _ObservedRequest(scope)
 
         async def count(message: Message) -> None:
-            nonlocal is_counted
-            if not is_counted:
-                is_counted = True
-                self._metrics.count(scope, path, message["status"], time.perf_counter() - start)
+            if request.status is None:
+                self._begin(request, message["status"])
             await send(message)
 
         try:
             await self._app(scope, receive, count)
         except Exception:
-            if not is_counted:
+            if request.status is None:
                 # The handler outside of all middleware responds with 500.
-                self._metrics.count(scope, path, 500, time.perf_counter() - start)
+                self._begin(request, 500)
             raise
         except BaseException:
-            if not is_counted:
-                self._metrics.count(scope, path, CLIENT_DISCONNECTED, time.perf_counter() - start)
+            if request.status is None:
+                self._begin(request, CLIENT_DISCONNECTED)
             raise
+        finally:
+            self._end(request)
+
+    def _begin(self, request: "_ObservedRequest", status: int) -> None:
+        request.status, request.start_seconds = status, request.elapsed()
+        self._metrics.count(request.scope, request.path, status, request.start_seconds)
+
+    def _end(self, request: "_ObservedRequest") -> None:
+        facts, route = request.facts, route_of(request.scope, request.path)
+        if facts.operation_label is not None:
+            self._operations.count(facts, request.start_seconds)
+        status = request.status
+        is_frequent = route in FREQUENT and status is not None and status < SERVER_ERRORS
+        log_fields(
+            logger,
+            logging.DEBUG if is_frequent else logging.INFO,
+            "Request",
+            method=method_of(request.scope),
+            route=route,
+            operation=facts.operation,
+            operation_type=facts.operation_type,
+            status=status,
+            seconds=round(request.elapsed(), 4),
+            errors=facts.joined_codes,
+            viewer_id=facts.viewer_id,
+        )
+
+
+class _ObservedRequest:
+    """A request, and what is known about it so far. The status is None until its response begins."""
+
+    __slots__ = ("_begun_at", "facts", "path", "scope", "start_seconds", "status")
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.path = route_path(scope)
+        self.facts: RequestFacts = facts_of(scope)
+        self.status: int | None = None
+        self.start_seconds = 0.0
+        self._begun_at = time.perf_counter()
+
+    def elapsed(self) -> float:
+        """Return the seconds since the request began."""
+        return time.perf_counter() - self._begun_at

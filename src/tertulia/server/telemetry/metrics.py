@@ -1,18 +1,13 @@
-"""`/metrics`, the metrics of this process in Prometheus's text format; and the log as lines of JSON.
+"""`/metrics`, the metrics of this process in Prometheus's text format.
 
 Several processes behind one port would respond to scrapes in turn, so each replica needs its own port.
 Source: Prometheus's "Metric and label naming".
 """
 
-import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
 
-from asgi_correlation_id import correlation_id
 from fastapi import APIRouter
-from opentelemetry import trace
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
@@ -23,14 +18,13 @@ from starlette.responses import Response
 from tertulia import isolation
 from tertulia.billing.server_budget import PeriodBudget
 from tertulia.claude.rate_limits import RateLimits
-from tertulia.claude.tracing import written_here
 from tertulia.db.ledger import dollars
 from tertulia.generation.observer import End, GenerationObserver
-from tertulia.json import dumps
 from tertulia.resolvers.context import Services
 from tertulia.schema.failures import internal_errors
 from tertulia.schema.fallbacks import fallbacks
 from tertulia.server.telemetry.http_metrics import HttpMetrics
+from tertulia.server.telemetry.operations import OperationMetrics
 
 FIRST_TOKEN = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
 DURATION = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -90,7 +84,8 @@ class Metrics(GenerationObserver):
             registry=registry,
         )
         self._refused = Counter("tertulia_refused", "Requests refused by limit.", ("limit",), registry=registry)
-        self.http, self._continuations = HttpMetrics(registry), _continuations(registry)
+        self.http, self.operations = HttpMetrics(registry), OperationMetrics(registry)
+        self._continuations = _continuations(registry)
         self._hooks, self._deliveries, self._ratings = _hooks(registry), _deliveries(registry), _ratings(registry)
         self._add_gauges(registry)
 
@@ -287,26 +282,3 @@ def metrics_router(metrics: Metrics) -> APIRouter:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return router
-
-
-class JsonLines(logging.Formatter):
-    """Formats each record as a line of JSON, with the ids of its request, generation and trace, if any."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return a record as a line."""
-        fields: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if (generation := written_here.get()) is not None:
-            fields["generation_id"] = str(generation)
-        if (request := correlation_id.get()) is not None:
-            fields["request_id"] = request
-        span = trace.get_current_span().get_span_context()
-        if span.is_valid:
-            fields["trace_id"] = trace.format_trace_id(span.trace_id)
-        if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
-        return dumps(fields)
