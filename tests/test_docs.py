@@ -6,6 +6,7 @@ may name its variables (`# variables: {}`) and the error type that it returns (`
 
 import configparser
 import json
+import logging
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,7 @@ from tertulia.cli.account_commands import users, webhooks
 from tertulia.cli.main import app
 from tertulia.server.hooking import open_hooks
 from tertulia.server.settings import OF_CLIENTS, Settings, variable_name
+from tertulia.server.telemetry.log_format import TextLines
 from tertulia.server.tooling import open_tool_registry
 
 SDL = (ROOT / "schema" / "schema.graphql").read_text(encoding="utf-8")
@@ -61,6 +64,7 @@ NOT_HERE = ("nginx", "caddyfile", "dockerfile", "sql", "vue", "tsx", "html", "ya
 LANGUAGES = ("graphql", "python", "text", *SHELL, *SCRIPTS, *PARSED, *NOT_HERE)
 OF_ACCOUNTS = ("ACCESS_TOKEN", "REFRESH_TOKEN", "/auth/", "tertulia user", "tertulia token")
 ELSEWHERE = re.compile(r"\b(apt|apt-get|docker|git|make|npm|npx|pip|uv) |\btertulia (serve|simulator|chat)\b")
+LOG = "tertulia.log"
 NODE_MODULES = ROOT / "node_modules"
 
 
@@ -95,8 +99,24 @@ class DocsServer:
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Generator[DocsServer]:
     folder = tmp_path_factory.mktemp("local")
-    with tertulia(folder, sharing=True) as address, Api(address) as api:
+    with logged_to(folder / LOG), tertulia(folder, sharing=True) as address, Api(address) as api:
         yield DocsServer(api, folder, {})
+
+
+@contextmanager
+def logged_to(file: Path) -> Generator[None]:
+    """Log to a file as `tertulia serve` does to standard error."""
+    logger, handler = logging.getLogger("tertulia"), logging.FileHandler(file)
+    level = logger.level
+    handler.setFormatter(TextLines())
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+        handler.close()
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +267,8 @@ def workspace(tmp_path: Path, server: DocsServer, fence: Fence) -> Path:
         without = shutil.ignore_patterns("node_modules", "package.json")
         shutil.copytree(fence.file.parent, tmp_path, dirs_exist_ok=True, ignore=without)
     (tmp_path / "tertulia.db").symlink_to(server.folder / "tertulia.db")
+    if (server.folder / LOG).exists():
+        (tmp_path / LOG).symlink_to(server.folder / LOG)
     (tmp_path / "report.pdf").write_bytes(pdf("Sales rose by a fifth."))
     (tmp_path / ".venv").symlink_to(ROOT / ".venv")
     # curl must fail on an error status. The examples' own programs check the response themselves.

@@ -1,4 +1,4 @@
-"""What the log and the metrics say about a request, collected while it is served."""
+"""The facts about a request that the log and the metrics report, collected while it is served."""
 
 import re
 from collections.abc import Sequence

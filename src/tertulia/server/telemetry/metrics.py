@@ -85,11 +85,11 @@ class Metrics(GenerationObserver):
         )
         self._refused = Counter("tertulia_refused", "Requests refused by limit.", ("limit",), registry=registry)
         self.http, self.operations = HttpMetrics(registry), OperationMetrics(registry)
-        self._continuations = _continuations(registry)
         self._hooks, self._deliveries, self._ratings = _hooks(registry), _deliveries(registry), _ratings(registry)
         self._add_gauges(registry)
 
     def _add_gauges(self, registry: CollectorRegistry) -> None:
+        self._continuations = _continuations(registry)
         self._ready = Gauge("tertulia_ready", "1 if the last check of a part succeeded.", ("part",), registry=registry)
         self._budget = {
             name: Gauge(f"tertulia_server_budget_{name}_usd", meaning, ("period",), registry=registry)
