@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -112,9 +113,9 @@ class Server:
             assert self.process.poll() is None, self.said()
             assert time.monotonic() < deadline, self.said()
             sleep_between_polls()
-            for line in self.said().splitlines():
-                if "Chat" in line:
-                    self.address = line.split()[-1]
+            # With TERTULIA_LOG_FORMAT=json, the announcement is a line of JSON.
+            if (address := re.search(r"(?:Chat +|is ready.*)(http://[\d.:]+)", self.said())) is not None:
+                self.address = address[1]
         api = self.api = Api(self.address)
         while not self._answers(api):
             sleep_between_polls()

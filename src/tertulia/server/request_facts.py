@@ -8,6 +8,8 @@ from uuid import UUID
 
 from starlette.types import Scope
 
+from tertulia.json import Json
+
 FACTS = "request_facts"
 MAX_NAME = 64
 """The most characters of an operation's name in the log."""
@@ -37,7 +39,8 @@ class RequestFacts:
 
     def note_errors(self, errors: Sequence[Any]) -> None:
         """Note the different codes of errors in a response."""
-        codes = [str((error.get("extensions") or {}).get("code", "BAD_USER_INPUT")) for error in errors]
+        extensions: list[Json] = [error.get("extensions") or {} for error in errors]
+        codes = [str(values.get("code", "BAD_USER_INPUT")) for values in extensions]
         self.error_codes = list(dict.fromkeys(codes))[:MAX_CODES]
 
     @property
