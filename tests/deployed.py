@@ -20,6 +20,7 @@ from programs import find_program
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
+CHART = DEPLOY / "helm" / "tertulia"
 PATIENCE = 20.0
 
 
@@ -79,9 +80,9 @@ class Step:
         return found
 
 
-def dockerfile() -> list[list[Step]]:
-    """Return the stages of the Dockerfile. The instructions before the first FROM are the first stage."""
-    text = re.sub(r"^#.*\n", "", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+def dockerfile(file: Path = DEPLOY / "Dockerfile") -> list[list[Step]]:
+    """Return the stages of a Dockerfile. The instructions before the first FROM are the first stage."""
+    text = re.sub(r"^#.*\n", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
     stages: list[list[Step]] = [[]]
     for line in text.replace("\\\n", " ").splitlines():
         name, _, rest = line.strip().partition(" ")

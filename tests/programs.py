@@ -34,6 +34,7 @@ if sys.version_info >= (3, 13):
 FILES = {
     "tests/node": (ROOT / "tests/node/node_modules/.package-lock.json", "`npm ci` in tests/node"),
     "node_modules": (ROOT / "node_modules/.package-lock.json", "`npm ci` at the root"),
+    "deploy": (ROOT / ".venv/deploy.done", "`make .venv/deploy.done`"),
     "page": (ROOT / "src/tertulia/web/build/index.html", "`make page`"),
 }
 """Files that `make test` installs or builds if npm is available, and the command that does so by hand."""

