@@ -191,21 +191,26 @@ async def create_conversation(
       model, an option or a tool is not available, or the assistant does not exist or does not let clients set a field.
     - `RateLimited`: The viewer has sent too many messages. Creating a conversation counts as one.
     """
+    return await create(info.context, input)
+
+
+async def create(context: Context, input: CreateConversation) -> ConversationPayload:
+    """Create an empty conversation, for `createConversation` and AG-UI; raise InvalidInput or RateLimited."""
     values = await check_values(
-        info, {"title": input.title, "system_prompt": input.system_prompt, "model": input.model}
+        context, {"title": input.title, "system_prompt": input.system_prompt, "model": input.model}
     )
-    policy, default_id = policy_of_new(info.context, input.assistant_id), info.context.models.default_id
+    policy, default_id = policy_of_new(context, input.assistant_id), context.models.default_id
     _check_policy(policy, {**values, "options": input.options, "tools": input.tools}, default_id)
     values["assistant"] = policy.assistant_id
     values["model"] = values["model"] or policy.model_of_new(default_id)
-    values["options"] = await of_conversation(info.context, input.options, values["model"])
-    await check_tools(info.context, input.tools)
+    values["options"] = await of_conversation(context, input.options, values["model"])
+    await check_tools(context, input.tools)
     values["tools"] = tools_to_json(input.tools)
     values["app_metadata"] = merged({}, "metadata", input.metadata)
     values["external_id"] = None if input.external_id is None else check_external_id(input.external_id)
-    await info.context.limits.check_send(info.context.viewer.user_id)
-    conversation = Conversation(owner_id=info.context.viewer.user_id, temporary=input.temporary, **values)
-    async with info.context.database.write() as session:
+    await context.limits.check_send(context.viewer.user_id)
+    conversation = Conversation(owner_id=context.viewer.user_id, temporary=input.temporary, **values)
+    async with context.database.write() as session:
         # With this lock, concurrent requests with one external id create one conversation.
         await leases.lock_owner(session, conversation.owner_id)
         if conversation.external_id is not None:
@@ -215,7 +220,7 @@ async def create_conversation(
         await insert(session, [conversation])
         await metadata_rows.add(session, conversation.owner_id, conversation.id, conversation.app_metadata)
         await changes.record(session, conversation.owner_id, (ChangeKind.CREATED, conversation.id, None))
-    info.context.changed()
+    context.changed()
     return ConversationPayload(conversation, created=True)
 
 
@@ -228,18 +233,23 @@ async def update_conversation(
       the model, an option, a tool or the assistant is not available, or the assistant does not let clients set a field.
     - `NotFound`: The conversation does not exist.
     """
+    return await update(info.context, input)
+
+
+async def update(context: Context, input: UpdateConversation) -> ConversationPayload:
+    """Change a conversation, for `updateConversation` and AG-UI; raise InvalidInput or NotFound."""
     conversation_id = as_uuid(input.id)
     changed_fields = {key: value for key, value in vars(input).items() if key != "id" and value is not UNSET}
     for key in ("model", "assistant_id", "archived", "pinned"):
         if key in changed_fields and changed_fields[key] is None:
             raise InvalidInput(key.replace("_id", "Id"), "must not be null. Omit it to keep its value.")
     metadata = changed_fields.pop("metadata", UNSET)
-    current = await info.context.loaders.conversations.load(conversation_id) if conversation_id else None
+    current = await context.loaders.conversations.load(conversation_id) if conversation_id else None
     if current is None:
         raise NotFound(input.id, "conversation")
-    values = await _changed_values(info, current, changed_fields)
-    async with info.context.database.write() as session:
-        owner = info.context.viewer.user_id
+    values = await _changed_values(context, current, changed_fields)
+    async with context.database.write() as session:
+        owner = context.viewer.user_id
         if conversation_id and (values or metadata is not UNSET):
             await leases.lock_owner(session, owner)
             if "assistant" in values and await generations.unfinished(session, owner, [conversation_id]):
@@ -251,7 +261,7 @@ async def update_conversation(
         updated = await rows.get(session, owner, conversation_id) if conversation_id else None
     if updated is None:
         raise NotFound(input.id, "conversation")
-    info.context.changed()
+    context.changed()
     return ConversationPayload(updated)
 
 
@@ -292,11 +302,11 @@ async def delete_conversation(info: Info, id: ConversationId) -> DeletedConversa
     return DeletedConversation(str(conversation_id))
 
 
-async def _changed_values(info: Info, current: AnyConversation, changed_fields: dict[str, Any]) -> dict[str, Any]:
+async def _changed_values(context: Context, current: AnyConversation, changed_fields: dict[str, Any]) -> dict[str, Any]:
     """Return the values of a conversation's columns that clients may change; raise InvalidInput."""
-    context, default_id = info.context, info.context.models.default_id
+    default_id = context.models.default_id
     assistant_id = changed_fields.pop("assistant_id", UNSET)
-    values = await check_values(info, changed_fields)
+    values = await check_values(context, changed_fields)
     policy = policy_of(context, current) if assistant_id is UNSET else policy_of_new(context, assistant_id)
     _check_policy(policy, values, default_id, is_change=True)
     if assistant_id is not UNSET and assistant_id != current.assistant:
@@ -354,7 +364,7 @@ def _model_id(context: Context, row: AnyConversation | AnyGeneration) -> str:
     return row.model
 
 
-async def check_values(info: Info, values: dict[str, Any]) -> dict[str, Any]:
+async def check_values(context: Context, values: dict[str, Any]) -> dict[str, Any]:
     """Return the values unchanged; raise InvalidInput for an invalid title, system prompt or model."""
     for key, field, limit in (
         ("title", "title", MAX_TITLE),
@@ -363,5 +373,5 @@ async def check_values(info: Info, values: dict[str, Any]) -> dict[str, Any]:
         if values.get(key) is not None:
             check_text(field, values[key], limit)
     if values.get("model") is not None:
-        await check_model(info.context, "model", values["model"])
+        await check_model(context, "model", values["model"])
     return values

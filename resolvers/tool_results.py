@@ -29,7 +29,12 @@ async def submit_tool_results(
       has more than 200,000 bytes of JSON (the default limit). None of the results is stored then.
     - `NotFound`: The generation does not exist.
     """
-    context, generation_id = info.context, as_uuid(input.generation_id)
+    return await submit(info.context, input)
+
+
+async def submit(context: Context, input: SubmitToolResults) -> GenerationPayload:
+    """Submit results of tool calls, for `submitToolResults` and AG-UI; raise InvalidInput or NotFound."""
+    generation_id = as_uuid(input.generation_id)
     if not input.results:
         raise InvalidInput("results", "must not be empty.")
     resumed = False

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from client import Api, Json
@@ -285,6 +285,68 @@ def test_each_field_of_a_chat_is_reached_with_random_values(fuzzed: Fuzzed, name
 
     send()
     assert statuses.keys() <= {200, 404, 409, 422}
+    assert statuses[200] > 0
+
+
+PARTS = st.fixed_dictionaries(
+    {"type": st.sampled_from(["text", "image", "document", "audio", "x"])},
+    optional={
+        "text": SCALARS["String"],
+        "source": st.fixed_dictionaries(
+            {"type": st.sampled_from(["data", "url", "file"]), "value": SCALARS["String"] | st.just("aGk=")},
+            optional={"mimeType": SCALARS["String"]},
+        ),
+    },
+)
+RUN_MESSAGES = st.fixed_dictionaries(
+    {
+        "id": st.sampled_from(["1", "2", "3"]),
+        "role": st.sampled_from(["user", "user", "assistant", "tool", "system", "developer", "activity"]),
+        "content": st.just("Hello") | SCALARS["String"] | st.lists(PARTS, max_size=2),
+    },
+    optional={"toolCallId": SCALARS["String"], "error": SCALARS["String"]},
+)
+RUN: dict[str, st.SearchStrategy[Any]] = {
+    "messages": st.lists(RUN_MESSAGES, max_size=3),
+    "tools": st.lists(
+        st.fixed_dictionaries(
+            {"name": st.sampled_from(["look", "a b", ""]), "description": SCALARS["String"]},
+            optional={"parameters": SCALARS["JSON"]},
+        ),
+        max_size=2,
+    ),
+    "context": st.lists(
+        st.fixed_dictionaries({"description": SCALARS["String"], "value": SCALARS["String"]}), max_size=2
+    ),
+    "state": SCALARS["JSON"],
+    "forwardedProps": SCALARS["JSON"]
+    | st.fixed_dictionaries({"model": st.sampled_from(["gpt-4", "claude-haiku-5-5"])}),
+    "resume": st.lists(
+        st.fixed_dictionaries(
+            {"interruptId": SCALARS["String"], "status": st.sampled_from(["resolved", "cancelled", "x"])},
+            optional={"payload": SCALARS["JSON"]},
+        ),
+        max_size=2,
+    ),
+}
+
+
+def test_runs_of_ag_ui_with_random_values_are_answered_or_refused(fuzzed: Fuzzed) -> None:
+    fuzzed.prepare()
+    statuses = Counter[int]()
+    hello = [{"id": "1", "role": "user", "content": "Hello"}]
+
+    @examples(40)
+    @given(st.fixed_dictionaries({"threadId": st.sampled_from(["a", "b"])}, optional=RUN), st.uuids())
+    def send(body: Json, run: UUID) -> None:
+        content = json.dumps({"runId": str(run), "messages": hello, **body})
+        response = fuzzed.api.http.post("/ag-ui", content=content, headers={"content-type": "application/json"})
+        statuses[response.status_code] += 1
+        if response.status_code == 422:
+            assert response.json()["detail"][0]["loc"][1] in {"threadId", *RUN}
+
+    send()
+    assert statuses.keys() <= {200, 422}
     assert statuses[200] > 0
 
 

@@ -270,13 +270,21 @@ def test_rest_routes_return_nothing_of_another_user(two: Two) -> None:
             tried.add((method, path))
             response = _call(two.stranger, method, path, id)
             assert SECRET not in response.text, (method, path)
-            if "{id}" in path or path.startswith("/chat"):
-                assert response.status_code == 404, (method, path)
+            if "{id}" in path or path.startswith(("/chat", "/ag-ui")):
+                # An id of another form cannot be that of an event.
+                assert response.status_code == 404 or (path, response.status_code) == ("/ag-ui", 422), (method, path)
     assert tried == routes
-    assert len(routes) == 9
+    assert len(routes) == 11
 
 
 def _call(api: Api, method: str, path: str, id: str) -> Any:
     files = {"file": ("a.png", image())} if path in ("/attachments", "/import") else None
-    body = {"message": "Hello", "conversation_id": id} if path.startswith("/chat") else None
-    return api.http.request(method, path.replace("{id}", id), files=files, json=body)
+    body: Any = {"message": "Hello", "conversation_id": id} if path.startswith("/chat") else None
+    headers = {}
+    if path == "/ag-ui":
+        # A thread with a foreign id is a new one; an event of a foreign answer does not exist.
+        body, headers = {"threadId": id, "runId": id, "messages": []}, {"Last-Event-ID": f"{id}:start"}
+        without = api.http.post(path, json=body)
+        assert [line for line in without.text.split("\n\n") if line].pop().count("RUN_FINISHED") == 1
+        assert SECRET not in without.text
+    return api.http.request(method, path.replace("{id}", id), files=files, json=body, headers=headers)

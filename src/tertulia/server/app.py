@@ -25,6 +25,7 @@ from tertulia.schema.document_policy import DocumentPolicy
 from tertulia.schema.own_fields import schema_with
 from tertulia.server.auth.authenticator import Authenticated
 from tertulia.server.auth.host import Authenticate, HostAuth, load_viewer
+from tertulia.server.http.agui.routes import agui_router
 from tertulia.server.http.attachments import attachments_router
 from tertulia.server.http.content_encoding import PlainBodies
 from tertulia.server.http.error_handlers import ERROR_HANDLERS
@@ -273,6 +274,8 @@ class Tertulia:
         context = with_security_scheme(self._context, auth)
         if settings.rest:
             app.include_router(rest_router(with_security_scheme(self._admit, auth)))
+        if settings.ag_ui:
+            app.include_router(agui_router(with_security_scheme(self._admit, auth)))
         app.include_router(attachments_router(context, settings.cors_origins))
         if settings.export:
             app.include_router(export_router(context))
@@ -365,5 +368,5 @@ def create_app(settings: Settings) -> FastAPI:
 def _switched_off(settings: Settings) -> set[str]:
     """Return the names of the links to routes that the settings switch off."""
     chat_links = set[str]() if settings.rest else {"chat", "chat_stream"}
-    switches = {"export": settings.export, "import": settings.import_files}
+    switches = {"ag_ui": settings.ag_ui, "export": settings.export, "import": settings.import_files}
     return chat_links | {name for name, is_on in switches.items() if not is_on}

@@ -144,6 +144,7 @@ class SettingFields(AnswerSettingFields):
         json_schema_extra=documented("a file"),
     )
     rest: bool = Field(default=True, description="Whether `/chat` and `/chat/stream` exist.")
+    ag_ui: bool = Field(default=True, description="Whether `/ag-ui` exists.")
     export: bool = Field(default=True, description="Whether `/export` exists.")
     # `import` is a keyword of Python.
     import_files: bool = Field(

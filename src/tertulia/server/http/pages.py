@@ -68,6 +68,7 @@ LINKS = {
     "graphql": "/graphql",
     "chat": "/chat",
     "chat_stream": "/chat/stream",
+    "ag_ui": "/ag-ui",
     "attachments": "/attachments",
     "export": "/export",
     "import": "/import",
