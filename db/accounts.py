@@ -102,6 +102,20 @@ async def set_disabled(session: AsyncSession, user_id: UUID, *, disabled: bool) 
         await revoke(session, owner=user_id)
 
 
+async def set_usage_group(session: AsyncSession, user_id: UUID, group: str | None) -> None:
+    """Set the group of a user in reports of usage; None for no group."""
+    await session.exec(update(_USERS).where(_USERS.c.id == user_id).values(usage_group=group))
+
+
+async def record_use(session: AsyncSession, user_id: UUID, **values: datetime | str) -> None:
+    """Store values of a user that follow from a token: `signed_in_at` and `usage_group`.
+
+    If another transaction has locked the user, nothing is stored, because authentication must not wait for it.
+    """
+    user = select(User.id).where(col(User.id) == user_id).with_for_update(skip_locked=True)
+    await session.exec(update(_USERS).where(_USERS.c.id.in_(user)).values(**values))
+
+
 async def begin_sign_in(
     session: AsyncSession, owner: UUID, expires_at: datetime, user_agent: str | None = None
 ) -> SignIn:
@@ -125,7 +139,7 @@ _GOOD = or_(
 _TOKEN_USER = (
     select(User.id, User.name, User.subject, User.plan)
     .join(PersonalToken)
-    .add_columns(col(PersonalToken.expires_at), col(PersonalToken.last_used_at))
+    .add_columns(col(PersonalToken.expires_at), col(PersonalToken.last_used_at), col(User.signed_in_at))
     .where(col(PersonalToken.digest) == bindparam("digest"), _GOOD, _IS_ENABLED)
 )
 
@@ -135,7 +149,8 @@ class AuthenticatedUser:
     """The user of a sign-in or of a personal access token, their assigned plan, and when the token expires.
 
     `subject` is the user's id at the identity provider, if there is one. `token_used_at` is the stored time of the
-    token's last use. `role` is the assigned role, which a personal access token does not have.
+    token's last use. `role` is the assigned role, which a personal access token does not have. `signed_in_at` is when a
+    token of the identity provider was last accepted, for personal access tokens.
     """
 
     id: UUID
@@ -145,6 +160,7 @@ class AuthenticatedUser:
     expires_at: datetime | None = None
     token_used_at: datetime | None = None
     role: str | None = None
+    signed_in_at: datetime | None = None
 
 
 async def of_sign_in(database: Database, sign_in_id: UUID) -> AuthenticatedUser | None:
@@ -156,7 +172,9 @@ async def of_sign_in(database: Database, sign_in_id: UUID) -> AuthenticatedUser 
 async def of_token(database: Database, digest: str) -> AuthenticatedUser | None:
     """Return the user of a personal access token and its expiry, or None if it is not valid."""
     row = await database.row(_TOKEN_USER, digest=digest, now=now())
-    return None if row is None else AuthenticatedUser(row[0], row[1], row[2], row[3], row[4], row[5])
+    return (
+        None if row is None else AuthenticatedUser(row[0], row[1], row[2], row[3], row[4], row[5], signed_in_at=row[6])
+    )
 
 
 async def signed_in(session: AsyncSession, sign_in_id: UUID) -> User | None:
@@ -209,9 +227,17 @@ async def revoke_everything(session: AsyncSession, owner: UUID | None) -> Revoke
     """Revoke all sign-ins and personal access tokens of an owner, or of all users if `owner` is None."""
     alive = _alive() if owner is None else and_(_SIGN_INS.c.owner_id == owner, _alive())
     of_owner = true() if owner is None else col(PersonalToken.owner_id) == owner
+    await end_provider_tokens(session, owner)
     sign_ins = await session.exec(update(_SIGN_INS).where(alive).values(revoked_at=now()))
     tokens = await session.exec(delete(PersonalToken).where(of_owner))
     return RevokedCounts(sign_ins.rowcount, tokens.rowcount)
+
+
+async def end_provider_tokens(session: AsyncSession, owner: UUID | None) -> None:
+    """Refuse the tokens that an identity provider has issued to a user, or to all users, until now."""
+    ended = col(User.issuer).is_not(None) if owner is None else col(User.id) == owner
+    users = select(User.id).where(ended).order_by(col(User.id)).with_for_update()
+    await session.exec(update(_USERS).where(_USERS.c.id.in_(users)).values(signed_out_at=now()))
 
 
 async def forget_ended(session: AsyncSession, before: datetime) -> None:

@@ -115,6 +115,11 @@ class User(SQLModel, table=True):
     plan: str | None = None  # The plan that the operator has assigned to the user (see ratelimit.plans).
     role: str | None = None  # The role that the operator has assigned to the user: `operator`, or none.
     disabled_at: datetime | None = optional_time()  # A disabled user can neither sign in nor use a token.
+    usage_group: str | None = None  # The user's group in reports of usage.
+    # When a token of the identity provider was last accepted; stored at most once an hour (see `accounts.record_use`).
+    signed_in_at: datetime | None = optional_time()
+    # Tokens of the identity provider that were issued before are refused.
+    signed_out_at: datetime | None = optional_time()
     # The number of the last change to the user's conversations, assigned by `db.changes`.
     changes: int = 0
     created_at: datetime = _time()

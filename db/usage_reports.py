@@ -88,6 +88,7 @@ _ASSISTANT: ColumnElement[str] = literal_column(
 )
 KEYS: Mapping[str, Mapping[str, ColumnElement[Any]]] = {
     "user": {"user": _USERS.c.name, "user_id": _USERS.c.id},
+    "group": {"group": func.coalesce(_USERS.c.usage_group, literal_column("''"))},
     "assistant": {"assistant": _ASSISTANT},
     "model": {"model": _CALLS.c.model},
     "day": {"day": _CALLS.c.day},

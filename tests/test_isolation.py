@@ -96,6 +96,7 @@ KNOWN = {
     "src/tertulia/server/auth/guests.py claim": ONE_REQUEST,
     "src/tertulia/cli/doctor.py _findings": "its items are lines of one report",
     "src/tertulia/cli/doctor.py _claude": "its items are lines of one report",
+    "src/tertulia/cli/leavers.py disable_listed": "its items are one list; those that are done stay done if it is repeated",
     "src/tertulia/transfer/exporter.py export": ONE_REQUEST,
     "resolvers/follow.py _follow": "its items belong to one follower",
     "src/tertulia/transfer/importer.py _store": ONE_REQUEST,

@@ -1,11 +1,12 @@
 """The subcommands of `tertulia user` and `tertulia webhooks`. Each imports its modules when it runs."""
 
 import sys
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from tertulia.cli.running import prepare_database, print_result, read_settings
+from tertulia.cli.running import prepare_database, print_result, read_settings, refuse
 
 users = typer.Typer(help="Manage accounts, for TERTULIA_AUTH=password.", no_args_is_help=True)
 
@@ -72,6 +73,23 @@ def plan_of_user(
     print_result(describe_plan(settings, name) if plan is None and not remove else set_plan(settings, name, plan))
 
 
+@users.command("group")
+def group_of_user(
+    name: Annotated[str, typer.Argument(help="A user's name; `local` with TERTULIA_AUTH=local.")],
+    group: Annotated[str | None, typer.Argument(help="The group, such as a department or a cost center.")] = None,
+    *,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the group.")] = False,
+) -> None:
+    """Set the group of a user in `tertulia usage --by group`. With TERTULIA_USAGE_GROUP_CLAIM, tokens set it."""
+    from tertulia.cli.users import set_group
+
+    if (group is None) == (not remove):
+        refuse("group: expected GROUP or --remove.")
+    settings = read_settings()
+    prepare_database(settings)
+    print_result(set_group(settings, name, group))
+
+
 @users.command("role")
 def role_of_user(
     name: Annotated[str, typer.Argument(help="A user's name.")],
@@ -86,13 +104,29 @@ def role_of_user(
 
 
 @users.command("disable")
-def disable_user(name: Annotated[str, typer.Argument(help="A user's name.")]) -> None:
+def disable_user(
+    name: Annotated[str | None, typer.Argument(help="A user's name.")] = None,
+    from_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead of NAME, a file with one user on each line: the name, the id at the identity provider, or "
+            "the id here; `-` reads standard input. Unknown users are skipped."
+        ),
+    ] = None,
+) -> None:
     """Disable a user: end their sign-ins, and refuse their tokens until `tertulia user enable`. Nothing is deleted."""
-    from tertulia.cli.users import set_disabled
+    from tertulia.cli.leavers import disable_listed, read_list
+    from tertulia.cli.users import CommandError, set_disabled
 
+    if (name is None) == (from_file is None):
+        refuse("disable: expected NAME or --from-file.")
     settings = read_settings()
+    try:
+        listed = [] if from_file is None else read_list(from_file)
+    except CommandError as error:
+        refuse(str(error))
     prepare_database(settings)
-    print_result(set_disabled(settings, name, disabled=True))
+    print_result(disable_listed(settings, listed) if name is None else set_disabled(settings, name, disabled=True))
 
 
 @users.command("enable")

@@ -13,6 +13,7 @@ class UsageKey(StrEnum):
     """The key of a report's rows. `db.usage_reports.KEYS` has the columns."""
 
     USER = "user"
+    GROUP = "group"
     ASSISTANT = "assistant"
     MODEL = "model"
     DAY = "day"
@@ -44,7 +45,7 @@ def usage(
         ReportFormat, typer.Option("--format", help="A table for people, or CSV for spreadsheets.")
     ] = ReportFormat.TABLE,
 ) -> None:
-    """Report the tokens and the cost of all users: by user, assistant, model, day or month."""
+    """Report the tokens and the cost of all users: by user, group, assistant, model, day or month."""
     from tertulia.cli.usage import period_of, report_usage
     from tertulia.cli.users import CommandError
 

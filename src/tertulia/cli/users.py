@@ -16,10 +16,12 @@ from tertulia.db.identities import Action, PersonalToken
 from tertulia.db.names import skeleton
 from tertulia.db.tables import User, now
 from tertulia.generation.retention import ResourceDeleter
+from tertulia.json import clean_text
 from tertulia.ratelimit.plans import DEFAULT
 from tertulia.resolvers.credentials import SIGNED_OUT
 from tertulia.server.auth.authenticator import EVERYBODY
 from tertulia.server.auth.passwords import Passwords, Unfit, check_password, name_of
+from tertulia.server.auth.token_uses import MAX_GROUP
 from tertulia.server.opening import connect, open_log
 from tertulia.server.outbox.opening import open_database
 from tertulia.server.plan_file import check_plans
@@ -46,7 +48,7 @@ async def add(settings: Settings, name: str, password: str | None) -> str:
     """
     name, new_password = _require_account(name, password)
     hashed = await Passwords().hash(new_password)
-    async with _open_database(settings) as database, database.write() as session:
+    async with open_users(settings) as database, database.write() as session:
         user = User(name=name, name_skeleton=skeleton(name), password_hash=hashed)
         if not await accounts.add(session, user):
             existing = await accounts.by_name(session, name)
@@ -65,7 +67,7 @@ async def add(settings: Settings, name: str, password: str | None) -> str:
 
 async def change_password(settings: Settings, name: str, password: str | None) -> str:
     """Set a user's password, and revoke all their sign-ins."""
-    async with _open_database(settings) as database:
+    async with open_users(settings) as database:
         user = await _user(database, name)
         new_password = _require_password(user.name, password)
         hashed = await Passwords().hash(new_password)
@@ -73,13 +75,13 @@ async def change_password(settings: Settings, name: str, password: str | None) -
             await accounts.set_password(session, user.id, hashed)
             await accounts.revoke(session, owner=user.id)
             await accounts.audit(session, Action.PASSWORD_CHANGED, user.id)
-    await _notify_servers(settings, user.id)
+    await notify_servers(settings, user.id)
     return f"Changed the password of {user.name}." + ("" if password else f" It is {new_password}")
 
 
 async def describe_users(settings: Settings) -> str:
     """Return a line for each user: id, name, sign-in method, assigned plan and role, and whether it is disabled."""
-    async with _open_database(settings) as database, database.read() as session:
+    async with open_users(settings) as database, database.read() as session:
         users = await accounts.all_users(session)
     lines = [f"{user.id}  {user.name}  {_sign_in_method(user)}{_state(user)}" for user in users]
     return "\n".join(lines) or "There are no users."
@@ -87,7 +89,7 @@ async def describe_users(settings: Settings) -> str:
 
 async def describe_plan(settings: Settings, name: str) -> str:
     """Return the plan that is assigned to a user."""
-    async with _open_database(settings) as database:
+    async with open_users(settings) as database:
         user = await _user(database, name)
     return f"{user.name} has the plan {user.plan}." if user.plan else f"{user.name} has no assigned plan."
 
@@ -99,25 +101,37 @@ async def set_plan(settings: Settings, name: str, plan: str | None) -> str:
         raise CommandError("PLAN: there are no plans. Set TERTULIA_PLANS to a file of plans.")
     if plan is not None and plan not in names:
         raise CommandError(f"PLAN: must be one of {', '.join(dict.fromkeys(names))}, not {plan!r}.")
-    async with _open_database(settings) as database:
+    async with open_users(settings) as database:
         user = await _user(database, name)
         async with database.write() as session:
             await accounts.set_plan(session, user.id, plan)
             await accounts.audit(session, Action.PLAN_CHANGED, user.id, plan=plan or "")
-    await _notify_servers(settings, user.id)
+    await notify_servers(settings, user.id)
     return f"{user.name} now has the plan {plan}." if plan else f"{user.name} now has no assigned plan."
+
+
+async def set_group(settings: Settings, name: str, group: str | None) -> str:
+    """Set the group of a user in reports of usage, or remove it if `group` is None."""
+    group = None if group is None else clean_text(group).strip()
+    if group is not None and not 1 <= len(group) <= MAX_GROUP:
+        raise CommandError(f"GROUP: must have 1 to {MAX_GROUP} characters.")
+    async with open_users(settings) as database:
+        user = await _user(database, name)
+        async with database.write() as session:
+            await accounts.set_usage_group(session, user.id, group)
+    return f"{user.name} now has the group {group}." if group else f"{user.name} now has no group."
 
 
 async def set_role(settings: Settings, name: str, role: str | None) -> str:
     """Assign the role of operators to a user, or remove it if `role` is None."""
-    async with _open_database(settings) as database:
+    async with open_users(settings) as database:
         user = await _user(database, name)
         if role is not None and user.issuer == GUEST:
             raise CommandError(f"NAME: {user.name} is a guest, and guests have no roles.")
         async with database.write() as session:
             await accounts.set_role(session, user.id, role)
             await accounts.audit(session, Action.ROLE_CHANGED, user.id, role=role or "")
-    await _notify_servers(settings, user.id)
+    await notify_servers(settings, user.id)
     return f"{user.name} now has the role {role}." if role else f"{user.name} now has no assigned role."
 
 
@@ -125,23 +139,23 @@ async def set_disabled(settings: Settings, name: str, *, disabled: bool) -> str:
     """Disable a user, whose sign-ins end and whose tokens stop working; or enable a user again."""
     if settings.auth == "local":
         raise CommandError("NAME: with TERTULIA_AUTH=local there is only one user, who cannot be disabled.")
-    async with _open_database(settings) as database:
+    async with open_users(settings) as database:
         user = await _user(database, name)
         async with database.write() as session:
             await accounts.set_disabled(session, user.id, disabled=disabled)
             await accounts.audit(session, Action.USER_DISABLED if disabled else Action.USER_ENABLED, user.id)
-    await _notify_servers(settings, user.id)
+    await notify_servers(settings, user.id)
     return f"{user.name} is disabled." if disabled else f"{user.name} is enabled."
 
 
 async def remove(settings: Settings, name: str) -> str:
     """Delete a user with all their data, in the database and outside of it."""
-    async with _open_database(settings) as database:
+    async with open_users(settings) as database:
         user = await _user(database, name)
         counts = await _remove_user(settings, database, user.id)
         if counts is None:
             raise CommandError(f"NAME: {name} has already been deleted.")
-    await _notify_servers(settings, user.id)
+    await notify_servers(settings, user.id)
     return f"Deleted {user.name} and all their data: {describe_counts(counts)}."
 
 
@@ -170,7 +184,7 @@ async def make_token(settings: Settings, name: str, label: str, days: float | No
         days: The days until the token expires, or None if it does not expire.
     """
     token = new_personal_token()
-    async with _open_database(settings) as database:
+    async with open_users(settings) as database:
         user = await _user(database, name)
         expires_at = None if days is None else now() + timedelta(days=days)
         row = PersonalToken(owner_id=user.id, label=label[:100], digest=digest_of(token), expires_at=expires_at)
@@ -182,7 +196,7 @@ async def make_token(settings: Settings, name: str, label: str, days: float | No
 
 async def list_tokens(settings: Settings, name: str) -> str:
     """Return a line for each token of a user: id, label, creation and expiry."""
-    async with _open_database(settings) as database:
+    async with open_users(settings) as database:
         user = await _user(database, name)
         async with database.read() as session:
             tokens = await accounts.tokens_of(session, user.id)
@@ -192,35 +206,36 @@ async def list_tokens(settings: Settings, name: str) -> str:
 
 async def revoke_token(settings: Settings, name: str, id: str) -> str:
     """Revoke a token, and close the WebSockets that were opened with it."""
-    async with _open_database(settings) as database:
+    async with open_users(settings) as database:
         user = await _user(database, name)
         async with database.write() as session:
             if not await accounts.remove_token(session, user.id, _uuid(id)):
                 raise CommandError(f"--revoke: {user.name} has no token with the id {id}. List them with --list.")
             await accounts.audit(session, Action.TOKEN_REVOKED, user.id, token=id)
-    await _notify_servers(settings, user.id)
+    await notify_servers(settings, user.id)
     return "Revoked."
 
 
 async def revoke_everything(settings: Settings, name: str | None) -> str:
     """Revoke all sign-ins and personal access tokens of a user, or of all users if `name` is None."""
-    async with _open_database(settings) as database:
+    async with open_users(settings) as database:
         owner = None if name is None else (await _user(database, name)).id
         async with database.write() as session:
             revoked = await accounts.revoke_everything(session, owner)
             detail = {"sign_ins": str(revoked.sign_ins), "tokens": str(revoked.tokens)}
             await accounts.audit(session, Action.EVERYTHING_REVOKED, owner, **detail)
-    await _notify_servers(settings, owner or EVERYBODY)
+    await notify_servers(settings, owner or EVERYBODY)
     text = f"Revoked {revoked.sign_ins} sign-ins and {revoked.tokens} personal access tokens of {name or 'all users'}."
     if settings.auth == "oidc":
-        text += " Tokens of the identity provider stay valid until they expire; revoke them at the provider."
+        text += " Tokens of the identity provider that were issued before are refused; the provider may issue new ones."
     if settings.auth != "local" and settings.redis_url is None:
         text += " Open WebSockets are closed within a minute."
     return text
 
 
 @asynccontextmanager
-async def _open_database(settings: Settings) -> AsyncGenerator[Database]:
+async def open_users(settings: Settings) -> AsyncGenerator[Database]:
+    """Open the database of the settings."""
     database = open_database(settings)
     try:
         yield database
@@ -236,7 +251,7 @@ async def _user(database: Database, name: str) -> User:
     return user
 
 
-async def _notify_servers(settings: Settings, user_id: UUID) -> None:
+async def notify_servers(settings: Settings, user_id: UUID) -> None:
     """Make running servers check the user's WebSockets again. Without Redis, they do so within a minute."""
     if settings.redis_url is not None:
         from tertulia.streams.redis.log import RedisLog

@@ -25,6 +25,7 @@ from tertulia.schema.document_policy import DocumentPolicy
 from tertulia.schema.own_fields import schema_with
 from tertulia.server.auth.authenticator import Authenticated
 from tertulia.server.auth.host import Authenticate, HostAuth, load_viewer
+from tertulia.server.auth.token_uses import TokenUses
 from tertulia.server.http.agui.routes import agui_router
 from tertulia.server.http.attachments import attachments_router
 from tertulia.server.http.content_encoding import PlainBodies
@@ -238,9 +239,11 @@ class Tertulia:
         return self._running
 
     def _host(self) -> Host:
-        authenticate = self._authenticate
+        authenticate, group_claim = self._authenticate, self._settings.usage_group_claim
         return Host(
-            None if authenticate is None else lambda database: HostAuth(database, authenticate),
+            None
+            if authenticate is None
+            else lambda database: HostAuth(database, authenticate, TokenUses(database, group_claim)),
             self._hooks,
         )
 

@@ -341,10 +341,13 @@ async def _identities(settings: Settings, database: Database) -> IdentityProvide
     if settings.auth == "oidc":
         from tertulia.server.auth.oidc import OidcAuth
         from tertulia.server.auth.roles import TokenRoles
+        from tertulia.server.auth.token_uses import TokenUses
 
         issuer, audience = settings.oidc_issuer or "", settings.oidc_audience or ""
         roles = TokenRoles(settings.oidc_roles_claim, settings.oidc_operator_role)
-        return OidcAuth(database, issuer=issuer, audience=audience, roles=roles)
+        uses = TokenUses(database, settings.usage_group_claim)
+        days = settings.personal_token_sign_in_days
+        return OidcAuth(database, uses, issuer=issuer, audience=audience, roles=roles, personal_token_days=days)
     async with database.write() as session:
         user = await accounts.get_or_create(session, LOCAL_USER)
     return SingleUserAuth(viewer_of(user), database if settings.plans else None)

@@ -128,6 +128,14 @@ class SettingFields(AnswerSettingFields):
         description="The value of the claim `TERTULIA_OIDC_ROLES_CLAIM` that gives a user the role `operator`.",
     )
 
+    personal_token_sign_in_days: float | None = Field(
+        default=None,
+        gt=0,
+        description="The days after the last sign-in at the identity provider for which the personal access tokens of "
+        "a user work. By default they do not depend on sign-ins. See [When somebody leaves]"
+        "(identity.md#when-somebody-leaves).",
+    )
+
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="The origins whose pages may use this server, without a path.",
@@ -187,6 +195,14 @@ class SettingFields(AnswerSettingFields):
         description="The claim of a token, or of the viewer that `authenticate` returns, that names the user's plan or "
         "groups. The names of nested claims are separated by dots.",
         examples=["groups", "resource_access.tertulia.roles"],
+    )
+    usage_group_claim: str = Field(
+        default="",
+        description="The claim of a token, or of the viewer that `authenticate` returns, that names the user's group "
+        "in [reports of usage](cost.md#reports). The names of nested claims are separated by dots. Empty: only "
+        "`tertulia user group` sets groups.",
+        examples=["department"],
+        json_schema_extra=documented("text"),
     )
     rate_limit: str | None = Field(
         default=None,

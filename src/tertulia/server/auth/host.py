@@ -11,6 +11,7 @@ from tertulia.db.identities import Action
 from tertulia.db.tables import User
 from tertulia.resolvers.context import StoredViewer
 from tertulia.server.auth.providers import Credentials, Identity, Unauthenticated, require_enabled, roles_of
+from tertulia.server.auth.token_uses import TokenUses
 from tertulia.viewer import Viewer
 
 Authenticate = Callable[[HTTPConnection], Awaitable[Viewer | None]]
@@ -28,8 +29,9 @@ MAX_ID, MAX_NAME = 255, 100
 class HostAuth:
     """Authenticates users by a function of the application. A row is added at a user's first request."""
 
-    def __init__(self, database: Database, authenticate: Authenticate) -> None:
+    def __init__(self, database: Database, authenticate: Authenticate, uses: TokenUses) -> None:
         self._database = database
+        self._uses = uses
         self._authenticate = authenticate
 
     async def of(self, credentials: Credentials) -> Identity:
@@ -40,11 +42,20 @@ class HostAuth:
         viewer = await self._authenticate(credentials.connection)
         if viewer is None:
             raise Unauthenticated("Not signed in. Sign in to the application, and try again.")
-        return Identity(await load_viewer(self._database, viewer, may_add=not credentials.is_recheck))
+        may_add = not credentials.is_recheck
+        return Identity(await load_viewer(self._database, viewer, may_add=may_add, uses=self._uses))
 
 
-async def load_viewer(database: Database, viewer: Viewer, *, may_add: bool = True) -> StoredViewer:
+async def load_viewer(
+    database: Database, viewer: Viewer, *, may_add: bool = True, uses: TokenUses | None = None
+) -> StoredViewer:
     """Return a viewer with the id of their row in the table of users. The row is added if necessary.
+
+    Args:
+        database: The database.
+        viewer: The viewer.
+        may_add: Whether a row may be added.
+        uses: Stores the viewer's group; None to store nothing.
 
     Raises:
         Unauthenticated: There is no row, and it may not be added; or the user is disabled.
@@ -59,6 +70,8 @@ async def load_viewer(database: Database, viewer: Viewer, *, may_add: bool = Tru
             raise Unauthenticated("The account was deleted.")
         user = await _add(database, viewer)
     require_enabled(user)
+    if uses is not None:
+        await uses.store(user, viewer.claims, signed_in=False)
     return StoredViewer(
         viewer.id,
         viewer.name,

@@ -10,7 +10,7 @@ import logging
 import time
 from collections import deque
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ from tertulia.db import accounts
 from tertulia.db.credentials import PERSONAL
 from tertulia.db.database import Database
 from tertulia.db.identities import Action
-from tertulia.db.tables import User
+from tertulia.db.tables import User, now
 from tertulia.json import clean_text
 from tertulia.server.auth.passwords import Unfit, name_of
 from tertulia.server.auth.providers import (
@@ -38,6 +38,7 @@ from tertulia.server.auth.providers import (
     viewer_of,
 )
 from tertulia.server.auth.roles import TokenRoles
+from tertulia.server.auth.token_uses import TokenUses
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 """Asymmetric algorithms only: a public key must never verify as a shared secret."""
@@ -116,10 +117,30 @@ class Keys:
 class OidcAuth:
     """Authenticates users by tokens of an identity provider. A user is added at the first request."""
 
-    def __init__(self, database: Database, *, issuer: str, audience: str, roles: TokenRoles | None = None) -> None:
-        """Accept tokens that `issuer` has signed for `audience`. `roles` reads the roles of their tokens."""
+    def __init__(
+        self,
+        database: Database,
+        uses: TokenUses,
+        *,
+        issuer: str,
+        audience: str,
+        roles: TokenRoles | None = None,
+        personal_token_days: float | None = None,
+    ) -> None:
+        """Accept tokens that `issuer` has signed for `audience`.
+
+        Args:
+            database: The database.
+            uses: Stores the uses of tokens.
+            issuer: The issuer.
+            audience: The audience.
+            roles: Reads the roles of tokens.
+            personal_token_days: The days after a user's last sign-in for which personal access tokens work.
+        """
         self._database = database
+        self._uses = uses
         self._roles = roles or TokenRoles()
+        self._signed_in_within = None if personal_token_days is None else timedelta(days=personal_token_days)
         self.issuer = issuer
         self.audience = audience
         self._keys = Keys(issuer)
@@ -128,19 +149,29 @@ class OidcAuth:
         """Return the identity of the token; raises Unauthenticated, Unavailable."""
         token = bearer(credentials.authorization)
         if token.startswith(PERSONAL):
-            return await personal(self._database, token)
+            return await personal(self._database, token, self._signed_in_within)
         claims = await self.claims_of(token)
-        async with self._database.read() as session:
-            user = await accounts.by_subject(session, self.issuer, claims["sub"])
+        user = await self.user_of(claims)
         if user is None:
             if credentials.is_recheck:
                 raise expired()
             user = await self._add_user(claims)
-        require_enabled(user)
+        elif user.signed_out_at is not None and _issued_at(claims) < user.signed_out_at.timestamp():
+            raise expired()
+        else:
+            await self._uses.store(user, claims, signed_in=True)
         stored = viewer_of(user)
         roles = stored.roles | self._roles.of(claims)
         viewer = replace(stored, claims=claims, roles=roles, signed_in=True)
         return Identity(viewer, datetime.fromtimestamp(claims["exp"] + LEEWAY, UTC))
+
+    async def user_of(self, claims: dict[str, Any]) -> User | None:
+        """Return the user of a valid token; None if there is none yet. Raise Unauthenticated if it is disabled."""
+        async with self._database.read() as session:
+            user = await accounts.by_subject(session, self.issuer, claims["sub"])
+        if user is not None:
+            require_enabled(user)
+        return user
 
     async def claims_of(self, token: str, audience: str | None = None) -> dict[str, Any]:
         """Return the claims of a valid token.
@@ -181,7 +212,8 @@ class OidcAuth:
         suffix = hashlib.sha256(f"{self.issuer} {subject}".encode()).hexdigest()[:8]
         async with self._database.write() as session:
             for candidate in (name, f"{name[:90]}-{suffix}"):
-                user = User(name=candidate, issuer=self.issuer, subject=subject)
+                user = User(name=candidate, issuer=self.issuer, subject=subject, signed_in_at=now())
+                user.usage_group = self._uses.group_of(claims)
                 if await accounts.add(session, user):
                     await accounts.audit(session, Action.REGISTERED, user.id, issuer=self.issuer)
                     return user
@@ -223,6 +255,12 @@ def _key(jwk: Any) -> jwt.PyJWK | None:
     except (jwt.PyJWTError, AttributeError, TypeError, ValueError):
         return None
     return key if key.algorithm_name in ALGORITHMS and jwk.get("use", "sig") == "sig" else None
+
+
+def _issued_at(claims: dict[str, Any]) -> float:
+    issued_at = claims.get("iat")
+    # Without the claim, the token may be older than any sign-out.
+    return issued_at if isinstance(issued_at, int | float) else 0.0
 
 
 def _name(claims: dict[str, Any]) -> str:

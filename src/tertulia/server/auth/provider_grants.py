@@ -238,6 +238,10 @@ class ProviderGrants:
                 claims = await self._auth.claims_of(token)
             except Unauthenticated:
                 continue
+            try:
+                await self._auth.user_of(claims)
+            except Unauthenticated as error:
+                raise GrantRefused("access_denied", error.message, 403) from error
             expires_in = max(int(claims["exp"] - time.time()), 0)
             return ProviderTokens(token, expires_in, _text(response, "refresh_token"), id_token)
         logger.error(

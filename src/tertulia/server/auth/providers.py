@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from starlette.requests import HTTPConnection
@@ -121,12 +121,20 @@ class PasswordAuth:
         return Identity(viewer, claims.expires_at)
 
 
-async def personal(database: Database, token: str) -> Identity:
-    """Return the identity of a personal access token; raise Unauthenticated."""
+async def personal(database: Database, token: str, signed_in_within: timedelta | None = None) -> Identity:
+    """Return the identity of a personal access token; raise Unauthenticated.
+
+    Args:
+        database: The database.
+        token: The token.
+        signed_in_within: The time within which a user of an identity provider must have signed in; None for no limit.
+    """
     digest = digest_of(token)
     row = await accounts.of_token(database, digest)
     if row is None:
         raise expired()
+    if signed_in_within is not None and row.subject is not None and not _signed_in(row, signed_in_within):
+        raise Unauthenticated("The token works again when its user has signed in. Sign in.", token_sent=True)
     is_stale = row.token_used_at is None or row.token_used_at < now() - USED_EVERY
     if is_stale and digest not in _MARKING:
         _MARKING.add(digest)
@@ -138,6 +146,10 @@ async def personal(database: Database, token: str) -> Identity:
         finally:
             _MARKING.discard(digest)
     return Identity(_viewer_of_row(row), row.expires_at)
+
+
+def _signed_in(row: AuthenticatedUser, within: timedelta) -> bool:
+    return row.signed_in_at is not None and row.signed_in_at > now() - within
 
 
 def bearer(authorization: str | None) -> str:
