@@ -113,7 +113,7 @@ async def edit_message(
     - `BudgetExceeded`: The viewer's monthly budget or daily tokens, or the budget of the server, is used up.
     - `SendRefused`: The application refused the message.
     """
-    return await start(info.context, _checked(input), turn_of_edit)
+    return await edit(info.context, input)
 
 
 async def regenerate_message(
@@ -143,6 +143,11 @@ async def send(context: Context, input: SendMessage) -> SendMessagePayload:
         metadata = merged({}, "conversationMetadata", input.conversation_metadata)
         input = replace(input, conversation_metadata=JSON(metadata))
     return await start(context, _checked(input), turn_of_send)
+
+
+async def edit(context: Context, input: EditMessage) -> SendMessagePayload:
+    """Store a new version of a message and start its answer; raise ExpectedError or RateLimited."""
+    return await start(context, _checked(input), turn_of_edit)
 
 
 async def stop(context: Context, id: str) -> GenerationRow:

@@ -40,6 +40,7 @@ from tertulia.server import app as server_app
 from tertulia.server import run, running_server, services
 from tertulia.server.auth import authenticator, jwt, passwords, provider_routes, sessions, throttle
 from tertulia.server.http import answer_html, graphql_request, rest, shares, streams, websocket
+from tertulia.server.http.aisdk import routes as aisdk_routes
 from tertulia.server.outbox import delivery, webhook_config, webhooks
 from tertulia.server.plan_file import KEYS
 from tertulia.server.runtime.http_protocol import HttpProtocol
@@ -175,6 +176,7 @@ FACTS = {
         f"a line: {import_parser.MAX_LINE // MEGABYTE} MB, or {import_parser.MAX_ATTACHMENT_LINE // MEGABYTE} MB for an",
         f"{import_archives.MAX_VALUES:,} values",
         f"after {streams.HEARTBEAT_SECONDS:.0f} seconds of silence",
+        f"A body has at most {aisdk_routes.MAX_BODY:,} bytes",
     ),
     "streaming.md": (
         f"{LIFE_AFTER_END / 60:.0f} minutes after the end of the generation",

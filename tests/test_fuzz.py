@@ -125,6 +125,6 @@ def test_random_bodies_of_a_form_are_accepted_or_refused(api: Api, content: byte
 @examples(40)
 @given(PIECES)
 def test_random_bodies_of_a_request_are_answered_or_refused(api: Api, body: Any) -> None:
-    for path in ("/graphql", "/chat", "/ag-ui"):
+    for path in ("/graphql", "/chat", "/ag-ui", "/ai-sdk"):
         sent = api.http.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
         assert sent.status_code in (200, 400, 404, 422)

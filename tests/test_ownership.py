@@ -93,6 +93,11 @@ OPEN_ROUTES = {
 """Routes of authentication, which tests/test_auth.py covers."""
 
 
+UNKNOWN_CHAT = {"/ai-sdk/{id}/stream": 204, "/ai-sdk/{id}/messages": 200}
+"""The statuses of routes for which a chat without a conversation is one that begins."""
+HELLO = {"type": "text", "text": "Hello"}
+
+
 @dataclass
 class Two:
     """Two users: the owner of the probed ids, and a stranger with other objects."""
@@ -272,9 +277,13 @@ def test_rest_routes_return_nothing_of_another_user(two: Two) -> None:
             assert SECRET not in response.text, (method, path)
             if "{id}" in path or path.startswith(("/chat", "/ag-ui")):
                 # An id of another form cannot be that of an event.
-                assert response.status_code == 404 or (path, response.status_code) == ("/ag-ui", 422), (method, path)
+                expected = UNKNOWN_CHAT.get(path, 404)
+                assert response.status_code == expected or (path, response.status_code) == ("/ag-ui", 422), (
+                    method,
+                    path,
+                )
     assert tried == routes
-    assert len(routes) == 11
+    assert len(routes) == 15
 
 
 def _call(api: Api, method: str, path: str, id: str) -> Any:
@@ -287,4 +296,13 @@ def _call(api: Api, method: str, path: str, id: str) -> Any:
         without = api.http.post(path, json=body)
         assert [line for line in without.text.split("\n\n") if line].pop().count("RUN_FINISHED") == 1
         assert SECRET not in without.text
+    if path == "/ai-sdk":
+        # In turn, the id is that of the chat, of an answer with a result, and of the message to edit or regenerate.
+        part = {"type": "dynamic-tool", "toolCallId": id, "state": "output-available", "output": 1}
+        messages = [{"id": id, "role": "assistant", "parts": [part]}, {"id": id, "role": "user", "parts": [HELLO]}]
+        for more in ({"messages": messages[:1]}, {"messageId": id}, {"messageId": id, "trigger": "regenerate-message"}):
+            response = api.http.request(method, path, json={"id": id, "messages": messages} | more)
+            assert SECRET not in response.text
+            assert response.status_code == (200 if "messageId" in more else 404)
+        body = {"id": id, "messages": messages}
     return api.http.request(method, path.replace("{id}", id), files=files, json=body, headers=headers)

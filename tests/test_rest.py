@@ -236,6 +236,7 @@ def test_the_root_returns_links_to_programs_and_the_page_to_browsers(api: Api) -
 ROUTES = {
     "rest": [("POST", "/chat"), ("POST", "/chat/stream"), ("GET", "/chat/stream/x")],
     "ag_ui": [("POST", "/ag-ui"), ("DELETE", "/ag-ui/0198f3b0-7c1e-7000-8000-000000000000")],
+    "ai_sdk": [("POST", "/ai-sdk"), ("GET", "/ai-sdk/x/messages")],
     "export": [("GET", "/export"), ("GET", "/export/0198f3b0-7c1e-7000-8000-000000000000")],
     "import_files": [("POST", "/import")],
 }
@@ -248,7 +249,7 @@ def test_disabled_routes_are_neither_served_nor_documented(tmp_path: Path) -> No
         for method, path in (route for routes in ROUTES.values() for route in routes):
             assert api.http.request(method, path).status_code == 404, path
             assert path not in described
-        assert not {"chat", "chat_stream", "ag_ui", "export", "import"} & set(links)
+        assert not {"chat", "chat_stream", "ag_ui", "ai_sdk", "export", "import"} & set(links)
         assert "/export/{id}" not in described
         assert (links["graphql"], "/attachments" in described) == ("/graphql", True)
 

@@ -27,6 +27,7 @@ from tertulia.server.auth.authenticator import Authenticated
 from tertulia.server.auth.host import Authenticate, HostAuth, load_viewer
 from tertulia.server.auth.token_uses import TokenUses
 from tertulia.server.http.agui.routes import agui_router
+from tertulia.server.http.aisdk.routes import aisdk_router
 from tertulia.server.http.attachments import attachments_router
 from tertulia.server.http.content_encoding import PlainBodies
 from tertulia.server.http.error_handlers import ERROR_HANDLERS
@@ -279,6 +280,8 @@ class Tertulia:
             app.include_router(rest_router(with_security_scheme(self._admit, auth)))
         if settings.ag_ui:
             app.include_router(agui_router(with_security_scheme(self._admit, auth)))
+        if settings.ai_sdk:
+            app.include_router(aisdk_router(with_security_scheme(self._admit, auth)))
         app.include_router(attachments_router(context, settings.cors_origins))
         if settings.export:
             app.include_router(export_router(context))
@@ -371,5 +374,6 @@ def create_app(settings: Settings) -> FastAPI:
 def _switched_off(settings: Settings) -> set[str]:
     """Return the names of the links to routes that the settings switch off."""
     chat_links = set[str]() if settings.rest else {"chat", "chat_stream"}
-    switches = {"ag_ui": settings.ag_ui, "export": settings.export, "import": settings.import_files}
+    routes = {"ag_ui": settings.ag_ui, "ai_sdk": settings.ai_sdk}
+    switches = routes | {"export": settings.export, "import": settings.import_files}
     return chat_links | {name for name, is_on in switches.items() if not is_on}

@@ -153,6 +153,7 @@ class SettingFields(AnswerSettingFields):
     )
     rest: bool = Field(default=True, description="Whether `/chat` and `/chat/stream` exist.")
     ag_ui: bool = Field(default=True, description="Whether `/ag-ui` exists.")
+    ai_sdk: bool = Field(default=True, description="Whether `/ai-sdk` exists.")
     export: bool = Field(default=True, description="Whether `/export` exists.")
     # `import` is a keyword of Python.
     import_files: bool = Field(

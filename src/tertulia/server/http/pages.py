@@ -69,6 +69,7 @@ LINKS = {
     "chat": "/chat",
     "chat_stream": "/chat/stream",
     "ag_ui": "/ag-ui",
+    "ai_sdk": "/ai-sdk",
     "attachments": "/attachments",
     "export": "/export",
     "import": "/import",

@@ -20,20 +20,14 @@ from tertulia.json import encode
 from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.content import joined_text
 from tertulia.resolvers.context import Context, as_uuid
-from tertulia.resolvers.errors import (
-    BudgetExceeded,
-    ConversationBusy,
-    ExpectedError,
-    InvalidInput,
-    NotFound,
-    SendRefused,
-)
+from tertulia.resolvers.errors import ExpectedError, NotFound
 from tertulia.resolvers.follow import MessageSnapshot, follow
 from tertulia.resolvers.inputs import MAX_TEXT, GenerationOptions, SendMessage
 from tertulia.resolvers.messages import refusal
 from tertulia.resolvers.send import SendMessagePayload, send
 from tertulia.server.auth.authenticator import Authenticated
-from tertulia.server.http.problems import envelope, problem, too_many_requests
+from tertulia.server.http.problems import envelope
+from tertulia.server.http.refusals import refused
 from tertulia.server.http.streams import SSE, Framing, ResultStream
 from tertulia.streams.events import GenerationEvent, GenerationFailed, TerminalEvent, TextDelta, ToolResultsRequired
 
@@ -192,7 +186,7 @@ def _add_streams(router: APIRouter, admit: Callable[[Request], Awaitable[Authent
                 # Before the message is stored, so that a refused request has no effect.
                 await stack.enter_async_context(request_context.limits.connection_slot(request_context.viewer.user_id))
             except RateLimited as limited:
-                return _refused(limited)
+                return refused(limited, BODY_FIELDS)
             payload = await _send(request_context, body, idempotency_key)
             if isinstance(payload, Response):
                 return payload
@@ -216,11 +210,11 @@ def _add_streams(router: APIRouter, admit: Callable[[Request], Awaitable[Authent
             try:
                 await stack.enter_async_context(context.limits.connection_slot(context.viewer.user_id))
             except RateLimited as limited:
-                return _refused(limited)
+                return refused(limited, BODY_FIELDS)
             uuid = as_uuid(id)
             generation = await context.loaders.generations.load(uuid) if uuid else None
             if generation is None:
-                return _refused(NotFound(id, "generation"))
+                return refused(NotFound(id, "generation"), BODY_FIELDS)
             last_id = after if last_event_id is None else last_event_id
             return _stream(admitted, _sse(context, generation, last_id, stack.pop_all()))
 
@@ -247,7 +241,7 @@ async def _send(context: Context, body: ChatRequest, key: str | None) -> SendMes
     try:
         return await send(context, message)
     except (ExpectedError, RateLimited) as error:
-        return _refused(error)
+        return refused(error, BODY_FIELDS)
 
 
 async def _answer(context: Context, of: AnyGeneration, text: str | None) -> ChatResponse:
@@ -256,16 +250,21 @@ async def _answer(context: Context, of: AnyGeneration, text: str | None) -> Chat
     message = await context.loaders.messages.load(of.message_id)
     content = message.content if message else []
     writers = [writer for block in content for writer in writers_of(block)]
-    model = await context.models.get(writers[-1] if writers else of.model)
-    name = f"{model.id} (simulated)" if model.simulated else model.id
-    refused = refusal(generation) if generation is not None else None
+    name = await model_name(context, writers[-1] if writers else of.model)
+    declined = refusal(generation) if generation is not None else None
     return ChatResponse(
         response=joined_text(content) if text is None else text,
         model_used=name,
         conversation_id=str(of.conversation_id),
         stop_reason=stop_reason_of(generation) if generation is not None else None,
-        refusal=ChatRefusal(category=refused.category, explanation=refused.explanation) if refused else None,
+        refusal=ChatRefusal(category=declined.category, explanation=declined.explanation) if declined else None,
     )
+
+
+async def model_name(context: Context, id: str) -> str:
+    """Return the name of a model for people, which says whether it is simulated."""
+    model = await context.models.get(id)
+    return f"{model.id} (simulated)" if model.simulated else model.id
 
 
 def stop_reason_of(generation: AnyGeneration) -> str | None:
@@ -356,25 +355,3 @@ def _claude_failed(error: GenerationError) -> JSONResponse:
     if error.code is ErrorCode.RATE_LIMITED:
         headers["Retry-After"] = str(int(error.retry_after_seconds or 1))
     return JSONResponse(_body(error), _status(error), headers)
-
-
-def _refused(error: ExpectedError | RateLimited) -> JSONResponse:  # noqa: PLR0911 - one return for each error
-    match error:
-        case InvalidInput():
-            name, rule = BODY_FIELDS.get(error.field, error.field), error.predicate
-            for field, own_name in BODY_FIELDS.items():
-                rule = rule.replace(f"`{field}`", f"`{own_name}`")
-            detail = [{"loc": ["body", name], "msg": f"`{name}` {rule}", "type": "value_error"}]
-            return JSONResponse({"detail": detail}, 422)
-        case NotFound():
-            return problem(404, "NOT_FOUND", error.message)
-        case ConversationBusy():
-            return problem(409, "CONVERSATION_BUSY", error.message, generation_id=str(error.generation.id))
-        case BudgetExceeded():
-            return problem(402, "BUDGET_EXCEEDED", error.message, resets_at=error.resets_at.isoformat())
-        case SendRefused():
-            return problem(403, "SEND_REFUSED", error.message, reason=error.code)
-        case RateLimited():
-            return too_many_requests(error)
-        case _:
-            return problem(400, "REFUSED", error.message)
