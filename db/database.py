@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, async_sessionma
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from tertulia.db import sqlite
+from tertulia.db import spent_here, sqlite
 from tertulia.db.address import read_address, show_address
 from tertulia.db.errors import DatabaseUnavailable, is_conflict
 from tertulia.db.outbox import SUBSCRIBERS, Subscribers
@@ -139,6 +139,7 @@ class Database:
                     # A rollback expires rows, and the error may refer to some.
                     session.expunge_all()
                     raise
+            spent_here.committed(session)
 
     async def write_again(self, work: Callable[[AsyncSession], Awaitable[Result]]) -> Result:
         """Run `work` in a transaction like `write`, and repeat it if PostgreSQL aborts it because of another one.

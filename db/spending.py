@@ -17,6 +17,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import Field, SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from tertulia.db import spent_here
 from tertulia.db.inserting import insert
 from tertulia.db.statements import defer
 from tertulia.db.tables import METADATA, UNFINISHED, ApiCall, UtcDateTime, new_id, now
@@ -91,6 +92,7 @@ async def record(session: AsyncSession, calls: Sequence[ApiCall]) -> None:
     for call in calls:
         amounts[call.day] = amounts.get(call.day, 0) + (call.amount or 0)
     await add(session, calls[0].owner_id, amounts)
+    spent_here.add_when_committed(session, calls)
 
 
 async def add(session: AsyncSession, key: UUID, amounts: Mapping[date, int]) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import asyncpg
 import httpx2
 import pytest
+import yaml
 from client import Api, sleep_between_polls
 from conftest import SECRET
 from prometheus_client.parser import text_string_to_metric_families
@@ -28,6 +29,8 @@ from tertulia.server import services as server_services
 
 ROOT = Path(__file__).parent.parent
 RULES = ROOT / "deploy" / "observability" / "alerts.yaml"
+JOB = "assistants"
+"""The name of the job, which operators choose."""
 STEP = 15
 """Seconds between two scrapes, as promtool sees them."""
 LOAD_ALERTS = {"TertuliaCoreIsFull", "TertuliaRequestsSlow", "TertuliaFirstTokenLate", "TertuliaStopIsSlow"}
@@ -49,7 +52,7 @@ class Recording:
     def scrape(self, times: int = 1) -> None:
         """Record the samples of `/metrics`, or `up == 0` if the server does not answer."""
         for _ in range(times):
-            values = {'up{job="tertulia",instance="a"}': 1.0}
+            values = {f'up{{job="{JOB}",instance="a"}}': 1.0}
             try:
                 text = httpx2.get(f"{self._address}/metrics", timeout=5).text
                 values |= {name: self._at(name, value) for name, value in _samples(text)}
@@ -95,7 +98,7 @@ class Recording:
 def _samples(text: str) -> Generator[tuple[str, float]]:
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            labels = {**sample.labels, "job": "tertulia", "instance": "a"}
+            labels = {**sample.labels, "job": JOB, "instance": "a"}
             written = ",".join(f'{name}="{value}"' for name, value in labels.items())
             yield f"{sample.name}{{{written}}}", sample.value
 
@@ -126,6 +129,20 @@ def firing(folder: Path, recording: Recording, minutes: int = 8) -> set[str]:
     names = set(re.findall(r'alertname="(\w+)"\}', output))
     assert names or not done.returncode, output
     return names - LOAD_ALERTS
+
+
+def test_each_alert_links_to_its_section_of_the_runbooks() -> None:
+    rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    page = (ROOT / "docs" / "runbooks.md").read_text()
+    sections = dict(re.findall(r"^## (\w+)\n\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    assert sections.keys() == {rule["alert"] for rule in rules}
+    for rule in rules:
+        annotations, section = rule["annotations"], sections[rule["alert"]]
+        # The page's headings have their names in lower case as anchors.
+        assert annotations["runbook_url"] == "{{ $externalLabels.runbooks }}#" + rule["alert"].lower()
+        for part in ("**Means.**", "**Check.**", "**Fix.**"):
+            assert part in section, (rule["alert"], part)
+    assert "runbooks" in yaml.safe_load(RULES.with_name("prometheus.yaml").read_text())["global"]["external_labels"]
 
 
 def test_the_rules_and_the_configuration_are_valid() -> None:

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import time
+from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,13 +13,15 @@ import forking
 import pytest
 from client import WAIT, Api, Json, sleep_between_polls, wait_until
 from conftest import Staged
+from prometheus_client import CollectorRegistry
 from running import tertulia
-from scripted import Gate, Reply, says
+from scripted import Gate, Reply, says, uses
 from servers import RedisServer, Servers
 
 from tertulia.billing import budget
 from tertulia.claude import models
 from tertulia.schema.fallbacks import FallbackReason
+from tertulia.server.telemetry.cost_metrics import MOST_NAMES, ToolMetrics
 from tertulia.streams.redis import log
 
 STOP = "mutation ($id: ID!) { stopGeneration(id: $id) { ... on GenerationPayload { generation { status } } } }"
@@ -197,3 +200,47 @@ def test_the_dashboard_and_the_alerts_use_only_existing_metrics(tmp_path: Path) 
     known = set(re.findall(r"^# TYPE (\w+)", exposition, re.MULTILINE))
     histograms = set(re.findall(r"^# TYPE (\w+) histogram", exposition, re.MULTILINE))
     assert used - known == {f"{name}_bucket" for name in histograms if f"{name}_bucket" in used}
+
+
+def test_costs_and_tokens_are_counted_by_provider_model_kind_and_tool(staged: Staged) -> None:
+    stage = staged(uses(("who", {}), ("of_a_client", {})), says("Done."), tools=("some_tools",))
+    before = scrape(stage.api)
+    assert stage.api.answer("Who am I?")["__typename"] == "GenerationCompleted"
+    after = scrape(stage.api)
+
+    def grown(name: str, **labels: str) -> float:
+        joined = ",".join(f'{label}="{value}"' for label, value in labels.items())
+        return after.get(f"{name}{{{joined}}}", 0) - before.get(f"{name}{{{joined}}}", 0)
+
+    of_model = {"model": "claude-opus-5-5", "provider": "anthropic"}
+    for kind in ("input", "output"):
+        assert grown("tertulia_tokens_total", kind=kind, **of_model) > 0
+        assert grown("tertulia_cost_usd_total", kind=kind, **of_model) > 0
+    bill = stage.api.ask("{ viewer { usage { costUsd } } }")["viewer"]["usage"]["costUsd"]
+    costs = sum(
+        value - before.get(name, 0) for name, value in after.items() if name.startswith("tertulia_cost_usd_total")
+    )
+    assert costs == pytest.approx(float(bill), rel=1e-6)
+    assert 0 < grown("tertulia_tool_cost_usd_total", tool="who") < costs
+    assert grown("tertulia_tool_cost_usd_total", tool="other") == grown("tertulia_tool_cost_usd_total", tool="who")
+    assert grown("tertulia_tool_seconds_count", outcome="ok", tool="who") == 1
+    assert grown("tertulia_tool_result_tokens_total", tool="who") > 0
+    assert not [name for name in after if "of_a_client" in name]
+
+
+def test_the_version_and_the_lateness_of_the_event_loop_are_reported(tmp_path: Path) -> None:
+    with tertulia(tmp_path) as address, Api(address) as api:
+        metrics = scrape(api)
+        assert metrics[f'tertulia_build_info{{version="{version("tertulia")}"}}'] == 1
+        count = metrics["tertulia_event_loop_lag_seconds_count"]
+        wait_until(lambda: scrape(api)["tertulia_event_loop_lag_seconds_count"] > count, "a sample of the loop")
+
+
+def test_the_number_of_tools_with_labels_is_limited() -> None:
+    registry = CollectorRegistry()
+    tools = ToolMetrics(registry)
+    for number in range(MOST_NAMES + 5):
+        tools.count(f"tool_{number}", "ok", 0.1, 1)
+    tools.count("tool_0", "ok", 0.1, 1)
+    assert registry.get_sample_value("tertulia_tool_result_tokens_total", {"tool": "other"}) == 5
+    assert registry.get_sample_value("tertulia_tool_result_tokens_total", {"tool": "tool_0"}) == 2

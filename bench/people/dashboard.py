@@ -34,8 +34,17 @@ ROW_INCHES, COLUMN_INCHES = 0.33, 0.62
 COLOURS = ("#73bf69", "#f2cc0c", "#5794f2", "#ff780a", "#f2495c", "#b877d9")
 GROUND, PANEL, INK = "#111217", "#181b1f", "#ccccdc"
 MEGA = 1_048_576
-SCALES = {"bytes": (MEGA, " MB"), "percentunit": (0.01, " %"), "s": (0.001, " ms"), "ops": (1, "/s"), "short": (1, "")}
+SCALES = {
+    "bytes": (MEGA, " MB"),
+    "currencyUSD": (1, " $"),
+    "ops": (1, "/s"),
+    "percentunit": (0.01, " %"),
+    "s": (0.001, " ms"),
+    "short": (1, ""),
+}
 """The divisor and the suffix of each of Grafana's units."""
+VARIABLES = {"$__rate_interval": RATE_INTERVAL, "$job": ".*", "$instance": ".*"}
+"""The values of the variables in queries: all jobs and replicas."""
 
 
 def prometheus(folder: Path, targets: Path, port: int) -> "subprocess.Popen[bytes]":
@@ -52,8 +61,10 @@ def prometheus(folder: Path, targets: Path, port: int) -> "subprocess.Popen[byte
 
 def series(port: int, expression: str, begun: float, ended: float) -> list[Json]:
     """Return the time series of a query between two times."""
+    for variable, value in VARIABLES.items():
+        expression = expression.replace(variable, value)
     parameters = {
-        "query": expression.replace("$__rate_interval", RATE_INTERVAL),
+        "query": expression,
         "start": f"{begun:.0f}",
         "end": f"{ended:.0f}",
         "step": str(SCRAPE_SECONDS),

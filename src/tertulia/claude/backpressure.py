@@ -9,6 +9,7 @@ if it was late in most samples. For the same reason, CoDel considers only standi
 
 import asyncio
 import time
+from collections.abc import Callable
 
 SAMPLE_SECONDS = 0.025
 """The seconds between two samples of the loop's lateness."""
@@ -30,6 +31,8 @@ class Backpressure:
     def __init__(self) -> None:
         """Initialize without a delay."""
         self.delay = 0.0
+        self.on_sample: Callable[[float], None] | None = None
+        """Called with the lateness of the loop at each sample, in seconds."""
         self._samples = self._late = 0
         self._used = 0.0
 
@@ -40,6 +43,8 @@ class Backpressure:
             due = time.monotonic() + SAMPLE_SECONDS
             await asyncio.sleep(SAMPLE_SECONDS)
             now, used = time.monotonic(), time.thread_time()
+            if self.on_sample is not None:
+                self.on_sample(max(now - due, 0.0))
             self.adapt(now - due, (used - cpu) / max(now - begun, SAMPLE_SECONDS))
             begun, cpu = now, used
 

@@ -13,6 +13,7 @@ from contextvars import Context, copy_context
 from datetime import datetime
 from uuid import UUID
 
+from tertulia.claude.backpressure import Backpressure
 from tertulia.claude.errors import NOT_RESUMED, GenerationError
 from tertulia.claude.rate_limits import RateLimits
 from tertulia.db import changes, leases
@@ -127,6 +128,11 @@ class GenerationManager:
     def read_delay(self) -> float:
         """The seconds between two reads of an answer while the event loop is overloaded (see `claude.backpressure`)."""
         return self._claude.backpressure.delay
+
+    @property
+    def backpressure(self) -> Backpressure:
+        """Measures the load of the event loop."""
+        return self._claude.backpressure
 
     @property
     def rate_limits(self) -> RateLimits:

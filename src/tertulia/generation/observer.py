@@ -44,6 +44,9 @@ class GenerationObserver:
     def on_follow(self, how: str) -> None:
         """Called for each new follower. `how` is `snapshot`, `resumed`, or the `reason` of the snapshot."""
 
+    def on_tool(self, tool: str, outcome: str, seconds: float, tokens: int) -> None:
+        """Called when a call of a tool has ended: `ok` or `error`, with the estimated tokens of its result."""
+
     def on_rating(self, rating: str, model: str) -> None:
         """Called when an answer is rated as `good` or `bad`. `model` is `other` if clients may not use its model."""
 

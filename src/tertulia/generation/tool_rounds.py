@@ -5,6 +5,7 @@ While a generation waits for results or approvals of clients, no process runs it
 """
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -203,7 +204,10 @@ class Rounds:
             )
             # If another process has taken over the generation, it tells Claude that the tool may have run.
             await active.may_write()
+            begun_at = time.monotonic()
             result = await run_tool(call.tool, call.input, context, self._config.bounds)
+            outcome, seconds = "error" if result.is_error else "ok", time.monotonic() - begun_at
+            self._config.observer.on_tool(call.tool.name, outcome, seconds, result.tokens)
             outcomes[tool_use_id] = CallStatus.FAILED if result.is_error else CallStatus.SUCCEEDED
             await self._add_result(active, tool_use_id, result, room)
 

@@ -57,6 +57,7 @@ from tertulia.server.runtime.gc import collect_when_idle
 from tertulia.server.secret_keys import signing_keys
 from tertulia.server.settings import Settings
 from tertulia.server.telemetry import tracing
+from tertulia.server.telemetry.cost_metrics import CostCollector
 from tertulia.server.telemetry.metrics import Metrics, RateLimitCollector, StateCollector
 from tertulia.server.tooling import bounds_of, start_tools
 from tertulia.streams.notifier import Notifier
@@ -198,7 +199,9 @@ async def _open_sign_in(
 
 
 def _measure(services: Services, metrics: Metrics, stack: AsyncExitStack) -> None:
-    for collector in (StateCollector(services), RateLimitCollector(services.generation_manager.rate_limits)):
+    services.generation_manager.backpressure.on_sample = metrics.event_loop_lag.observe
+    limits = RateLimitCollector(services.generation_manager.rate_limits)
+    for collector in (StateCollector(services), limits, CostCollector(services)):
         metrics.registry.register(collector)
         stack.callback(metrics.registry.unregister, collector)
 

@@ -9,6 +9,8 @@ from uuid import UUID
 from tertulia.json import Json
 from tertulia.tools.documents import Document
 
+CHARACTERS_OF_TOKEN = 4
+"""An estimate of the characters per token in schemas and results."""
 UNSUPPORTED_KEYWORDS = ("oneOf", "allOf", "anyOf")
 """Keywords that the Messages API does not accept at the top level of a tool's schema."""
 PROPERTY_NAME = r"^[a-zA-Z0-9_.-]{1,64}$"
@@ -83,6 +85,11 @@ class Result:
     parts: Sequence[Part]
     is_error: bool = False
     is_json: bool = False
+
+    @property
+    def tokens(self) -> int:
+        """An estimate of the tokens of the texts. Those of pictures depend on their sizes, and are not part of it."""
+        return sum(len(part) for part in self.parts if isinstance(part, str)) // CHARACTERS_OF_TOKEN
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from tertulia.claude.models import Model
 from tertulia.db.database import AsyncSession
 from tertulia.json import Json, encode, loads
 from tertulia.tools import memory
-from tertulia.tools.base import Tool
+from tertulia.tools.base import CHARACTERS_OF_TOKEN, Tool
 from tertulia.tools.schemas import schema_for_claude
 from tertulia.tools.strict import strict_problem, strict_schema
 from tertulia.tools.web import with_web_options
@@ -29,8 +29,6 @@ DESCRIBED = {
     "web_fetch": "Reads a web page or a PDF. Claude's API runs it.",
     "code_execution": "Runs code in Anthropic's sandbox.",
 }
-CHARACTERS_OF_TOKEN = 4
-"""An estimate of the characters per token in schemas."""
 TOKENS_TO_WARN = 20_000
 """The tokens of all loaded tools in a request from which the log and `tertulia doctor` warn."""
 LEAST_DEFERRED_TOKENS = 10_000

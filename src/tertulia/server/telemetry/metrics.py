@@ -6,6 +6,7 @@ Source: Prometheus's "Metric and label naming".
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -23,6 +24,7 @@ from tertulia.generation.observer import End, GenerationObserver
 from tertulia.resolvers.context import Services
 from tertulia.schema.failures import internal_errors
 from tertulia.schema.fallbacks import fallbacks
+from tertulia.server.telemetry.cost_metrics import ToolMetrics
 from tertulia.server.telemetry.http_metrics import HttpMetrics
 from tertulia.server.telemetry.operations import OperationMetrics
 
@@ -30,6 +32,7 @@ FIRST_TOKEN = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
 DURATION = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 PACE = (5, 10, 20, 40, 60, 80, 120, 160, 240, 320)
 LAG = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+LOOP_LAG = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 HOOKS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60)
 STOPS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
@@ -89,7 +92,10 @@ class Metrics(GenerationObserver):
         self._add_gauges(registry)
 
     def _add_gauges(self, registry: CollectorRegistry) -> None:
-        self._continuations = _continuations(registry)
+        self._continuations, self.tools = _continuations(registry), ToolMetrics(registry)
+        self.event_loop_lag = _event_loop_lag(registry)
+        build = Gauge("tertulia_build_info", "1; the label is the version.", ("version",), registry=registry)
+        build.labels(version("tertulia")).set(1)
         self._ready = Gauge("tertulia_ready", "1 if the last check of a part succeeded.", ("part",), registry=registry)
         self._budget = {
             name: Gauge(f"tertulia_server_budget_{name}_usd", meaning, ("period",), registry=registry)
@@ -131,6 +137,10 @@ class Metrics(GenerationObserver):
         """Count a followed answer by how its stream started."""
         self._followed.labels(how).inc()
 
+    def on_tool(self, tool: str, outcome: str, seconds: float, tokens: int) -> None:
+        """Count a call of a tool."""
+        self.tools.count(tool, outcome, seconds, tokens)
+
     def on_rating(self, rating: str, model: str) -> None:
         """Count a rated answer."""
         self._ratings.labels(rating, model).inc()
@@ -167,6 +177,11 @@ class Metrics(GenerationObserver):
 def _continuations(registry: CollectorRegistry) -> Counter:
     meaning = "Continuations of interrupted answers by the error code of the interruption."
     return Counter("tertulia_continuations", meaning, ("reason",), registry=registry)
+
+
+def _event_loop_lag(registry: CollectorRegistry) -> Histogram:
+    meaning = "Lateness of the event loop, measured 40 times per second."
+    return Histogram("tertulia_event_loop_lag_seconds", meaning, buckets=LOOP_LAG, registry=registry)
 
 
 def _deliveries(registry: CollectorRegistry) -> Counter:
