@@ -11,6 +11,8 @@ from tertulia.server.settings import Settings, database_file
 def signing_keys(settings: Settings) -> list[str]:
     """Return the key that signs tokens, and then `TERTULIA_SECRET_KEY_FALLBACK`, whose tokens are accepted as well.
 
+    They are two settings, and not a list, because a key may contain commas.
+
     Raises:
         WrongSetting: `TERTULIA_SECRET_KEY` is not set, and the database is not SQLite.
     """
