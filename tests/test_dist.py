@@ -104,7 +104,7 @@ def test_an_installed_wheel_serves_its_pages(installed: Path, tmp_path: Path) ->
         try:
             printed = read_until(process, "Ctrl+C")
             address = re.findall(r"http://[\d.]+:\d+", printed)[0]
-            pages = ["/", "/plain", "/graphql", "/sandbox", "/diagrams", "/docs", "/redoc"]
+            pages = ["/", "/admin", "/plain", "/graphql", "/sandbox", "/diagrams", "/docs", "/redoc"]
             for page in pages:
                 text = httpx2.get(address + page, headers={"accept": "text/html"}).raise_for_status().text
                 for asset in re.findall(r'(?:src|href)="(assets/[^"]+)"', text):

@@ -464,7 +464,7 @@ def test_every_path_is_documented(local: DocsServer, accounts: DocsServer) -> No
     table = "".join(re.findall(r"^\| (`.*?) \|", written("docs/endpoints.md"), re.MULTILINE))
     served = {path for server in (local, accounts) for path in server.api.http.get("/openapi.json").json()["paths"]}
     pages = {"/", "/graphql", "/docs", "/redoc", "/openapi.json", "/healthz", "/readyz", "/metrics"}
-    pages |= {"/sandbox", "/diagrams", "/plain"}
+    pages |= {"/admin", "/sandbox", "/diagrams", "/plain"}
     assert {path for path in pages if local.api.http.get(path, headers={"accept": "text/html"}).is_error} == set()
     with_settings = {"/s/TOKEN", "/auth/guest", "/tools/oauth/authorize", "/tools/oauth/callback"}
     with_settings |= {"/auth/provider", "/auth/device"}

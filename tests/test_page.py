@@ -1,8 +1,12 @@
-"""The web page at `/`, in a real browser without internet access. tests/node/page_journeys.mjs defines the journeys."""
+"""The pages at `/` and `/admin`, in a real browser without internet access.
 
+tests/node/page_journeys.mjs and tests/node/console_journeys.mjs define the journeys.
+"""
+
+import asyncio
 import re
 from collections.abc import Generator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx2
@@ -10,18 +14,25 @@ import pytest
 from client import Api
 from fastapi import FastAPI
 from identity_provider import SignInProvider, by_provider
+from month_of_data import fill_database
 from npm import NODE, run
 from oauth_servers import mcp_file, oauth_servers
+from people import MODE, register
 from programs import chromium
 from running import running, settings, tertulia
 from scripted import says, scripted
 from starlette.requests import HTTPConnection
 
+from tertulia.cli import users
 from tertulia.server.app import Tertulia
 from tertulia.server.http.pages import ASSETS
 from tertulia.viewer import Viewer
 
-JOURNEYS = re.findall(r'async "([^"]+)"', (NODE / "page_journeys.mjs").read_text())
+JOURNEYS = [
+    name
+    for file in ("page_journeys.mjs", "console_journeys.mjs")
+    for name in re.findall(r'async "([^"]+)"', (NODE / file).read_text())
+]
 HOSTILE = """<script>window.taken = 1</script> <img src=x onerror="window.taken = 2">
 
 <iframe src="javascript:parent.taken = 3"></iframe>
@@ -85,6 +96,18 @@ def host(folder: Path) -> FastAPI:
     return app
 
 
+@contextmanager
+def console(folder: Path) -> Generator[str]:
+    """Serve a month of data to `olga`, who is an operator, and to users who are not."""
+    configured = settings(folder, **MODE)
+    with tertulia(folder, **MODE) as address:
+        for name in ("olga", "zelda", "ada", "emmy"):
+            register(address, name)
+        asyncio.run(fill_database(configured.database_url))
+        asyncio.run(users.set_role(configured, "olga", "operator"))
+        yield address
+
+
 @pytest.fixture
 def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict[str, str]]:
     """Servers for the sets of journeys: a slow simulator, accounts, an identity provider, hostile HTML, wide content."""
@@ -92,7 +115,17 @@ def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict
     with ExitStack() as stack:
         places = {
             name: tmp_path / name
-            for name in ("LOCAL", "CONNECTED", "ASSISTED", "PASSWORD", "PROVIDER", "SCRIPTED", "WIDE", "MOUNTED")
+            for name in (
+                "LOCAL",
+                "CONNECTED",
+                "ASSISTED",
+                "PASSWORD",
+                "PROVIDER",
+                "SCRIPTED",
+                "WIDE",
+                "MOUNTED",
+                "CONSOLE",
+            )
         }
         for place in places.values():
             place.mkdir()
@@ -116,6 +149,7 @@ def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict
         mounted = stack.enter_context(running(host(places["MOUNTED"])))
         yield {
             "MOUNTED": f"{mounted}/ai",
+            "CONSOLE": stack.enter_context(console(places["CONSOLE"])),
             "LOCAL": stack.enter_context(
                 tertulia(places["LOCAL"], **named, simulator_pace=0.5, tools=("some_tools:pay",), sharing=True)
             ),
@@ -209,6 +243,25 @@ def test_graphiql_without_a_build_says_so_and_reloads(
     monkeypatch.setitem(ASSETS, "app", tmp_path / "not-built")
     page = api.http.get("/graphql", headers={"accept": "text/html"})
     assert (page.status_code, "make page" in page.text, 'http-equiv="refresh"' in page.text) == (200, True, True)
+
+
+def test_the_console_without_a_build_says_so_and_reloads(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ASSETS, "app", tmp_path / "not-built")
+    page = httpx2.get(f"{api.address}/admin")
+    assert (page.status_code, "make page" in page.text, 'http-equiv="refresh"' in page.text) == (200, True, True)
+
+
+@pytest.mark.needs("page")
+def test_the_console_has_a_strict_policy_and_is_not_part_of_the_chat_page(api: Api) -> None:
+    chat, console = (httpx2.get(api.address + path, headers={"accept": "text/html"}) for path in ("/", "/admin"))
+    policy = console.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    scripts = [re.findall(r'src="(assets/app/[^"]+\.js)"', page.text) for page in (chat, console)]
+    assert [len(names) for names in scripts] == [1, 1]
+    assert scripts[1][0] not in chat.text
 
 
 def test_the_plain_page_is_served_without_a_build(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

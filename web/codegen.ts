@@ -12,14 +12,25 @@ const types = {
   disableDescriptions: true,
 };
 
-/** `npm run codegen` generates the types of the page and of `@tertulia/react` from the committed schema. `make check` tests that they are current. */
+const ofUrql = {
+  plugins: ["typescript-operations", "typed-document-node"],
+  config: { ...types, documentMode: "graphQLTag", gqlImport: "urql#gql", dedupeFragments: true } as const,
+};
+
+/**
+ * `npm run codegen` generates the types of the page, of the console and of `@tertulia/react` from the committed schema.
+ * `make check` tests that they are current.
+ */
 const config: CodegenConfig = {
   schema: "schema/schema.graphql",
   generates: {
     "web/app/src/operations.ts": {
       documents: "web/app/src/operations.graphql",
-      plugins: ["typescript-operations", "typed-document-node"],
-      config: { ...types, documentMode: "graphQLTag", gqlImport: "urql#gql", dedupeFragments: true },
+      ...ofUrql,
+    },
+    "web/app/src/console/operations.ts": {
+      documents: "web/app/src/console/operations.graphql",
+      ...ofUrql,
     },
     "web/packages/react/src/operations.ts": {
       documents: "web/packages/react/src/documents.ts",

@@ -1,8 +1,11 @@
 // A real browser that can reach only this machine, and the helpers of the journeys through the page.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import net from "node:net";
 import { chromium } from "playwright-core";
 import { slowed } from "./slow.mjs";
 
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"];
 
@@ -83,4 +86,12 @@ export async function network(address) {
     restore() { cut = false; },
     close() { this.cut(); server.close(); },
   };
+}
+
+/** Check a page with axe-core. `place` names what it shows. */
+export async function audit(page, place) {
+  await page.evaluate(AXE);
+  const found = await page.evaluate(() => axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+  const said = found.violations.map(({ id, impact, nodes }) => `${id} (${impact}): ${nodes.map((node) => node.target).join(" ")}`);
+  check(said.length === 0, `${place}: ${said.join("; ")}`);
 }

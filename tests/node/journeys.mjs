@@ -1,11 +1,13 @@
 // Arguments: Chromium's path, a folder for pictures or "-", then pairs of a set of journeys and its server's address.
 // Prints "ok" or the error of each journey. The environment variable JOURNEY selects journeys by a part of their name.
 import { launch, watch } from "./browser.mjs";
-import * as sets from "./page_journeys.mjs";
+import { CONSOLE } from "./console_journeys.mjs";
+import * as pages from "./page_journeys.mjs";
 
 const [executablePath, pictures, ...pairs] = process.argv.slice(2);
 const only = process.env.JOURNEY;
 const browser = await launch(executablePath);
+const sets = { ...pages, CONSOLE };
 const results = {};
 
 async function travel(name, journey, address) {

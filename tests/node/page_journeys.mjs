@@ -1,12 +1,10 @@
 // Journeys through the page, each in its own browser context.
 import { readFileSync } from "node:fs";
 import dgram from "node:dgram";
-import { createRequire } from "node:module";
 import net from "node:net";
 import { attempt } from "./attempts.mjs";
-import { answers, ask, check, numberedWords, finished, message, network, send, sendAndWait, watch, words } from "./browser.mjs";
+import { answers, ask, audit, check, numberedWords, finished, message, network, send, sendAndWait, watch, words } from "./browser.mjs";
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAoAAAAKCAIAAAACUFjqAAAAEklEQVR4nGP4z8CAB+GTG8HSALfKY52fTcuYAAAAAElFTkSuQmCC", "base64");
 const TEXT_OF = "query ($id: ID!) { conversation(id: $id) { messages(last: 10) { edges { node { role text } } } } }";
 const RATINGS_OF = "query ($id: ID!) { conversation(id: $id) { messages(last: 10) { edges { node { rating { rating comment } } } } } }";
@@ -142,13 +140,6 @@ async function rename(page, title, changed) {
 async function openSection(page, name) {
   await page.getByRole("dialog").getByRole("link", { name, exact: true }).click();
   await page.getByRole("region", { name, exact: true }).waitFor();
-}
-
-async function audit(page, place) {
-  await page.evaluate(AXE);
-  const found = await page.evaluate(() => axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
-  const said = found.violations.map(({ id, impact, nodes }) => `${id} (${impact}): ${nodes.map((node) => node.target).join(" ")}`);
-  check(said.length === 0, `${place}: ${said.join("; ")}`);
 }
 
 /** Read the web manifest as a browser does that installs the page as an app. */

@@ -17,7 +17,9 @@ export const manifest: Plugin = {
   apply: "build",
   transformIndexHtml: {
     order: "post",
-    handler(_html, { bundle = {} }) {
+    handler(_html, { bundle = {}, path }) {
+      // The console is not part of the app.
+      if (path !== "/index.html") return [];
       const named = (name: string) => Object.values(bundle).find((file) => file.type === "asset" && file.names.includes(name))?.fileName ?? "";
       const link = (rel: string, name: string) => ({ tag: "link", attrs: { rel, href: `assets/app/${named(name)}` }, injectTo: "head" as const });
       return [link("manifest", "app.webmanifest"), link("apple-touch-icon", "icon-192.png")];

@@ -39,7 +39,7 @@ export default defineConfig(({ command }) => ({
     assetsInlineLimit: 0,
     // The server reads there which file is the script of shared conversations.
     manifest: "scripts.json",
-    rolldownOptions: { input: ["index.html", "src/shared.ts"], checks: { bundlerTimings: false } },
+    rolldownOptions: { input: ["index.html", "admin.html", "src/shared.ts"], checks: { bundlerTimings: false } },
   },
   server: {
     proxy: { "/graphql": proxied, "/attachments": proxied, "/auth": proxied, "/export": proxied, "/import": proxied, "/assets": proxied, "/sandbox": proxied, "/diagrams": proxied },

@@ -1,5 +1,6 @@
 import { useEffect, useRef } from "react";
 import { useQuery } from "urql";
+import { at } from "./base";
 import { DeleteAccount } from "./DeleteAccount";
 import { finishDeletions } from "./deletions";
 import { Devices } from "./Devices";
@@ -60,7 +61,7 @@ export default function AccountDialog({ section }: { section: Section }) {
           ))}
         </nav>
         <section aria-label={t(`account.section.${shown}`)}>
-          {shown === "general" && <General />}
+          {shown === "general" && <General isOperator={data?.viewer.roles.includes("operator") ?? false} />}
           {shown === "usage" && <Usage />}
           {shown === "limits" && <Limits />}
           {shown === "memory" && <Memories />}
@@ -83,7 +84,7 @@ function useSections(): Section[] {
   return SECTIONS.filter((section) => !missing.includes(section));
 }
 
-function General() {
+function General({ isOperator }: { isOperator: boolean }) {
   const signed = useStore(session);
   return (
     <>
@@ -99,6 +100,7 @@ function General() {
       <Languages />
       <NotificationSetting />
       <YourData />
+      {isOperator && <p><a href={at("admin")}>{t("account.console")}</a></p>}
       <div className="actions">
         {signed && <button type="button" className="plain" onClick={() => void leave()}>{t("account.signOut")}</button>}
       </div>

@@ -290,7 +290,7 @@ export type EarlierQuery = { readonly conversation: { readonly id: string, reado
 export type AccountQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type AccountQuery = { readonly viewer: { readonly id: string, readonly name: string } };
+export type AccountQuery = { readonly viewer: { readonly id: string, readonly name: string, readonly roles: ReadonlyArray<string> } };
 
 export type UsageQueryVariables = Exact<{
   since: string;
@@ -983,6 +983,7 @@ export const AccountDocument = gql`
   viewer {
     id
     name
+    roles
   }
 }
     ` as unknown as DocumentNode<AccountQuery, AccountQueryVariables>;

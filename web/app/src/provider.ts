@@ -18,7 +18,8 @@ interface Pending {
   readonly state: string;
   readonly nonce: string;
   readonly verifier: string;
-  /** The address to return to, without the page's own. */
+  /** The page to return to, the chat or the console, and what it showed. */
+  readonly path: string;
   readonly search: string;
 }
 
@@ -33,6 +34,7 @@ export async function goToProvider(): Promise<void> {
     state: generateRandomState(),
     nonce: generateRandomNonce(),
     verifier: generateRandomCodeVerifier(),
+    path: location.pathname,
     search: location.search,
   };
   sessionStorage.setItem(KEY, JSON.stringify(pending));
@@ -55,7 +57,8 @@ export async function goToProvider(): Promise<void> {
 export async function finishSignIn(): Promise<void> {
   const returned = new URLSearchParams(location.search);
   const pending = takePending();
-  history.replaceState(null, "", BASE + (pending?.search ?? ""));
+  const returnsHere = pending?.path === BASE;
+  history.replaceState(null, "", BASE + (returnsHere ? pending.search : ""));
   // Another state means that somebody else has begun this sign-in (RFC 6749, section 10.12), another issuer that another
   // provider has answered (RFC 9207).
   if (pending?.state !== returned.get("state") || (returned.get("iss") ?? pending.issuer) !== pending.issuer) return showSignInProblem(t("signIn.stale"));
@@ -64,6 +67,7 @@ export async function finishSignIn(): Promise<void> {
   const { verifier: code_verifier, nonce } = pending;
   try {
     await signInWithCode({ code: returned.get("code") ?? "", code_verifier, nonce, redirect_uri: redirectUri() });
+    if (!returnsHere) location.replace(pending.path + pending.search);
   } catch (failure) {
     showSignInProblem(failure instanceof TypeError ? t("problem.unreachable") : String((failure as Error).message));
   }

@@ -103,10 +103,11 @@ export async function deleteAccount(username: string, password: string): Promise
   end();
 }
 
-export async function signOut(): Promise<void> {
+/** Sign out, and show this address: that of a new conversation, unless another is passed. */
+export async function signOut(address = BASE): Promise<void> {
   const signed = session.get();
   end();
-  history.replaceState(null, "", BASE);
+  history.replaceState(null, "", address);
   if (!signed) return;
   await request("POST", "auth/revoke", { token: signed.refresh ?? signed.access }, {}).catch(() => undefined);
   if (signed.idToken) await (await import("./provider")).signOutAtProvider(signed.idToken);

@@ -1,4 +1,4 @@
-"""Pages for browsers (chat, GraphiQL, Swagger UI, ReDoc), with all their files, and the health routes."""
+"""Pages for browsers (chat, console, GraphiQL, Swagger UI, ReDoc), with all their files, and the health routes."""
 
 import json
 import os
@@ -141,6 +141,10 @@ def pages_router(
     @router.get("/plain")
     async def plain() -> Response:
         return _page("plain.html", STRICT)
+
+    @router.get("/admin")
+    async def admin() -> Response:
+        return _built("admin.html", STRICT) or _page("building.html", HEADERS)
 
     @router.get("/sandbox")
     async def sandbox() -> Response:

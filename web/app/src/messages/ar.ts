@@ -253,6 +253,7 @@ export const ar: Messages = {
   "account.toolCallsFailed": "{name} {calls, number} (فشل منها {failed, number})",
   "account.guest": "أنت ضيف. أنشئ حسابًا للاحتفاظ بهذه المحادثات: ستفقدها إذا سجّلت الخروج.",
   "account.claim": "تسجيل الدخول أو إنشاء حساب",
+  "account.console": "لوحة تحكم المشغّل",
   "account.appearance": "المظهر",
   "account.system": "النظام",
   "account.light": "فاتح",

@@ -253,6 +253,7 @@ export const de: Messages = {
   "account.toolCallsFailed": "{name} {calls, number} ({failed, number} fehlgeschlagen)",
   "account.guest": "Sie sind Gast. Erstellen Sie ein Konto, um diese Unterhaltungen zu behalten: Wenn Sie sich abmelden, gehen sie verloren.",
   "account.claim": "Anmelden oder Konto erstellen",
+  "account.console": "Konsole für Betreiber",
   "account.appearance": "Darstellung",
   "account.system": "System",
   "account.light": "Hell",

@@ -254,6 +254,7 @@ export const en = {
   "account.toolCallsFailed": "{name} {calls, number} ({failed, number} failed)",
   "account.guest": "You are a guest. Create an account to keep these conversations: if you sign out, they are lost.",
   "account.claim": "Sign in or create an account",
+  "account.console": "Operator’s console",
   "account.appearance": "Appearance",
   "account.system": "System",
   "account.light": "Light",

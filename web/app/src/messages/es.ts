@@ -253,6 +253,7 @@ export const es: Messages = {
   "account.toolCallsFailed": "{name} {calls, number} ({failed, number} con error)",
   "account.guest": "Has entrado como invitado. Crea una cuenta para conservar estas conversaciones: si cierras la sesión, se pierden.",
   "account.claim": "Iniciar sesión o crear una cuenta",
+  "account.console": "Consola del operador",
   "account.appearance": "Apariencia",
   "account.system": "Sistema",
   "account.light": "Claro",

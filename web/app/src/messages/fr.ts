@@ -253,6 +253,7 @@ export const fr: Messages = {
   "account.toolCallsFailed": "{name} {calls, number} (dont {failed, number} en échec)",
   "account.guest": "Vous êtes invité. Créez un compte pour garder ces conversations : si vous vous déconnectez, elles sont perdues.",
   "account.claim": "Se connecter ou créer un compte",
+  "account.console": "Console de l’opérateur",
   "account.appearance": "Apparence",
   "account.system": "Système",
   "account.light": "Clair",

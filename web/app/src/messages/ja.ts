@@ -253,6 +253,7 @@ export const ja: Messages = {
   "account.toolCallsFailed": "{name} {calls, number}（失敗 {failed, number}）",
   "account.guest": "ゲストとして利用しています。会話を残すにはアカウントを作成してください。サインアウトすると失われます。",
   "account.claim": "サインインまたはアカウントを作成",
+  "account.console": "運用者用コンソール",
   "account.appearance": "外観",
   "account.system": "システム",
   "account.light": "ライト",

@@ -253,6 +253,7 @@ export const pt: Messages = {
   "account.toolCallsFailed": "{name} {calls, number} ({failed, number} com falha)",
   "account.guest": "Você entrou como convidado. Crie uma conta para manter estas conversas: se você sair, elas serão perdidas.",
   "account.claim": "Entrar ou criar uma conta",
+  "account.console": "Console do operador",
   "account.appearance": "Aparência",
   "account.system": "Sistema",
   "account.light": "Claro",

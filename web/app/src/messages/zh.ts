@@ -253,6 +253,7 @@ export const zh: Messages = {
   "account.toolCallsFailed": "{name} {calls, number}（失败 {failed, number}）",
   "account.guest": "你是访客。请创建账户以保留这些对话：一旦退出登录，它们就会丢失。",
   "account.claim": "登录或创建账户",
+  "account.console": "运维控制台",
   "account.appearance": "外观",
   "account.system": "跟随系统",
   "account.light": "浅色",
