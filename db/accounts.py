@@ -112,7 +112,7 @@ async def record_use(session: AsyncSession, user_id: UUID, **values: datetime | 
 
     If another transaction has locked the user, nothing is stored, because authentication must not wait for it.
     """
-    user = select(User.id).where(col(User.id) == user_id).with_for_update(skip_locked=True)
+    user = select(User.id).where(col(User.id) == user_id).with_for_update(skip_locked=True, key_share=True)
     await session.exec(update(_USERS).where(_USERS.c.id.in_(user)).values(**values))
 
 
@@ -233,11 +233,11 @@ async def revoke_everything(session: AsyncSession, owner: UUID | None) -> Revoke
     return RevokedCounts(sign_ins.rowcount, tokens.rowcount)
 
 
-async def end_provider_tokens(session: AsyncSession, owner: UUID | None) -> None:
-    """Refuse the tokens that an identity provider has issued to a user, or to all users, until now."""
+async def end_provider_tokens(session: AsyncSession, owner: UUID | None, until: datetime | None = None) -> None:
+    """Refuse the tokens that an identity provider issued to a user, or to all users, until a time, or until now."""
     ended = col(User.issuer).is_not(None) if owner is None else col(User.id) == owner
-    users = select(User.id).where(ended).order_by(col(User.id)).with_for_update()
-    await session.exec(update(_USERS).where(_USERS.c.id.in_(users)).values(signed_out_at=now()))
+    users = select(User.id).where(ended).order_by(col(User.id)).with_for_update(key_share=True)
+    await session.exec(update(_USERS).where(_USERS.c.id.in_(users)).values(signed_out_at=until or now()))
 
 
 async def forget_ended(session: AsyncSession, before: datetime) -> None:

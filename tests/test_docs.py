@@ -467,7 +467,7 @@ def test_every_path_is_documented(local: DocsServer, accounts: DocsServer) -> No
     pages |= {"/admin", "/sandbox", "/diagrams", "/plain"}
     assert {path for path in pages if local.api.http.get(path, headers={"accept": "text/html"}).is_error} == set()
     with_settings = {"/s/TOKEN", "/auth/guest", "/tools/oauth/authorize", "/tools/oauth/callback"}
-    with_settings |= {"/auth/provider", "/auth/device"}
+    with_settings |= {"/auth/provider", "/auth/device", "/auth/backchannel-logout"}
     assert set(re.findall(r"`[A-Z]+ (/[^`]*)`", table)) == served | pages | with_settings
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from client import Api, Json
-from identity_provider import SignInProvider, by_provider
+from identity_provider import CLIENT, SignInProvider, by_provider
 from rows import NOON, seconds, with_database
 from running import running, tertulia
 from sqlmodel import update
@@ -22,6 +22,7 @@ from tertulia.db.database import Database
 from tertulia.db.identities import PersonalToken
 from tertulia.db.tables import METADATA, User
 from tertulia.server.auth import providers, token_uses
+from tertulia.server.auth.oidc import LOGOUT_EVENT
 from tertulia.server.auth.providers import Unauthenticated, personal
 from tertulia.server.auth.token_uses import TokenUses
 
@@ -99,6 +100,47 @@ def test_revoked_tokens_of_a_provider_are_refused_and_newer_ones_work(provider: 
         )
         report = run_here(tmp_path, "usage", "--by", "group", "--format", "csv", **environment).stdout
         assert [row["group"] for row in csv.DictReader(report.splitlines())] == ["sales"]
+
+
+def test_a_logout_token_of_the_provider_ends_the_tokens_and_sockets_of_its_user(
+    provider: SignInProvider, tmp_path: Path
+) -> None:
+    event: Json = {LOGOUT_EVENT: {}}
+    wrong: dict[str, Json] = {
+        "for another client": {"aud": "another", "events": event},
+        "of another issuer": {"iss": "https://elsewhere.example", "events": event},
+        "without an event": {},
+        "with another event": {"events": {"https://example.com/event": {}}},
+        "with a nonce": {"nonce": "n", "events": event},
+        "without a user": {"sub": None, "sid": "s", "events": event},
+        "without a time": {"iat": None, "events": event},
+        "expired": {"exp": int(time.time()) - 60, "events": event},
+    }
+
+    def signed(subject: str, **more: Any) -> str:
+        return provider.token(subject, **{"aud": CLIENT, **more})
+
+    # ID tokens and logout tokens have the same audience.
+    with tertulia(tmp_path, **by_provider(provider, oidc_audience=CLIENT)) as address, Api(address) as nobody:
+
+        def log_out(token: str) -> tuple[int, str | None]:
+            done = nobody.http.post("/auth/backchannel-logout", data={"logout_token": token})
+            return done.status_code, done.json().get("error")
+
+        ada, eve = signed("ada"), signed("eve")
+        for kind, claims in wrong.items():
+            assert log_out(signed("ada", **claims)) == (400, "invalid_request"), kind
+        assert log_out("nonsense") == (400, "invalid_request")
+        assert log_out(signed("a stranger", events=event)) == (200, None)
+        with Api(address, ada) as api, api.socket() as opened:
+            logout = signed("ada", events=event)
+            assert status(address, logout) == 401
+            assert log_out(logout) == (200, None)
+            assert closing(opened.connection) == (4403, "Forbidden")
+        assert [status(address, token) for token in (ada, eve)] == [401, 200]
+        later = signed("ada", iat=int(time.time()) + 5)
+        assert log_out(logout) == (200, None)  # repeated
+        assert status(address, later) == 200
 
 
 def test_personal_access_tokens_can_require_a_recent_sign_in_at_the_provider(

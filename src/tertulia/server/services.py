@@ -318,20 +318,22 @@ def _provider_accounts(
 ) -> "ProviderAccounts | None":
     if settings.auth != "oidc":
         return None
+    from tertulia.server.auth.backchannel import BackchannelLogout
     from tertulia.server.auth.oidc import OidcAuth
     from tertulia.server.auth.provider_grants import ProviderClient, ProviderGrants
     from tertulia.server.auth.provider_routes import ProviderAccounts
 
     if not isinstance(identities, OidcAuth):
         return None
-    grants = None
+    grants, logout = None, None
     if settings.oidc_client_id is not None:
         secret = settings.oidc_client_secret
         client = ProviderClient(
             settings.oidc_client_id, secret.get_secret_value() if secret else None, settings.oidc_scopes
         )
         grants = ProviderGrants(identities, client)
-    return ProviderAccounts(grants, services.limits.rates, authenticator, _deleter(services).remove_user)
+        logout = BackchannelLogout(services.database, identities, client.id)
+    return ProviderAccounts(grants, logout, services.limits.rates, authenticator, _deleter(services).remove_user)
 
 
 def _deleter(services: Services) -> ResourceDeleter:

@@ -52,6 +52,8 @@ TIMEOUT_SECONDS = 5.0
 """Seconds for a response of the provider."""
 MAX_BYTES = 1_000_000
 """Bytes of a response of the provider."""
+LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
+"""The event of logout tokens, which sign nobody in (OpenID Connect Back-Channel Logout 1.0)."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 logger = logging.getLogger("tertulia.oidc")
@@ -151,6 +153,8 @@ class OidcAuth:
         if token.startswith(PERSONAL):
             return await personal(self._database, token, self._signed_in_within)
         claims = await self.claims_of(token)
+        if LOGOUT_EVENT in str(claims.get("events")):
+            raise expired()
         user = await self.user_of(claims)
         if user is None:
             if credentials.is_recheck:

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from tertulia.ratelimit.limits import Rate, Rates
 from tertulia.server.auth.authenticator import Authenticator
+from tertulia.server.auth.backchannel import BackchannelLogout
 from tertulia.server.auth.forms import SIGNED_IN, BadForm, described, fields
 from tertulia.server.auth.provider_grants import (
     CODE_GRANT,
@@ -33,17 +34,24 @@ class ProviderAccounts:
     """Serves the routes below `/auth` in the mode `oidc`."""
 
     def __init__(
-        self, grants: ProviderGrants | None, rates: Rates, authenticator: Authenticator, remove_user: RemoveUser
+        self,
+        grants: ProviderGrants | None,
+        logout: BackchannelLogout | None,
+        rates: Rates,
+        authenticator: Authenticator,
+        remove_user: RemoveUser,
     ) -> None:
         """Create the service.
 
         Args:
             grants: Exchanges codes at the provider; None if no client is configured.
+            logout: Signs users out at the request of the provider; None if no client is configured.
             rates: Counts attempts by address.
             authenticator: Authenticates the users who delete their accounts, and closes their connections.
             remove_user: Deletes a user and all their data.
         """
         self._grants = grants
+        self._logout = logout
         self._rates = rates
         self._authenticator = authenticator
         self._remove_user = remove_user
@@ -99,6 +107,18 @@ class ProviderAccounts:
         await self._require_grants().revoke(_required(form, "token"))
         return JSONResponse({}, headers=NO_STORE)
 
+    async def backchannel_logout(self, request: Request) -> Response:
+        """Sign a user out at the request of the provider."""
+        form = await fields(request)
+        await self._check_rate(request, REFRESHES_OF_ADDRESS)
+        if self._logout is None:
+            raise _no_client()
+        address = request.client.host if request.client else ""
+        viewer = await self._logout.sign_out(_required(form, "logout_token"), address)
+        if viewer is not None:
+            self._authenticator.notify(viewer)
+        return JSONResponse({}, headers=NO_STORE)
+
     async def delete(self, request: Request) -> Response:
         """Delete the account of the viewer, who repeats its name."""
         admitted = await self._authenticator.admit(request)
@@ -116,8 +136,7 @@ class ProviderAccounts:
 
     def _require_grants(self) -> ProviderGrants:
         if self._grants is None:
-            message = "This server is not a client of the identity provider: TERTULIA_OIDC_CLIENT_ID is not set."
-            raise GrantRefused("invalid_client", message, 404)
+            raise _no_client()
         return self._grants
 
     async def _refresh(self, request: Request, form: dict[str, str]) -> Response:
@@ -149,6 +168,13 @@ ROUTES: tuple[tuple[str, str, str, Serve, dict[str, Any]], ...] = (
     ("POST", "/refresh", "Exchange a refresh token", ProviderAccounts.refresh, described("refresh_token")),
     ("POST", "/device", "Start a sign-in on a device without a browser", ProviderAccounts.device, {}),
     ("POST", "/revoke", "Revoke a refresh token at the provider", ProviderAccounts.revoke, described("token")),
+    (
+        "POST",
+        "/backchannel-logout",
+        "Sign a user out at the request of the provider",
+        ProviderAccounts.backchannel_logout,
+        described("logout_token"),
+    ),
     (
         "DELETE",
         "/user",
@@ -184,6 +210,11 @@ def _with_oauth_errors(
             return error_response(503, "temporarily_unavailable", str(error), RETRY_AFTER)
 
     return handle
+
+
+def _no_client() -> GrantRefused:
+    message = "This server is not a client of the identity provider: TERTULIA_OIDC_CLIENT_ID is not set."
+    return GrantRefused("invalid_client", message, 404)
 
 
 def _tokens(tokens: ProviderTokens) -> Response:
