@@ -13,7 +13,7 @@ from fences import fences
 ROOT = Path(__file__).parent.parent
 PACKAGES = ROOT / "web" / "packages"
 NODE_MODULES = ROOT / "node_modules"
-NAMES = ("stream", "react")
+NAMES = ("stream", "react", "chat")
 OWN_TYPES = {"rootDir", "outDir", "declaration", "rewriteRelativeImportExtensions", "skipLibCheck"}
 """Options for building a package, which an app does not have."""
 pytestmark = pytest.mark.needs("node", "npm", "node_modules")
@@ -33,9 +33,10 @@ function Chat() {
   const { text } = useAnswer("one");
   return JSON.stringify([list, messages, files, text]);
 }
+await import("@tertulia/chat");
 console.log(renderToString(createElement(TertuliaProvider, { client: createClient() }, createElement(Chat))));
 """
-BUILD = 'import "./app.tsx";'
+BUILD = 'import "./app.tsx";\nimport "./element.tsx";'
 
 
 def output(folder: Path, *command: str | Path) -> str:
@@ -78,16 +79,16 @@ def install(folder: Path, packed: dict[str, Path]) -> None:
     options |= {"module": "esnext", "moduleResolution": "bundler", "noEmit": True, "allowImportingTsExtensions": True}
     options["skipDefaultLibCheck"] = True
     (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "include": ["*.tsx"]}))
-    (app,) = (
-        fence for fence in fences(PACKAGES / "react" / "README.md") if fence.not_run and "compiles it" in fence.not_run
-    )
-    (folder / "app.tsx").write_text(app.text)
+    for name, file in (("react", "app.tsx"), ("chat", "element.tsx")):
+        compiled = [fence for fence in fences(PACKAGES / name / "README.md") if "compiles it" in (fence.not_run or "")]
+        (folder / file).write_text("".join(fence.text for fence in compiled))
     (folder / "server.mjs").write_text(SERVER)
     (folder / "main.js").write_text(BUILD)
     (folder / "index.html").write_text('<script type="module" src="/main.js"></script>')
 
 
 def check_contents(name: str, archive: Path) -> None:
+    """Check that a packed package contains its licence, its README and all files that it exports, and no sources."""
     with tarfile.open(archive) as opened:
         files = {member.name.removeprefix("package/") for member in opened.getmembers()}
     manifest = json.loads((PACKAGES / name / "package.json").read_text())
@@ -108,12 +109,13 @@ def test_the_packed_packages_work_in_an_app_outside_of_the_repository(
             check_contents(name, archive)
     project = tmp_path / "project"
     install(project, packed)
-    with subtests.test("the app of the README compiles with the packed types"):
+    with subtests.test("the apps of the READMEs compile with the packed types"):
         assert output(project, NODE_MODULES / ".bin" / "tsc") == ""
-    with subtests.test("Vite builds the app of the README"):
+    with subtests.test("Vite builds the apps of the READMEs"):
         output(project, NODE_MODULES / ".bin" / "vite", "build", "--logLevel", "error")
         built = "".join(path.read_text() for path in (project / "dist" / "assets").glob("*.js"))
         assert "graphql-transport-ws" in built
+        assert "tertulia-chat" in built
     with subtests.test("the hooks render on a server, without a browser and without requests"):
         assert output(project, "node", "server.mjs").strip() == "[null,[],[],&quot;&quot;]"
         # Next.js then knows that the hooks belong to client components.

@@ -17,6 +17,8 @@ export interface PendingCall {
   readonly approvable: boolean;
   /** Whether the call already has a result, which is sent together with those of the other calls. */
   readonly answered: boolean;
+  /** Whether a function of `tools` runs the call. */
+  readonly running: boolean;
 }
 
 export interface ToolCalls {
@@ -64,13 +66,13 @@ export function useToolCalls(generationId: string | null, waits: StreamEvent | n
   }
   useEffect(() => {
     for (const call of uses) {
-      const tool = tools[call.name ?? ""];
+      const tool = Object.hasOwn(tools, call.name ?? "") ? tools[call.name ?? ""] : undefined;
       if (tool && !approvable.has(call.toolUseId)) void runTool(tool, call).then(add);
     }
   }, [waits]);
   const { results, error } = now.current;
   return {
-    calls: uses.map((call) => pending(call, approvable.has(call.toolUseId), results)),
+    calls: uses.map((call) => pending(call, approvable.has(call.toolUseId), results, tools)),
     approve: (toolUseId) => void add({ toolUseId, approved: true, isError: false }),
     deny: (toolUseId) => void add({ toolUseId, approved: false, isError: false }),
     resolve: (toolUseId, output, isError = false) => void add({ toolUseId, output, isError }),
@@ -78,9 +80,10 @@ export function useToolCalls(generationId: string | null, waits: StreamEvent | n
   };
 }
 
-function pending({ toolUseId, name, input }: Block, approvable: boolean, results: readonly ToolResultInput[]): PendingCall {
+function pending({ toolUseId, name, input }: Block, approvable: boolean, results: readonly ToolResultInput[], tools: typeof NO_TOOLS): PendingCall {
   const answered = results.some((result) => result.toolUseId === toolUseId);
-  return { toolUseId: toolUseId ?? "", name: name ?? "", input, approvable, answered };
+  const running = !answered && !approvable && Object.hasOwn(tools, name ?? "");
+  return { toolUseId: toolUseId ?? "", name: name ?? "", input, approvable, answered, running };
 }
 
 async function runTool(tool: ClientTool, { toolUseId, input }: Block): Promise<ToolResultInput> {
