@@ -1,6 +1,5 @@
-"""The adapters for Vercel's AI SDK and for AG-UI: types, pure functions, and real clients on real servers."""
+"""The example clients of Vercel's AI SDK and of AG-UI: types, pure functions, and real clients on real servers."""
 
-import base64
 import json
 import os
 import re
@@ -82,61 +81,6 @@ def test_a_chat_of_the_ai_sdk_edits_retries_stops_leaves_and_comes_back(address:
     assert mixed["between"] == {"status": "ready", "waits": True}
     assert mixed["states"] == ["output-available", "output-available"]
     assert mixed["same"]
-
-
-TEXT = ["TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END"]
-THOUGHT = ["REASONING_MESSAGE_START", "REASONING_MESSAGE_CONTENT", "REASONING_MESSAGE_END"]
-CALL = ["TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END"]
-
-
-def framed(*kinds: str) -> list[str]:
-    return ["RUN_STARTED", *kinds, "RUN_FINISHED"]
-
-
-def test_an_ag_ui_client_holds_a_conversation(address: str) -> None:
-    """Any error that AG-UI's own verifier finds ends the program."""
-    report = run("adapters.mjs", "agent", address, base64.b64encode(image()).decode())
-    assert report["warnings"] == []
-    turns = report["turns"]
-    assert (turns["kinds"], turns["outcome"]) == (framed(*TEXT), {"type": "success"})
-    assert (turns["answer"], turns["stored"]) == ("Your name is Ada.", [])
-    assert turns["systemPrompt"] == "Be kind.\n\nThe page: still a test"
-    assert float(turns["cost"]) > 0
-    thinking = report["thinking"]
-    assert thinking["kinds"] == framed("REASONING_START", *THOUGHT, "REASONING_END", *TEXT)
-    assert thinking["roles"] == ["user", "reasoning", "assistant"]
-    assert report["server"]["kinds"] == framed(*CALL, "TOOL_CALL_RESULT", *TEXT)
-    called, result, answer = report["server"]["messages"]
-    assert called["calls"] == [{"name": "weather", "arguments": '{"place":{"city":"Cadiz"}}'}]
-    assert json.loads(result["content"]) == {"city": "Cadiz", "days": 1, "sky": "blue"}
-    assert "Cadiz" in answer["content"]
-    check_pending_calls(report)
-    check_runs_that_end_early(report)
-
-
-def check_pending_calls(report: dict[str, Any]) -> None:
-    own, mixed = report["own"], report["mixed"]
-    assert (own["pending"], own["kinds"], own["stored"]) == (1, framed(*TEXT), 2)
-    assert own["roles"] == ["user", "assistant", "tool", "assistant"]
-    assert own["answer"] == 'The tool returned: "Firefox".'
-    assert own["used"] == own["billed"] > 0
-    assert (mixed["waited"], mixed["partly"], mixed["outcome"]) == ("interrupt", "success", "success")
-    assert mixed["message"] == 'Allow Claude to call pay with {"amount":4}?'
-    assert sorted(mixed["results"]) == ["Firefox", "Paid 4.", "The user denied this call."]
-    assert all(result in mixed["answer"] for result in mixed["results"])
-    assert Path("paid.txt").read_text() == "4\n"
-
-
-def check_runs_that_end_early(report: dict[str, Any]) -> None:
-    assert report["aborted"] == {"outcome": {"type": "cancelled"}, "same": True, "status": "STOPPED"}
-    assert report["left"] == {"status": "COMPLETED", "same": True, "roles": ["user", "assistant"]}
-    assert report["cut"] == WORDS
-    assert report["again"] == 2
-    assert report["broken"] == {"type": "RUN_ERROR", "code": "INVALID_REQUEST", "message": REJECTED}
-    assert report["picture"] == ["ImageBlock", "TextBlock"]
-    # Two turns of that conversation, and one whose message was sent twice and kept once.
-    assert report["unheard"] == {"lost": "RUN_ERROR", "found": "RUN_FINISHED", "stored": 6}
-    assert report["nothing"] == "There is no new message or tool result to answer."
 
 
 @pytest.mark.needs("chromium")

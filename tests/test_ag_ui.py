@@ -75,7 +75,7 @@ def check_waits(report: Json) -> None:
 
 def check_ends(report: Json) -> None:
     stopped, left, continued = report["stopped"], report["left"], report["continued"]
-    assert stopped == {"status": 204, "outcome": {"type": "cancelled"}, "stored": "STOPPED", "same": True}
+    assert stopped == {"outcome": {"type": "cancelled"}, "stored": "STOPPED", "same": True}
     assert (left["texts"], left["status"], left["more"]) == ([True, True], "COMPLETED", [])
     assert (left["roles"], len(left["partial"]) < len(left["text"])) == (["user", "assistant"], True)
     assert report["unheard"] == {"failed": "fetch failed", "before": [1, 1], "after": [1, 2]}
@@ -85,6 +85,10 @@ def check_ends(report: Json) -> None:
     assert (declined["result"], declined["restored"]) == ({"stopReason": "refusal"}, "RUN_FINISHED")
     assert continued == {"names": ["continued"], "same": True, "restored": "RUN_FINISHED"}
     assert report["picture"] == {"blocks": ["ImageBlock", "TextBlock"], "type": "image/png"}
+    cut = report["cut"]
+    assert cut["kinds"] == framed("REASONING_START", *THOUGHT, "REASONING_END", *TEXT)
+    assert (cut["requests"] > 2, cut["same"], cut["restored"]) == (True, True, "RUN_FINISHED")
+    assert report["connected"] == ["user", "assistant"]
     assert report["nothing"] == ["RUN_STARTED", "RUN_FINISHED"]
 
 

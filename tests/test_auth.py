@@ -408,9 +408,21 @@ HANGING_CHAT = {
 }
 
 
+HANGING_RUN = {
+    "threadId": "hanging",
+    "runId": "run",
+    "messages": [{"id": "m", "role": "user", "content": "/simulate hang"}],
+}
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
-    [("/graphql", {"query": OPEN}), ("/chat/stream", {"message": "/simulate hang"}), ("/ai-sdk", HANGING_CHAT)],
+    [
+        ("/graphql", {"query": OPEN}),
+        ("/chat/stream", {"message": "/simulate hang"}),
+        ("/ai-sdk", HANGING_CHAT),
+        ("/ag-ui", HANGING_RUN),
+    ],
 )
 def test_revoking_ends_a_stream_over_http(address: str, path: str, body: Json) -> None:
     tokens = register(address, f"streamer-of{path.replace('/', '-')}")
@@ -422,6 +434,7 @@ def test_revoking_ends_a_stream_over_http(address: str, path: str, body: Json) -
         remaining = b"".join(pieces)
         assert b"complete" not in remaining
         assert b"done" not in remaining.lower()
+        assert b"RUN_FINISHED" not in remaining
 
 
 # ---- deletion -----------------------------------------------------------------------------------

@@ -40,6 +40,8 @@ from tertulia.server import app as server_app
 from tertulia.server import run, running_server, services
 from tertulia.server.auth import authenticator, jwt, passwords, provider_routes, sessions, throttle
 from tertulia.server.http import answer_html, graphql_request, rest, shares, streams, websocket
+from tertulia.server.http.agui import routes as agui_routes
+from tertulia.server.http.agui import run_input
 from tertulia.server.http.aisdk import routes as aisdk_routes
 from tertulia.server.outbox import delivery, webhook_config, webhooks
 from tertulia.server.plan_file import KEYS
@@ -163,6 +165,10 @@ FACTS = {
         f"| attachments of a message | {MAX_ATTACHED} |",
         f"| attachments of a conversation | {media.MAX_DOCUMENT_BYTES // MEGABYTE} MB together",
         f"{media.DECODE_SECONDS:.0f} seconds of processor time and {MAX_MEMORY // 1024**3} GB of memory",
+    ),
+    "ag-ui.md": (
+        f"A body has at most {agui_routes.MAX_BODY:,} bytes",
+        f"most {run_input.MAX_MESSAGES:,} messages",
     ),
     "endpoints.md": (
         (

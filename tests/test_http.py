@@ -240,7 +240,7 @@ def test_every_response_has_security_headers(api: Api, path: str) -> None:
     assert "server" not in headers
 
 
-@pytest.mark.parametrize("path", ["/graphql", "/chat", "/ai-sdk", "/attachments", "/import"])
+@pytest.mark.parametrize("path", ["/graphql", "/chat", "/ai-sdk", "/ag-ui", "/attachments", "/import"])
 @pytest.mark.parametrize("encoding", ["gzip", "br", "zstd", "nonsense"])
 def test_a_compressed_body_is_refused_and_the_encoding_is_named(api: Api, path: str, encoding: str) -> None:
     body = gzip.compress(json.dumps(QUERY).encode())

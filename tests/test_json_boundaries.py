@@ -263,7 +263,7 @@ def test_a_tool_is_not_called_with_input_nested_too_deeply(stage: Stage) -> None
 
 @pytest.mark.parametrize("body", ["NaN", "1e400", nested(300), nested(100_000), '{"message":NaN}', '{"message":"\\ud800"}',
     f'{{"message":{nested(100_000)}}}', f'{{"message":"x","model":{nested(500)}}}', f'{{"message":{"9" * 5000}}}'])  # fmt: skip
-@pytest.mark.parametrize("path", ["/chat", "/chat/stream", "/ai-sdk", "/graphql"])
+@pytest.mark.parametrize("path", ["/chat", "/chat/stream", "/ai-sdk", "/ag-ui", "/graphql"])
 def test_an_invalid_body_is_refused_with_a_client_error_in_json(stage: Stage, path: str, body: str) -> None:
     response = stage.api.http.post(path, content=body, headers={"content-type": "application/json"})
     assert 400 <= response.status_code < 500

@@ -1,13 +1,11 @@
-// Tests the pure functions of examples/ai-sdk and examples/ag-ui with the AI SDK's and AG-UI's own code: however a stream
-// arrives, each word is shown once. Argument: the schema's path. Prints the operations that do not fit the schema.
+// Tests the pure functions of examples/ai-sdk with the AI SDK's own code: however a stream arrives, each word is shown once.
+// Argument: the schema's path. Prints the operations that do not fit the schema.
 import { strict as assert } from "node:assert";
 import { readFile } from "node:fs/promises";
-import { AbstractAgent, EventType } from "@ag-ui/client";
 import { apply, initial, text } from "@tertulia/stream";
 import { readUIMessageStream } from "ai";
 import fc from "fast-check";
 import { buildSchema, parse, validate } from "graphql";
-import { from } from "rxjs";
 import { built } from "./adapter_build.mjs";
 
 // ---- the operations
@@ -15,11 +13,9 @@ import { built } from "./adapter_build.mjs";
 async function documents(path) {
   const schema = buildSchema(await readFile(path, "utf8"));
   const problems = [];
-  for (const example of ["ai-sdk", "ag-ui"]) {
-    const { documents: found } = await built(example, "tertulia");
-    for (const [name, document] of Object.entries(found)) {
-      problems.push(...validate(schema, parse(document)).map((error) => `${example}, ${name}: ${error.message}`));
-    }
+  const { documents: found } = await built("ai-sdk", "tertulia");
+  for (const [name, document] of Object.entries(found)) {
+    problems.push(...validate(schema, parse(document)).map((error) => `${name}: ${error.message}`));
   }
   return problems;
 }
@@ -254,79 +250,5 @@ async function sdkDifferences() {
   );
 }
 
-/** An agent that replays recorded events, so that AG-UI's client validates them. */
-class Recorded extends AbstractAgent {
-  run() {
-    return from(this.recorded);
-  }
-}
-
-async function aguiDifferences() {
-  const { events, shownAfter, messagesOf } = await built("ag-ui", "events");
-  await fc.assert(
-    fc.asyncProperty(answers, deliveries, async (answer, delivery) => {
-      const log = logOf(answer);
-      const agent = new Recorded({ threadId: "t" });
-      let [state, shown, answered] = [initial, initial, new Set()];
-      const play = async () => {
-        agent.recorded.push({ type: EventType.RUN_FINISHED, threadId: "t", runId: "r" });
-        await agent.runAgent();
-        agent.recorded = [{ type: EventType.RUN_STARTED, threadId: "t", runId: "r" }];
-      };
-      agent.recorded = [{ type: EventType.RUN_STARTED, threadId: "t", runId: "r" }];
-      for (const event of delivered(log, delivery)) {
-        state = apply(state, event);
-        agent.recorded.push(...events(shown, state, "m", answered));
-        const isNews = state.sequence > shown.sequence;
-        shown = shownAfter(shown, state);
-        if (!isNews || !state.waits) continue;
-        await play();
-        for (const { toolUseId, name } of state.waits.toolUses) {
-          if (name !== "tool_client") continue;
-          answered = new Set([...answered, toolUseId]);
-          agent.addMessage({ id: `own-${toolUseId}`, role: "tool", toolCallId: toolUseId, content: "mine" });
-        }
-      }
-      await play();
-      const final = log.states.at(-1);
-      const said = agent.messages
-        .filter((one) => one.role === "assistant")
-        .map((one) => one.content ?? "")
-        .join("");
-      assert.equal(said, text(final));
-      const stored = messagesOf({ id: "m", role: "ASSISTANT", content: final.blocks.filter(Boolean) });
-      const hasResult = (block) =>
-        (block?.output ?? null) !== null || block?.isError || (block?.partialJson ?? null) !== null;
-      const whole = new Set(final.blocks.flatMap((block) => (hasResult(block) ? [block.toolUseId] : [])));
-      // Results from the client have the client's ids. Results of calls that the end cut off are not stored.
-      const later = stored.filter((one) => one.role !== "tool" || !answered.has(one.toolCallId));
-      const lived = agent.messages.filter(
-        (one) => one.role !== "tool" || (!answered.has(one.toolCallId) && whole.has(one.toolCallId)),
-      );
-      const plain = ({ id, role, content, toolCalls, toolCallId }) => ({
-        id,
-        role,
-        content: content ?? "",
-        toolCalls,
-        toolCallId,
-      });
-      const ordered = (messages) => messages.map(plain).sort((one, other) => (one.id < other.id ? -1 : 1));
-      assert.deepEqual(ordered(lived), ordered(later));
-      // A call belongs to the message of the text before it.
-      for (const [index, block] of final.blocks.entries()) {
-        if (block?.__typename !== "ToolUseBlock") continue;
-        const place = final.blocks.findLastIndex((one, at) => at < index && one?.__typename !== "ToolUseBlock");
-        if (final.blocks[place]?.__typename !== "TextBlock") continue;
-        const holder = agent.messages.find((one) => one.toolCalls?.some((call) => call.id === block.toolUseId));
-        assert.equal(holder.id, `m-${place}`);
-      }
-      const results = agent.messages.filter((one) => one.role === "tool").map((one) => one.toolCallId);
-      assert.equal(new Set(results).size, results.length);
-    }),
-    { numRuns: 150 },
-  );
-}
-
 await sdkDifferences();
-await aguiDifferences();
 console.log(JSON.stringify(await documents(process.argv[2])));

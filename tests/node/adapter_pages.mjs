@@ -7,7 +7,7 @@ const ANSWERS = "li[data-role=assistant]";
 const QUESTIONS = "li[data-role=user]";
 /** The items after the last question. */
 const LAST = `xpath=//li[@data-role="user"][last()]/following-sibling::li`;
-const STORED = `query ($id: ID!) { conversation(id: $id) { lastMessage { id text siblings { id } generation { status } }
+const STORED = `query ($id: ID, $externalId: String) { conversation(id: $id, externalId: $externalId) { lastMessage { id text siblings { id } generation { status } }
   messages(last: 100) { edges { node { role text content { __typename } } } } } }`;
 
 /** Open an example in its own browser context, with helpers for what a user does. */
@@ -48,9 +48,9 @@ async function opened(browser, address) {
       await page.getByRole("button", { name: "Send" }).waitFor();
       await page.locator("[aria-label=Messages]:not(:has([aria-busy=true]))").waitFor();
     },
-    async stored(id) {
+    async stored(id, externalId) {
       const headers = { "content-type": "application/json" };
-      const body = JSON.stringify({ query: STORED, variables: { id } });
+      const body = JSON.stringify({ query: STORED, variables: { id, externalId } });
       const response = await fetch(`${address}/graphql`, { method: "POST", headers, body });
       return (await response.json()).data.conversation;
     },
@@ -156,7 +156,7 @@ async function agUi(user) {
   const { page, last } = user;
   const answers = page.locator(ANSWERS);
   const seen = {};
-  const stored = async () => user.stored(await page.evaluate(() => Object.values(localStorage)[0]));
+  const stored = () => user.stored(undefined, new URL(page.url()).searchParams.get("t"));
   const said = () => last.innerText();
   await user.send("Hello, my name is Ada");
   await user.hears("Ada");

@@ -1,7 +1,6 @@
-// Clients of the AI SDK and of AG-UI that use Tertulia through the examples' adapters. Arguments: `chat` or `agent`, the
-// server's address, and for `agent` an image in base64. Prints what the clients received as JSON.
+// A client of the AI SDK that uses Tertulia through the example's adapter. Arguments: `chat`, and the server's address. Prints
+// what the client received as JSON.
 import { connect, createServer } from "node:net";
-import { randomUUID } from "@ag-ui/client";
 import { Chat } from "@ai-sdk/react";
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";
@@ -9,7 +8,7 @@ import { built } from "./adapter_build.mjs";
 
 globalThis.WebSocket ??= WebSocket;
 
-const STORED = `query ($id: ID!) { conversation(id: $id) { systemPrompt
+const STORED = `query ($id: ID!) { conversation(id: $id) {
   messages(last: 100) { edges { node { id role text siblings { id } content { __typename }
     generation { id status usage { inputTokens outputTokens cacheReadTokens cacheWriteTokens } } } } } } }`;
 const ALL = `query { conversations(first: 100) { edges { node { id } } } }`;
@@ -29,7 +28,6 @@ function observer(address) {
     async messages(id) {
       return (await ask(STORED, { id })).conversation.messages.edges.map((edge) => edge.node);
     },
-    conversation: async (id) => (await ask(STORED, { id })).conversation,
     count: async () => (await ask(ALL, {})).conversations.edges.length,
     /** Wait until an answer has ended. */
     async end(id) {
@@ -220,176 +218,6 @@ async function chat(address) {
   return seen;
 }
 
-async function agent(address) {
-  const { TertuliaAgent } = await built("ag-ui", "agent");
-  const server = observer(address);
-  const seen = { warnings: [] };
-  for (const kind of ["warn", "error"]) console[kind] = (...words) => seen.warnings.push(words.map(String).join(" "));
-  const conversations = new Map();
-  const tools = [
-    { name: "ask_browser", description: "Asks the browser.", parameters: { type: "object", properties: {} } },
-  ];
-  const begin = (more = {}) => {
-    const made = new TertuliaAgent({ url: address, conversations, ...more });
-    const stored = () => server.messages(conversations.get(made.threadId));
-    const say = (content) => made.addMessage({ id: randomUUID(), role: "user", content });
-    /** Run the agent. Returns the kinds of its events, without repetitions, and the last event. */
-    const hold = async (parameters, subscriber = {}) => {
-      const events = [];
-      await made.runAgent(parameters, { ...subscriber, onEvent: ({ event }) => void events.push(event) });
-      return {
-        kinds: events.map((event) => event.type).filter((kind, place, all) => kind !== all[place - 1]),
-        last: events.at(-1),
-      };
-    };
-    return Object.assign(made, { stored, say, hold });
-  };
-  const last = (one) => one.messages.at(-1);
-
-  const turns = begin({ initialMessages: [{ id: "s", role: "system", content: "Be kind." }] });
-  turns.say("Hello, my name is Ada");
-  const { kinds, last: greeted } = await turns.hold({ context: [{ description: "The page", value: "a test" }] });
-  turns.say("What is my name?");
-  const { last: told } = await turns.hold({ context: [{ description: "The page", value: "still a test" }] });
-  const { systemPrompt } = await server.conversation(conversations.get(turns.threadId));
-  seen.turns = {
-    kinds,
-    outcome: told.outcome,
-    answer: last(turns).content,
-    stored: (await turns.stored())
-      .map((one) => one.text)
-      .filter((text) => !turns.messages.some((one) => one.content === text)),
-    systemPrompt,
-    cost: greeted.metadata.costUsd,
-  };
-
-  const thinking = begin();
-  thinking.say("/simulate thinking");
-  seen.thinking = { kinds: (await thinking.hold()).kinds, roles: thinking.messages.map((one) => one.role) };
-
-  const usages = [];
-  const worked = begin();
-  worked.say('/simulate call weather {"place": {"city": "Cadiz"}}');
-  seen.server = {
-    kinds: (await worked.hold()).kinds,
-    messages: worked.messages
-      .slice(1)
-      .map(({ role, content, toolCalls }) => ({ role, content, calls: toolCalls?.map((call) => call.function) })),
-  };
-
-  const own = begin();
-  own.say("/simulate call ask_browser {}");
-  const asked = await own.hold({ tools });
-  const [call] = last(own).toolCalls;
-  own.addMessage({ id: randomUUID(), role: "tool", toolCallId: call.id, content: "Firefox" });
-  const goneOn = await own.hold({ tools });
-  for (const run of [asked, goneOn]) usages.push(...run.last.usage);
-  const [, answer] = await own.stored();
-  const { inputTokens, outputTokens, cacheReadTokens, cacheWriteTokens } = answer.generation.usage;
-  seen.own = {
-    pending: asked.last.outcome.pendingToolCallIds.length,
-    answer: last(own).content,
-    kinds: goneOn.kinds,
-    roles: own.messages.map((one) => one.role),
-    stored: (await own.stored()).length,
-    used: usages.reduce((sum, usage) => sum + usage.totalTokens, 0),
-    billed: inputTokens + outputTokens + cacheReadTokens + cacheWriteTokens,
-  };
-
-  // An approval, a refusal and a result of a client tool, requested at the same time and given in two runs.
-  const mixed = begin();
-  mixed.say('/simulate call pay {"amount": 4}\n/simulate call pay {"amount": 5}\n/simulate call ask_browser {}');
-  const waited = await mixed.hold({ tools });
-  const [yes, no] = mixed.pendingInterrupts;
-  const partly = await mixed.hold({
-    tools,
-    resume: [
-      { interruptId: yes.id, status: "resolved", payload: { approved: true } },
-      { interruptId: no.id, status: "cancelled" },
-    ],
-  });
-  const [left] = partly.last.outcome.pendingToolCallIds;
-  mixed.addMessage({ id: randomUUID(), role: "tool", toolCallId: left, content: "Firefox" });
-  const done = await mixed.hold({ tools });
-  seen.mixed = {
-    waited: waited.last.outcome.type,
-    message: yes.message,
-    partly: partly.last.outcome.type,
-    outcome: done.last.outcome.type,
-    results: mixed.messages.filter((one) => one.role === "tool").map((one) => one.content),
-    answer: last(mixed).content,
-  };
-
-  const aborted = begin();
-  aborted.say("/simulate long 400");
-  const ended = await aborted.hold(
-    {},
-    {
-      onTextMessageContentEvent: ({ textMessageBuffer }) =>
-        void (textMessageBuffer.includes("word10 ") && aborted.abortRun()),
-    },
-  );
-  const [, kept] = await aborted.stored();
-  seen.aborted = {
-    outcome: ended.last.outcome,
-    same: last(aborted).content === kept.text,
-    status: kept.generation.status,
-  };
-
-  const network = await proxy(address);
-  const cut = begin({ url: network.address });
-  cut.say("/simulate long 300");
-  let cuts = 0;
-  await cut.hold({}, { onTextMessageContentEvent: () => void (cuts++ === 20 && network.cut()) });
-  seen.cut = last(cut).content;
-
-  // Disconnecting does not stop the answer, and the whole text is there once after reconnecting.
-  const leaver = begin();
-  leaver.say("/simulate long 200");
-  await leaver.hold({}, { onTextMessageContentEvent: () => void leaver.detachActiveRun() });
-  const back = begin({ threadId: leaver.threadId });
-  await back.connectAgent();
-  const [, whole] = await back.stored();
-  seen.left = {
-    status: whole.generation.status,
-    same: last(back).content === whole.text,
-    roles: back.messages.map((one) => one.role),
-  };
-  // A clone of the agent whose last message is the same question regenerates the answer.
-  const again = back.clone();
-  again.setMessages(again.messages.slice(0, -1));
-  await again.runAgent();
-  seen.again = (await back.stored())[1].siblings.length;
-
-  const broken = begin();
-  broken.say("/simulate error 1 reject");
-  const { last: error } = await broken.hold();
-  seen.broken = { type: error.type, code: error.code, message: error.message };
-
-  const picture = begin();
-  const source = { type: "data", mimeType: "image/png", value: process.argv[4] };
-  picture.say([
-    { type: "text", text: "What is this?" },
-    { type: "image", source },
-  ]);
-  await picture.hold();
-  seen.picture = (await picture.stored())[0].content.map((block) => block.__typename);
-
-  const unheard = begin();
-  await unheard.connectAgent();
-  unheard.say("Hello, my name is Ada");
-  conversations.set(unheard.threadId, conversations.get(picture.threadId));
-  await unheard.hold();
-  loseNextAnswer();
-  unheard.say("What is my name?");
-  const lost = await unheard.hold();
-  const found = await unheard.hold();
-  seen.unheard = { lost: lost.last.type, found: found.last.type, stored: (await unheard.stored()).length };
-  const nothing = await unheard.hold().catch(String);
-  seen.nothing = nothing.last?.message;
-  return seen;
-}
-
-const [what, ...more] = process.argv.slice(2);
-console.log(JSON.stringify(await { chat, agent }[what](...more), null, 1));
+const [, address] = process.argv.slice(2);
+console.log(JSON.stringify(await chat(address), null, 1));
 process.exit(0);

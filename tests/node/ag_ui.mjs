@@ -1,13 +1,15 @@
-// The stock client of AG-UI at `/ag-ui`. Arguments: the server's address, and an image in base64. Validates each event with
+// The stock client of AG-UI at `/ag-ui`, and the agent of examples/ag-ui. Arguments: the server's address, and an image in base64. Validates each event with
 // AG-UI's schemas, and prints what the client received as JSON. Its verifier ends the program at the first wrong order.
 import { HttpAgent, randomUUID } from "@ag-ui/client";
 import { EventSchemas } from "@ag-ui/core/schemas";
+import { built } from "./adapter_build.mjs";
 
 const [address, image] = process.argv.slice(2);
 const STORED = `query ($id: String!) { conversation(externalId: $id) { systemPrompt
   messages(last: 100) { edges { node { text context siblings { id } content { __typename }
     generation { id status usage { inputTokens outputTokens cacheReadTokens cacheWriteTokens } } } } } } }`;
 const tools = [{ name: "ask_browser", description: "Asks the browser.", parameters: { type: "object", properties: {} } }];
+const { TertuliaAgent } = await built("ag-ui", "agent");
 const seen = { warnings: [] };
 for (const kind of ["warn", "error"]) console[kind] = (...words) => seen.warnings.push(words.map(String).join(" "));
 
@@ -19,10 +21,10 @@ async function conversation(id) {
 }
 
 /** Return an agent whose every event was validated, with helpers for what a user does. */
-function begin(config = {}) {
+function begin({ Agent = HttpAgent, request = fetch, ...config } = {}) {
   const checked = async (url, init) => {
-    const response = await fetch(url, init);
-    if (!response.ok) return response;
+    const response = await request(url, init);
+    if (!response.body) return response;
     const [own, theirs] = response.body.tee();
     agent.checks.push(check(own).catch(() => {}));
     return new Response(theirs, response);
@@ -38,7 +40,8 @@ function begin(config = {}) {
       }
     }
   };
-  const agent = new HttpAgent({ url: `${address}/ag-ui`, fetch: checked, ...config });
+  const url = Agent === HttpAgent ? `${address}/ag-ui` : address;
+  const agent = new Agent({ url, fetch: checked, ...config });
   const say = (content) => agent.addMessage({ id: randomUUID(), role: "user", content });
   /** Run the agent. Returns the kinds of its events without repetitions, and its first and last event. */
   const hold = async (parameters, subscriber = {}) => {
@@ -131,21 +134,42 @@ const scenes = {
     };
   },
   async stopped() {
-    const agent = begin();
+    const agent = begin({ Agent: TertuliaAgent });
     agent.say("/simulate long 2000");
-    let stopping;
-    const stop = (id) => (stopping ??= fetch(`${address}/ag-ui/${id}`, { method: "DELETE" }));
-    let id;
-    const { last } = await agent.hold(
-      {},
-      {
-        onRunStartedEvent: ({ event }) => void (id = event.metadata.tertulia.generationId),
-        onTextMessageContentEvent: ({ textMessageBuffer }) => void (textMessageBuffer.includes("word10 ") && stop(id)),
-      },
-    );
+    const stop = ({ textMessageBuffer }) => void (textMessageBuffer.includes("word10 ") && agent.abortRun());
+    const { last } = await agent.hold({}, { onTextMessageContentEvent: stop });
     const [, answer] = await agent.stored();
     const same = agent.final().content === answer.text;
-    return { status: (await stopping).status, outcome: last.outcome, stored: answer.generation.status, same };
+    return { outcome: last.outcome, stored: answer.generation.status, same };
+  },
+  // The example's agent continues after the last event each time that its connection is lost.
+  async cut() {
+    let requests = 0;
+    const request = async (...parameters) => {
+      const response = await fetch(...parameters);
+      // More each time, so that an event of any length arrives at last.
+      let left = 500 + 100 * requests++;
+      const transform = (piece, controller) => {
+        controller.enqueue(piece.subarray(0, left));
+        left -= piece.length;
+        if (left < 0) controller.error(new TypeError("network lost"));
+      };
+      return response.body ? new Response(response.body.pipeThrough(new TransformStream({ transform })), response) : response;
+    };
+    const agent = begin({ Agent: TertuliaAgent, request });
+    agent.say("/simulate thinking\n/simulate long 100");
+    const { kinds } = await agent.hold();
+    const [, answer] = await agent.stored();
+    return { kinds, requests, same: agent.final().content === answer.text, restored: await restores(agent) };
+  },
+  async connected() {
+    const agent = begin({ Agent: TertuliaAgent });
+    agent.say("Hello, my name is Ada");
+    await agent.hold();
+    const copy = agent.clone();
+    copy.setMessages([]);
+    await copy.connectAgent();
+    return plain(copy.messages).map(({ role }) => role);
   },
   // Disconnecting does not stop the answer. The same run, and a run of a client that has only the thread's id, follow it.
   async left() {

@@ -14,14 +14,7 @@ const tools: Tool[] = [
 const threadId = new URLSearchParams(location.search).get("t") ?? randomUUID();
 history.replaceState(null, "", `?t=${threadId}`);
 
-const agent = new TertuliaAgent({
-  threadId,
-  // Stored, so that a refreshed page continues its thread.
-  conversations: {
-    get: (thread) => localStorage.getItem(`tertulia-${thread}`) ?? undefined,
-    set: (thread, conversation) => localStorage.setItem(`tertulia-${thread}`, conversation),
-  },
-});
+const agent = new TertuliaAgent({ threadId });
 
 const [list, alert, asks, form] = [find("ol"), find("[role=alert]"), find("#asks"), find<HTMLFormElement>("form")];
 const [text, send, stop] = [

@@ -8,8 +8,6 @@ import re
 from dataclasses import dataclass
 from uuid import UUID
 
-from tertulia.resolvers.errors import InvalidInput
-
 _FORMAT = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):(?:(\d{1,9})\.(\d{1,3})|(start|end))")
 START, END = "start", "end"
 
@@ -35,10 +33,10 @@ class Cursor:
         return f"{self.generation_id}:{END if self.is_end else position}"
 
 
-def parse_cursor(text: str) -> Cursor:
-    """Parse the header `Last-Event-ID`; raise InvalidInput."""
+def parse_cursor(text: str) -> Cursor | None:
+    """Parse the header `Last-Event-ID`; return None if it is not the id of an event of a run."""
     match = _FORMAT.fullmatch(text)
     if match is None:
-        raise InvalidInput("Last-Event-ID", "must be the id of an event of the run.")
+        return None
     id, after, skip, word = match.groups()
     return Cursor(UUID(id), int(after) if after else None, int(skip or 0), is_end=word == END)

@@ -11,14 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from tertulia.ratelimit.errors import RateLimited
 from tertulia.resolvers.context import Context
-from tertulia.resolvers.errors import (
-    BudgetExceeded,
-    ConversationBusy,
-    ExpectedError,
-    InvalidInput,
-    NotFound,
-    SendRefused,
-)
+from tertulia.resolvers.errors import ExpectedError, InvalidInput, NotFound
 from tertulia.resolvers.send import stop
 from tertulia.server.auth.authenticator import Authenticated
 from tertulia.server.http.agui.cursor import Cursor, parse_cursor
@@ -27,7 +20,8 @@ from tertulia.server.http.agui.run_input import RunAgentInput, ToolMessage
 from tertulia.server.http.agui.start import Run, begin, follow_answer
 from tertulia.server.http.agui.stream import RunStream
 from tertulia.server.http.body_limit import limited_route
-from tertulia.server.http.problems import problem, too_many_requests
+from tertulia.server.http.problems import problem
+from tertulia.server.http.refusals import refused
 from tertulia.server.http.rest import ENCODED_EVENTS
 from tertulia.server.http.streams import SSE_TYPE, ResultStream
 
@@ -88,6 +82,8 @@ def agui_router(admit: Callable[[Request], Awaitable[Authenticated]]) -> APIRout
                     stream = RunStream(context, body, await begin(context, body))
                     return _response(admitted, stream.frames(stack.pop_all()))
                 cursor = parse_cursor(last_event_id)
+                if cursor is None:
+                    return _invalid_cursor()
                 if cursor.is_end:
                     return Response(status_code=204)
                 resumed, projection = await _resumed(context, body, cursor)
@@ -139,35 +135,15 @@ async def _replay(context: Context, generation_id: UUID, last: int, projection: 
         projection.convert(event)
 
 
-def _refused(error: ExpectedError | RateLimited) -> JSONResponse:  # noqa: PLR0911 - one return for each error
-    match error:
-        case InvalidInput():
-            named = _named(error)
-            first, *path = named.field.replace("[", ".").replace("]", "").split(".")
-            location = ["header"] if first == "Last-Event-ID" else ["body"]
-            loc = [*location, first, *(int(part) if part.isdecimal() else part for part in path)]
-            return JSONResponse({"detail": [{"loc": loc, "msg": named.message, "type": "value_error"}]}, 422)
-        case NotFound():
-            return problem(404, "NOT_FOUND", error.message)
-        case Expired():
-            return problem(410, "EVENTS_EXPIRED", error.message)
-        case ConversationBusy():
-            return problem(409, "CONVERSATION_BUSY", error.message, generation_id=str(error.generation.id))
-        case BudgetExceeded():
-            return problem(402, "BUDGET_EXCEEDED", error.message, resets_at=error.resets_at.isoformat())
-        case SendRefused():
-            return problem(403, "SEND_REFUSED", error.message, reason=error.code)
-        case RateLimited():
-            return too_many_requests(error)
-        case _:
-            return problem(400, "REFUSED", error.message)
+def _refused(error: ExpectedError | RateLimited) -> JSONResponse:
+    if isinstance(error, Expired):
+        return problem(410, "EVENTS_EXPIRED", error.message)
+    if isinstance(error, InvalidInput):
+        error = InvalidInput(error.field.replace(".inputSchema", ".parameters"), error.predicate)
+    return refused(error, FIELDS)
 
 
-def _named(error: InvalidInput) -> InvalidInput:
-    """Return the error with the names of AG-UI's fields."""
-    field, predicate = error.field.replace(".inputSchema", ".parameters"), error.predicate
-    for name, own_name in FIELDS.items():
-        if field == name or field.startswith((f"{name}[", f"{name}.")):
-            field = own_name + field.removeprefix(name)
-        predicate = predicate.replace(f"`{name}`", f"`{own_name}`")
-    return InvalidInput(field, predicate)
+def _invalid_cursor() -> JSONResponse:
+    message = "`Last-Event-ID` must be the id of an event of the run."
+    detail = {"loc": ["header", "Last-Event-ID"], "msg": message, "type": "value_error"}
+    return JSONResponse({"detail": [detail]}, 422)

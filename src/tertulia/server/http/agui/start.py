@@ -1,16 +1,11 @@
 """Decides what a run does: send a message, submit results, write another version of an answer, or follow one."""
 
-import base64
-import binascii
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
-import anyio
 from strawberry import ID
 from strawberry.scalars import JSON
 
@@ -21,7 +16,6 @@ from tertulia.db.tables import UNFINISHED, Role, Status
 from tertulia.db.tool_calls import CallStatus, ToolCall
 from tertulia.json import Json, is_object
 from tertulia.resolvers.app_data import check_external_id
-from tertulia.resolvers.attachments import upload
 from tertulia.resolvers.context import Context, as_uuid
 from tertulia.resolvers.conversations import create, update
 from tertulia.resolvers.errors import InvalidInput
@@ -43,19 +37,18 @@ from tertulia.resolvers.turns import turn_of_regeneration
 from tertulia.server.http.agui.messages import CLIENT_DATA, client_id_of
 from tertulia.server.http.agui.run_input import (
     DataSource,
+    FileSource,
     MediaPart,
     RunAgentInput,
     TextPart,
     ToolMessage,
-    UrlSource,
     UserMessage,
     text_of,
 )
+from tertulia.server.http.inline_files import InlineFile, attach
 
 RUN_KEYS = UUID("5f0c6a7e-3f0b-4b52-9a39-6c1d5a0f6c11")
 """The namespace of the idempotency keys of runs."""
-_ATTACHMENT = re.compile(r"(?:https?://[^/?#]+)?(?:/[^?#]*)?/attachments/([0-9a-fA-F-]{36})")
-_DATA = re.compile(r"data:([^,;]*)(?:;[^,]*)?;base64,(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,35 +200,18 @@ async def _attachments(context: Context, input: RunAgentInput, message: UserMess
         return []
     parts = [(number, part) for number, part in enumerate(message.content) if not isinstance(part, TextPart)]
     place = f"messages[{input.messages.index(message)}].content"
-    return [await _attachment(context, f"{place}[{number}]", part) for number, part in parts]
+    return [id for number, part in parts for id in await _attachment(context, f"{place}[{number}]", part)]
 
 
-async def _attachment(context: Context, field: str, part: MediaPart) -> ID:
-    source, value = part.source, part.source.value
+async def _attachment(context: Context, field: str, part: MediaPart) -> list[ID]:
+    source, url = part.source, part.source.value
     if part.type in ("audio", "video"):
         raise InvalidInput(f"{field}.type", "must be `text`, `image` or `document`: Claude reads no other files.")
     if isinstance(source, DataSource):
-        return await _store(context, f"{field}.source.value", source.mime_type, value)
-    if isinstance(source, UrlSource):
-        if (data := _DATA.fullmatch(value)) is not None:
-            return await _store(context, f"{field}.source.value", data[1], data[2])
-        attachment = _ATTACHMENT.fullmatch(value)
-        value = attachment[1] if attachment is not None else ""
-    if as_uuid(value) is None:
-        raise InvalidInput(f"{field}.source.value", "must name a file that was uploaded to `/attachments`.")
-    return ID(value)
-
-
-async def _store(context: Context, field: str, media_type: str, text: str) -> ID:
-    try:
-        content = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise InvalidInput(field, "must be base64.") from None
-    extension = re.sub(r"[^a-z0-9]", "", media_type.rpartition("/")[2].lower())[:10] or "bin"
-    with tempfile.TemporaryDirectory(prefix="tertulia-") as folder:
-        path = Path(folder) / "file"
-        await anyio.Path(path).write_bytes(content)
-        return ID(str((await upload(context, f"file.{extension}", path)).id))
+        url = f"data:{source.mime_type};base64,{url}"
+    elif isinstance(source, FileSource):
+        url = f"/attachments/{url}"
+    return await attach(context, f"{field}.source.value", [InlineFile(url)])
 
 
 async def _submit(
