@@ -85,7 +85,6 @@ KNOWN = {
     "src/tertulia/tools/mcp/oauth/discovery.py _metadata": "its items are addresses that are tried in turn",
     "src/tertulia/tools/mcp/oauth/discovery.py _protected_resource": "its items are addresses that are tried in turn",
     "src/tertulia/tools/mcp/oauth/reencryption.py reencrypt": COMMAND,
-    "src/tertulia/tools/mcp/oauth/reencryption.py _reencrypt": COMMAND,
     "src/tertulia/generation/retention.py remove_user": "after a failure the whole deletion of the user is repeated",
     "src/tertulia/generation/tool_rounds.py end": "its items belong to one answer",
     "src/tertulia/generation/loop.py _receive_round": "its items belong to one answer",

@@ -20,6 +20,7 @@ from test_tool_connections import call, connect, server, serving
 
 from tertulia.server.auth.jwt import ACCESS, REFRESH, BadToken, Tokens
 from tertulia.server.secret_keys import encryption_keys, signing_keys
+from tertulia.tools.mcp.oauth import reencryption
 from tertulia.tools.mcp.oauth.encryption import Encryption
 from tertulia.tools.mcp.oauth.grants import Client
 
@@ -94,16 +95,30 @@ def run(folder: Path, place: Json, step: Json) -> Any:
     return run_here(folder, "reencrypt", **named, TERTULIA_AUTH="password")
 
 
-def test_reencrypt_says_that_a_value_cannot_be_decrypted_and_changes_it_not(tmp_path: Path, place: Json) -> None:
+def test_reencrypt_leaves_and_reports_values_that_no_key_can_decrypt(
+    tmp_path: Path, place: Json, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reencryption, "BATCH", 2)
     run_here(tmp_path, "migrate", **{name.upper(): str(value) for name, value in place.items()})
-    sealed = Encryption(["k" * 32]).encrypt(Client(id="1"), "client notes x")
-    columns = "INSERT INTO tool_clients (id, server, issuer, redirect_uri, secrets, created_at)"
-    execute(place, f"{columns} VALUES ('{uuid4().hex}', 'notes', 'x', 'y', '{sealed}', '2026-01-01 00:00:00+00:00')")
-    done = run(tmp_path, place, {"secret_key": NEW})
+    lost = _sealed(place, "lost", "k" * 32)
+    for name in ("one", "two"):
+        _sealed(place, name, OLD)
+    done = run(tmp_path, place, {"secret_key": NEW, "secret_key_fallback": OLD})
     assert done.exit_code == 2
-    assert "Encrypted 0 of 1 stored values" in done.stderr
+    assert "Encrypted 2 of 3 stored values" in done.stderr
     assert "No key can decrypt 1; add the key that encrypted them." in done.stderr
-    assert execute(place, "SELECT secrets FROM tool_clients") == [(sealed,)]
+    stored = dict(map(tuple, execute(place, "SELECT server, secrets FROM tool_clients")))
+    assert stored["lost"] == lost
+    newest = Encryption([NEW])
+    assert [newest.decrypt(stored[name], name, Client) for name in ("one", "two")] == [Client(id="1")] * 2
+
+
+def _sealed(place: Json, name: str, key: str) -> str:
+    """Store the registration of a client that is encrypted with a key. Return the encrypted value."""
+    sealed = Encryption([key]).encrypt(Client(id="1"), name)
+    columns = "INSERT INTO tool_clients (id, server, issuer, redirect_uri, secrets, created_at)"
+    execute(place, f"{columns} VALUES ('{uuid4().hex}', '{name}', 'x', 'y', '{sealed}', '2026-01-01 00:00:00+00:00')")
+    return sealed
 
 
 def test_the_fallback_verifies_but_does_not_sign() -> None:

@@ -29,19 +29,20 @@ async def reencrypt(database: Database, encryption: Encryption) -> Reencryption:
             if not batch:
                 break
             last = batch[-1].id
-            await _reencrypt(database, encryption, table, batch, done)
+            for row in batch:
+                await _reencrypt(database, encryption, table, row, done)
     return done
 
 
 async def _reencrypt(
-    database: Database, encryption: Encryption, table: rows.WithSecrets, batch: list[rows.Encrypted], done: Reencryption
+    database: Database, encryption: Encryption, table: rows.WithSecrets, row: rows.Encrypted, done: Reencryption
 ) -> None:
-    async with database.write() as session:
-        for row in batch:
-            done.total += 1
-            text = encryption.reencrypt(row.secrets)
-            if text is None:
-                done.unreadable += 1
-            elif text != row.secrets:
-                # A value that a server has replaced meanwhile is encrypted with the first key already.
-                done.changed += await rows.replace_encrypted(session, table, row, text)
+    done.total += 1
+    text = encryption.reencrypt(row.secrets)
+    if text is None:
+        done.unreadable += 1
+    elif text != row.secrets:
+        # Each in a transaction of its own, which locks one row and so cannot deadlock with a deletion. A value that a
+        # server has replaced meanwhile is encrypted with the first key already.
+        async with database.write() as session:
+            done.changed += await rows.replace_encrypted(session, table, row, text)
