@@ -223,14 +223,16 @@ class RevokedCounts:
     tokens: int
 
 
-async def revoke_everything(session: AsyncSession, owner: UUID | None) -> RevokedCounts:
-    """Revoke all sign-ins and personal access tokens of an owner, or of all users if `owner` is None."""
+async def revoke_everything(session: AsyncSession, owner: UUID | None, *, tokens: bool = True) -> RevokedCounts:
+    """Revoke all sign-ins of an owner, or of all users if `owner` is None; and, if `tokens`, all personal tokens."""
     alive = _alive() if owner is None else and_(_SIGN_INS.c.owner_id == owner, _alive())
-    of_owner = true() if owner is None else col(PersonalToken.owner_id) == owner
     await end_provider_tokens(session, owner)
     sign_ins = await session.exec(update(_SIGN_INS).where(alive).values(revoked_at=now()))
-    tokens = await session.exec(delete(PersonalToken).where(of_owner))
-    return RevokedCounts(sign_ins.rowcount, tokens.rowcount)
+    if not tokens:
+        return RevokedCounts(sign_ins.rowcount, 0)
+    of_owner = true() if owner is None else col(PersonalToken.owner_id) == owner
+    removed = await session.exec(delete(PersonalToken).where(of_owner))
+    return RevokedCounts(sign_ins.rowcount, removed.rowcount)
 
 
 async def end_provider_tokens(session: AsyncSession, owner: UUID | None, until: datetime | None = None) -> None:

@@ -27,8 +27,16 @@ from tertulia.resolvers import tool_connections as tool_server_resolvers
 from tertulia.resolvers import tools as tool_resolvers
 from tertulia.resolvers import viewer as viewing
 from tertulia.resolvers.admin import root as admin_resolvers
+from tertulia.resolvers.admin import user_actions
 from tertulia.schema import enums, inputs
 from tertulia.schema.admin.root import Admin
+from tertulia.schema.admin.user_actions import (
+    AdminDeleteUserResult,
+    AdminDisableUserResult,
+    AdminEnableUserResult,
+    AdminSetUserPlanResult,
+    AdminSignOutUserResult,
+)
 from tertulia.schema.assistants import Assistant
 from tertulia.schema.content import (
     CompactionBlock,
@@ -291,6 +299,11 @@ class Mutation:
     revoke_sign_in: RevokeSignInResult = field(credentials.revoke_sign_in)
     connect_tool_server: ConnectToolServerResult = field(tool_server_resolvers.connect_tool_server)
     disconnect_tool_server: DisconnectToolServerResult = field(tool_server_resolvers.disconnect_tool_server)
+    admin_set_user_plan: AdminSetUserPlanResult = field(user_actions.admin_set_user_plan)
+    admin_disable_user: AdminDisableUserResult = field(user_actions.admin_disable_user)
+    admin_enable_user: AdminEnableUserResult = field(user_actions.admin_enable_user)
+    admin_sign_out_user: AdminSignOutUserResult = field(user_actions.admin_sign_out_user)
+    admin_delete_user: AdminDeleteUserResult = field(user_actions.admin_delete_user)
 
 
 @described

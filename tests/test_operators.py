@@ -1,6 +1,7 @@
 """Operators: who is one, and that nobody else reads or changes anything of `admin`."""
 
 import asyncio
+import json
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from client import Api, Json
 from fastapi import FastAPI
 from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLUnionType, get_named_type, is_required_argument
 from people import MODE, PASSWORD, post, register, signed
-from running import running, settings, tertulia
+from running import execute, running, settings, tertulia
 from starlette.requests import HTTPConnection
 from test_command import run_here
+from test_websocket import closing
 
 from tertulia import Tertulia, Viewer
 from tertulia.cli import users
@@ -150,6 +152,16 @@ def test_a_stranger_reads_no_field_of_admin(ada: Api, name: str) -> None:
     assert ada.ask(document) == {"admin": None}
 
 
+@pytest.mark.parametrize("name", [name for name in CORE.mutation_type.fields if name.startswith("admin")])
+def test_a_stranger_calls_no_mutation_of_operators(place: Json, ada: Api, olga: Api, name: str) -> None:
+    field = CORE.mutation_type.fields[name]
+    id = olga.ask("{ viewer { id } }")["viewer"]["id"]
+    arguments = ", ".join(f'{name}: "{id}"' for name, value in field.args.items() if is_required_argument(value))
+    document = f"mutation {{ done: {name}{f'({arguments})' if arguments else ''} {{ __typename }} }}"
+    assert ada.ask(document) == {"done": {"__typename": "Forbidden"}}
+    assert olga.ask("{ viewer { roles } }")["viewer"]["roles"] == ["operator"]
+
+
 def _reachable(start: list[Any], skipped: set[str]) -> set[str]:
     """Return the names of the types that fields of these types lead to, without the fields in `skipped`."""
     names: set[str] = set()
@@ -170,6 +182,78 @@ def test_types_of_operators_are_reached_only_through_their_fields() -> None:
     roots = [CORE.query_type, CORE.mutation_type, CORE.subscription_type]
     reached = _reachable(roots, {"Query.admin", *mutations})
     assert [name for name in CORE.type_map if name.startswith("Admin") and name in reached] == []
+
+
+CHANGED = {
+    "adminSignOutUser": "... on AdminSignedOutUser { user { name signIns { id } personalTokens { label } } signInCount tokenCount }",
+    "adminDeleteUser": "... on AdminDeletedUser { deletedId }",
+}
+USER = "... on AdminUserPayload { user { name plan disabledAt } }"
+
+
+def change(api: Api, name: str, id: str, arguments: str = "") -> Json:
+    selected = f"__typename ... on Error {{ message }} {CHANGED.get(name, USER)}"
+    document = f"mutation ($id: ID!) {{ done: {name}(id: $id {arguments}) {{ {selected} }} }}"
+    changed: Json = api.ask(document, id=id)["done"]
+    return changed
+
+
+def audited(place: Json, action: str, user: str) -> list[Json]:
+    """Return the details of a user's entries in the audit log."""
+    statement = f"SELECT detail FROM audit WHERE action = '{action}' AND user_id = '{user.replace('-', '')}'"
+    return [json.loads(detail) for (detail,) in execute(place, statement)]
+
+
+def test_an_operator_assigns_a_plan(place: Json, olga: Api, ada: Api) -> None:
+    id = ada.ask("{ viewer { id } }")["viewer"]["id"]
+    assert olga.ask("{ admin { plans } }")["admin"]["plans"] == ["default", "guest", "pro"]
+    assert change(olga, "adminSetUserPlan", id, ', plan: "pro"')["user"]["plan"] == "pro"
+    assert ada.ask("{ viewer { plan { name } } }")["viewer"]["plan"] == {"name": "pro"}
+    assert olga.ask('{ admin { users(filter: {plan: "pro"}) { edges { node { name } } } } }')["admin"]["users"] == {
+        "edges": [{"node": {"name": "ada"}}]
+    }
+    assert change(olga, "adminSetUserPlan", id)["user"]["plan"] is None
+    refused = change(olga, "adminSetUserPlan", id, ', plan: "prp"')
+    assert refused == {"__typename": "InvalidInput", "message": "`plan` must be one of default, guest, pro."}
+    (first, second) = audited(place, "plan_changed", id)
+    assert (first["plan"], second["plan"]) == ("pro", "")
+    assert first["operator_name"] == "olga"
+    assert first["request_id"]
+
+
+def test_an_operator_disables_signs_out_and_deletes_a_user(place: Json, olga: Api) -> None:
+    address = place["address"]
+    with signed(address, register(address, "dora")) as dora, dora.socket() as socket:
+        id = dora.ask("{ viewer { id } }")["viewer"]["id"]
+        dora.ask(CREATE_TOKEN)
+        running = dora.send("/simulate hang")["generation"]["id"]
+        assert change(olga, "adminDisableUser", id)["user"]["disabledAt"] is not None
+        assert closing(socket.connection) == (4403, "Forbidden")
+        assert dora.post(ROLES).status_code == 401
+        assert execute(place, f"SELECT status FROM generations WHERE id = '{running.replace('-', '')}'") == [
+            ("stopped",)
+        ]
+        assert change(olga, "adminEnableUser", id)["user"]["disabledAt"] is None
+    with signed(
+        address, post(address, "token", grant_type="password", username="dora", password=PASSWORD).json()
+    ) as dora:
+        assert dora.ask("{ viewer { name } }")["viewer"] == {"name": "dora"}
+        signed_out = change(olga, "adminSignOutUser", id)
+        assert (signed_out["signInCount"], signed_out["tokenCount"]) == (1, 0)
+        assert signed_out["user"] == {"name": "dora", "signIns": [], "personalTokens": [{"label": "t"}]}
+        assert change(olga, "adminSignOutUser", id, ", tokens: true")["tokenCount"] == 1
+        assert dora.post(ROLES).status_code == 401
+    assert change(olga, "adminDeleteUser", id) == {"__typename": "AdminDeletedUser", "deletedId": id}
+    assert change(olga, "adminDeleteUser", id)["__typename"] == "NotFound"
+    assert olga.ask("query ($id: ID!) { admin { user(id: $id) { id } } }", id=id) == {"admin": {"user": None}}
+    assert [detail["operator_name"] for detail in audited(place, "user_deleted", id)] == ["olga"]
+
+
+def test_operators_can_neither_disable_nor_delete_themselves(olga: Api) -> None:
+    id = olga.ask("{ viewer { id } }")["viewer"]["id"]
+    for name in ("adminDisableUser", "adminDeleteUser"):
+        assert change(olga, name, id)["message"].startswith("`id` must not be your own id")
+    assert roles(olga)["viewer"]["roles"] == ["operator"]
 
 
 def test_a_disabled_user_is_signed_out_until_enabled_again(place: Json, olga: Api) -> None:

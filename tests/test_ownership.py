@@ -201,7 +201,13 @@ def with_ids(given: dict[str, Any], path: str) -> Iterator[str]:
 def test_every_root_field_is_in_one_of_the_tables() -> None:
     core = schema.core
     roots = [root for root in (core.query_type, core.mutation_type, core.subscription_type) if root]
-    fields = {f"{root.name}.{name}": field for root in roots for name, field in root.fields.items()}
+    # tests/test_operators.py tries all mutations of operators.
+    fields = {
+        f"{root.name}.{name}": field
+        for root in roots
+        for name, field in root.fields.items()
+        if root is not core.mutation_type or not name.startswith("admin")
+    }
     taking = {path for name, field in fields.items() for path in with_ids(field.args, name)}
     assert taking == {*PROBES, *FIND_OR_CREATE}
     probed = taking - set(FIND_OR_CREATE)

@@ -45,6 +45,7 @@ _SETTINGS = "The settings of the server or of a conversation determine the lengt
 _REQUESTS = "One request for each round of an answer, whose number is limited, and the parts of each."
 _SUMS = "One row for each day and model, or for each tool: `since` and `until` limit it."
 PLAIN_LISTS = {
+    "Admin.plans": _SETTINGS,
     "AdminUser.personalTokens": "At most 50 are valid at a time.",
     "AdminUser.signIns": "Only the newest 100 are listed.",
     "Message.content": _BLOCKS,

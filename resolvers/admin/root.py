@@ -13,6 +13,11 @@ class Admin:
 ADMIN = Admin()
 
 
+def plans(info: Info) -> list[str]:
+    """The names of the plans that `adminSetUserPlan` accepts. Empty on a server without plans."""
+    return info.context.services.plans.names
+
+
 def admin(info: Info) -> Admin | None:
     """The data of the whole server, for its operators. Null for viewers without the role `operator`.
 

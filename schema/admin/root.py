@@ -12,3 +12,4 @@ class Admin:
 
     users: AdminUserConnection = field(accounts.users)
     user: AdminUser | None = field(accounts.user)
+    plans: list[str] = field(root.plans)

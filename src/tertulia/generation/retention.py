@@ -84,10 +84,15 @@ class ResourceDeleter:
                 return
             part = await self._remove_part(owner, conversation_id)
 
-    async def remove_user(self, user_id: UUID) -> dict[str, int] | None:
+    async def remove_user(self, user_id: UUID, address: str | None = None, **detail: str) -> dict[str, int] | None:
         """Delete a user with everything that belongs to them.
 
         The user is signed out first and deleted last, so that an interrupted deletion can be repeated.
+
+        Args:
+            user_id: The user.
+            address: The address of an operator who deletes the user, for the audit log.
+            detail: Further details for the audit log.
 
         Returns:
             The numbers of deleted rows by name, or None if there is no such user.
@@ -109,7 +114,7 @@ class ResourceDeleter:
             blob_ids = await accounts.blobs_of(session, user_id)
             if not await accounts.remove_user(session, user_id):
                 return None
-            await accounts.audit(session, Action.USER_DELETED, user_id)
+            await accounts.audit(session, Action.USER_DELETED, user_id, address, **detail)
         await self.files.discard(blob_ids)
         return counted
 
