@@ -319,13 +319,14 @@ async def trim_audit(session: AsyncSession, before: datetime, most: int) -> int:
     """Delete up to `most` entries of the audit log from before a time, oldest first. Return how many were deleted."""
     old = col(AuditEntry.created_at) < before
     # Ids sort by time, so the condition on the id limits the scan to the rows that are deleted.
-    oldest = select(AuditEntry.id).where(old, col(AuditEntry.id) < _first_id_after(before)).order_by(col(AuditEntry.id))
+    oldest = select(AuditEntry.id).where(old, col(AuditEntry.id) < first_id_after(before)).order_by(col(AuditEntry.id))
     oldest = oldest.limit(most).with_for_update(skip_locked=True)
     done = await session.exec(delete(AuditEntry).where(col(AuditEntry.id).in_(oldest)))
     return done.rowcount
 
 
-def _first_id_after(time: datetime) -> UUID:
+def first_id_after(time: datetime) -> UUID:
+    """Return the lowest id of rows that are created after the millisecond of a time."""
     # A UUIDv7 begins with 48 bits of milliseconds (RFC 9562, section 5.7).
     return UUID(int=(int(time.timestamp() * 1000) + 1) << 80)
 

@@ -78,6 +78,8 @@ class Action(StrEnum):
     TOKEN_CREATED = "token_created"  # noqa: S105 - the name of an action
     TOKEN_REVOKED = "token_revoked"  # noqa: S105 - the name of an action
     EVERYTHING_REVOKED = "everything_revoked"
+    GENERATION_STOPPED = "generation_stopped"
+    WEBHOOKS_RETRIED = "webhooks_retried"
     CONVERSATION_DELETED = "conversation_deleted"
     MESSAGE_DELETED = "message_deleted"
     CONVERSATION_SHARED = "conversation_shared"

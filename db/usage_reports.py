@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, String, cast, func, literal_column, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -43,13 +45,17 @@ def columns_of(keys: Sequence[str]) -> list[str]:
     return [name for key in keys for name in KEYS[key]]
 
 
-async def usage_report(session: AsyncSession, keys: Sequence[str], period: Period) -> list[ReportedUsage]:
+async def usage_report(
+    session: AsyncSession, keys: Sequence[str], period: Period, *, owner: UUID | None = None, most: int | None = None
+) -> list[ReportedUsage]:
     """Return the usage of all users. Days and months are in ascending order, and then the highest cost comes first.
 
     Args:
         session: A session.
         keys: The names of the keys to sum by, from `KEYS`.
         period: The period of the calls.
+        owner: The only user to report; None for all.
+        most: The most rows to return; None for all.
     """
     names = columns_of(keys)
     groups = [expression.label(f"by_{name}") for key in keys for name, expression in KEYS[key].items()]
@@ -65,10 +71,19 @@ async def usage_report(session: AsyncSession, keys: Sequence[str], period: Perio
         query = query.outerjoin(_CONVERSATIONS, _CONVERSATIONS.c.id == _CALLS.c.conversation_id)
     times = [f"by_{key}" for key in keys if key in ("day", "month")]
     labels = [f"by_{name}" for name in names]
-    query = query.where(*period.conditions()).group_by(*labels)
-    query = query.order_by(*times, amount.desc(), *(label for label in labels if label not in times))
+    query = query.where(*period.conditions(), *_days_of(period)).group_by(*labels)
+    if owner is not None:
+        query = query.where(_CALLS.c.owner_id == owner)
+    query = query.order_by(*times, amount.desc(), *(label for label in labels if label not in times)).limit(most)
     connection = await session.connection()
     return [_reported(names, row) for row in (await connection.execute(query)).mappings()]
+
+
+def _days_of(period: Period) -> list[ColumnElement[bool]]:
+    """Return the conditions of a period on the day, for which there is an index."""
+    since = [] if period.since is None else [_CALLS.c.day >= period.since.astimezone(UTC).date()]
+    until = [] if period.until is None else [_CALLS.c.day <= period.until.astimezone(UTC).date()]
+    return [*since, *until]
 
 
 def _reported(names: Sequence[str], row: Mapping[Any, Any]) -> ReportedUsage:

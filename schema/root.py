@@ -26,9 +26,11 @@ from tertulia.resolvers import shares as share_resolvers
 from tertulia.resolvers import tool_connections as tool_server_resolvers
 from tertulia.resolvers import tools as tool_resolvers
 from tertulia.resolvers import viewer as viewing
+from tertulia.resolvers.admin import generations as admin_generations
 from tertulia.resolvers.admin import root as admin_resolvers
 from tertulia.resolvers.admin import user_actions
 from tertulia.schema import enums, inputs
+from tertulia.schema.admin.generations import AdminStopGenerationResult
 from tertulia.schema.admin.root import Admin
 from tertulia.schema.admin.user_actions import (
     AdminDeleteUserResult,
@@ -304,6 +306,7 @@ class Mutation:
     admin_enable_user: AdminEnableUserResult = field(user_actions.admin_enable_user)
     admin_sign_out_user: AdminSignOutUserResult = field(user_actions.admin_sign_out_user)
     admin_delete_user: AdminDeleteUserResult = field(user_actions.admin_delete_user)
+    admin_stop_generation: AdminStopGenerationResult = field(admin_generations.admin_stop_generation)
 
 
 @described

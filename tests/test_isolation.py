@@ -90,6 +90,7 @@ KNOWN = {
     "src/tertulia/generation/loop.py _receive_round": "its items belong to one answer",
     "resolvers/conversations.py delete_conversation": ONE_REQUEST,
     "resolvers/deletion.py delete_message": ONE_REQUEST,
+    "resolvers/admin/user_actions.py admin_disable_user": ONE_REQUEST,
     "resolvers/shares.py _finished_leaf": ONE_REQUEST,
     "resolvers/sharing.py store_views": "after a failure all are stored the next time",
     "src/tertulia/server/auth/guests.py claim": ONE_REQUEST,

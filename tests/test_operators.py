@@ -5,6 +5,7 @@ import json
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from client import Api, Json
@@ -247,6 +248,65 @@ def test_an_operator_disables_signs_out_and_deletes_a_user(place: Json, olga: Ap
     assert change(olga, "adminDeleteUser", id)["__typename"] == "NotFound"
     assert olga.ask("query ($id: ID!) { admin { user(id: $id) { id } } }", id=id) == {"admin": {"user": None}}
     assert [detail["operator_name"] for detail in audited(place, "user_deleted", id)] == ["olga"]
+
+
+ANSWERS = "edges { node { id user { name } modelId status error { code } usage { outputTokens } finishedAt } }"
+
+
+def test_an_operator_sees_and_stops_answers_without_their_content(place: Json, olga: Api, ada: Api) -> None:
+    running = ada.send("/simulate hang\nxylophone")["generation"]["id"]
+    failed = ada.send("/simulate error 1 reject\nxylophone")["generation"]["id"]
+    ada.follow(failed)
+    seen = olga.ask(f"{{ admin {{ answers {{ {ANSWERS} }} failures {{ {ANSWERS} }} overview {{ failureCount }} }} }}")[
+        "admin"
+    ]
+    (answer,), (failure,) = (seen[name]["edges"] for name in ("answers", "failures"))
+    assert (answer["node"]["id"], answer["node"]["user"]["name"]) == (running, "ada")
+    assert (failure["node"]["id"], failure["node"]["status"]) == (failed, "FAILED")
+    assert failure["node"]["error"] == {"code": "INVALID_REQUEST"}
+    assert seen["overview"]["failureCount"] == 1
+    stop = "mutation ($id: ID!) { adminStopGeneration(id: $id) { __typename ... on AdminGenerationPayload { generation { status } } } }"
+    stopped = {"adminStopGeneration": {"__typename": "AdminGenerationPayload", "generation": {"status": "STOPPED"}}}
+    assert olga.ask(stop, id=running) == stopped
+    assert olga.ask(stop, id=running) == stopped
+    assert olga.ask(stop, id=place["ada"]["access_token"])["adminStopGeneration"] == {"__typename": "NotFound"}
+    id = ada.ask("{ viewer { id } }")["viewer"]["id"]
+    (entry,) = audited(place, "generation_stopped", id)
+    assert entry["generation"] == running
+    assert olga.ask("query ($id: ID!) { generation(id: $id) { id } }", id=running) == {"generation": None}
+    everything = " ".join(f"{name} {selection(get_named_type(field.type))}" for name, field in plain_fields())
+    assert "xylophone" not in str(olga.ask(f"{{ admin {{ {everything} }} }}"))
+
+
+def plain_fields() -> list[Any]:
+    fields = CORE.type_map["Admin"].fields.items()
+    return [(name, field) for name, field in fields if not any(map(is_required_argument, field.args.values()))]
+
+
+def test_an_operator_sees_what_everybody_has_spent(olga: Api, ada: Api) -> None:
+    ada.answer("Hello")
+    own = ada.ask("{ viewer { id usage { outputTokens } } }")["viewer"]
+    usage = "query ($by: [AdminUsageKey!], $id: ID) { admin { usage(by: $by, userId: $id) { day userName outputTokens requestCount costUsd } } }"
+    (row,) = olga.ask(usage, by=["USER", "DAY"], id=own["id"])["admin"]["usage"]
+    assert (row["userName"], row["outputTokens"]) == ("ada", own["usage"]["outputTokens"])
+    assert olga.ask(usage, by=[])["admin"]["usage"][0]["userName"] is None
+    assert olga.ask("{ admin { budgets { period } } }") == {"admin": {"budgets": []}}
+    for argument in ('since: "2020-01-01"', 'since: "9999-12-31"', "maxRows: 0", 'userId: "ada"'):
+        (error,) = olga.errors(f"{{ admin {{ usage({argument}) {{ day }} }} }}")
+        assert error["extensions"]["code"] == "BAD_USER_INPUT"
+        assert error["message"].startswith(f"`{argument.partition(':')[0]}` must be")
+
+
+def test_the_audit_log_names_the_operator(olga: Api, ada: Api) -> None:
+    id = ada.ask("{ viewer { id } }")["viewer"]["id"]
+    change(olga, "adminSignOutUser", str(uuid4()))
+    change(olga, "adminSetUserPlan", id)
+    log = "query ($id: ID) { admin { auditLog(first: 1, userId: $id) { edges { node { action user { name } operatorName requestId details address } } } } }"
+    ((entry,),) = (page["edges"] for page in olga.ask(log, id=id)["admin"].values())
+    node = entry["node"]
+    assert (node["action"], node["user"]["name"], node["operatorName"]) == ("plan_changed", "ada", "olga")
+    assert (node["details"], node["address"]) == ({"plan": ""}, "127.0.0.1")
+    assert node["requestId"]
 
 
 def test_operators_can_neither_disable_nor_delete_themselves(olga: Api) -> None:

@@ -32,6 +32,8 @@ NUMBERED = {
     "Generation.events(before:)": "A sequence, like `after` of the same field.",
 }
 WITHOUT_NODE = {
+    "AdminAuditEntry": "An entry is found by the list of operators.",
+    "AdminGeneration": "Operators see no content, which `node` would return.",
     "AdminUser": "A user is found by operators only, with `Admin.user`.",
     "GenerationEvent": "An event has no id, and `node` does not find it: its sequence names it.",
     "Memory": "A memory is found by the list of its owner, and its content is that of a private file.",
@@ -46,6 +48,8 @@ _REQUESTS = "One request for each round of an answer, whose number is limited, a
 _SUMS = "One row for each day and model, or for each tool: `since` and `until` limit it."
 PLAIN_LISTS = {
     "Admin.plans": _SETTINGS,
+    "Admin.budgets": "One for each period.",
+    "Admin.usage": "Sums, at most as many as `maxRows`, which is at most 1000.",
     "AdminUser.personalTokens": "At most 50 are valid at a time.",
     "AdminUser.signIns": "Only the newest 100 are listed.",
     "Message.content": _BLOCKS,
@@ -123,6 +127,8 @@ def nodes_of(connection: str) -> Any:
 
 def test_the_rules_check_all_connections() -> None:
     assert CONNECTIONS == [
+        "AdminAuditConnection",
+        "AdminGenerationConnection",
         "AdminUserConnection",
         "ConversationConnection",
         "GenerationEventConnection",
@@ -133,6 +139,9 @@ def test_the_rules_check_all_connections() -> None:
         "SharedMessageConnection",
     ]
     assert sorted(CONNECTED) == [
+        "Admin.answers",
+        "Admin.auditLog",
+        "Admin.failures",
         "Admin.users",
         "Conversation.messages",
         "Conversation.shares",

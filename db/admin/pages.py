@@ -7,7 +7,7 @@ from sqlalchemy import Select
 
 from tertulia.db.paging import Page, decode_id, encode_cursor
 
-Query = TypeVar("Query", bound=Select[Any])
+Query = TypeVar("Query", bound="Select[*tuple[Any, ...]]")
 
 
 def newest_first(query: Query, key: Any, page: Page) -> Query:

@@ -115,7 +115,8 @@ async def admin_sign_out_user(
 ) -> AdminSignedOutUser:
     """Sign a user out on all devices. Their sockets are closed. Answers that are running are completed.
 
-    Tokens of an identity provider stay valid until they expire: disable the user to refuse them.
+    Tokens that an identity provider has issued before are refused, but the provider may issue new ones: disable the
+    user to refuse all.
 
     - `NotFound`: There is no such user.
     - `Forbidden`: The viewer is not an operator.

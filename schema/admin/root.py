@@ -1,7 +1,11 @@
 """The GraphQL type of `Query.admin`."""
 
-from tertulia.resolvers.admin import root
+from tertulia.resolvers.admin import audit, generations, root
+from tertulia.resolvers.admin import usage as usages
 from tertulia.resolvers.admin import users as accounts
+from tertulia.schema.admin.audit import AdminAuditConnection
+from tertulia.schema.admin.generations import AdminGenerationConnection
+from tertulia.schema.admin.usage import AdminOverview, AdminUsage, ServerBudget
 from tertulia.schema.admin.users import AdminUser, AdminUserConnection
 from tertulia.schema.declare import field, graphql_type
 
@@ -10,6 +14,12 @@ from tertulia.schema.declare import field, graphql_type
 class Admin:
     """The data of the whole server for its operators. No field returns text of users."""
 
+    overview: AdminOverview = field(usages.overview)
     users: AdminUserConnection = field(accounts.users)
     user: AdminUser | None = field(accounts.user)
     plans: list[str] = field(root.plans)
+    usage: list[AdminUsage] = field(usages.usage)
+    budgets: list[ServerBudget] = field(usages.budgets)
+    answers: AdminGenerationConnection = field(generations.answers)
+    failures: AdminGenerationConnection = field(generations.failures)
+    audit_log: AdminAuditConnection = field(audit.audit_log)

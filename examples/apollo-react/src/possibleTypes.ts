@@ -10,7 +10,15 @@ export const possibleTypes = {
     "ToolResultBlock",
     "ToolUseBlock",
   ],
-  Error: ["BudgetExceeded", "ConversationBusy", "InvalidInput", "NotFound", "RateLimited", "SendRefused"],
+  Error: [
+    "BudgetExceeded",
+    "ConversationBusy",
+    "Forbidden",
+    "InvalidInput",
+    "NotFound",
+    "RateLimited",
+    "SendRefused",
+  ],
   GenerationEvent: [
     "ContentBlockFinished",
     "ContentBlockStarted",
