@@ -1,6 +1,7 @@
 """The npm packages in web/packages, packed as they are published and used in an app outside of the repository."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -41,7 +42,8 @@ BUILD = 'import "./app.tsx";\nimport "./element.tsx";'
 
 def output(folder: Path, *command: str | Path) -> str:
     """Run a command to its end and return what it printed."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    variables = os.environ | {"NEXT_TELEMETRY_DISABLED": "1"}
+    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -60,14 +62,25 @@ def pack(folder: Path) -> dict[str, Path]:
     return {entry["name"].rpartition("/")[2]: folder / entry["filename"] for entry in entries}
 
 
-def install(folder: Path, packed: dict[str, Path]) -> None:
-    """Make a folder an app with the packed files, the installed packages of others, and the example of the README."""
-    modules = folder / "node_modules"
+def extract(packed: dict[str, Path], modules: Path) -> None:
+    """Install the packed files into a folder `node_modules`."""
     for name, archive in packed.items():
         with tarfile.open(archive) as opened:
-            opened.extractall(folder / "packed" / name, filter="data")
+            opened.extractall(modules.parent / "packed" / name, filter="data")
         (modules / "@tertulia").mkdir(parents=True, exist_ok=True)
-        (folder / "packed" / name / "package").rename(modules / "@tertulia" / name)
+        (modules.parent / "packed" / name / "package").rename(modules / "@tertulia" / name)
+
+
+def example(package: str, comment: str) -> str:
+    """Return the code block of a package's README whose comment contains some words."""
+    (block,) = (fence for fence in fences(PACKAGES / package / "README.md") if comment in (fence.not_run or ""))
+    return block.text
+
+
+def install(folder: Path, packed: dict[str, Path]) -> None:
+    """Make a folder an app with the packed files, the installed packages of others, and the examples of the READMEs."""
+    modules = folder / "node_modules"
+    extract(packed, modules)
     for other in (*NODE_MODULES.iterdir(), *(NODE_MODULES / "@types").iterdir()):
         target = modules / other.relative_to(NODE_MODULES)
         if other.name not in {"@tertulia", "@types"} and not other.name.startswith("."):
@@ -79,9 +92,8 @@ def install(folder: Path, packed: dict[str, Path]) -> None:
     options |= {"module": "esnext", "moduleResolution": "bundler", "noEmit": True, "allowImportingTsExtensions": True}
     options["skipDefaultLibCheck"] = True
     (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "include": ["*.tsx"]}))
-    for name, file in (("react", "app.tsx"), ("chat", "element.tsx")):
-        compiled = [fence for fence in fences(PACKAGES / name / "README.md") if "compiles it" in (fence.not_run or "")]
-        (folder / file).write_text("".join(fence.text for fence in compiled))
+    (folder / "app.tsx").write_text(example("react", "compiles it"))
+    (folder / "element.tsx").write_text(example("chat", "compiles it"))
     (folder / "server.mjs").write_text(SERVER)
     (folder / "main.js").write_text(BUILD)
     (folder / "index.html").write_text('<script type="module" src="/main.js"></script>')
@@ -120,3 +132,19 @@ def test_the_packed_packages_work_in_an_app_outside_of_the_repository(
         assert output(project, "node", "server.mjs").strip() == "[null,[],[],&quot;&quot;]"
         # Next.js then knows that the hooks belong to client components.
         assert (project / "node_modules/@tertulia/react/dist/index.js").read_text().startswith('"use client";')
+
+
+@pytest.mark.chaos
+@pytest.mark.needs("node", "npm", "node_modules")
+def test_next_builds_and_renders_an_app_from_the_packed_files(tmp_path: Path) -> None:
+    (tmp_path / "packages").mkdir()
+    packed = pack(tmp_path / "packages")
+    app = tmp_path / "next"
+    shutil.copytree(ROOT / "tests" / "next", app, ignore=shutil.ignore_patterns("node_modules", ".next"))
+    output(app, "npm", "ci", "--silent", "--no-audit", "--no-fund", "--fetch-retries=3")
+    extract(packed, app / "node_modules")
+    (app / "app" / "Hooks.tsx").write_text('"use client";\n' + example("react", "compiles it"))
+    (app / "app" / "Element.tsx").write_text(example("chat", "builds it with Next.js"))
+    output(app, "node_modules/.bin/next", "build")
+    page = (app / ".next" / "server" / "app" / "index.html").read_text()
+    assert "<tertulia-chat url=" in page

@@ -1,4 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from "react";
+import type { TertuliaClient } from "./client.ts";
 import { MESSAGES } from "./documents.ts";
 import { TertuliaError } from "./errors.ts";
 import type { Entry } from "./listing.ts";
@@ -40,6 +41,15 @@ interface Read {
   readonly before: string | null;
 }
 
+/** The requests that read a conversation, one after another. */
+interface Reading {
+  readonly id: string;
+  readonly client: TertuliaClient;
+  /** Whether it changed after the current request was sent. */
+  again: boolean;
+  done: Promise<void>;
+}
+
 type Found = NonNullable<MessagesQuery["conversation"]>;
 
 function isRunning({ generation }: Message): boolean {
@@ -64,15 +74,29 @@ export function useConversation(id: string | null): Conversation {
   const client = useTertulia();
   const [known, setKnown] = useState<Read>(NONE);
   const [error, setError] = useState<{ id: string; error: TertuliaError } | null>(null);
-  /** Only the response to the last request counts. */
-  const requests = useRef(0);
+  const reading = useRef<Reading | null>(null);
   const refresh = useCallback(async () => {
     if (id === null) return;
-    const request = ++requests.current;
-    const outcome = await read(client.request(MESSAGES, { id, last: PAGE }));
-    if (request !== requests.current) return;
-    setError(outcome instanceof TertuliaError ? { id, error: outcome } : null);
-    if (!(outcome instanceof TertuliaError)) setKnown((before) => refreshed(before, outcome));
+    // Several changes often arrive at once. One more request after the current one reads them all.
+    if (reading.current?.id === id && reading.current.client === client) {
+      reading.current.again = true;
+      return reading.current.done;
+    }
+    const current: Reading = { id, client, again: false, done: Promise.resolve() };
+    reading.current = current;
+    current.done = (async () => {
+      do {
+        current.again = false;
+        const outcome = await read(client.request(MESSAGES, { id, last: PAGE }));
+        // Another conversation is shown now.
+        if (reading.current !== current) return;
+        setError(outcome instanceof TertuliaError ? { id, error: outcome } : null);
+        if (!(outcome instanceof TertuliaError)) setKnown((before) => refreshed(before, outcome));
+      } while (current.again);
+    })().finally(() => {
+      if (reading.current === current) reading.current = null;
+    });
+    return current.done;
   }, [client, id]);
   const reconnects = useReconnects();
   useEffect(() => void refresh(), [refresh, reconnects]);
