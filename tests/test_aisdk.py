@@ -176,7 +176,7 @@ def test_the_tools_of_the_server_and_of_the_page_are_called(api: Api) -> None:
     first = chat.say('/simulate call pay {"amount": 3}\n/simulate call look {}', tools=TOOLS)
     assert (finish(first)["finishReason"], kinds(first)[-2:]) == ("tool-calls", ["finish-step", "finish"])
     calls = {chunk["toolName"]: chunk for chunk in first if chunk["type"] == "tool-input-available"}
-    assert [name for name, call in calls.items() if "providerExecuted" not in call] == ["look"]
+    assert [name for name, call in calls.items() if "providerExecuted" not in call] == ["pay", "look"]
     (asked,) = [chunk for chunk in first if chunk["type"] == "tool-approval-request"]
     assert asked["toolCallId"] == calls["pay"]["toolCallId"]
     waiting = chat.stored()[-1]["parts"]

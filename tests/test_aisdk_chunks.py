@@ -10,6 +10,7 @@ import pytest
 from client import Json
 from npm import run
 
+from tertulia.claude.errors import ErrorCode
 from tertulia.db.rows import MessageRow
 from tertulia.db.tables import Role
 from tertulia.generation.accumulator import AnswerAccumulator
@@ -62,6 +63,11 @@ class Log:
         self._index = 0
         return self
 
+    def interrupt(self) -> "Log":
+        self.events += [*self.answer.break_off(), self.answer.begin_attempt(ErrorCode.CONNECTION)]
+        self._index = 0
+        return self
+
     def run(self, id: str) -> "Log":
         self.events += [event for event in [self.answer.begin_result(id)] if event is not None]
         return self
@@ -107,6 +113,8 @@ LOGS = {
     "a text that was stopped": Log().thinking("a").text("One", ends=False).end(GenerationStopped),
     "Claude's own search": Log().block({"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}, {"type": "input_json_delta", "partial_json": '{"query": "sky"}'})
     .block({"type": "web_search_tool_result", "tool_use_id": "s", "content": [{"type": "web_search_result", "url": WEB["url"]}]}).text("Blue", citations=(WEB,)).end(),
+    "a text that is continued after thinking": Log().text("The sea is de", ends=False).interrupt().thinking("On").text("ep.").end(),
+    "a call that is not repeated": Log().call("a", '{"a', ends=False).interrupt().text("No call").end(),
     "nothing": Log().end(),
 }  # fmt: skip
 WAITING = Log().text("Adding").call("own", "{}").call("ask", '{"a": 2}').call("run", "{}").end_round().run("run")
@@ -130,7 +138,7 @@ def chunks(events: list[GenerationEvent], of: AnswerChunks | None = None) -> lis
 
 
 def from_cut(events: list[GenerationEvent], cut: int) -> list[Json]:
-    return chunks([snapshot(events[:cut]), *events[cut:]])
+    return [*chunks([snapshot(events[:cut]), *events[cut:]]), {"type": "finish", "messageMetadata": {}}]
 
 
 def read(tmp_path: Path, messages: list[list[list[Json]]]) -> list[Json]:
@@ -166,7 +174,7 @@ def test_an_answer_continues_in_another_response_after_it_has_waited_for_the_cli
     assert states == [("own", "input-available"), ("ask", "approval-requested"), ("run", "output-available")]
     assert [part.get("providerExecuted", False) for part in asked["parts"] if "toolCallId" in part] == [
         False,
-        True,
+        False,
         True,
     ]
     kinds = [(part["type"], part.get("text", part.get("output"))) for part in done["parts"]]
@@ -197,3 +205,9 @@ def test_each_part_of_an_answer_is_sent_once() -> None:
 )
 def test_a_call_that_has_no_result_ends_as_an_error(name: str, kind: str, text: str) -> None:
     assert [chunk["errorText"] for chunk in chunks(LOGS[name]) if chunk["type"] == kind] == [text]
+
+
+def test_a_text_that_was_interrupted_stays_one_part() -> None:
+    parts = parts_of(chunks(LOGS["a text that is continued after thinking"]))
+    assert [part.get("text") for part in parts] == [None, "The sea is deep.", "On"]
+    assert {part["state"] for part in parts[1:]} == {"done"}

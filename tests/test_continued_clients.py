@@ -69,7 +69,7 @@ KINDS = {
     "ai-sdk": (
         ["reasoning done", "text done", "reasoning done"],
         ["text done", "dynamic-tool output-error", "text done"],
-        "COMPLETED",
+        "completed",
     ),
     "ag-ui": (["reasoning", "assistant", "reasoning"], ["assistant", "tool", "assistant"], "RUN_FINISHED"),
 }

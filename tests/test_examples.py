@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
 BIN = ROOT / "node_modules" / ".bin"
 IN_BROWSER = ("apollo-react", "urql-react", "vue")
-WITHOUT_GRAPHQL = ("ag-ui",)
+WITHOUT_GRAPHQL = ("ag-ui", "ai-sdk")
 WITH_DOCUMENTS = sorted(
     f"{path.parent.name}/{path.name}"
     for name in ("src", "page")

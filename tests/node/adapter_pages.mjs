@@ -62,7 +62,7 @@ async function useChat(user) {
   const { page, last } = user;
   const answers = page.locator(ANSWERS);
   const seen = {};
-  const stored = () => user.stored(new URL(page.url()).searchParams.get("c"));
+  const stored = () => user.stored(undefined, new URL(page.url()).searchParams.get("c"));
   await user.send("Hello, my name is Ada");
   await user.hears("Ada");
   await user.rests();

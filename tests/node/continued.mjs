@@ -1,7 +1,6 @@
 // Follows answers that are interrupted and continued, with the clients of other projects. Argument: the server's address.
 // Prints for each client the texts that it showed, one after another, and its last state.
 import { randomUUID } from "@ag-ui/client";
-import { Chat } from "@ai-sdk/react";
 import { ApolloClient, HttpLink, InMemoryCache, gql } from "@apollo/client";
 import { apply, initial, text } from "@tertulia/stream";
 import { Client, fetchExchange } from "@urql/core";
@@ -85,10 +84,10 @@ const byUrql = folded(({ query, variables }, take, fail) =>
 );
 
 async function byAiSdk(question) {
-  const { TertuliaTransport } = await built("ai-sdk", "transport");
+  const { openChat } = await built("ai-sdk", "tertulia");
   const { texts, show } = shower();
   const said = (message) => message.parts.map((part) => (part.type === "text" ? part.text : "")).join("");
-  const chat = new Chat({ transport: new TertuliaTransport({ url: address }) });
+  const { chat } = await openChat({ url: address, id: randomUUID() });
   chat["~registerMessagesCallback"](() => chat.lastMessage?.role === "assistant" && show(said(chat.lastMessage)));
   await chat.sendMessage({ text: question });
   const parts = chat.lastMessage.parts.filter((part) => part.type !== "step-start");

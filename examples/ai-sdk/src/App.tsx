@@ -1,14 +1,14 @@
 import { useChat, type Chat } from "@ai-sdk/react";
 import { getToolName, isToolUIPart } from "ai";
 import { useState, type FormEvent } from "react";
-import type { TertuliaMessage } from "./chunks";
+import { messageOf, type TertuliaMessage } from "./tertulia";
 
 type Part = TertuliaMessage["parts"][number];
 /** Approves or denies a call; undefined if the message is not the last one. */
 type Answer = ((id: string, approved: boolean) => void) | undefined;
 
-export function App({ chat, history }: { chat: Chat<TertuliaMessage>; history: () => Promise<TertuliaMessage[]> }) {
-  const { messages, setMessages, sendMessage, regenerate, stop, status, error, addToolApprovalResponse } = useChat({
+export function App({ chat, stop }: { chat: Chat<TertuliaMessage>; stop: () => Promise<unknown> }) {
+  const { messages, sendMessage, regenerate, status, error, addToolApprovalResponse } = useChat({
     chat,
     resume: true,
   });
@@ -26,12 +26,6 @@ export function App({ chat, history }: { chat: Chat<TertuliaMessage>; history: (
     event.currentTarget.reset();
   }
 
-  async function stopAndShow() {
-    await stop();
-    // useChat receives nothing after a stop. Show the text that the server has kept.
-    setMessages(await history());
-  }
-
   return (
     <main>
       <h1>Tertulia with the AI SDK</h1>
@@ -46,7 +40,7 @@ export function App({ chat, history }: { chat: Chat<TertuliaMessage>; history: (
           </li>
         ))}
       </ol>
-      {error && <p role="alert">{error.message}</p>}
+      {error && <p role="alert">{messageOf(error)}</p>}
       <form onSubmit={send}>
         <textarea aria-label="Message" value={text} onChange={(event) => setText(event.target.value)} />
         <input
@@ -56,7 +50,7 @@ export function App({ chat, history }: { chat: Chat<TertuliaMessage>; history: (
           onChange={(event) => setFiles(event.target.files ?? undefined)}
         />
         {busy ? (
-          <button type="button" onClick={() => void stopAndShow()}>
+          <button type="button" onClick={() => void stop()}>
             Stop
           </button>
         ) : (

@@ -1,29 +1,23 @@
-import { Chat } from "@ai-sdk/react";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./App";
-import type { TertuliaMessage } from "./chunks";
-import { TertuliaTransport } from "./transport";
+import { openChat } from "./tertulia";
 
-const transport = new TertuliaTransport({
-  conversationId: new URLSearchParams(location.search).get("c") ?? undefined,
-  onConversation: (id) => history.replaceState(null, "", `?c=${id}`),
-  tools: [
-    {
-      name: "read_page",
-      description: "Reads the title and the address of the page that the user sees.",
-      inputSchema: { type: "object", properties: {} },
-    },
-  ],
-});
+const id = new URLSearchParams(location.search).get("c") ?? crypto.randomUUID();
+history.replaceState(null, "", `?c=${id}`);
 const root = createRoot(document.getElementById("root") as HTMLElement);
 
 try {
-  // Create the Chat here. useChat stops a Chat that it has created, and so the answer, when its component unmounts.
-  const chat: Chat<TertuliaMessage> = new Chat({
-    transport,
-    messages: await transport.history(),
-    sendAutomaticallyWhen: transport.isAnswered,
+  // Create the Chat here. useChat disconnects a Chat that it has created when its component unmounts.
+  const { chat, stop } = await openChat({
+    id,
+    tools: [
+      {
+        name: "read_page",
+        description: "Reads the title and the address of the page that the user sees.",
+        inputSchema: { type: "object", properties: {} },
+      },
+    ],
     onToolCall({ toolCall }) {
       if (toolCall.toolName !== "read_page") return;
       const output = { title: document.title, address: location.href };
@@ -32,7 +26,7 @@ try {
   });
   root.render(
     <StrictMode>
-      <App chat={chat} history={() => transport.history()} />
+      <App chat={chat} stop={stop} />
     </StrictMode>,
   );
 } catch (error) {

@@ -1,156 +1,97 @@
-/** The operations of Tertulia that a chat needs, over HTTP and one WebSocket. */
+/** A chat of the AI SDK that Tertulia serves at `/ai-sdk`. Copy this file. */
 
-import type { Block, Status, StreamEvent } from "@tertulia/stream";
-import { createClient, type Client } from "graphql-ws";
+import { Chat } from "@ai-sdk/react";
+import {
+  DefaultChatTransport,
+  lastAssistantMessageIsCompleteWithApprovalResponses,
+  lastAssistantMessageIsCompleteWithToolCalls,
+  type ChatInit,
+  type UIMessage,
+} from "ai";
 
-const BLOCKS = `
-  __typename index
-  ... on TextBlock { text citations { citedText source } }
-  ... on JsonBlock { text }
-  ... on ThinkingBlock { text redacted }
-  ... on CompactionBlock { summary }
-  ... on ToolUseBlock { toolUseId name input partialJson }
-  ... on ToolResultBlock { toolUseId output isError }
-  ... on ImageBlock { attachment { url mediaType filename } }
-  ... on DocumentBlock { attachment { url mediaType filename } }`;
-const GENERATION = `id status stopReason refusal { category explanation } error { message }
-  usage { inputTokens outputTokens cacheReadTokens cacheWriteTokens costUsd }`;
-const SENT = `
-  ... on SendMessagePayload { conversation { id } userMessage { id } generation { id message { id } } }
-  ... on Error { message }`;
-
-export const documents = {
-  send: `mutation ($input: SendMessageInput!) { result: sendMessage(input: $input) { ${SENT} } }`,
-  edit: `mutation ($input: EditMessageInput!) { result: editMessage(input: $input) { ${SENT} } }`,
-  regenerate: `mutation ($input: RegenerateMessageInput!) { result: regenerateMessage(input: $input) { ${SENT} } }`,
-  submit: `mutation ($input: SubmitToolResultsInput!) { result: submitToolResults(input: $input) {
-    ... on GenerationPayload { generation { id } } ... on Error { message } } }`,
-  stop: `mutation ($id: ID!) { result: stopGeneration(id: $id) {
-    ... on GenerationPayload { generation { id } } ... on Error { message } } }`,
-  follow: `subscription ($id: ID!) { generationEvents(generationId: $id) { __typename sequence
-    ... on MessageSnapshot { message { id content { ${BLOCKS} } } generation { status } }
-    ... on ContentBlockStarted { index block { ${BLOCKS} } }
-    ... on ContentBlockFinished { index block { ${BLOCKS} } }
-    ... on TextDelta { index offset text }
-    ... on ThinkingDelta { index offset text }
-    ... on ToolInputDelta { index offset partialJson }
-    ... on ToolResultsRequired { toolUses { toolUseId name } approvals { toolUseId } }
-    ... on GenerationCompleted { generation { ${GENERATION} } }
-    ... on GenerationStopped { generation { ${GENERATION} } }
-    ... on GenerationFailed { generation { ${GENERATION} } error { message } } } }`,
-  history: `query ($id: ID!) { conversation(id: $id) { activeGeneration { id message { id } }
-    messages(last: 100) { edges { node { id role content { ${BLOCKS} } generation { ${GENERATION} } } } } } }`,
-  active: `query ($id: ID!) { conversation(id: $id) { activeGeneration { id message { id } } } }`,
-};
-
-export interface Usage {
-  inputTokens: number;
-  outputTokens: number;
-  cacheReadTokens: number;
-  cacheWriteTokens: number;
-  /** An exact amount in US dollars; null if the model's price is not known. */
-  costUsd: string | null;
+/** The metadata of an answer: the first three fields at its start, all of them at its end. */
+export interface AnswerMetadata {
+  conversationId: string;
+  generationId: string;
+  status?: "queued" | "running" | "awaiting_tool_results" | "completed" | "stopped" | "failed";
+  model?: string;
+  stopReason?: string | null;
+  usage?: { inputTokens: number; outputTokens: number; costUsd: string | null } | null;
+  error?: { code: string; message: string } | null;
 }
+export type TertuliaMessage = UIMessage<AnswerMetadata, { compaction: { summary: string } }>;
 
-export interface Generation {
-  id: string;
-  status: Status;
-  stopReason: string | null;
-  refusal: { category: string | null; explanation: string | null } | null;
-  error: { message: string } | null;
-  usage: Usage | null;
-}
-
-/** An answer to follow: its generation, and the message that the generation writes. */
-export interface Answer {
-  id: string;
-  message: { id: string };
-}
-
-export interface Sent {
-  conversation: { id: string };
-  userMessage: { id: string };
-  generation: Answer;
-}
-
-export interface Conversation {
-  activeGeneration: Answer | null;
-  messages: {
-    edges: { node: { id: string; role: "USER" | "ASSISTANT"; content: Block[]; generation: Generation | null } }[];
-  };
-}
-
-/** An event of `generationEvents`. The terminal event contains the whole generation. */
-export type Event = StreamEvent & { generation?: Partial<Generation> | null };
-
-/** A tool that Claude may call and this page runs. */
+/** A tool that the page runs. */
 export interface ClientTool {
   name: string;
   description: string;
   inputSchema: object;
 }
 
-export class Tertulia {
-  private readonly socket: Client;
+export interface TertuliaOptions extends Omit<ChatInit<TertuliaMessage>, "transport" | "messages" | "id"> {
+  /** The `externalId` of a conversation, which the first message creates, or the id of an existing one. */
+  id: string;
+  /** The server's address; by default the page's origin. */
+  url?: string;
+  /** Returns headers such as `Authorization`. */
+  headers?: () => Record<string, string>;
+  /** The tools of a new conversation that this page runs. Answer their calls with `addToolOutput`. */
+  tools?: ClientTool[];
+}
 
-  /**
-   * @param url The server's address; by default the page's origin.
-   * @param headers Returns headers such as `Authorization`, for each request and connection.
-   */
-  constructor(
-    private readonly url = "",
-    private readonly headers: () => Record<string, string> = () => ({}),
-  ) {
-    const { href } = new URL(`${url}/graphql`, globalThis.location?.href);
-    this.socket = createClient({
-      url: href.replace(/^http/, "ws"),
-      connectionParams: headers,
-      // After a laptop's sleep or a lost network the page reconnects, however long it took.
-      retryAttempts: Infinity,
-      shouldRetry: () => true,
-    });
-  }
+/** Return the chat with its stored messages. */
+export async function openChat({ id, url = "", headers = () => ({}), tools, ...options }: TertuliaOptions) {
+  const address = `${url}/ai-sdk/${encodeURIComponent(id)}`;
+  const stored = await fetch(`${address}/messages`, { headers: headers() });
+  if (!stored.ok) throw new Error(await stored.text());
+  const { messages } = (await stored.json()) as { messages: TertuliaMessage[] };
+  const chat: Chat<TertuliaMessage> = new Chat({
+    sendAutomaticallyWhen: isAnswered,
+    ...options,
+    id,
+    messages,
+    transport: new DefaultChatTransport<TertuliaMessage>({
+      api: `${url}/ai-sdk`,
+      headers,
+      // A message that is sent after a lost connection replaces the answer that continued.
+      body: { tools, whenBusy: "interrupt" },
+      // The server has the history and its files: of the earlier messages it reads only the ids.
+      prepareSendMessagesRequest: ({ body, id, messages, trigger, messageId }) => ({
+        body: {
+          ...body,
+          id,
+          messages: messages.map((one, at) => (at < messages.length - 1 ? { ...one, parts: [] } : one)),
+          trigger,
+          messageId,
+        },
+      }),
+      // Name an answer of which this page has a part, because it may have ended in the meantime.
+      prepareReconnectToStreamRequest: () => ({ api: `${address}/stream${unfinished(chat.lastMessage)}` }),
+    }),
+  });
+  /** Stop the answer. The stream of the chat then ends with the text that was kept. */
+  const stop = () => fetch(`${address}/stream`, { method: "DELETE", headers: headers() });
+  return { chat, stop };
+}
 
-  /** Execute a query or mutation. Returns `data`; throws an `Error` with the server's message. */
-  async ask<Data>(query: string, variables: object): Promise<Data> {
-    const response = await fetch(`${this.url}/graphql`, {
-      method: "POST",
-      headers: { "content-type": "application/json", ...this.headers() },
-      body: JSON.stringify({ query, variables }),
-    });
-    const { data, errors } = (await response.json()) as { data?: Data; errors?: { message: string }[] };
-    if (!data || errors) throw new Error(errors?.map((error) => error.message).join(" ") ?? response.statusText);
-    return data;
+/** Return the server's message of an error: a refused request has a JSON body. */
+export function messageOf(error: Error): string {
+  try {
+    const body = JSON.parse(error.message) as { error?: { message: string }; detail?: { msg: string }[] };
+    return body.error?.message ?? body.detail?.[0]?.msg ?? error.message;
+  } catch {
+    return error.message;
   }
+}
 
-  /** Return a mutation's payload. Throws if the result is an error type of its union; those have a `message`. */
-  async change<Payload>(mutation: string, variables: object): Promise<Payload> {
-    const { result } = await this.ask<{ result: Payload & { message?: string } }>(mutation, variables);
-    if (result.message !== undefined) throw new Error(result.message);
-    return result;
-  }
+/** Whether all calls that the answer waits for have a result or a decision. */
+function isAnswered(state: { messages: TertuliaMessage[] }): boolean {
+  return (
+    lastAssistantMessageIsCompleteWithToolCalls(state) || lastAssistantMessageIsCompleteWithApprovalResponses(state)
+  );
+}
 
-  /** Follow an answer until it ends or `leaving` is aborted. After a reconnection the first event is a snapshot. */
-  async *follow(generationId: string, leaving: AbortSignal): AsyncGenerator<Event, void> {
-    if (leaving.aborted) return;
-    const events = this.socket.iterate<{ generationEvents: Event }>({
-      query: documents.follow,
-      variables: { id: generationId },
-    });
-    leaving.addEventListener("abort", () => void events.return?.(), { once: true });
-    for await (const result of events) {
-      if (result.errors) throw new Error(result.errors.map((error) => error.message).join(" "));
-      if (result.data) yield result.data.generationEvents;
-    }
-  }
-
-  /** Upload a file from a URL that this page can fetch, and return the attachment's id. */
-  async upload(url: string, filename: string): Promise<string> {
-    const form = new FormData();
-    form.append("file", await (await fetch(url)).blob(), filename);
-    const response = await fetch(`${this.url}/attachments`, { method: "POST", headers: this.headers(), body: form });
-    const attachment = (await response.json()) as { id?: string; error?: { message: string } };
-    if (!attachment.id) throw new Error(attachment.error?.message ?? response.statusText);
-    return attachment.id;
-  }
+function unfinished(message: TertuliaMessage | undefined): string {
+  const hasEnded = ["completed", "stopped", "failed"].includes(message?.metadata?.status ?? "");
+  return message?.role !== "assistant" || hasEnded ? "" : `?messageId=${message.id}`;
 }

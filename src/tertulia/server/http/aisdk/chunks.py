@@ -72,7 +72,7 @@ class AnswerChunks:
         self._parts: dict[int, _Part] = {}
         self._calls: dict[str, _Call] = {}
         self._sources = set[str]()
-        self._is_in_step = False
+        self._is_in_step = self._has_calls_in_step = False
         self._is_after_results = True
 
     def skip(self, blocks: Sequence[Json]) -> None:
@@ -116,9 +116,9 @@ class AnswerChunks:
             call = self._calls.get(block["id"])
             if call is None:
                 continue
-            needs_approval = index in event.approvals
-            chunks += self._announce(call, by_server=needs_approval)
-            if needs_approval and not call.is_asked:
+            # Also without `providerExecuted` for an approval, for which the AI SDK's helpers would not wait then.
+            chunks += self._announce(call, by_server=False)
+            if index in event.approvals and not call.is_asked:
                 call.is_asked = True
                 id = call.block.tool_use_id
                 chunks.append({"type": "tool-approval-request", "approvalId": id, "toolCallId": id})
@@ -132,6 +132,10 @@ class AnswerChunks:
                 chunks += self._announce(call, by_server=True)
                 chunks.append(_failure(call.block.tool_use_id, NO_RESULT))
                 call.is_settled = True
+        if self._has_calls_in_step:
+            # Otherwise the AI SDK's helpers would see calls with results, and send the message again.
+            chunks += [*self._end_step(), {"type": "start-step"}]
+            self._is_in_step, self._has_calls_in_step = True, False
         return [*chunks, *self._end_step()]
 
     def _show(self, index: int, stored: Json, *, is_closed: bool) -> list[Json]:
@@ -170,10 +174,11 @@ class AnswerChunks:
         is_of_tools = isinstance(block, ToolResultBlock | ImageBlock | DocumentBlock)
         if self._is_after_results and not is_of_tools:
             chunks += [*self._end_step(), {"type": "start-step"}]
-            self._is_in_step = True
+            self._is_in_step, self._has_calls_in_step = True, False
         self._is_after_results = is_of_tools
         kind = ""
         if isinstance(block, ToolUseBlock):
+            self._has_calls_in_step = True
             self._calls[block.tool_use_id] = _Call(block.index, block)
             names = {"toolCallId": block.tool_use_id, "toolName": block.name}
             chunks.append({"type": "tool-input-start", **names, "dynamic": True})

@@ -1,7 +1,7 @@
-// A client of the AI SDK that uses Tertulia through the example's adapter. Arguments: `chat`, and the server's address. Prints
-// what the client received as JSON.
+// A client of the AI SDK that uses Tertulia as the example does. Argument: the server's address. Prints what the client
+// received as JSON.
+import { randomUUID } from "node:crypto";
 import { connect, createServer } from "node:net";
-import { Chat } from "@ai-sdk/react";
 import { createClient } from "graphql-ws";
 import WebSocket from "ws";
 import { built } from "./adapter_build.mjs";
@@ -12,6 +12,7 @@ const STORED = `query ($id: ID!) { conversation(id: $id) {
   messages(last: 100) { edges { node { id role text siblings { id } content { __typename }
     generation { id status usage { inputTokens outputTokens cacheReadTokens cacheWriteTokens } } } } } } }`;
 const ALL = `query { conversations(first: 100) { edges { node { id } } } }`;
+const CHAT = `query ($externalId: String!) { conversation(externalId: $externalId) { id } }`;
 const FOLLOW = "subscription ($id: ID!) { generationEvents(generationId: $id) { __typename } }";
 
 function observer(address) {
@@ -28,6 +29,8 @@ function observer(address) {
     async messages(id) {
       return (await ask(STORED, { id })).conversation.messages.edges.map((edge) => edge.node);
     },
+    /** Return the id of the conversation of a chat. */
+    chat: async (externalId) => (await ask(CHAT, { externalId })).conversation.id,
     count: async () => (await ask(ALL, {})).conversations.edges.length,
     /** Wait until an answer has ended. */
     async end(id) {
@@ -86,19 +89,13 @@ const said = (message) =>
     .join("");
 
 async function chat(address) {
-  const { TertuliaTransport } = await built("ai-sdk", "transport");
+  const { openChat } = await built("ai-sdk", "tertulia");
   const server = observer(address);
   const seen = {};
-  const begin = (options = {}, more = {}) => {
-    const kept = {};
+  const begin = async (options = {}) => {
     const tools = [{ name: "read_page", description: "Reads the page.", inputSchema: { type: "object" } }];
-    const transport = new TertuliaTransport({
-      url: address,
-      tools,
-      onConversation: (id) => (kept.id = id),
-      ...options,
-    });
-    const talk = new Chat({ transport, sendAutomaticallyWhen: transport.isAnswered, ...more });
+    const id = options.id ?? randomUUID();
+    const { chat: talk } = await openChat({ url: address, tools, ...options, id });
     const heard = (check) =>
       until(
         (look) => {
@@ -107,16 +104,20 @@ async function chat(address) {
         },
         () => check(talk.lastMessage),
       );
-    return Object.assign(talk, {
-      kept,
-      transport,
-      heard,
-      stored: () => server.messages(kept.id ?? options.conversationId),
-    });
+    return Object.assign(talk, { heard, stored: async () => server.messages(await server.chat(id)) });
+  };
+  /** Send a message, wait until its answer has begun, and disconnect. */
+  const leave = async (text, options) => {
+    const talk = await begin(options);
+    const sending = talk.sendMessage({ text });
+    await talk.heard((message) => message?.role === "assistant" && said(message));
+    await talk.stop();
+    await sending;
+    return talk;
   };
   const waits = (message) => message?.parts.some((part) => part.state === "approval-requested");
 
-  const edited = begin();
+  const edited = await begin();
   await edited.sendMessage({ text: "Hello, my name is Ada" });
   await edited.sendMessage({ text: "Hello, my name is Bob", messageId: edited.messages[0].id });
   await edited.sendMessage({ text: "What is my name?" });
@@ -128,7 +129,7 @@ async function chat(address) {
   };
 
   // The server received the first send, but its response was lost. The repetition must not become a second message.
-  const unheard = begin();
+  const unheard = await begin();
   loseNextAnswer();
   await unheard.sendMessage({ text: "Hello, my name is Ada" });
   const failed = unheard.error?.message;
@@ -140,15 +141,8 @@ async function chat(address) {
     stored: (await unheard.stored()).length,
   };
 
-  // Stopped before the answer existed; the next message is sent at once.
-  const stopped = begin();
-  const sending = stopped.sendMessage({ text: "/simulate long 400" });
-  await until(
-    (look) => stopped["~registerStatusCallback"](look),
-    () => stopped.status === "submitted",
-  );
-  await stopped.stop();
-  await sending;
+  // The next message replaces an answer that continues after the client has disconnected.
+  const stopped = await leave("/simulate long 400");
   await stopped.sendMessage({ text: "Hello, my name is Ada" });
   seen.stopped = {
     error: stopped.error?.message,
@@ -156,19 +150,9 @@ async function chat(address) {
   };
 
   // Disconnecting does not stop the answer. Two resumptions at the same time show the whole text once.
-  const left = begin();
-  const options = { trigger: "submit-message", chatId: left.id, messageId: undefined, abortSignal: undefined };
-  const stream = await left.transport.sendMessages({
-    ...options,
-    messages: [{ id: "q", role: "user", parts: [{ type: "text", text: "/simulate long 200" }] }],
-  });
-  const reader = stream.getReader();
-  while ((await reader.read()).value.type !== "text-delta");
-  await reader.cancel();
-  const back = begin({ conversationId: left.kept.id });
-  back.messages = await back.transport.history();
-  const [one, other] = [back.resumeStream(), back.resumeStream()];
-  await Promise.all([one, other]);
+  const left = await leave("/simulate long 200");
+  const back = await begin({ id: left.id });
+  await Promise.all([back.resumeStream(), back.resumeStream()]);
   await back.resumeStream();
   const [, whole] = await back.stored();
   seen.left = {
@@ -179,30 +163,25 @@ async function chat(address) {
   };
 
   const network = await proxy(address);
-  const cut = begin({ url: network.address });
+  const cut = await begin({ url: network.address });
   const telling = cut.sendMessage({ text: "/simulate long 300" });
   await cut.heard((message) => message?.role === "assistant" && said(message).includes("word20 "));
   network.cut();
   await telling;
-  seen.cut = said(cut.lastMessage);
+  const lost = cut.status;
+  await cut.resumeStream();
+  seen.cut = { lost, text: said(cut.lastMessage) };
 
   // An answer that was unfinished in the history, and had ended before it was followed.
-  const late = begin();
-  await late.transport
-    .sendMessages({
-      ...options,
-      messages: [{ id: "q", role: "user", parts: [{ type: "text", text: "/simulate long 60" }] }],
-    })
-    .then((begun) => begun.cancel());
-  const later = begin({ conversationId: late.kept.id });
-  later.messages = await later.transport.history();
-  await server.end((await late.stored())[1].generation.id);
+  const { id } = await leave("/simulate long 60");
+  const later = await begin({ id });
+  await server.end((await later.stored())[1].generation.id);
   await later.resumeStream();
-  seen.late = { same: said(later.lastMessage) === (await late.stored())[1].text, status: later.status };
+  seen.late = { same: said(later.lastMessage) === (await later.stored())[1].text, status: later.status };
 
   // An approval and a result of the page's tool in one turn: they are submitted only when both are complete.
   const calls = [];
-  const mixed = begin({}, { onToolCall: ({ toolCall }) => void calls.push(toolCall.toolName) });
+  const mixed = await begin({ onToolCall: ({ toolCall }) => void calls.push(toolCall.toolName) });
   await mixed.sendMessage({ text: '/simulate call pay {"amount": 3}\n/simulate call read_page {}' });
   const part = (name) => mixed.lastMessage.parts.find((one) => one.toolName === name);
   await mixed.addToolOutput({ tool: "read_page", toolCallId: part("read_page").toolCallId, output: { title: "Here" } });
@@ -218,6 +197,6 @@ async function chat(address) {
   return seen;
 }
 
-const [, address] = process.argv.slice(2);
+const [address] = process.argv.slice(2);
 console.log(JSON.stringify(await chat(address), null, 1));
 process.exit(0);
