@@ -29,7 +29,7 @@ NAMES = (
 ASSISTANTS = (None, "support", "legal")
 MODELS = {"claude-opus-5-5": (4_000_000, 20_000_000), "claude-haiku-5-5": (800_000, 4_000_000)}
 """The prices of a token of input and of output, in 10^-12 US dollars."""
-OVERLOADED = {"code": "OVERLOADED", "message": "Claude is overloaded.", "retryable": True}
+OVERLOADED = {"code": "overloaded_error", "message": "Claude is overloaded.", "retryable": True}
 
 
 class Month:

@@ -5,14 +5,22 @@ import { connect } from "../client";
 import { refused, session, signOut, subject } from "../session";
 import { useStore } from "../store";
 import { Toasts } from "../Toasts";
+import { Answers } from "./Answers";
+import { Audit } from "./Audit";
 import { useReading } from "./Loaded";
 import { OperatorDocument } from "./operations";
+import { Overview } from "./Overview";
 import { address, follow, useParameters, VIEWS, viewOf, type Parameters, type View } from "./route";
 import { text } from "./texts";
 import { Users } from "./Users";
 
 const SignIn = lazy(() => import("../SignIn"));
-const CONTENT: Readonly<Record<View, ComponentType<{ parameters: Parameters }>>> = { users: Users };
+const CONTENT: Readonly<Record<View, ComponentType<{ parameters: Parameters }>>> = {
+  overview: Overview,
+  users: Users,
+  answers: Answers,
+  audit: Audit,
+};
 
 /** The console, connected with the current sign-in, which it shares with the chat page. */
 export function Console() {
@@ -33,7 +41,9 @@ function Page() {
   const isOperator = data?.viewer.roles.includes("operator") ?? false;
   const list = useRef<HTMLElement>(null);
   // On a phone, the list of views scrolls sideways.
-  useEffect(() => list.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }), [view, isOperator]);
+  useEffect(() => {
+    list.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [view, isOperator]);
   useEffect(() => { document.title = `${text.views[view]} · ${text.title} · Tertulia`; }, [view]);
   return (
     <div className="console">

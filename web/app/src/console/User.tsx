@@ -7,15 +7,17 @@ import { UserDocument, type UserQuery } from "./operations";
 import { address, follow } from "./route";
 import { Table } from "./Table";
 import { text } from "./texts";
+import { UserActions } from "./UserActions";
+import { UserActivity } from "./UserActivity";
 
 type Person = NonNullable<NonNullable<UserQuery["admin"]>["user"]>;
 
 /** How often a user is read again, in seconds. */
 const REFRESH = 15;
 
-/** What operators may know of a user: what she used, and where she is signed in. Texts are not part of it. */
+/** What operators may know of a user: what she used, where she is signed in, what failed. Texts are not part of it. */
 export function User({ id }: { id: string }) {
-  const { data, notice } = useReading(UserDocument, { id }, REFRESH);
+  const { data, notice, again } = useReading(UserDocument, { id }, REFRESH);
   const user = data?.admin?.user;
   return (
     <>
@@ -25,8 +27,11 @@ export function User({ id }: { id: string }) {
       {user && (
         <>
           <h1><bdi>{user.name}</bdi> <Marks user={user} /></h1>
+          <UserActions user={user} onChanged={again} />
+          {user.isViewer && <p className="note">{text.user.you}</p>}
           <UserFacts user={user} />
           {user.budget && <BudgetMeter label={text.user.facts.budget} budget={user.budget} />}
+          <UserActivity id={id} />
           <Access user={user} />
         </>
       )}

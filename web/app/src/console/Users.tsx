@@ -1,7 +1,7 @@
 import { number } from "../messages";
 import { costOf, Marks, nodesOf, UserLink, When } from "./facts";
 import { useReading } from "./Loaded";
-import { UsersDocument, type AdminUserFilter, type PersonFragment } from "./operations";
+import { PlansDocument, UsersDocument, type AdminUserFilter, type PersonFragment } from "./operations";
 import { address, go, type Parameters } from "./route";
 import { Search } from "./Search";
 import { Pager, Table, usePages, type Column } from "./Table";
@@ -59,10 +59,27 @@ function UserList({ search, show, plan }: ListProps) {
             {Object.entries(text.users.filters).map(([name, label]) => <option key={name} value={name}>{label}</option>)}
           </select>
         </label>
+        <PlanChoice plan={plan} onChoose={(chosen) => change({ plan: chosen })} />
       </form>
       {notice}
       {admin && <Table label={text.views.users} columns={COLUMNS} rows={nodesOf(admin.users)} keyOf={({ id }) => id} empty={text.users.empty} />}
       {admin && <Pager pages={pages} info={admin.users.pageInfo} />}
     </>
+  );
+}
+
+/** The plans of the server; nothing on a server without any. */
+function PlanChoice({ plan, onChoose }: { plan: string; onChoose: (plan: string) => void }) {
+  const { data } = useReading(PlansDocument, {});
+  const plans = data?.admin?.plans ?? [];
+  if (plans.length === 0) return null;
+  return (
+    <label>
+      {text.users.plan}
+      <select value={plan} onChange={({ target }) => onChoose(target.value)}>
+        <option value="">{text.users.anyPlan}</option>
+        {plans.map((name) => <option key={name} value={name}>{name}</option>)}
+      </select>
+    </label>
   );
 }

@@ -4,15 +4,17 @@ import type { CostFragment } from "./operations";
 import { address, follow } from "./route";
 import { text } from "./texts";
 
-export function costOf({ costUsd }: CostFragment): string {
+type Tokens = Omit<CostFragment, "costUsd">;
+
+export function costOf({ costUsd }: Pick<CostFragment, "costUsd">): string {
   return dollars(costUsd) ?? text.usage.unknownCost;
 }
 
-export function tokensOf(usage: CostFragment): string {
+export function tokensOf(usage: Tokens): string {
   return number(tokenCount(usage));
 }
 
-export function tokenCount({ inputTokens, outputTokens, cacheReadTokens, cacheWriteTokens }: CostFragment): number {
+export function tokenCount({ inputTokens, outputTokens, cacheReadTokens, cacheWriteTokens }: Tokens): number {
   return inputTokens + outputTokens + cacheReadTokens + cacheWriteTokens;
 }
 

@@ -18,14 +18,68 @@ export type AdminUserFilter = {
   readonly search?: string | null | undefined;
 };
 
+export type BudgetPeriod =
+  | 'DAY'
+  | 'MONTH';
+
+export type GenerationErrorCode =
+  | 'API_ERROR'
+  | 'AUTHENTICATION'
+  | 'BILLING'
+  | 'BUDGET_EXCEEDED'
+  | 'CONNECTION'
+  | 'INTERRUPTED'
+  | 'INVALID_REQUEST'
+  | 'NOT_FOUND'
+  | 'OVERLOADED'
+  | 'PERMISSION'
+  | 'RATE_LIMITED'
+  | 'REFUSED'
+  | 'REQUEST_TOO_LARGE'
+  | 'TIMEOUT';
+
+export type GenerationStatus =
+  | 'AWAITING_TOOL_RESULTS'
+  | 'COMPLETED'
+  | 'FAILED'
+  | 'QUEUED'
+  | 'RUNNING'
+  | 'STOPPED';
+
 export type CostFragment = { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null };
 
+export type AmountFragment = { readonly requestCount: number, readonly unpricedRequestCount: number, readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string };
+
 export type PersonFragment = { readonly id: string, readonly name: string, readonly createdAt: string, readonly disabledAt: string | null, readonly role: string | null, readonly plan: string | null, readonly signInMethod: AdminSignInMethod, readonly lastActiveAt: string | null, readonly conversationCount: number, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } };
+
+export type AnswerFragment = { readonly id: string, readonly status: GenerationStatus, readonly modelId: string, readonly assistantId: string | null, readonly conversationId: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly requestId: string | null } | null, readonly user: { readonly id: string, readonly name: string }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null };
+
+export type AuditLineFragment = { readonly id: string, readonly action: string, readonly createdAt: string, readonly address: string | null, readonly userId: string | null, readonly operatorId: string | null, readonly operatorName: string | null, readonly details: unknown, readonly user: { readonly id: string, readonly name: string } | null };
 
 export type OperatorQueryVariables = Exact<{ [key: string]: never; }>;
 
 
 export type OperatorQuery = { readonly viewer: { readonly id: string, readonly name: string, readonly roles: ReadonlyArray<string> } };
+
+export type OverviewQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type OverviewQuery = { readonly admin: { readonly overview: { readonly userCount: number, readonly disabledUserCount: number, readonly guestCount: number, readonly runningCount: number, readonly queuedCount: number, readonly waitingCount: number, readonly failureCount: number }, readonly budgets: ReadonlyArray<{ readonly period: BudgetPeriod, readonly limitUsd: string, readonly spentUsd: string, readonly reservedUsd: string, readonly resetsAt: string }>, readonly failures: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly status: GenerationStatus, readonly modelId: string, readonly assistantId: string | null, readonly conversationId: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly requestId: string | null } | null, readonly user: { readonly id: string, readonly name: string }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null } }> } } | null };
+
+export type UsageQueryVariables = Exact<{
+  since: string;
+  userId?: string | number | null | undefined;
+}>;
+
+
+export type UsageQuery = { readonly admin: { readonly byDay: ReadonlyArray<{ readonly day: string | null, readonly modelId: string | null, readonly requestCount: number, readonly unpricedRequestCount: number, readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string }>, readonly byModel: ReadonlyArray<{ readonly modelId: string | null, readonly requestCount: number, readonly unpricedRequestCount: number, readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string }>, readonly byAssistant: ReadonlyArray<{ readonly assistantId: string | null, readonly ofDeletedConversations: boolean, readonly requestCount: number, readonly unpricedRequestCount: number, readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string }> } | null };
+
+export type SpendersQueryVariables = Exact<{
+  since: string;
+}>;
+
+
+export type SpendersQuery = { readonly admin: { readonly byUser: ReadonlyArray<{ readonly userId: string | null, readonly userName: string | null, readonly requestCount: number, readonly unpricedRequestCount: number, readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string }> } | null };
 
 export type UsersQueryVariables = Exact<{
   first: number;
@@ -43,6 +97,126 @@ export type UserQueryVariables = Exact<{
 
 export type UserQuery = { readonly admin: { readonly user: { readonly issuer: string | null, readonly subject: string | null, readonly isViewer: boolean, readonly id: string, readonly name: string, readonly createdAt: string, readonly disabledAt: string | null, readonly role: string | null, readonly plan: string | null, readonly signInMethod: AdminSignInMethod, readonly lastActiveAt: string | null, readonly conversationCount: number, readonly budget: { readonly limitUsd: string, readonly spentUsd: string, readonly reservedUsd: string, readonly resetsAt: string } | null, readonly signIns: ReadonlyArray<{ readonly id: string, readonly userAgent: string | null, readonly createdAt: string, readonly lastUsedAt: string }>, readonly personalTokens: ReadonlyArray<{ readonly id: string, readonly label: string, readonly createdAt: string, readonly lastUsedAt: string | null, readonly expiresAt: string | null }>, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } } | null } | null };
 
+export type PlansQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type PlansQuery = { readonly admin: { readonly plans: ReadonlyArray<string> } | null };
+
+export type UserActivityQueryVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type UserActivityQuery = { readonly admin: { readonly answers: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly status: GenerationStatus, readonly modelId: string, readonly assistantId: string | null, readonly conversationId: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly requestId: string | null } | null, readonly user: { readonly id: string, readonly name: string }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null } }> }, readonly failures: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly status: GenerationStatus, readonly modelId: string, readonly assistantId: string | null, readonly conversationId: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly requestId: string | null } | null, readonly user: { readonly id: string, readonly name: string }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null } }> }, readonly auditLog: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly action: string, readonly createdAt: string, readonly address: string | null, readonly userId: string | null, readonly operatorId: string | null, readonly operatorName: string | null, readonly details: unknown, readonly user: { readonly id: string, readonly name: string } | null } }> } } | null };
+
+export type AnswersQueryVariables = Exact<{
+  first: number;
+  after?: string | null | undefined;
+}>;
+
+
+export type AnswersQuery = { readonly admin: { readonly answers: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly status: GenerationStatus, readonly modelId: string, readonly assistantId: string | null, readonly conversationId: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly requestId: string | null } | null, readonly user: { readonly id: string, readonly name: string }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } } | null };
+
+export type FailuresQueryVariables = Exact<{
+  first: number;
+  after?: string | null | undefined;
+}>;
+
+
+export type FailuresQuery = { readonly admin: { readonly failures: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly status: GenerationStatus, readonly modelId: string, readonly assistantId: string | null, readonly conversationId: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly requestId: string | null } | null, readonly user: { readonly id: string, readonly name: string }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } } | null };
+
+export type AuditQueryVariables = Exact<{
+  first: number;
+  after?: string | null | undefined;
+  userId?: string | number | null | undefined;
+  action?: string | null | undefined;
+}>;
+
+
+export type AuditQuery = { readonly admin: { readonly auditLog: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly action: string, readonly createdAt: string, readonly address: string | null, readonly userId: string | null, readonly operatorId: string | null, readonly operatorName: string | null, readonly details: unknown, readonly user: { readonly id: string, readonly name: string } | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } } | null };
+
+export type SetPlanMutationVariables = Exact<{
+  id: string | number;
+  plan?: string | null | undefined;
+}>;
+
+
+export type SetPlanMutation = { readonly adminSetUserPlan:
+    | { readonly __typename: 'AdminUserPayload' }
+    | { readonly __typename: 'Forbidden', readonly message: string }
+    | { readonly __typename: 'InvalidInput', readonly message: string }
+    | { readonly __typename: 'NotFound', readonly message: string }
+   };
+
+export type DisableUserMutationVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type DisableUserMutation = { readonly adminDisableUser:
+    | { readonly __typename: 'AdminUserPayload' }
+    | { readonly __typename: 'Forbidden', readonly message: string }
+    | { readonly __typename: 'InvalidInput', readonly message: string }
+    | { readonly __typename: 'NotFound', readonly message: string }
+   };
+
+export type EnableUserMutationVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type EnableUserMutation = { readonly adminEnableUser:
+    | { readonly __typename: 'AdminUserPayload' }
+    | { readonly __typename: 'Forbidden', readonly message: string }
+    | { readonly __typename: 'NotFound', readonly message: string }
+   };
+
+export type SignOutUserMutationVariables = Exact<{
+  id: string | number;
+  tokens: boolean;
+}>;
+
+
+export type SignOutUserMutation = { readonly adminSignOutUser:
+    | { readonly __typename: 'AdminSignedOutUser', readonly signInCount: number, readonly tokenCount: number }
+    | { readonly __typename: 'Forbidden', readonly message: string }
+    | { readonly __typename: 'NotFound', readonly message: string }
+   };
+
+export type DeleteUserMutationVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type DeleteUserMutation = { readonly adminDeleteUser:
+    | { readonly __typename: 'AdminDeletedUser' }
+    | { readonly __typename: 'Forbidden', readonly message: string }
+    | { readonly __typename: 'InvalidInput', readonly message: string }
+    | { readonly __typename: 'NotFound', readonly message: string }
+   };
+
+export type StopAnswerMutationVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type StopAnswerMutation = { readonly adminStopGeneration:
+    | { readonly __typename: 'AdminGenerationPayload' }
+    | { readonly __typename: 'Forbidden', readonly message: string }
+    | { readonly __typename: 'NotFound', readonly message: string }
+   };
+
+export const AmountFragmentDoc = gql`
+    fragment Amount on AdminUsage {
+  requestCount
+  unpricedRequestCount
+  inputTokens
+  outputTokens
+  cacheReadTokens
+  cacheWriteTokens
+  costUsd
+}
+    ` as unknown as DocumentNode<AmountFragment, unknown>;
 export const CostFragmentDoc = gql`
     fragment Cost on Usage {
   inputTokens
@@ -68,6 +242,46 @@ export const PersonFragmentDoc = gql`
   }
 }
     ` as unknown as DocumentNode<PersonFragment, unknown>;
+export const AnswerFragmentDoc = gql`
+    fragment Answer on AdminGeneration {
+  id
+  status
+  modelId
+  assistantId
+  conversationId
+  error {
+    code
+    message
+    requestId
+  }
+  createdAt
+  startedAt
+  finishedAt
+  user {
+    id
+    name
+  }
+  usage {
+    ...Cost
+  }
+}
+    ` as unknown as DocumentNode<AnswerFragment, unknown>;
+export const AuditLineFragmentDoc = gql`
+    fragment AuditLine on AdminAuditEntry {
+  id
+  action
+  createdAt
+  address
+  userId
+  user {
+    id
+    name
+  }
+  operatorId
+  operatorName
+  details
+}
+    ` as unknown as DocumentNode<AuditLineFragment, unknown>;
 export const OperatorDocument = gql`
     query Operator {
   viewer {
@@ -77,6 +291,67 @@ export const OperatorDocument = gql`
   }
 }
     ` as unknown as DocumentNode<OperatorQuery, OperatorQueryVariables>;
+export const OverviewDocument = gql`
+    query Overview {
+  admin {
+    overview {
+      userCount
+      disabledUserCount
+      guestCount
+      runningCount
+      queuedCount
+      waitingCount
+      failureCount
+    }
+    budgets {
+      period
+      limitUsd
+      spentUsd
+      reservedUsd
+      resetsAt
+    }
+    failures(first: 5) {
+      edges {
+        node {
+          ...Answer
+        }
+      }
+    }
+  }
+}
+    ${AnswerFragmentDoc}
+${CostFragmentDoc}` as unknown as DocumentNode<OverviewQuery, OverviewQueryVariables>;
+export const UsageDocument = gql`
+    query Usage($since: Date!, $userId: ID) {
+  admin {
+    byDay: usage(by: [DAY, MODEL], since: $since, userId: $userId, maxRows: 1000) {
+      day
+      modelId
+      ...Amount
+    }
+    byModel: usage(by: [MODEL], since: $since, userId: $userId, maxRows: 20) {
+      modelId
+      ...Amount
+    }
+    byAssistant: usage(by: [ASSISTANT], since: $since, userId: $userId, maxRows: 20) {
+      assistantId
+      ofDeletedConversations
+      ...Amount
+    }
+  }
+}
+    ${AmountFragmentDoc}` as unknown as DocumentNode<UsageQuery, UsageQueryVariables>;
+export const SpendersDocument = gql`
+    query Spenders($since: Date!) {
+  admin {
+    byUser: usage(by: [USER], since: $since, maxRows: 10) {
+      userId
+      userName
+      ...Amount
+    }
+  }
+}
+    ${AmountFragmentDoc}` as unknown as DocumentNode<SpendersQuery, SpendersQueryVariables>;
 export const UsersDocument = gql`
     query Users($first: Int!, $after: String, $filter: AdminUserFilter) {
   admin {
@@ -127,3 +402,156 @@ export const UserDocument = gql`
 }
     ${PersonFragmentDoc}
 ${CostFragmentDoc}` as unknown as DocumentNode<UserQuery, UserQueryVariables>;
+export const PlansDocument = gql`
+    query Plans {
+  admin {
+    plans
+  }
+}
+    ` as unknown as DocumentNode<PlansQuery, PlansQueryVariables>;
+export const UserActivityDocument = gql`
+    query UserActivity($id: ID!) {
+  admin {
+    answers(first: 5, userId: $id) {
+      edges {
+        node {
+          ...Answer
+        }
+      }
+    }
+    failures(first: 5, userId: $id) {
+      edges {
+        node {
+          ...Answer
+        }
+      }
+    }
+    auditLog(first: 10, userId: $id) {
+      edges {
+        node {
+          ...AuditLine
+        }
+      }
+    }
+  }
+}
+    ${AnswerFragmentDoc}
+${CostFragmentDoc}
+${AuditLineFragmentDoc}` as unknown as DocumentNode<UserActivityQuery, UserActivityQueryVariables>;
+export const AnswersDocument = gql`
+    query Answers($first: Int!, $after: String) {
+  admin {
+    answers(first: $first, after: $after) {
+      edges {
+        node {
+          ...Answer
+        }
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+    }
+  }
+}
+    ${AnswerFragmentDoc}
+${CostFragmentDoc}` as unknown as DocumentNode<AnswersQuery, AnswersQueryVariables>;
+export const FailuresDocument = gql`
+    query Failures($first: Int!, $after: String) {
+  admin {
+    failures(first: $first, after: $after) {
+      edges {
+        node {
+          ...Answer
+        }
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+    }
+  }
+}
+    ${AnswerFragmentDoc}
+${CostFragmentDoc}` as unknown as DocumentNode<FailuresQuery, FailuresQueryVariables>;
+export const AuditDocument = gql`
+    query Audit($first: Int!, $after: String, $userId: ID, $action: String) {
+  admin {
+    auditLog(first: $first, after: $after, userId: $userId, action: $action) {
+      edges {
+        node {
+          ...AuditLine
+        }
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+    }
+  }
+}
+    ${AuditLineFragmentDoc}` as unknown as DocumentNode<AuditQuery, AuditQueryVariables>;
+export const SetPlanDocument = gql`
+    mutation SetPlan($id: ID!, $plan: String) {
+  adminSetUserPlan(id: $id, plan: $plan) {
+    __typename
+    ... on Error {
+      message
+    }
+  }
+}
+    ` as unknown as DocumentNode<SetPlanMutation, SetPlanMutationVariables>;
+export const DisableUserDocument = gql`
+    mutation DisableUser($id: ID!) {
+  adminDisableUser(id: $id) {
+    __typename
+    ... on Error {
+      message
+    }
+  }
+}
+    ` as unknown as DocumentNode<DisableUserMutation, DisableUserMutationVariables>;
+export const EnableUserDocument = gql`
+    mutation EnableUser($id: ID!) {
+  adminEnableUser(id: $id) {
+    __typename
+    ... on Error {
+      message
+    }
+  }
+}
+    ` as unknown as DocumentNode<EnableUserMutation, EnableUserMutationVariables>;
+export const SignOutUserDocument = gql`
+    mutation SignOutUser($id: ID!, $tokens: Boolean!) {
+  adminSignOutUser(id: $id, tokens: $tokens) {
+    __typename
+    ... on AdminSignedOutUser {
+      signInCount
+      tokenCount
+    }
+    ... on Error {
+      message
+    }
+  }
+}
+    ` as unknown as DocumentNode<SignOutUserMutation, SignOutUserMutationVariables>;
+export const DeleteUserDocument = gql`
+    mutation DeleteUser($id: ID!) {
+  adminDeleteUser(id: $id) {
+    __typename
+    ... on Error {
+      message
+    }
+  }
+}
+    ` as unknown as DocumentNode<DeleteUserMutation, DeleteUserMutationVariables>;
+export const StopAnswerDocument = gql`
+    mutation StopAnswer($id: ID!) {
+  adminStopGeneration(id: $id) {
+    __typename
+    ... on Error {
+      message
+    }
+  }
+}
+    ` as unknown as DocumentNode<StopAnswerMutation, StopAnswerMutationVariables>;

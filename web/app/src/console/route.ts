@@ -2,7 +2,7 @@ import { useSyncExternalStore, type MouseEvent } from "react";
 import { at } from "../base";
 
 /** The views of the console, in the order of its navigation. */
-export const VIEWS = ["users"] as const;
+export const VIEWS = ["overview", "users", "answers", "audit"] as const;
 export type View = (typeof VIEWS)[number];
 
 /** What the address shows: a view, and the view's own parameters, such as a search. */
@@ -15,7 +15,7 @@ export function useParameters(): Parameters {
 }
 
 export function viewOf({ view }: Parameters): View {
-  return VIEWS.find((name) => name === view) ?? "users";
+  return VIEWS.find((name) => name === view) ?? "overview";
 }
 
 export function address(view: View, parameters: Parameters = {}): string {

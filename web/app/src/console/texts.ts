@@ -44,10 +44,11 @@ export const text = {
     unknownCost: "unknown",
     tokens: "Tokens",
     requests: "Requests",
-    failed: "Failed",
+    unpriced: (count: number) => `and ${counted(count, "request", "requests")} without a known price`,
     model: "Model",
     assistant: "Assistant",
     noAssistant: "without an assistant",
+    deleted: "deleted conversations",
     none: "No usage in this period.",
   },
   overview: {
