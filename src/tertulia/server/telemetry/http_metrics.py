@@ -96,7 +96,10 @@ class CountRequests:
         self._operations = operations
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the request. Count it once, when its response begins or it fails before that; log it when it ends."""
+        """Serve the request. Count it once, when its response begins or it fails before that; log it when it ends.
+
+        A line is in the log before the client has the whole response, so that the client can look for it at once.
+        """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -105,6 +108,8 @@ class CountRequests:
         async def count(message: Message) -> None:
             if request.status is None:
                 self._begin(request, message["status"])
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                self._end(request)
             await send(message)
 
         try:
@@ -126,6 +131,9 @@ class CountRequests:
         self._metrics.count(request.scope, request.path, status, request.start_seconds)
 
     def _end(self, request: "_ObservedRequest") -> None:
+        if request.has_ended:
+            return
+        request.has_ended = True
         facts, route = request.facts, route_of(request.scope, request.path)
         if facts.operation_label is not None:
             self._operations.count(facts, request.start_seconds)
@@ -149,13 +157,14 @@ class CountRequests:
 class _ObservedRequest:
     """A request, and what is known about it so far. The status is None until its response begins."""
 
-    __slots__ = ("_begun_at", "facts", "path", "scope", "start_seconds", "status")
+    __slots__ = ("_begun_at", "facts", "has_ended", "path", "scope", "start_seconds", "status")
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self.path = route_path(scope)
         self.facts: RequestFacts = facts_of(scope)
         self.status: int | None = None
+        self.has_ended = False
         self.start_seconds = 0.0
         self._begun_at = time.perf_counter()
 
