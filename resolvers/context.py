@@ -95,8 +95,6 @@ class Services:
     files: Files
     budget: Budget
     signals: Signals
-    notifier: Notifier
-    closing: asyncio.Event
     subscriptions: Subscriptions
     limits: Limits
     tool_registry: ToolRegistry
@@ -105,6 +103,9 @@ class Services:
     observer: GenerationObserver
     hooks: Hooks
     sharing: Sharing
+    personal_token_days: float | None
+    notifier: Notifier = field(default_factory=Notifier)
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
     followed_rows: FollowedRows = field(init=False)
 
     def __post_init__(self) -> None:

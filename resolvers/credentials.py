@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from strawberry import ID
@@ -70,7 +70,11 @@ async def create_personal_token(
     info: Info,
     label: Annotated[str, argument("A note about the purpose of the token, 1 to 100 characters.")],
     expires_at: Annotated[
-        datetime | None, argument("When the token stops working: a time in the future. Null for no expiry.")
+        datetime | None,
+        argument(
+            "When the token stops working: a time in the future. Null for no expiry. If the server limits the lifetime "
+            "of tokens, null and later times become the latest allowed time."
+        ),
     ] = None,
 ) -> CreatePersonalTokenPayload:
     """Create a personal access token, which scripts send instead of an access token.
@@ -90,6 +94,10 @@ async def create_personal_token(
         raise InvalidInput("expiresAt", "must be in the future.")
     if not context.viewer.signed_in:
         raise InvalidInput("label", "needs a sign-in: a personal access token cannot create tokens.")
+    days = context.services.personal_token_days
+    if days is not None:
+        latest = now() + timedelta(days=days)
+        expires_at = latest if expires_at is None else min(expires_at, latest)
     await context.limits.check_send(context.viewer.user_id)
     token = credentials.new_personal_token()
     return CreatePersonalTokenPayload(await _store(context, token, label, expires_at), token)

@@ -118,6 +118,18 @@ def test_tokens_that_may_not_be_created_are_refused(api: Api, shared: str) -> No
     assert len(tokens_of(api)) == 1
 
 
+def test_the_server_can_limit_the_lifetime_of_tokens(tmp_path: Path) -> None:
+    with (
+        tertulia(tmp_path, **MODE, personal_token_days=30) as address,
+        signed(address, register(address, "ada")) as ada,
+    ):
+        sooner = (datetime.now(UTC) + timedelta(days=7)).isoformat()
+        later = (datetime.now(UTC) + timedelta(days=31)).isoformat()
+        ends = [create(ada, expiresAt=time)["personalToken"]["expiresAt"] for time in (sooner, later, None)]
+        left = [datetime.fromisoformat(end) - datetime.now(UTC) for end in ends]
+        assert [round(time / timedelta(days=1)) for time in left] == [7, 30, 30]
+
+
 def test_requests_do_not_wait_while_the_use_of_a_token_is_stored(
     api: Api, shared: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -434,6 +434,30 @@ def test_views_of_shares_are_counted_while_their_conversation_is_deleted(run: Te
     run(test)
 
 
+def test_the_end_of_all_tokens_locks_users_in_the_order_in_which_others_do(run: Test) -> None:
+    async def test(on: Transactions) -> None:
+        first, second = (User(name=name, issuer="https://id", subject=name) for name in ("first", "second"))
+        async with on.database.write() as session:
+            # Without an order, the rows would be locked as they are stored.
+            for user in (second, first):
+                await accounts.add(session, user)
+
+        async def end_tokens() -> None:
+            async with on.database.write() as session:
+                await accounts.revoke_everything(session, None)
+
+        async with on.database.write() as session:
+            await leases.lock_owner(session, first.id)
+            ending = asyncio.create_task(end_tokens())
+            await on.ended_or_waiting(ending)
+            await leases.lock_owner(session, second.id)
+        await ending
+        async with on.database.read() as session:
+            assert all([(await accounts.existing(session, user.id)).signed_out_at for user in (first, second)])
+
+    run(test)
+
+
 def test_an_authorization_is_used_while_its_user_is_deleted(run: Test) -> None:
     async def test(on: Transactions) -> None:
         async with on.database.write() as session:

@@ -60,7 +60,6 @@ from tertulia.server.telemetry import tracing
 from tertulia.server.telemetry.cost_metrics import CostCollector
 from tertulia.server.telemetry.metrics import Metrics, RateLimitCollector, StateCollector
 from tertulia.server.tooling import bounds_of, start_tools
-from tertulia.streams.notifier import Notifier
 from tertulia.tools.mcp.servers import McpServers
 
 if TYPE_CHECKING:
@@ -127,8 +126,6 @@ async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, hos
         files=engine.files,
         budget=config.budget,
         signals=signals,
-        notifier=Notifier(),
-        closing=asyncio.Event(),
         subscriptions=Subscriptions(settings.max_subscriptions_per_socket, settings.max_subscriptions),
         limits=limits,
         tool_registry=engine.tool_registry,
@@ -137,6 +134,7 @@ async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, hos
         observer=metrics,
         hooks=hooks,
         sharing=Sharing(database, is_on=settings.sharing),
+        personal_token_days=settings.personal_token_days,
     )
     running = await _open_sign_in(services, metrics, settings, stack, host.identities_of)
     stack.push_async_callback(generation_manager.close)

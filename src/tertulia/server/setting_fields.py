@@ -128,6 +128,13 @@ class SettingFields(AnswerSettingFields):
         description="The value of the claim `TERTULIA_OIDC_ROLES_CLAIM` that gives a user the role `operator`.",
     )
 
+    personal_token_days: float | None = Field(
+        default=None,
+        gt=0,
+        le=36_500,
+        description="The longest lifetime of personal access tokens that users create. Longer ones are shortened. By "
+        "default tokens may have no expiry.",
+    )
     personal_token_sign_in_days: float | None = Field(
         default=None,
         gt=0,
