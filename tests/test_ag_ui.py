@@ -3,6 +3,8 @@
 import base64
 import json
 from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -77,7 +79,7 @@ def check_ends(report: Json) -> None:
     stopped, left, continued = report["stopped"], report["left"], report["continued"]
     assert stopped == {"outcome": {"type": "cancelled"}, "stored": "STOPPED", "same": True}
     assert (left["texts"], left["status"], left["more"]) == ([True, True], "COMPLETED", [])
-    assert (left["roles"], len(left["partial"]) < len(left["text"])) == (["user", "assistant"], True)
+    assert (left["roles"], left["text"].startswith(left["partial"])) == (["user", "assistant"], True)
     assert report["unheard"] == {"failed": "fetch failed", "before": [1, 1], "after": [1, 2]}
     assert report["broken"] == {"type": "RUN_ERROR", "code": "INVALID_REQUEST", "message": REJECTED}
     declined = report["declined"]
@@ -175,6 +177,16 @@ def test_a_repeated_run_follows_its_answer_from_a_snapshot(staged: Staged) -> No
     assert len(stage.claude.requests) == 1
 
 
+def test_runs_with_one_id_at_the_same_time_start_one_answer(staged: Staged) -> None:
+    stage = staged(says("one two"))
+    input = body(asks("Hello"))
+    with ThreadPoolExecutor() as pool:
+        runs = [frames(response) for response in pool.map(partial(post, stage.api), [input] * 4)]
+    assert len(stage.claude.requests) == 1
+    assert {run[0][0].partition(":")[0] for run in runs} == {runs[0][0][0].partition(":")[0]}
+    assert [run[-1][1]["outcome"]["type"] for run in runs] == ["success"] * 4
+
+
 def test_a_thread_is_a_conversation_by_its_external_id_or_its_id(staged: Staged) -> None:
     api = staged(says("one")).api
     started = frames(post(api, body(asks("Hello"), thread="mine")))[0][1]
@@ -228,6 +240,7 @@ PICTURE = {"type": "image", "source": {"type": "url", "value": "https://example.
         ({"tools": [TOOL]}, ["body", "tools"]),
         ({"tools": [{"name": "look"}]}, ["body", "tools", 0, "description"]),
         ({"context": [{"description": "x", "value": "x" * 40_000}]}, ["body", "context"]),
+        ({"state": {"x": "x" * 40_000}}, ["body", "state"]),
         ({"forwardedProps": {"model": "gpt-4"}}, ["body", "forwardedProps", "model"]),
         ({"forwardedProps": {"assistantId": 1}}, ["body", "forwardedProps", "assistantId"]),
         ({"resume": [{"interruptId": "x", "status": "maybe"}]}, ["body", "resume", 0, "status"]),
@@ -403,6 +416,26 @@ def test_a_call_belongs_to_the_text_before_it_or_to_the_first_call_of_its_turn()
         projection = Projection("m")
         starts = [item for step in steps for item in projection.convert(step) if item["type"] == "TOOL_CALL_START"]
         assert [start["parentMessageId"] for start in starts[:2]] == [parent, parent]
+
+
+def test_what_has_no_event_of_its_own_is_a_custom_event() -> None:
+    citation = {
+        "type": "web_search_result_location",
+        "cited_text": "Blue.",
+        "title": "Sky",
+        "url": "https://sky.example",
+    }
+    steps = log(
+        *block(0, "text", "Half", citations=[citation]),
+        event("GenerationContinued", reason="refused", attempt=1, index=None, model="claude-opus-5-5"),
+        event("GenerationSteered", steered_by=uuid4()),
+    )
+    projection = Projection("m")
+    shown = [item for step in steps for item in projection.convert(step) if item["type"] == "CUSTOM"]
+    assert [item["name"] for item in shown] == ["citations", "continued", "steered"]
+    (cited,) = shown[0]["value"]["citations"]
+    assert (shown[0]["value"]["messageId"], cited["url"], cited["title"]) == ("m-0", "https://sky.example", "Sky")
+    assert shown[1]["value"] == {"reason": "refused", "attempt": 1, "model": "claude-opus-5-5"}
 
 
 def test_results_from_the_client_are_not_sent_back() -> None:

@@ -135,9 +135,9 @@ const scenes = {
   },
   async stopped() {
     const agent = begin({ Agent: TertuliaAgent });
-    agent.say("/simulate long 2000");
-    const stop = ({ textMessageBuffer }) => void (textMessageBuffer.includes("word10 ") && agent.abortRun());
-    const { last } = await agent.hold({}, { onTextMessageContentEvent: stop });
+    // This answer never ends by itself.
+    agent.say("/simulate hang");
+    const { last } = await agent.hold({}, { onTextMessageContentEvent: () => agent.abortRun() });
     const [, answer] = await agent.stored();
     const same = agent.final().content === answer.text;
     return { outcome: last.outcome, stored: answer.generation.status, same };

@@ -15,7 +15,7 @@ from tertulia.db.rows import AnyConversation, AnyGeneration, MessageRow
 from tertulia.db.tables import UNFINISHED, Role, Status
 from tertulia.db.tool_calls import CallStatus, ToolCall
 from tertulia.json import Json, is_object
-from tertulia.resolvers.app_data import check_external_id
+from tertulia.resolvers.app_data import check_context, check_external_id
 from tertulia.resolvers.context import Context, as_uuid
 from tertulia.resolvers.conversations import create, update
 from tertulia.resolvers.errors import InvalidInput
@@ -141,6 +141,8 @@ async def _send(
 ) -> Run:
     known = {"context": [dict(item) for item in input.context or ()], "state": input.state}
     present = {name: value for name, value in known.items() if value not in ([], {}, None)}
+    for name, value in present.items():
+        check_context(name, JSON(value))
     assistant_id, model = _choice(input, "assistantId"), _choice(input, "model")
     tools = ConversationTools(client=_client_tools(input)) if input.tools else None
     if thread is None and input.instructions:
