@@ -13,7 +13,8 @@ from rows import NOON, Rows, rolled_back
 from running import prepare_database
 from test_command import run_here
 
-from tertulia.cli.usage import write_csv, write_table
+from tertulia.cli import usage as usage_module
+from tertulia.cli.usage import period_of, write_csv, write_table
 from tertulia.cli.usage_command import UsageKey
 from tertulia.db import ledger
 from tertulia.db.ledger import Period
@@ -94,18 +95,30 @@ def test_the_report_agrees_with_what_the_api_shows(fresh: Api, place: dict[str, 
     fresh.answer("Hello")
     usage = fresh.ask("{ viewer { usage { inputTokens outputTokens cacheReadTokens cacheWriteTokens costUsd } } }")
     environment = {"DATABASE_URL": place["database_url"]}
-    done = run_here(tmp_path, "usage", "--format", "csv", "--by", "user", "--by", "month", **environment)
+    keys = [f"--by={key}" for key in ("user", "day", "month")]
+    done = run_here(tmp_path, "usage", "--format=csv", "--since=2026-01-01", *keys, **environment)
     (row,) = csv.DictReader(done.stdout.splitlines())
-    month = f"{datetime.now(UTC):%Y-%m}"
-    assert (row["user"], row["month"], row["unpriced_requests"]) == ("local", month, "0")
+    month, day = row["month"], row["day"]
+    assert (row["user"], month, row["unpriced_requests"]) == ("local", day[:7], "0")
     assert [int(row[name]) for name in TOKENS] == [*usage["viewer"]["usage"].values()][:4]
     assert Decimal(row["cost_usd"]) == Decimal(usage["viewer"]["usage"]["costUsd"])
     table = run_here(tmp_path, "usage", "--month", month, **environment).stdout.splitlines()
     assert table[1].split()[-2:] == table[2].split()[-2:] == [row["cost_usd"], "0"]
     assert table[2].startswith("total ")
-    today, none = str(datetime.now(UTC).date()), "There is no usage in this period.\n"
-    assert run_here(tmp_path, "usage", "--since", today, "--until", today, **environment).stdout.splitlines() == table
+    none = "There is no usage in this period.\n"
+    assert run_here(tmp_path, "usage", "--since", day, "--until", day, **environment).stdout.splitlines() == table
     assert run_here(tmp_path, "usage", "--until", str(date(2026, 1, 1)), **environment).stdout == none
+
+
+def test_a_report_is_of_the_current_month_in_utc_unless_a_period_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage_module, "now", lambda: NOON)
+    january, february, march = (datetime(2026, month, 1, tzinfo=UTC) for month in (1, 2, 3))
+    assert period_of(None, None, None) == Period(january, february)
+    assert period_of("2026-02", None, None) == Period(february, march)
+    first, last, never = map(datetime.fromisoformat, ("2026-01-01", "2026-01-31", "9999-12-31"))
+    assert period_of(None, first, last) == Period(january, february)
+    assert period_of(None, None, last) == Period(None, february)
+    assert period_of(None, first, never) == Period(january)
 
 
 @pytest.mark.parametrize(
