@@ -165,10 +165,13 @@ def test_a_message_is_edited_and_an_answer_regenerated(api: Api) -> None:
     assert len(versions) == 3
     assert len(chat.stored()) == 4
     assert chat.stored()[-1]["id"] in versions - {old["id"]}
-    # Edited in the middle of the chat.
+    # By the client's own id of a later message.
+    chat.messages.append({"id": chat.stored()[-1]["id"], "role": "assistant", "parts": []})
+    chat.say("Thank you")
+    chat.messages.pop()
     chat.messages[-1]["parts"] = [{"type": "text", "text": "Bye"}]
     chat.answer(messageId=chat.messages[-1]["id"])
-    assert chat.texts()[::2] == ["Hello, my name is Bob", "Bye"]
+    assert chat.texts()[::2] == ["Hello, my name is Bob", "What is my name?", "Bye"]
 
 
 def test_the_tools_of_the_server_and_of_the_page_are_called(api: Api) -> None:
@@ -199,6 +202,7 @@ def test_the_tools_of_the_server_and_of_the_page_are_called(api: Api) -> None:
     assert len(chat.stored()) == 2
 
 
+@pytest.mark.both
 def test_a_client_that_leaves_resumes_the_answer_from_its_beginning(staged: Staged) -> None:
     gate = Gate()
     api = staged(says("one ", gate, "two")).api
@@ -208,6 +212,10 @@ def test_a_client_that_leaves_resumes_the_answer_from_its_beginning(staged: Stag
     body = {"id": chat.id, "messages": chat.messages}
     with api.http.stream("POST", "/ai-sdk", json=body) as response:
         start = json.loads(next(response.iter_lines()).removeprefix("data: "))
+    # A client that has lost the whole response asks for another version, and gets the one that is being written.
+    again = {**body, "trigger": "regenerate-message"}
+    with api.http.stream("POST", "/ai-sdk", json=again) as response:
+        assert json.loads(next(response.iter_lines()).removeprefix("data: ")) == start
     busy = Chat(api, chat.id)
     busy.messages.append(user("Are you there?"))
     refused = busy.post()
@@ -221,6 +229,9 @@ def test_a_client_that_leaves_resumes_the_answer_from_its_beginning(staged: Stag
     assert chat.resume().status_code == 204
     # A client that has only a part of an answer names it, and receives it also after its end.
     assert text_of(parsed(chat.resume(messageId=start["messageId"]))) == "one two"
+    other = Chat(api)
+    other.say("Hello")
+    assert other.resume(messageId=start["messageId"]).status_code == 204
     assert len(chat.stored()) == 2
 
 

@@ -211,3 +211,14 @@ def test_a_text_that_was_interrupted_stays_one_part() -> None:
     parts = parts_of(chunks(LOGS["a text that is continued after thinking"]))
     assert [part.get("text") for part in parts] == [None, "The sea is deep.", "On"]
     assert {part["state"] for part in parts[1:]} == {"done"}
+
+
+@pytest.mark.parametrize("name", ["a call without a result", "a call that was cut off"])
+def test_the_last_step_of_an_answer_that_has_ended_has_no_calls(name: str) -> None:
+    """The AI SDK's helpers for `sendAutomaticallyWhen` would send the message again, and again."""
+    assert [part["type"] for part in parts_of(chunks(LOGS[name]))][-2:] == ["dynamic-tool", "step-start"]
+
+
+def test_each_source_is_a_part_once() -> None:
+    sources = [part for part in parts_of(chunks(LOGS["sources"])) if part["type"].startswith("source-")]
+    assert [source.get("url", source["title"]) for source in sources] == [WEB["url"], PAGE["document_title"]]

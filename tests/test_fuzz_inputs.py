@@ -350,6 +350,58 @@ def test_runs_of_ag_ui_with_random_values_are_answered_or_refused(fuzzed: Fuzzed
     assert statuses[200] > 0
 
 
+UI_PARTS: st.SearchStrategy[Any] = st.lists(
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["text", "file", "dynamic-tool", "tool-x", "step-start", ""])},
+        optional={
+            "text": SCALARS["String"] | SCALARS["JSON"],
+            "url": st.sampled_from(["data:,x", "data:text/plain;base64,eA==", "/attachments/x", "https://example.com"]),
+            "toolCallId": SCALARS["String"],
+            "state": st.sampled_from(["output-available", "approval-responded", "output-error"]),
+            "output": SCALARS["JSON"],
+        },
+    )
+    | SCALARS["JSON"],
+    max_size=3,
+)
+UI_CHAT = st.fixed_dictionaries(
+    {
+        "id": st.sampled_from(["$conversation", "x", "a chat"]),
+        "messages": st.lists(
+            st.fixed_dictionaries(
+                {"id": SCALARS["String"], "role": st.sampled_from(["user", "assistant", "system"]), "parts": UI_PARTS},
+                optional={"metadata": SCALARS["JSON"]},
+            ),
+            max_size=3,
+        ),
+    },
+    optional={
+        "trigger": st.sampled_from(["submit-message", "regenerate-message"]),
+        "messageId": SCALARS["String"],
+        "whenBusy": st.sampled_from(["interrupt", "queue", "x"]),
+        "model": CHAT["model"],
+        "context": SCALARS["JSON"],
+        "assistantId": CHAT["assistant_id"],
+        "conversationMetadata": SCALARS["JSON"],
+    },
+)
+
+
+def test_random_chats_of_the_ai_sdk_are_answered_or_refused(fuzzed: Fuzzed) -> None:
+    fuzzed.prepare()
+    statuses = Counter[int]()
+
+    @examples(30)
+    @given(UI_CHAT)
+    def send(body: Json) -> None:
+        response = fuzzed.api.http.post("/ai-sdk", json=fuzzed.named(body))
+        statuses[response.status_code] += 1
+
+    send()
+    assert statuses.keys() <= {200, 404, 409, 422}
+    assert statuses[422] > 0
+
+
 FORMS = st.fixed_dictionaries(
     {},
     optional={

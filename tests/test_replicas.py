@@ -1,5 +1,6 @@
 """Several replicas on one PostgreSQL and one Redis, without sticky sessions: each continues what another began."""
 
+import re
 import threading
 from collections.abc import Generator
 from contextlib import ExitStack
@@ -44,12 +45,15 @@ def test_an_answer_can_be_followed_on_another_replica_after_any_event(replicas: 
     gate = Gate()
     servers = replicas(says("one ", "two ", gate, "three"))
     first, second, third = servers.apis
-    sent = first.send("Hello")["generation"]["id"]
+    sent = first.send("Hello", externalId="a chat")["generation"]["id"]
     assert gate.reached.wait(20)
     with second.socket() as early, third.socket() as exact, first.socket() as local:
         streams = [early.events(sent), exact.events(sent, 0), local.events(sent)]
         seen = [[next(stream)] for stream in streams]
-        gate.open.set()
+        with third.http.stream("GET", "/ai-sdk/a%20chat/stream") as chunks:
+            gate.open.set()
+            deltas = re.findall(r'"delta":"([^"]*)"', chunks.read().decode())
+        assert "".join(deltas) == "one two three"
         for events, stream in zip(seen, streams, strict=True):
             events += list(stream)
     assert [apply(events) for events in seen] == [["one two three"]] * 3

@@ -311,7 +311,10 @@ def test_a_stream_occupies_a_connection_slot_and_is_refused_without_a_free_one(s
     message = {"message": "Hello"}
     with stage.api.socket():
         refused = stage.api.http.post("/chat/stream", json=message)
-        assert refused.status_code == stage.api.http.get("/chat/stream/x").status_code == 429
+        chat = {"id": "x", "messages": [{"id": "m", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}]}
+        others = (stage.api.http.get("/chat/stream/x"), stage.api.http.get("/ai-sdk/x/stream"))
+        statuses = {response.status_code for response in (*others, stage.api.http.post("/ai-sdk", json=chat))}
+        assert {refused.status_code} == statuses == {429}
         assert refused.json()["error"]["code"] == "RATE_LIMITED"
         assert int(refused.headers["retry-after"]) > 0
         assert stage.claude.requests == []
