@@ -98,6 +98,11 @@ class Database:
         self._subscribers.clear()
         self._subscribers.update(subscribers)
 
+    @property
+    def subscribers(self) -> Subscribers:
+        """The names of the subscribers of each event."""
+        return self._subscribers
+
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncSession]:
         """Open a read-only transaction."""

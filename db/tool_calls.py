@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import JSON, Enum, Index, bindparam, func, update
+from sqlalchemy import JSON, ColumnElement, Enum, Index, bindparam, func, update
 from sqlmodel import Field, SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -150,9 +150,17 @@ class ToolUsage:
 
 async def usage(session: AsyncSession, owner: UUID, since: datetime | None) -> list[ToolUsage]:
     """Count an owner's calls of each tool, ordered by its name. `since` is the earliest time, or None for all calls."""
+    conditions = [] if since is None else [col(ToolCall.created_at) >= since]
+    return await _count(session, col(ToolCall.owner_id) == owner, *conditions)
+
+
+async def usage_of_all(session: AsyncSession, first_id: UUID) -> list[ToolUsage]:
+    """Count the calls of each tool by all users, ordered by its name. `first_id` is the lowest id of the calls."""
+    return await _count(session, col(ToolCall.id) >= first_id)
+
+
+async def _count(session: AsyncSession, *conditions: ColumnElement[bool]) -> list[ToolUsage]:
     failed = func.count().filter(col(ToolCall.status).in_((CallStatus.FAILED, CallStatus.UNKNOWN)))
-    query = select(ToolCall.name, func.count(), failed).where(ToolCall.owner_id == owner)
-    if since is not None:
-        query = query.where(col(ToolCall.created_at) >= since)
+    query = select(ToolCall.name, func.count(), failed).where(*conditions)
     query = query.group_by(ToolCall.name).order_by(ToolCall.name)
     return [ToolUsage(*row) for row in (await session.exec(query)).all()]

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import JSON, Index, Text, delete, or_, update
+from sqlalchemy import JSON, Index, Text, delete, func, or_, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import Field, SQLModel, col, select
@@ -228,3 +228,10 @@ async def store_tools(session: AsyncSession, connection_id: UUID, tools: Sequenc
 
 def _same(row: ToolConnection) -> Any:
     return (_CONNECTIONS.c.id == row.id) & (_CONNECTIONS.c.version == row.version)
+
+
+async def count_by_server(session: AsyncSession) -> dict[str, int]:
+    """Return the number of users who are connected to each server, by its name. Not limited to an owner."""
+    query = select(ToolConnection.server, func.count()).where(col(ToolConnection.secrets).is_not(None))
+    rows = (await session.exec(query.group_by(ToolConnection.server))).all()
+    return dict(rows)

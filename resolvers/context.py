@@ -30,6 +30,7 @@ from tertulia.ratelimit.limits import Limits, Subscriptions
 from tertulia.ratelimit.plans import Plans
 from tertulia.resolvers.followed_rows import FollowedRows
 from tertulia.resolvers.loading import Loader
+from tertulia.resolvers.server_info import ServerInfo
 from tertulia.resolvers.sharing import Sharing
 from tertulia.streams.log import EventLog, Signals
 from tertulia.streams.notifier import Notifier
@@ -104,6 +105,7 @@ class Services:
     hooks: Hooks
     sharing: Sharing
     personal_token_days: float | None
+    info: ServerInfo
     notifier: Notifier = field(default_factory=Notifier)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     followed_rows: FollowedRows = field(init=False)

@@ -1,6 +1,7 @@
 """Operators: who is one, and that nobody else reads or changes anything of `admin`."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Generator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from client import Api, Json
+from client import Api, Json, wait_until
 from fastapi import FastAPI
 from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLUnionType, get_named_type, is_required_argument
 from people import MODE, PASSWORD, post, register, signed
@@ -21,8 +22,11 @@ from tertulia import Tertulia, Viewer
 from tertulia.cli import users
 from tertulia.schema.root import schema
 from tertulia.server.auth.roles import TokenRoles
+from tertulia.server.settings import Settings, variable_name
 
 CORE: Any = schema.core
+WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"w" * 32).decode()
+URL_SECRET = "user:url-secret"
 ROLES = "{ viewer { id roles } admin { users { edges { node { name role disabledAt } } } } }"
 CREATE_TOKEN = 'mutation { createPersonalToken(label: "t") { ... on CreatePersonalTokenPayload { token } } }'
 NO_ROLE: Json = {"viewer": {"roles": []}, "admin": None}
@@ -39,8 +43,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Generator[Json]:
     """A server with the accounts `olga`, who is an operator, and `ada`, who is not."""
     folder = tmp_path_factory.mktemp("operators")
     (folder / "plans.toml").write_text("[guest]\n[pro]\n")
+    (folder / "hooks.yaml").write_text(
+        f"- {{url: 'http://127.0.0.1:9/', name: crm, secret: {WEBHOOK_SECRET}, events: [message.rated], allow_private: true}}\n"
+    )
+    (folder / "assistants").mkdir()
+    (folder / "assistants" / "sales.md").write_text("---\nname: Sales\n---\nSell the xylophone.\n")
     configured = settings(folder)
-    with tertulia(folder, **MODE, plans=str(folder / "plans.toml"), guests=True) as address:
+    files = {"plans": "plans.toml", "webhooks": "hooks.yaml", "assistants": "assistants"}
+    more = {name: str(folder / file) for name, file in files.items()}
+    with tertulia(
+        folder, **MODE, **more, guests=True, anthropic_base_url=f"http://{URL_SECRET}@127.0.0.1:9/v1?k={URL_SECRET}"
+    ) as address:
         tokens = {name: register(address, name) for name in ("olga", "ada")}
         asyncio.run(users.set_role(configured, "olga", "operator"))
         yield {"address": address, "folder": folder, "database_url": configured.database_url, **tokens}
@@ -295,6 +308,82 @@ def test_an_operator_sees_what_everybody_has_spent(olga: Api, ada: Api) -> None:
         (error,) = olga.errors(f"{{ admin {{ usage({argument}) {{ day }} }} }}")
         assert error["extensions"]["code"] == "BAD_USER_INPUT"
         assert error["message"].startswith(f"`{argument.partition(':')[0]}` must be")
+
+
+OPERATIONS = """{ admin { auditDays
+  webhooks { name events isConfigured pendingCount deliveredCount failedCount oldestPendingAt disabledAt }
+  webhookFailures { id webhook event attempts error createdAt nextAttemptAt } toolServers { name } toolUsage { name }
+  assistants { id name modelId tools memory isDefault problem } settings { name value isSet isSecret isDefault } } }"""
+
+
+def test_an_operator_sees_the_configuration_without_secrets(place: Json, olga: Api) -> None:
+    seen = olga.ask(OPERATIONS)["admin"]
+    assert (seen["auditDays"], seen["toolServers"]) == (365, [])
+    (webhook,) = seen["webhooks"]
+    assert (webhook["name"], webhook["events"], webhook["isConfigured"]) == ("crm", ["message.rated"], True)
+    settings_by_name = {setting.pop("name"): setting for setting in seen["settings"]}
+    assert settings_by_name["TERTULIA_SECRET_KEY"] == {
+        "value": None,
+        "isSet": True,
+        "isSecret": True,
+        "isDefault": False,
+    }
+    assert settings_by_name["ANTHROPIC_BASE_URL"]["value"] == "http://127.0.0.1:9/v1"
+    assert settings_by_name["TERTULIA_AUTH"] == {
+        "value": "password",
+        "isSet": True,
+        "isSecret": False,
+        "isDefault": False,
+    }
+    assert settings_by_name["TERTULIA_SHARING"] == {
+        "value": "false",
+        "isSet": True,
+        "isSecret": False,
+        "isDefault": True,
+    }
+    assert settings_by_name["REDIS_URL"] == {"value": None, "isSet": False, "isSecret": False, "isDefault": True}
+    assert set(settings_by_name) == {variable_name(field) for field in Settings.model_fields}
+    for secret in (MODE["secret_key"], WEBHOOK_SECRET, "url-secret", "xylophone"):
+        assert secret not in str(seen)
+    (assistant,) = seen["assistants"]
+    assert assistant == {
+        "id": "sales",
+        "name": "Sales",
+        "modelId": None,
+        "tools": [],
+        "memory": False,
+        "isDefault": True,
+        "problem": None,
+    }
+    (place["folder"] / "assistants" / "broken.md").write_text("---\nmodle: x\n---\nHi.\n")
+    broken = wait_until(lambda: [one for one in olga.ask(OPERATIONS)["admin"]["assistants"] if one["id"] == "broken"])
+    assert "broken.md:2" in broken[0]["problem"]
+
+
+def test_an_operator_retries_webhooks(place: Json, olga: Api) -> None:
+    retry = "mutation ($webhook: String, $id: ID) { adminRetryWebhooks(webhook: $webhook, eventId: $id) { __typename ... on AdminRetriedWebhooks { count } ... on Error { message } } }"
+    columns = (
+        "id, subscriber, event, owner_id, data, status, attempts, due_at, give_up_at, error, created_at, finished_at"
+    )
+    moment = "'2026-01-01 00:00:00'"
+    id = uuid4()
+    execute(
+        place,
+        f"INSERT INTO outbox ({columns}) VALUES ('{id.hex}', 'gone', 'message.rated', '{uuid4().hex}', '{{}}', 'failed', 5, {moment}, {moment}, 'status 500', {moment}, {moment})",
+    )
+    (failure,) = olga.ask(OPERATIONS)["admin"]["webhookFailures"]
+    assert (failure["id"], failure["webhook"], failure["error"], failure["nextAttemptAt"]) == (
+        str(id),
+        "gone",
+        "status 500",
+        None,
+    )
+    gone = next(one for one in olga.ask(OPERATIONS)["admin"]["webhooks"] if one["name"] == "gone")
+    assert (gone["failedCount"], gone["isConfigured"]) == (1, False)
+    assert olga.ask(retry, webhook="unknown")["adminRetryWebhooks"]["__typename"] == "InvalidInput"
+    assert olga.ask(retry, id=str(uuid4()))["adminRetryWebhooks"]["__typename"] == "NotFound"
+    assert olga.ask(retry, id=str(id))["adminRetryWebhooks"] == {"__typename": "AdminRetriedWebhooks", "count": 1}
+    assert execute(place, f"SELECT status, attempts FROM outbox WHERE id = '{id.hex}'") == [("pending", 0)]
 
 
 def test_the_audit_log_names_the_operator(olga: Api, ada: Api) -> None:

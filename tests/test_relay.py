@@ -48,6 +48,14 @@ _REQUESTS = "One request for each round of an answer, whose number is limited, a
 _SUMS = "One row for each day and model, or for each tool: `since` and `until` limit it."
 PLAIN_LISTS = {
     "Admin.plans": _SETTINGS,
+    "Admin.assistants": _SETTINGS,
+    "Admin.settings": _SETTINGS,
+    "Admin.toolServers": _SETTINGS,
+    "Admin.toolUsage": _SUMS,
+    "Admin.webhooks": _SETTINGS,
+    "Admin.webhookFailures": "Only the newest 100 are listed.",
+    "AdminAssistant.tools": _SETTINGS,
+    "AdminWebhook.events": _SETTINGS,
     "Admin.budgets": "One for each period.",
     "Admin.usage": "Sums, at most as many as `maxRows`, which is at most 1000.",
     "AdminUser.personalTokens": "At most 50 are valid at a time.",

@@ -29,10 +29,26 @@ class _Version:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file, and its last valid content; None if it was never valid."""
+    """A file, and its last valid content; None if it was never valid. `problem` is what is wrong with it now."""
 
     version: _Version
     assistant: Assistant | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedAssistant:
+    """An assistant as it is loaded.
+
+    Attributes:
+        id: The name of its file without the suffix.
+        assistant: The last valid content of the file; None if it was never valid.
+        problem: What is wrong with the file now; None if it is valid.
+    """
+
+    id: str
+    assistant: Assistant | None
+    problem: str | None
 
 
 class AssistantCatalog:
@@ -70,6 +86,10 @@ class AssistantCatalog:
     def all(self) -> Sequence[Assistant]:
         """Return all assistants, sorted by id."""
         return list(self._assistants.values())
+
+    def loaded(self) -> Sequence[LoadedAssistant]:
+        """Return the state of each file, sorted by id, including files that are not valid."""
+        return [LoadedAssistant(id, file.assistant, file.problem) for id, file in self._files.items()]
 
     def get(self, id: str) -> Assistant | None:
         """Return the assistant with this id."""
@@ -147,7 +167,7 @@ class AssistantCatalog:
             last = known.assistant if known is not None else None
             consequence = "Its last valid version stays in use" if last else "The assistant is not available"
             logger.warning("%s %s.", error, consequence)
-            return _File(version, last)
+            return _File(version, last, str(error))
 
     def _read(self, id: str) -> Assistant:
         """Read a file, and check the names of tools and models in it; raise AssistantError."""

@@ -40,6 +40,7 @@ from tertulia.ratelimit.limits import Subscriptions
 from tertulia.ratelimit.plans import Plans
 from tertulia.resolvers.context import Services
 from tertulia.resolvers.credentials import SIGNED_OUT
+from tertulia.resolvers.server_info import ServerInfo
 from tertulia.resolvers.sharing import VIEWS_SECONDS, Sharing
 from tertulia.server.assistants import open_assistants
 from tertulia.server.auth.authenticator import Authenticator
@@ -55,6 +56,7 @@ from tertulia.server.plan_file import open_plans, reread_plans
 from tertulia.server.running_server import RunningServer
 from tertulia.server.runtime.gc import collect_when_idle
 from tertulia.server.secret_keys import signing_keys
+from tertulia.server.setting_report import describe_settings
 from tertulia.server.settings import Settings
 from tertulia.server.telemetry import tracing
 from tertulia.server.telemetry.cost_metrics import CostCollector
@@ -135,6 +137,7 @@ async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, hos
         hooks=hooks,
         sharing=Sharing(database, is_on=settings.sharing),
         personal_token_days=settings.personal_token_days,
+        info=ServerInfo(describe_settings(settings), settings.audit_days),
     )
     running = await _open_sign_in(services, metrics, settings, stack, host.identities_of)
     stack.push_async_callback(generation_manager.close)

@@ -1,0 +1,23 @@
+"""The configuration of the server for operators. Only `server` reads the settings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SettingValue:
+    """A setting. `value` is None if it is not set, and for secrets."""
+
+    name: str
+    value: str | None
+    is_set: bool
+    is_secret: bool
+    is_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """The settings of the server, and the days for which the audit log is kept; None for no limit."""
+
+    settings: Sequence[SettingValue] = ()
+    audit_days: float | None = None
