@@ -89,7 +89,7 @@ def _log(settings: Settings) -> None:
     for handler in logging.getLogger().handlers:
         handler.setFormatter(JsonLines() if settings.log_format == "json" else TextLines())
     logging.getLogger("tertulia").setLevel(level)
-    for library in ("httpx2", "alembic"):
+    for library in ("httpx2", "alembic", "anthropic"):
         logging.getLogger(library).setLevel(logging.WARNING)
     for warning in check_names(known_names()):
         logging.getLogger("tertulia").warning(warning)
