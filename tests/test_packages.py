@@ -37,7 +37,7 @@ function Chat() {
 await import("@tertulia/chat");
 console.log(renderToString(createElement(TertuliaProvider, { client: createClient() }, createElement(Chat))));
 """
-BUILD = 'import "./app.tsx";\nimport "./element.tsx";'
+BUILD = 'import "./app.tsx";\nimport "./element.tsx";\nimport "./src/App.tsx";'
 
 
 def output(folder: Path, *command: str | Path) -> str:
@@ -77,6 +77,12 @@ def example(package: str, comment: str) -> str:
     return block.text
 
 
+def guide_app() -> dict[str, str]:
+    """Return the sources of the app in docs/guide-react.md, by their paths."""
+    blocks = [fence.text for fence in fences(ROOT / "docs" / "guide-react.md") if fence.text.startswith("// src/")]
+    return {text.partition("\n")[0].removeprefix("// "): text for text in blocks}
+
+
 def install(folder: Path, packed: dict[str, Path]) -> None:
     """Make a folder an app with the packed files, the installed packages of others, and the examples of the READMEs."""
     modules = folder / "node_modules"
@@ -91,9 +97,12 @@ def install(folder: Path, packed: dict[str, Path]) -> None:
     options = {name: value for name, value in options.items() if name not in OWN_TYPES}
     options |= {"module": "esnext", "moduleResolution": "bundler", "noEmit": True, "allowImportingTsExtensions": True}
     options["skipDefaultLibCheck"] = True
-    (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "include": ["*.tsx"]}))
+    (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "include": ["*.tsx", "src/*"]}))
     (folder / "app.tsx").write_text(example("react", "compiles it"))
     (folder / "element.tsx").write_text(example("chat", "compiles it"))
+    (folder / "src").mkdir()
+    for name, text in guide_app().items():
+        (folder / name).write_text(text)
     (folder / "server.mjs").write_text(SERVER)
     (folder / "main.js").write_text(BUILD)
     (folder / "index.html").write_text('<script type="module" src="/main.js"></script>')
@@ -121,9 +130,9 @@ def test_the_packed_packages_work_in_an_app_outside_of_the_repository(
             check_contents(name, archive)
     project = tmp_path / "project"
     install(project, packed)
-    with subtests.test("the apps of the READMEs compile with the packed types"):
+    with subtests.test("the apps of the READMEs and the guide compile with the packed types"):
         assert output(project, NODE_MODULES / ".bin" / "tsc") == ""
-    with subtests.test("Vite builds the apps of the READMEs"):
+    with subtests.test("Vite builds the apps of the READMEs and the guide"):
         output(project, NODE_MODULES / ".bin" / "vite", "build", "--logLevel", "error")
         built = "".join(path.read_text() for path in (project / "dist" / "assets").glob("*.js"))
         assert "graphql-transport-ws" in built
