@@ -18,9 +18,9 @@ from tertulia.resolvers.errors import ExpectedError, InvalidInput
 from tertulia.resolvers.follow import follow
 from tertulia.resolvers.send import stop
 from tertulia.server.auth.authenticator import Authenticated
-from tertulia.server.http.aisdk.chat_request import MAX_ID, ChatRequest
 from tertulia.server.http.aisdk.chunks import AnswerChunks
 from tertulia.server.http.aisdk.messages import generated_file_chunks, history, metadata_of, path_of
+from tertulia.server.http.aisdk.request import MAX_ID, AiSdkRequest
 from tertulia.server.http.aisdk.sending import Answer, begin, find_chat
 from tertulia.server.http.body_limit import limited_route
 from tertulia.server.http.refusals import refused
@@ -87,7 +87,7 @@ def aisdk_router(admit: Admit) -> APIRouter:
         response_class=Response,
         responses=RESPONSES,
     )
-    async def chat(body: ChatRequest, admitted: Annotated[Authenticated, Depends(admit)]) -> Response:
+    async def chat(body: AiSdkRequest, admitted: Annotated[Authenticated, Depends(admit)]) -> Response:
         context = admitted.context
         async with AsyncExitStack() as stack:
             try:

@@ -31,7 +31,7 @@ from tertulia.resolvers.inputs import (
 from tertulia.resolvers.send import edit, send, start
 from tertulia.resolvers.tool_results import submit
 from tertulia.resolvers.turns import turn_of_regeneration
-from tertulia.server.http.aisdk.chat_request import ChatMessage, ChatRequest
+from tertulia.server.http.aisdk.request import AiSdkRequest, UIMessage
 from tertulia.server.http.inline_files import InlineFile, attach
 
 MESSAGE_KEYS = UUID("2b0b1a53-6f0e-4c55-9a0a-0a6d4c1f7c11")
@@ -48,7 +48,7 @@ class Answer:
     known: Sequence[Json] = ()
 
 
-async def begin(context: Context, chat: ChatRequest) -> Answer:
+async def begin(context: Context, chat: AiSdkRequest) -> Answer:
     """Do what a request asks for, and return the answer to follow; raise an ExpectedError or RateLimited."""
     conversation = await find_chat(context, check_external_id(chat.id))
     if chat.last.role == "assistant":
@@ -77,7 +77,7 @@ async def find_chat(context: Context, id: str) -> AnyConversation | None:
         return await conversations.by_external_id(session, context.viewer.user_id, id)
 
 
-def _key_of(chat: ChatRequest) -> ID:
+def _key_of(chat: AiSdkRequest) -> ID:
     """Return a key that is the same when a message is sent again because its response was lost."""
     before = chat.messages[-2].id if len(chat.messages) > 1 else None
     try:
@@ -87,7 +87,7 @@ def _key_of(chat: ChatRequest) -> ID:
     return ID(str(uuid5(MESSAGE_KEYS, hashlib.sha256(name).hexdigest())))
 
 
-async def _send(context: Context, chat: ChatRequest, conversation: AnyConversation | None) -> Answer:
+async def _send(context: Context, chat: AiSdkRequest, conversation: AnyConversation | None) -> Answer:
     key = _key_of(chat)
     async with context.read() as session:
         used = await generations.by_key(session, context.viewer.user_id, key, writes=False)
@@ -113,7 +113,7 @@ async def _send(context: Context, chat: ChatRequest, conversation: AnyConversati
     return Answer((await send(context, message)).generation)
 
 
-async def _edit(context: Context, chat: ChatRequest, question: MessageRow) -> Answer:
+async def _edit(context: Context, chat: AiSdkRequest, question: MessageRow) -> Answer:
     edited = EditMessage(
         ID(str(question.id)),
         chat.last.text,
@@ -126,7 +126,7 @@ async def _edit(context: Context, chat: ChatRequest, question: MessageRow) -> An
     return Answer((await edit(context, edited)).generation)
 
 
-async def _files(context: Context, message: ChatMessage) -> list[ID] | None:
+async def _files(context: Context, message: UIMessage) -> list[ID] | None:
     files = [
         InlineFile(str(part.get("url")), str(part.get("filename") or ""))
         for part in message.objects
@@ -135,11 +135,11 @@ async def _files(context: Context, message: ChatMessage) -> list[ID] | None:
     return await attach(context, "messages", files) or None
 
 
-def _options(chat: ChatRequest) -> GenerationOptions | None:
+def _options(chat: AiSdkRequest) -> GenerationOptions | None:
     return None if chat.model is None else GenerationOptions(model=chat.model)
 
 
-async def _question(context: Context, chat: ChatRequest, conversation: AnyConversation) -> MessageRow | None:
+async def _question(context: Context, chat: AiSdkRequest, conversation: AnyConversation) -> MessageRow | None:
     """Return the stored message that is edited: the client has its own ids of the user's messages."""
     named = await _message(context, conversation, chat.message_id)
     if named is not None and named.role is Role.USER:
@@ -148,7 +148,7 @@ async def _question(context: Context, chat: ChatRequest, conversation: AnyConver
 
 
 async def _generation_of_question(
-    context: Context, chat: ChatRequest, conversation: AnyConversation
+    context: Context, chat: AiSdkRequest, conversation: AnyConversation
 ) -> AnyGeneration | None:
     """Return the generation of the answer that is written again; None if the last question was not stored."""
     answer = await _message(context, conversation, chat.message_id)
@@ -159,7 +159,7 @@ async def _generation_of_question(
     return await context.loaders.generation_of.load(answer.id) if answer is not None else None
 
 
-async def _regenerate(context: Context, chat: ChatRequest, generation: AnyGeneration) -> Answer:
+async def _regenerate(context: Context, chat: AiSdkRequest, generation: AnyGeneration) -> Answer:
     """Write an answer again. The client also asks for this when it has lost the response with the first version."""
     if generation.status in UNFINISHED:
         return Answer(generation)
@@ -175,7 +175,7 @@ async def _message(context: Context, conversation: AnyConversation, id: str | No
 
 
 async def _after_last_answer(
-    context: Context, chat: ChatRequest, conversation: AnyConversation
+    context: Context, chat: AiSdkRequest, conversation: AnyConversation
 ) -> Sequence[MessageRow]:
     """Return the first messages of the active branch after the last answer that the client shows before its message."""
     shown = next((message.id for message in reversed(chat.messages[:-1]) if message.role == "assistant"), None)
@@ -186,7 +186,7 @@ async def _after_last_answer(
     return [edge.node for edge in rows.edges]
 
 
-async def _submit(context: Context, chat: ChatRequest, conversation: AnyConversation | None) -> Answer:
+async def _submit(context: Context, chat: AiSdkRequest, conversation: AnyConversation | None) -> Answer:
     """Submit the results of the last answer's calls that wait, and follow it. A repetition only follows it."""
     message = await _message(context, conversation, chat.last.id) if conversation is not None else None
     generation = await context.loaders.generation_of.load(message.id) if message is not None else None

@@ -18,8 +18,8 @@ class _Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, frozen=True)
 
 
-class ChatMessage(_Model):
-    """A `UIMessage`. Only the parts of the last one are read."""
+class UIMessage(_Model):
+    """A message. Only the parts of the last one are read."""
 
     id: str = Field(max_length=MAX_ID)
     role: Literal["user", "assistant", "system"]
@@ -47,7 +47,7 @@ class ChatMessage(_Model):
         ]
 
 
-class ClientToolOfChat(_Model):
+class AiSdkTool(_Model):
     """A tool that the page runs."""
 
     name: str
@@ -63,7 +63,7 @@ def _last_first(messages: Any) -> Any:
     return [*(message | none if is_object(message) else message for message in messages[:-1]), *messages[-1:]]
 
 
-class ChatRequest(_Model):
+class AiSdkRequest(_Model):
     """A message of a chat to answer, results of its tools, or a request to answer its last question again."""
 
     model_config = ConfigDict(extra="forbid")
@@ -74,7 +74,7 @@ class ChatRequest(_Model):
         description="The `externalId` or the `id` of a conversation of the viewer. If there is none, the first message "
         "creates a conversation with this `externalId`.",
     )
-    messages: Annotated[list[ChatMessage], BeforeValidator(_last_first)] = Field(
+    messages: Annotated[list[UIMessage], BeforeValidator(_last_first)] = Field(
         min_length=1,
         max_length=MAX_MESSAGES,
         description="The messages of the chat. The last one is sent; the server has the others.",
@@ -91,7 +91,7 @@ class ChatRequest(_Model):
     assistant_id: str | None = Field(
         default=None, max_length=64, description="The assistant that answers in a new conversation."
     )
-    tools: list[ClientToolOfChat] | None = Field(
+    tools: list[AiSdkTool] | None = Field(
         default=None, max_length=MAX_TOOLS, description="The tools that the page runs in a new conversation."
     )
     conversation_metadata: Any = Field(
@@ -99,6 +99,6 @@ class ChatRequest(_Model):
     )
 
     @property
-    def last(self) -> ChatMessage:
+    def last(self) -> UIMessage:
         """The message to answer, or the answer whose calls have results."""
         return self.messages[-1]
