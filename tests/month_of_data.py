@@ -44,12 +44,16 @@ class Month:
         self.calls: list[ApiCall] = []
         self.spent: dict[date, int] = defaultdict(int)
 
-    def add_answers(self, owner: UUID, busyness: int) -> None:
-        """Add the answers of a user: up to `busyness` each day, one for each conversation."""
-        for back in range(DAYS):
-            for number in range(self.random.randint(0, busyness)):
-                at = self.until - timedelta(days=back, minutes=17 * number + self.random.randint(1, 9))
-                self.add_answer(owner, at, is_failure=self.random.random() < 0.06)
+    def add_answers(self, owners: list[UUID]) -> None:
+        """Add the answers of all users, one for each conversation, the oldest first: ids grow with the time."""
+        planned: list[tuple[datetime, UUID]] = []
+        for busyness, owner in enumerate(owners):
+            for back in range(DAYS):
+                for number in range(self.random.randint(0, busyness % 5)):
+                    minutes = 17 * number + self.random.randint(1, 9)
+                    planned.append((self.until - timedelta(days=back, minutes=minutes), owner))
+        for at, owner in sorted(planned):
+            self.add_answer(owner, at, is_failure=self.random.random() < 0.06)
 
     def add_answer(self, owner: UUID, at: datetime, *, is_failure: bool) -> None:
         """Add a conversation with one answer and its call of Claude's API."""
@@ -101,11 +105,11 @@ async def fill(session: AsyncSession) -> None:
     """Insert the month that ends now."""
     month = Month(now())
     owners = [(await accounts.get_or_create(session, name)).id for name in NAMES]
-    for busyness, owner in enumerate(owners):
-        month.add_answers(owner, busyness % 5)
+    month.add_answers(owners)
+    actions = [(owner, action) for owner in owners for action in list(Action)[:3]]
     audit = [
-        AuditEntry(user_id=owner, action=action, address="203.0.113.7", created_at=month.until - timedelta(hours=7 * number))
-        for number, (owner, action) in enumerate((owner, action) for owner in owners for action in list(Action)[:3])
+        AuditEntry(user_id=owner, action=action, address="203.0.113.7", created_at=month.until - timedelta(hours=7 * (len(actions) - number)))
+        for number, (owner, action) in enumerate(actions)
     ]  # fmt: skip
     spending = [Spending(day=day, shard=0, amount=amount) for day, amount in month.spent.items()]
     for rows in (

@@ -10,7 +10,7 @@ const ACTION: Entry = { head: text.audit.action, cell: ({ action }) => <code>{ac
 const ON: Entry = { head: text.audit.on, cell: ({ user, userId }) => (user || !userId ? <UserLink user={user} /> : <>{text.audit.deleted}<small className="below">{userId}</small></>) };
 const BY: Entry = {
   head: text.audit.by,
-  cell: ({ operatorId, operatorName }) => (operatorId ? <UserLink user={{ id: operatorId, name: operatorName ?? operatorId }} /> : text.audit.self),
+  cell: ({ operatorId, operatorName }) => (operatorId ? <UserLink user={{ id: operatorId, name: operatorName ?? operatorId }} /> : text.none),
 };
 const REST: readonly Entry[] = [
   { head: text.audit.address, cell: ({ address }) => address ?? text.none },
