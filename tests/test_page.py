@@ -4,6 +4,7 @@ tests/node/page_journeys.mjs and tests/node/console_journeys.mjs define the jour
 """
 
 import asyncio
+import json
 import re
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
@@ -62,6 +63,7 @@ print("مرحبا")
 ```
 """
 
+WEBHOOK_KEY = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ASSISTANTS = {
     "guide": """---
 name: Guide
@@ -99,8 +101,15 @@ def host(folder: Path) -> FastAPI:
 @contextmanager
 def console(folder: Path) -> Generator[str]:
     """Serve a month of data to `olga`, who is an operator, and to users who are not."""
-    configured = settings(folder, **MODE)
-    with tertulia(folder, **MODE) as address:
+    webhooks = folder / "webhooks.json"
+    webhooks.write_text(
+        json.dumps(
+            [{"name": "shop", "url": "https://127.0.0.1:9/", "secret": WEBHOOK_KEY, "events": ["conversation.deleted"]}]
+        )
+    )
+    mode = {**MODE, "webhooks": str(webhooks)}
+    configured = settings(folder, **mode)
+    with tertulia(folder, **mode) as address:
         for name in ("olga", "zelda", "ada", "emmy"):
             register(address, name)
         asyncio.run(fill_database(configured.database_url))

@@ -69,8 +69,8 @@ export const CONSOLE = {
     check(new URL(page.url()).pathname === "/admin", `signing out has left the console for ${page.url()}`);
   },
 
-  async "an operator stops a running answer"(journey) {
-    const { page, address } = journey;
+  async "an operator stops a running answer, sends an event again, and sees no secrets"(journey) {
+    const { page, address, picture } = journey;
     const headers = await signedIn(address, "ada");
     const send = "mutation ($input: SendMessageInput!) { sendMessage(input: $input) { ... on SendMessagePayload { generation { id } } } }";
     const sent = await ask(address, send, { input: { text: "/simulate hang" } }, headers);
@@ -81,5 +81,14 @@ export const CONSOLE = {
     await page.getByText("No answer is running.").waitFor();
     const { generation } = await ask(address, "query ($id: ID!) { generation(id: $id) { status } }", { id }, headers);
     check(generation.status === "STOPPED", `the answer is ${generation.status}`);
+    await page.getByRole("link", { name: "Webhooks" }).click();
+    await row(page, "Events that were not delivered", "shop").getByRole("button", { name: "Retry" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Retry" }).click();
+    await page.getByText("1 event will be sent again.").waitFor();
+    await audit(page, "the webhooks");
+    await page.getByRole("link", { name: "Settings" }).click();
+    await row(page, "Settings", "TERTULIA_SECRET_KEY").filter({ hasText: "set, not shown" }).waitFor();
+    check(!(await page.content()).includes("a secret of the tests"), "the console shows a secret");
+    await picture("console-settings");
   },
 };

@@ -22,6 +22,7 @@ export function Audit({ parameters: { user = "", action = "" } }: { parameters: 
         <Search key={action} label={text.audit.filter} value={action} onChange={(typed) => go(address("audit", { user, action: typed }), { replace: true })} />
       </div>
       {user && <p>{text.audit.ofUser} <a href={address("audit", { action })} onClick={follow}>{text.audit.ofAll}</a></p>}
+      {admin && <p className="note">{admin.auditDays === null ? text.audit.keptForever : text.audit.kept(admin.auditDays)}</p>}
       {notice}
       {admin && <AuditTable entries={nodesOf(admin.auditLog)} />}
       {admin && <Pager pages={pages} info={admin.auditLog.pageInfo} />}

@@ -6,20 +6,28 @@ import { refused, session, signOut, subject } from "../session";
 import { useStore } from "../store";
 import { Toasts } from "../Toasts";
 import { Answers } from "./Answers";
+import { Assistants } from "./Assistants";
 import { Audit } from "./Audit";
 import { useReading } from "./Loaded";
 import { OperatorDocument } from "./operations";
 import { Overview } from "./Overview";
 import { address, follow, useParameters, VIEWS, viewOf, type Parameters, type View } from "./route";
+import { ServerSettings } from "./ServerSettings";
 import { text } from "./texts";
+import { Tools } from "./Tools";
 import { Users } from "./Users";
+import { Webhooks } from "./Webhooks";
 
 const SignIn = lazy(() => import("../SignIn"));
 const CONTENT: Readonly<Record<View, ComponentType<{ parameters: Parameters }>>> = {
   overview: Overview,
   users: Users,
   answers: Answers,
+  webhooks: Webhooks,
+  tools: Tools,
   audit: Audit,
+  assistants: Assistants,
+  settings: ServerSettings,
 };
 
 /** The console, connected with the current sign-in, which it shares with the chat page. */

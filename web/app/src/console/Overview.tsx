@@ -6,7 +6,7 @@ import { nodesOf } from "./facts";
 import { useReading } from "./Loaded";
 import { OverviewDocument, type OverviewQuery } from "./operations";
 import { DEFAULT_DAYS, PeriodChoice } from "./period";
-import { address, follow } from "./route";
+import { address, follow, type View } from "./route";
 import { text } from "./texts";
 import { Spenders, UsagePanel } from "./UsagePanel";
 
@@ -44,6 +44,7 @@ export function Overview() {
 function Now({ admin }: { admin: Admin }) {
   const { overview, budgets } = admin;
   const { counts } = text.overview;
+  const troubles = troublesOf(admin);
   const tiles = [
     [counts.running, overview.runningCount],
     [counts.queued, overview.queuedCount],
@@ -59,6 +60,26 @@ function Now({ admin }: { admin: Admin }) {
         {tiles.map(([name, count]) => <div key={name}><dt>{name}</dt><dd>{number(count)}</dd></div>)}
       </dl>
       {budgets.map((budget) => <BudgetMeter key={budget.period} label={text.overview.budget[budget.period]} budget={budget} />)}
+      <h2>{text.overview.trouble}</h2>
+      {troubles.length > 0
+        ? <ul className="troubles">{troubles.map((trouble) => <li key={trouble.text} dir="auto">{trouble.text} {trouble.view && <a href={address(trouble.view)} onClick={follow}>{text.overview.look}</a>}</li>)}</ul>
+        : <p className="note">{text.overview.noTrouble}</p>}
     </section>
   );
+}
+
+interface Trouble {
+  readonly text: string;
+  /** The view that shows more of it. */
+  readonly view?: View;
+}
+
+function troublesOf({ budgets, webhooks, toolServers }: Admin): readonly Trouble[] {
+  const { budgetSpent, webhook, webhookDisabled, tool } = text.overview;
+  return [
+    ...budgets.filter(({ limitUsd, spentUsd }) => Number(spentUsd) >= Number(limitUsd)).map(({ period }) => ({ text: budgetSpent[period] })),
+    ...webhooks.filter(({ disabledAt }) => disabledAt !== null).map(({ name }) => ({ text: webhookDisabled(name), view: "webhooks" as const })),
+    ...webhooks.filter(({ failedCount }) => failedCount > 0).map(({ name, failedCount }) => ({ text: webhook(name, failedCount), view: "webhooks" as const })),
+    ...toolServers.flatMap(({ name, problem }) => (problem === null ? [] : [{ text: tool(name, problem), view: "tools" as const }])),
+  ];
 }

@@ -64,7 +64,7 @@ export type OperatorQuery = { readonly viewer: { readonly id: string, readonly n
 export type OverviewQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type OverviewQuery = { readonly admin: { readonly overview: { readonly userCount: number, readonly disabledUserCount: number, readonly guestCount: number, readonly runningCount: number, readonly queuedCount: number, readonly waitingCount: number, readonly failureCount: number }, readonly budgets: ReadonlyArray<{ readonly period: BudgetPeriod, readonly limitUsd: string, readonly spentUsd: string, readonly reservedUsd: string, readonly resetsAt: string }>, readonly failures: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly status: GenerationStatus, readonly modelId: string, readonly assistantId: string | null, readonly conversationId: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly requestId: string | null } | null, readonly user: { readonly id: string, readonly name: string }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null } }> } } | null };
+export type OverviewQuery = { readonly admin: { readonly overview: { readonly userCount: number, readonly disabledUserCount: number, readonly guestCount: number, readonly runningCount: number, readonly queuedCount: number, readonly waitingCount: number, readonly failureCount: number }, readonly budgets: ReadonlyArray<{ readonly period: BudgetPeriod, readonly limitUsd: string, readonly spentUsd: string, readonly reservedUsd: string, readonly resetsAt: string }>, readonly failures: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly status: GenerationStatus, readonly modelId: string, readonly assistantId: string | null, readonly conversationId: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly requestId: string | null } | null, readonly user: { readonly id: string, readonly name: string }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null } }> }, readonly webhooks: ReadonlyArray<{ readonly name: string, readonly failedCount: number, readonly disabledAt: string | null }>, readonly toolServers: ReadonlyArray<{ readonly name: string, readonly problem: string | null }> } | null };
 
 export type UsageQueryVariables = Exact<{
   since: string;
@@ -125,6 +125,16 @@ export type FailuresQueryVariables = Exact<{
 
 export type FailuresQuery = { readonly admin: { readonly failures: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly status: GenerationStatus, readonly modelId: string, readonly assistantId: string | null, readonly conversationId: string, readonly createdAt: string, readonly startedAt: string | null, readonly finishedAt: string | null, readonly error: { readonly code: GenerationErrorCode, readonly message: string, readonly requestId: string | null } | null, readonly user: { readonly id: string, readonly name: string }, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } } | null };
 
+export type WebhooksQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type WebhooksQuery = { readonly admin: { readonly webhooks: ReadonlyArray<{ readonly name: string, readonly events: ReadonlyArray<string>, readonly isConfigured: boolean, readonly pendingCount: number, readonly deliveredCount: number, readonly failedCount: number, readonly oldestPendingAt: string | null, readonly disabledAt: string | null }>, readonly webhookFailures: ReadonlyArray<{ readonly id: string, readonly webhook: string, readonly event: string, readonly attempts: number, readonly error: string | null, readonly createdAt: string, readonly nextAttemptAt: string | null }> } | null };
+
+export type ToolsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ToolsQuery = { readonly admin: { readonly toolServers: ReadonlyArray<{ readonly name: string, readonly connected: boolean | null, readonly problem: string | null, readonly toolCount: number, readonly skippedCount: number, readonly ownAccount: boolean, readonly connectedUserCount: number | null }>, readonly toolUsage: ReadonlyArray<{ readonly name: string, readonly calls: number, readonly failed: number }> } | null };
+
 export type AuditQueryVariables = Exact<{
   first: number;
   after?: string | null | undefined;
@@ -133,7 +143,17 @@ export type AuditQueryVariables = Exact<{
 }>;
 
 
-export type AuditQuery = { readonly admin: { readonly auditLog: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly action: string, readonly createdAt: string, readonly address: string | null, readonly userId: string | null, readonly operatorId: string | null, readonly operatorName: string | null, readonly details: unknown, readonly user: { readonly id: string, readonly name: string } | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } } | null };
+export type AuditQuery = { readonly admin: { readonly auditDays: number | null, readonly auditLog: { readonly edges: ReadonlyArray<{ readonly node: { readonly id: string, readonly action: string, readonly createdAt: string, readonly address: string | null, readonly userId: string | null, readonly operatorId: string | null, readonly operatorName: string | null, readonly details: unknown, readonly user: { readonly id: string, readonly name: string } | null } }>, readonly pageInfo: { readonly hasNextPage: boolean, readonly endCursor: string | null } } } | null };
+
+export type AssistantsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type AssistantsQuery = { readonly admin: { readonly assistants: ReadonlyArray<{ readonly id: string, readonly name: string | null, readonly description: string | null, readonly modelId: string | null, readonly tools: ReadonlyArray<string>, readonly memory: boolean, readonly isDefault: boolean, readonly problem: string | null }> } | null };
+
+export type ServerSettingsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ServerSettingsQuery = { readonly admin: { readonly settings: ReadonlyArray<{ readonly name: string, readonly value: string | null, readonly isSet: boolean, readonly isSecret: boolean, readonly isDefault: boolean }> } | null };
 
 export type SetPlanMutationVariables = Exact<{
   id: string | number;
@@ -203,6 +223,19 @@ export type StopAnswerMutationVariables = Exact<{
 export type StopAnswerMutation = { readonly adminStopGeneration:
     | { readonly __typename: 'AdminGenerationPayload' }
     | { readonly __typename: 'Forbidden', readonly message: string }
+    | { readonly __typename: 'NotFound', readonly message: string }
+   };
+
+export type RetryWebhooksMutationVariables = Exact<{
+  webhook?: string | null | undefined;
+  eventId?: string | number | null | undefined;
+}>;
+
+
+export type RetryWebhooksMutation = { readonly adminRetryWebhooks:
+    | { readonly __typename: 'AdminRetriedWebhooks', readonly count: number }
+    | { readonly __typename: 'Forbidden', readonly message: string }
+    | { readonly __typename: 'InvalidInput', readonly message: string }
     | { readonly __typename: 'NotFound', readonly message: string }
    };
 
@@ -316,6 +349,15 @@ export const OverviewDocument = gql`
           ...Answer
         }
       }
+    }
+    webhooks {
+      name
+      failedCount
+      disabledAt
+    }
+    toolServers {
+      name
+      problem
     }
   }
 }
@@ -474,9 +516,55 @@ export const FailuresDocument = gql`
 }
     ${AnswerFragmentDoc}
 ${CostFragmentDoc}` as unknown as DocumentNode<FailuresQuery, FailuresQueryVariables>;
+export const WebhooksDocument = gql`
+    query Webhooks {
+  admin {
+    webhooks {
+      name
+      events
+      isConfigured
+      pendingCount
+      deliveredCount
+      failedCount
+      oldestPendingAt
+      disabledAt
+    }
+    webhookFailures {
+      id
+      webhook
+      event
+      attempts
+      error
+      createdAt
+      nextAttemptAt
+    }
+  }
+}
+    ` as unknown as DocumentNode<WebhooksQuery, WebhooksQueryVariables>;
+export const ToolsDocument = gql`
+    query Tools {
+  admin {
+    toolServers {
+      name
+      connected
+      problem
+      toolCount
+      skippedCount
+      ownAccount
+      connectedUserCount
+    }
+    toolUsage {
+      name
+      calls
+      failed
+    }
+  }
+}
+    ` as unknown as DocumentNode<ToolsQuery, ToolsQueryVariables>;
 export const AuditDocument = gql`
     query Audit($first: Int!, $after: String, $userId: ID, $action: String) {
   admin {
+    auditDays
     auditLog(first: $first, after: $after, userId: $userId, action: $action) {
       edges {
         node {
@@ -491,6 +579,35 @@ export const AuditDocument = gql`
   }
 }
     ${AuditLineFragmentDoc}` as unknown as DocumentNode<AuditQuery, AuditQueryVariables>;
+export const AssistantsDocument = gql`
+    query Assistants {
+  admin {
+    assistants {
+      id
+      name
+      description
+      modelId
+      tools
+      memory
+      isDefault
+      problem
+    }
+  }
+}
+    ` as unknown as DocumentNode<AssistantsQuery, AssistantsQueryVariables>;
+export const ServerSettingsDocument = gql`
+    query ServerSettings {
+  admin {
+    settings {
+      name
+      value
+      isSet
+      isSecret
+      isDefault
+    }
+  }
+}
+    ` as unknown as DocumentNode<ServerSettingsQuery, ServerSettingsQueryVariables>;
 export const SetPlanDocument = gql`
     mutation SetPlan($id: ID!, $plan: String) {
   adminSetUserPlan(id: $id, plan: $plan) {
@@ -555,3 +672,16 @@ export const StopAnswerDocument = gql`
   }
 }
     ` as unknown as DocumentNode<StopAnswerMutation, StopAnswerMutationVariables>;
+export const RetryWebhooksDocument = gql`
+    mutation RetryWebhooks($webhook: String, $eventId: ID) {
+  adminRetryWebhooks(webhook: $webhook, eventId: $eventId) {
+    __typename
+    ... on AdminRetriedWebhooks {
+      count
+    }
+    ... on Error {
+      message
+    }
+  }
+}
+    ` as unknown as DocumentNode<RetryWebhooksMutation, RetryWebhooksMutationVariables>;

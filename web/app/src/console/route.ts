@@ -2,7 +2,7 @@ import { useSyncExternalStore, type MouseEvent } from "react";
 import { at } from "../base";
 
 /** The views of the console, in the order of its navigation. */
-export const VIEWS = ["overview", "users", "answers", "audit"] as const;
+export const VIEWS = ["overview", "users", "answers", "webhooks", "tools", "audit", "assistants", "settings"] as const;
 export type View = (typeof VIEWS)[number];
 
 /** What the address shows: a view, and the view's own parameters, such as a search. */
