@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections import defaultdict
 from datetime import date, datetime, timedelta
+from itertools import count
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -29,7 +30,14 @@ NAMES = (
 ASSISTANTS = (None, "support", "legal")
 MODELS = {"claude-opus-5-5": (4_000_000, 20_000_000), "claude-haiku-5-5": (800_000, 4_000_000)}
 """The prices of a token of input and of output, in 10^-12 US dollars."""
+_numbers = count()
 OVERLOADED = {"code": "overloaded_error", "message": "Claude is overloaded.", "retryable": True}
+
+
+def id_at(at: datetime) -> UUID:
+    """Return a UUIDv7 of this time, which no other row has."""
+    number = next(_numbers)
+    return UUID(int=int(at.timestamp() * 1000) << 80 | 7 << 76 | 2 << 62 | number)
 
 
 class Month:
@@ -63,22 +71,22 @@ class Month:
         status = Status.FAILED if is_failure else Status.COMPLETED
         usage: dict[str, Any] = {"input_tokens": tokens[0], "output_tokens": tokens[1], "amount": amount}
         conversation = Conversation(
-            owner_id=owner, model=model, title="Tea", assistant=self.random.choice(ASSISTANTS), created_at=at, updated_at=at, **usage
+            id=id_at(at), owner_id=owner, model=model, title="Tea", assistant=self.random.choice(ASSISTANTS), created_at=at, updated_at=at, **usage
         )  # fmt: skip
         question = Message(
-            conversation_id=conversation.id, role=Role.USER, depth=0, content=[{"type": "text", "text": "Tea?"}], created_at=at
+            id=id_at(at), conversation_id=conversation.id, role=Role.USER, depth=0, content=[{"type": "text", "text": "Tea?"}], created_at=at
         )  # fmt: skip
         answer = Message(
-            conversation_id=conversation.id, parent_id=question.id, role=Role.ASSISTANT, depth=1,
+            id=id_at(at), conversation_id=conversation.id, parent_id=question.id, role=Role.ASSISTANT, depth=1,
             content=[{"type": "text", "text": "Yes."}], created_at=at,
         )  # fmt: skip
         conversation.active_leaf_id = answer.id
         generation = Generation(
-            conversation_id=conversation.id, message_id=answer.id, status=status, model=model, sequence=4,
+            id=id_at(at), conversation_id=conversation.id, message_id=answer.id, status=status, model=model, sequence=4,
             error=OVERLOADED if is_failure else None, created_at=at, started_at=at, finished_at=at + timedelta(seconds=9), **usage,
         )  # fmt: skip
         call = ApiCall(
-            owner_id=owner, conversation_id=conversation.id, generation_id=generation.id, purpose="answer", model=model,
+            id=id_at(at), owner_id=owner, conversation_id=conversation.id, generation_id=generation.id, purpose="answer", model=model,
             outcome=status, prices="test", day=at.date(), created_at=at, **usage,
         )  # fmt: skip
         self.conversations.append(conversation)

@@ -34,5 +34,5 @@ export function ServerSettings() {
 
 function valueOf({ value, isSet, isSecret }: Setting): string {
   if (isSecret && isSet) return text.settings.secret;
-  return value ?? text.settings.unset;
+  return value === "" ? text.settings.blank : (value ?? text.settings.unset);
 }

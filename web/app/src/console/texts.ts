@@ -74,7 +74,6 @@ export const text = {
     budgetSpent: { MONTH: "The server’s budget of the month is spent. Nobody can send messages.", DAY: "The server’s budget of the day is spent. Nobody can send messages." },
     look: "Show",
     failures: "Latest failures",
-    limits: "Limits hit",
     all: "Show all",
   },
   users: {
@@ -140,7 +139,6 @@ export const text = {
     expires: "Expires",
     answers: "Running answers",
     failures: "Failures",
-    limits: "Limits hit",
     audit: "Audit",
   },
   answers: {
@@ -161,12 +159,6 @@ export const text = {
     },
     actions: "Actions",
     statuses: { QUEUED: "queued", RUNNING: "running", AWAITING_TOOL_RESULTS: "waiting for the user", COMPLETED: "completed", STOPPED: "stopped", FAILED: "failed" },
-  },
-  limits: {
-    none: "Nobody has hit a limit in this period.",
-    day: "Day",
-    limit: "Limit",
-    count: "Times",
   },
   webhooks: {
     endpoints: "Endpoints",
@@ -252,6 +244,7 @@ export const text = {
     value: "Value",
     secret: "set, not shown",
     unset: "not set",
+    blank: "set to an empty text",
     note: "Settings are read when the server starts. Secrets are not shown.",
   },
 } as const;
