@@ -7,6 +7,7 @@ generated from the file, or becomes plain text if there is no such page.
 import logging
 import os.path
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,13 @@ FOREIGN = re.compile(r"""<[^>]+\ssrc=["']?(?:https?:)?//|<link[^>]+\shref=["']?(
 """HTML that makes a browser load something from another host."""
 
 logger = logging.getLogger("mkdocs.hooks.building")
+
+
+def on_config(config: Any) -> Any:
+    """Put the version into the name of the site: each checkout builds the documentation of its own version."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    config["site_name"] += f" {project['version']}"
+    return config
 
 
 def on_files(files: Files, config: Any) -> Files:
