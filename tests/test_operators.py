@@ -22,6 +22,7 @@ from tertulia import Tertulia, Viewer
 from tertulia.cli import users
 from tertulia.schema.root import schema
 from tertulia.server.auth.roles import TokenRoles
+from tertulia.server.setting_report import describe_settings
 from tertulia.server.settings import Settings, variable_name
 
 CORE: Any = schema.core
@@ -358,6 +359,14 @@ def test_an_operator_sees_the_configuration_without_secrets(place: Json, olga: A
     (place["folder"] / "assistants" / "broken.md").write_text("---\nmodle: x\n---\nHi.\n")
     broken = wait_until(lambda: [one for one in olga.ask(OPERATIONS)["admin"]["assistants"] if one["id"] == "broken"])
     assert "broken.md:2" in broken[0]["problem"]
+
+
+def test_settings_of_every_kind_are_described(tmp_path: Path) -> None:
+    chosen = settings(tmp_path, tools=("web_search", len), prices={"m": {"input": 1, "output": 2}})
+    values = {setting.name: setting.value for setting in describe_settings(chosen)}
+    assert values["TERTULIA_TOOLS"] == "web_search, len"
+    assert values["TERTULIA_PRICES"] == "1 entries"
+    assert values["TERTULIA_CLIENTS_MAY_SET"] == "instructions, model, options, tools"
 
 
 def test_an_operator_retries_webhooks(place: Json, olga: Api) -> None:

@@ -39,8 +39,13 @@ def _text(value: Any) -> str | None:
     if isinstance(value, str):
         return _without_secrets(value)
     if isinstance(value, tuple):
-        return ", ".join(_without_secrets(item) for item in cast("tuple[str, ...]", value))
+        return ", ".join(map(_item, cast("tuple[object, ...]", value)))
     return str(value)
+
+
+def _item(item: object) -> str:
+    # The tools of an application that embeds the server can be functions.
+    return _without_secrets(item) if isinstance(item, str) else str(getattr(item, "__name__", type(item).__name__))
 
 
 def _without_secrets(text: str) -> str:
