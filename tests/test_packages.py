@@ -157,3 +157,5 @@ def test_next_builds_and_renders_an_app_from_the_packed_files(tmp_path: Path) ->
     output(app, "node_modules/.bin/next", "build")
     page = (app / ".next" / "server" / "app" / "index.html").read_text()
     assert "<tertulia-chat url=" in page
+    # 400 MB, which pytest would keep for three runs.
+    shutil.rmtree(app)

@@ -1,8 +1,8 @@
 import react from "@vitejs/plugin-react";
-import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
 import { compiledCatalogs } from "./catalogs.ts";
 import { compressed } from "./compressed.ts";
+import { hooks } from "./hooks.ts";
 import { manifest } from "./manifest.ts";
 
 const server = process.env.TERTULIA_URL ?? "http://127.0.0.1:8000";
@@ -21,8 +21,7 @@ const onlyWoff2: Plugin = {
 // needs a running server.
 export default defineConfig(({ command }) => ({
   plugins: [react(), compiledCatalogs, onlyWoff2, manifest, compressed],
-  // The page is built from the source of the hooks, so that a change needs no build of the package.
-  resolve: { alias: { "@tertulia/react": fileURLToPath(new URL("../packages/react/src/index.ts", import.meta.url)) } },
+  resolve: { alias: hooks },
   ...(command === "build" && { logLevel: "error" as const }),
   base: command === "build" ? "./" : "/",
   // Relative addresses, so that the page works under any prefix.
@@ -39,7 +38,7 @@ export default defineConfig(({ command }) => ({
     assetsInlineLimit: 0,
     // The server reads there which file is the script of shared conversations.
     manifest: "scripts.json",
-    rolldownOptions: { input: ["index.html", "admin.html", "src/shared.ts"], checks: { bundlerTimings: false } },
+    rolldownOptions: { input: ["index.html", "src/shared.ts"], checks: { bundlerTimings: false } },
   },
   server: {
     proxy: { "/graphql": proxied, "/attachments": proxied, "/auth": proxied, "/export": proxied, "/import": proxied, "/assets": proxied, "/sandbox": proxied, "/diagrams": proxied },

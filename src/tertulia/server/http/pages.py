@@ -144,7 +144,7 @@ def pages_router(
 
     @router.get("/admin")
     async def admin() -> Response:
-        return _built("admin.html", STRICT) or _page("building.html", HEADERS)
+        return _built("admin/index.html", STRICT) or _page("building.html", HEADERS)
 
     @router.get("/sandbox")
     async def sandbox() -> Response:

@@ -7,8 +7,6 @@ import type {
 /** The text of a GraphQL operation, with the types of its result and its variables. */
 export type TypedText<Data, Variables> = string & { readonly types?: (variables: Variables) => Data };
 
-const typed = <Data, Variables>(text: string) => text as TypedText<Data, Variables>;
-
 const FILE = /* GraphQL */ `
 fragment File on Attachment { id filename mediaType sizeBytes url convertedUrl width height pages }
 `;
@@ -42,7 +40,7 @@ fragment Sent on SendMessageResult {
 }
 `;
 
-export const EVENTS = typed<EventsSubscription, EventsSubscriptionVariables>(/* GraphQL */ `
+export const EVENTS = (/* GraphQL */ `
 subscription Events($generationId: ID!) {
   generationEvents(generationId: $generationId) {
     __typename
@@ -59,24 +57,24 @@ subscription Events($generationId: ID!) {
   }
 }
 fragment Call on ToolUseBlock { __typename index toolUseId name input }
-${BLOCK}${FILE}`);
+${BLOCK}${FILE}`) as TypedText<EventsSubscription, EventsSubscriptionVariables>;
 
-export const CHANGES = typed<ChangesSubscription, ChangesSubscriptionVariables>(/* GraphQL */ `
+export const CHANGES = (/* GraphQL */ `
 subscription Changes {
   conversationChanges { cursor kind conversationId conversation { ...Entry } }
 }
-${ENTRY}`);
+${ENTRY}`) as TypedText<ChangesSubscription, ChangesSubscriptionVariables>;
 
-export const CONVERSATIONS = typed<ConversationsQuery, ConversationsQueryVariables>(/* GraphQL */ `
+export const CONVERSATIONS = (/* GraphQL */ `
 query Conversations($filter: ConversationFilter, $first: Int!, $after: String) {
   conversations(filter: $filter, first: $first, after: $after) {
     edges { node { ...Entry } }
     pageInfo { hasNextPage endCursor }
   }
 }
-${ENTRY}`);
+${ENTRY}`) as TypedText<ConversationsQuery, ConversationsQueryVariables>;
 
-export const MESSAGES = typed<MessagesQuery, MessagesQueryVariables>(/* GraphQL */ `
+export const MESSAGES = (/* GraphQL */ `
 query Messages($id: ID!, $last: Int!, $before: String) {
   conversation(id: $id) {
     ...Entry
@@ -90,17 +88,17 @@ fragment Turn on Message {
   content { ...Block }
   generation { id status stopReason model { id displayName } error { code message retryable retryAfterSeconds } finishedAt }
 }
-${ENTRY}${BLOCK}${FILE}`);
+${ENTRY}${BLOCK}${FILE}`) as TypedText<MessagesQuery, MessagesQueryVariables>;
 
-export const SEND = typed<SendMutation, SendMutationVariables>(/* GraphQL */ `
+export const SEND = (/* GraphQL */ `
 mutation Send($input: SendMessageInput!) { sendMessage(input: $input) { ...Sent } }
-${SENT}`);
+${SENT}`) as TypedText<SendMutation, SendMutationVariables>;
 
-export const REGENERATE = typed<RegenerateMutation, RegenerateMutationVariables>(/* GraphQL */ `
+export const REGENERATE = (/* GraphQL */ `
 mutation Regenerate($input: RegenerateMessageInput!) { regenerateMessage(input: $input) { ...Sent } }
-${SENT}`);
+${SENT}`) as TypedText<RegenerateMutation, RegenerateMutationVariables>;
 
-export const STOP = typed<StopMutation, StopMutationVariables>(/* GraphQL */ `
+export const STOP = (/* GraphQL */ `
 mutation Stop($id: ID!) {
   stopGeneration(id: $id) {
     __typename
@@ -108,9 +106,9 @@ mutation Stop($id: ID!) {
     ... on Error { message }
   }
 }
-`);
+`) as TypedText<StopMutation, StopMutationVariables>;
 
-export const SUBMIT = typed<SubmitMutation, SubmitMutationVariables>(/* GraphQL */ `
+export const SUBMIT = (/* GraphQL */ `
 mutation Submit($input: SubmitToolResultsInput!) {
   submitToolResults(input: $input) {
     __typename
@@ -118,4 +116,4 @@ mutation Submit($input: SubmitToolResultsInput!) {
     ... on Error { message }
   }
 }
-`);
+`) as TypedText<SubmitMutation, SubmitMutationVariables>;
