@@ -85,15 +85,33 @@ for (const [number, [name, text]] of Object.entries(forms).entries()) {
   }
 }
 await check("broken off", async () => new Response("event: start\\ndata: {}\\n\\n"));
+
+const event = (id, name, data) => `id: ${id}\\nevent: ${name}\\ndata: ${JSON.stringify(data)}\\n\\n`;
+const responses = [
+  () => new Response(event(3, "delta", { text: "a" })),
+  () => new Response("event: start\\ndata: {}\\n\\n"),
+  () => { throw new Error("offline"); },
+  () => new Response(event(5, "snapshot", { text: "ab" }) + event(6, "delta", { text: "c" }) + event(7, "done", {})),
+];
+const asked = [], texts = [];
+const timer = globalThis.setTimeout;
+globalThis.setTimeout = (work, delay, ...more) => timer(work, delay === 1000 ? 0 : delay, ...more);
+globalThis.fetch = async (_, { headers }) => {
+  asked.push(headers["last-event-id"] ?? null);
+  return responses.shift()();
+};
+await follow("g", (text) => texts.push(text));
+const followed = JSON.stringify([asked, texts]);
+if (followed !== '[[null,"3","3","3"],["a","ab","abc"]]') wrong.push(followed);
 console.log(JSON.stringify(wrong));
 """
 
 
 @pytest.mark.needs("node")
-def test_the_reader_of_the_migration_guide_accepts_every_form_split_anywhere(address: str, tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "migrating-from-sse.md").read_text(encoding="utf-8")
-    (block,) = (fence for fence in page.split("```js\n")[1:] if "chat/stream" in fence)
-    (tmp_path / "reader.mjs").write_text(block.partition("let shown")[0] + HARNESS, encoding="utf-8")
+def test_the_readers_of_the_guide_accept_every_form_split_anywhere_and_continue(address: str, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "guide-sse.md").read_text(encoding="utf-8")
+    reader, follower = (fence.partition("```")[0] for fence in page.split("```js\n")[1:] if "chat/stream" in fence)
+    (tmp_path / "reader.mjs").write_text(reader.partition("let shown")[0] + follower + HARNESS, encoding="utf-8")
     arguments = json.dumps([address, FORMS, TEXT])
     done = subprocess.run(
         ["node", str(tmp_path / "reader.mjs"), arguments], capture_output=True, text=True, timeout=60, check=False
