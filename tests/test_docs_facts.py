@@ -445,6 +445,25 @@ def test_failed_answers_are_retryable_as_documented() -> None:
     assert stated == {code.name: GenerationError(code, "").retryable for code in ErrorCode}
 
 
+def test_every_error_of_the_api_has_a_remedy() -> None:
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    remedies = set[str]()
+    for table in re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE):
+        header, _, *rows = (line.strip("| ").split(" | ") for line in table.splitlines())
+        if "what to do" in header:
+            column = header.index("what to do")
+            remedies |= {row[0].strip("`") for row in rows if len(row) > column and row[column].strip()}
+    source = "\n".join(
+        file.read_text() for name in ("schema", "src/tertulia/server") for file in (ROOT / name).rglob("*.py")
+    )
+    codes = re.findall(r'(?:"code": |code=|(?:Refused|problem)\(\s*\d+, |envelope\(\s*)"([A-Z_]+)"', source)
+    types = {
+        name for name, one in SCHEMA.type_map.items() if "Error" in {i.name for i in getattr(one, "interfaces", ())}
+    }
+    assert {"SEND_REFUSED", "TOOL_RESULTS_REQUIRED", "NotFound"} <= {*codes, *types}
+    assert {*codes, *types, *ErrorCode.__members__} - remedies == set()
+
+
 def test_the_statuses_of_failed_answers_on_rest_are_documented() -> None:
     page = (ROOT / "docs" / "errors.md").read_text().partition("## REST errors")[2]
     rows = re.findall(r"^\| ([\d, ]+) \| (.*) \|$", page, re.MULTILINE)
