@@ -302,6 +302,7 @@ def test_commands_name_the_database_that_they_work_on_and_create_none(tmp_path: 
         ["user", "list"],
         ["token", "ada"],
         ["export", "ada"],
+        ["import", "ada", "conversations.jsonl"],
         ["webhooks", "list"],
     ):
         done = run_here(tmp_path, *command)

@@ -100,6 +100,7 @@ KNOWN = {
     "src/tertulia/transfer/exporter.py export": ONE_REQUEST,
     "resolvers/follow.py _follow": "its items belong to one follower",
     "src/tertulia/transfer/importer.py _store": ONE_REQUEST,
+    "src/tertulia/transfer/importer.py _check": ONE_REQUEST,
     "src/tertulia/transfer/importer.py import_file": ONE_REQUEST,
     "src/tertulia/ratelimit/limits.py status": BOUNDED,
     "resolvers/send.py start": BOUNDED,

@@ -14,6 +14,7 @@ import typer
 from tertulia.cli.account_commands import users, webhooks
 from tertulia.cli.chat_command import chat
 from tertulia.cli.conformance_command import conformance
+from tertulia.cli.import_command import import_conversations
 from tertulia.cli.login_command import login, logout
 from tertulia.cli.reencrypt_command import reencrypt
 from tertulia.cli.running import migrate_database, prepare_database, print_result, read_settings, refuse
@@ -99,6 +100,7 @@ app.command()(chat)
 app.command()(login)
 app.command()(logout)
 app.command()(conformance)
+app.command("import")(import_conversations)
 app.command()(reencrypt)
 app.command()(usage)
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 from tertulia.attachments.files import Files
@@ -16,7 +16,6 @@ from tertulia.billing.server_budget import ServerBudget
 from tertulia.claude.client import Claude
 from tertulia.claude.models import Models
 from tertulia.claude.providers import Provider
-from tertulia.db import accounts
 from tertulia.db.blobs import Blobs
 from tertulia.db.database import Database
 from tertulia.db.migrate import migrate
@@ -39,13 +38,9 @@ from tertulia.hooks import Hooks
 from tertulia.ratelimit.limits import Subscriptions
 from tertulia.ratelimit.plans import Plans
 from tertulia.resolvers.context import Services
-from tertulia.resolvers.credentials import SIGNED_OUT
 from tertulia.resolvers.server_info import ServerInfo
 from tertulia.resolvers.sharing import VIEWS_SECONDS, Sharing
 from tertulia.server.assistants import open_assistants
-from tertulia.server.auth.authenticator import Authenticator
-from tertulia.server.auth.jwt import Tokens
-from tertulia.server.auth.providers import IdentityProvider, PasswordAuth, SingleUserAuth, viewer_of
 from tertulia.server.config_file import ConfigFile
 from tertulia.server.hooking import open_hooks
 from tertulia.server.model_settings import watch_model_settings
@@ -55,20 +50,15 @@ from tertulia.server.outbox.opening import Deliveries, endpoints_of, open_databa
 from tertulia.server.plan_file import open_plans, reread_plans
 from tertulia.server.running_server import RunningServer
 from tertulia.server.runtime.gc import collect_when_idle
-from tertulia.server.secret_keys import signing_keys
 from tertulia.server.setting_report import describe_settings
 from tertulia.server.settings import Settings
+from tertulia.server.sign_in import IdentitiesOf, open_sign_in
 from tertulia.server.telemetry import tracing
 from tertulia.server.telemetry.cost_metrics import CostCollector
 from tertulia.server.telemetry.metrics import Metrics, RateLimitCollector, StateCollector
-from tertulia.server.tooling import bounds_of, start_tools
+from tertulia.server.tooling import bounds_of, open_tool_registry
 from tertulia.tools.mcp.servers import McpServers
 
-if TYPE_CHECKING:
-    from tertulia.server.auth.provider_routes import ProviderAccounts
-    from tertulia.server.auth.sessions import SignIns
-
-LOCAL_USER = "local"
 SWEEP_SECONDS = 600.0
 """Seconds between deletions of expired data."""
 SWEEPS_AT_START = True
@@ -77,8 +67,6 @@ REFRESH_SECONDS = 1.0
 """Seconds between looks at the files of assistants, plans and webhooks."""
 PROBE_SECONDS = 5.0
 """Seconds between checks of the parts."""
-
-IdentitiesOf = Callable[[Database], IdentityProvider]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +95,29 @@ async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, hos
         WrongSetting: A setting that only the start can check is wrong.
         OSError: A file, or the database, cannot be opened.
     """
+    services, claude = await open_services(settings, metrics, stack, host)
+    running = await open_sign_in(services, metrics, settings, stack, host.identities_of)
+    stack.push_async_callback(services.generation_manager.close)
+    await services.generation_manager.begin()
+    _start_background_tasks(running, settings, claude, stack)
+    return running
+
+
+async def open_services(
+    settings: Settings, metrics: Metrics, stack: AsyncExitStack, host: Host, *, serves: bool = True
+) -> tuple[Services, Claude]:
+    """Open the services of a server and the client of Claude. No answers are continued, and nothing is swept.
+
+    Args:
+        settings: The settings of the server.
+        metrics: The metrics to update.
+        stack: Closes everything that was opened, in reverse order.
+        host: What the application replaces.
+        serves: Whether to lock the journal and connect to MCP servers. A command next to a server passes False.
+
+    Raises:
+        WrongSetting: A setting that only the start can check is wrong.
+    """
     hooks = open_hooks(settings, host.hooks, metrics.on_hook)
     database = await _open_database(settings, hooks, stack)
     claude = await connect(settings, stack)
@@ -114,11 +125,13 @@ async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, hos
     process = uuid4()
     if tracing.is_enabled():
         stack.push_async_callback(tracing.start_export(str(process)))
-    log, signals, alone = await open_log(settings, process, stack, lag=metrics.lagged)
+    log, signals, alone = await open_log(settings, process, stack, alone=serves, lag=metrics.lagged)
     many_users = bool(host.identities_of) or settings.auth != "local"
     limits = open_limits(settings, metrics, stack, many_users=many_users)
     config = _config(settings, metrics, open_plans(settings, limits), alone=alone)
-    engine, mcp = await _open_engine(settings, database, claude, config, hooks, stack, many_users=many_users)
+    engine, mcp = _open_engine(settings, database, claude, config, hooks, stack, many_users=many_users)
+    if serves:
+        await _start_tools(engine, mcp, stack)
     generation_manager = GenerationManager(database, log, signals, engine, process=process, config=config)
     services = Services(
         database=database,
@@ -139,11 +152,7 @@ async def start(settings: Settings, metrics: Metrics, stack: AsyncExitStack, hos
         personal_token_days=settings.personal_token_days,
         info=ServerInfo(describe_settings(settings), settings.audit_days),
     )
-    running = await _open_sign_in(services, metrics, settings, stack, host.identities_of)
-    stack.push_async_callback(generation_manager.close)
-    await generation_manager.begin()
-    _start_background_tasks(running, settings, claude, stack)
-    return running
+    return services, claude
 
 
 async def _open_database(settings: Settings, hooks: Hooks, stack: AsyncExitStack) -> Database:
@@ -154,7 +163,7 @@ async def _open_database(settings: Settings, hooks: Hooks, stack: AsyncExitStack
     return database
 
 
-async def _open_engine(
+def _open_engine(
     settings: Settings,
     database: Database,
     claude: Claude,
@@ -176,27 +185,18 @@ async def _open_engine(
     files = Files(database, blobs, claude, files_api=settings.files_api and not settings.simulated)
     titles = Titles(database, claude, models, config.prices, config.budget, model=settings.title_model or None)
     stack.push_async_callback(titles.close)
-    tool_registry, mcp = await start_tools(settings, database, stack, many_users=many_users)
+    tool_registry, mcp = open_tool_registry(settings, database, many_users=many_users)
     generated_files = GeneratedFiles(
         database, files, claude, enabled=settings.files_api and claude.platform.stores_files
     )
     return EngineServices(claude, models, files, titles, tool_registry, generated_files, hooks), mcp
 
 
-async def _open_sign_in(
-    services: Services,
-    metrics: Metrics,
-    settings: Settings,
-    stack: AsyncExitStack,
-    identities_of: IdentitiesOf | None,
-) -> RunningServer:
-    identities = identities_of(services.database) if identities_of else await _identities(settings, services.database)
-    authenticator = Authenticator(identities, services)
-    services.signals.on(CHANGED, services.notifier.notify)
-    services.signals.on(SIGNED_OUT, authenticator.signed_out)
-    sign_ins = None if identities_of else _sign_ins(services, authenticator, settings, stack)
-    provider_accounts = _provider_accounts(services, identities, authenticator, settings)
-    return RunningServer(services, authenticator, metrics, sign_ins, provider_accounts)
+async def _start_tools(engine: EngineServices, mcp: McpServers, stack: AsyncExitStack) -> None:
+    """Connect to the MCP servers until the stack is closed."""
+    stack.push_async_callback(mcp.close)
+    await mcp.start()
+    engine.tool_registry.warn_of_cost()
 
 
 def _measure(services: Services, metrics: Metrics, stack: AsyncExitStack) -> None:
@@ -287,73 +287,3 @@ def _in_background(stack: AsyncExitStack, name: str, work: Coroutine[Any, Any, N
             await asyncio.wait([task], timeout=1.0)
 
     stack.push_async_callback(end)
-
-
-def _sign_ins(
-    services: Services, authenticator: Authenticator, settings: Settings, stack: AsyncExitStack
-) -> "SignIns | None":
-    if settings.auth != "password":
-        return None
-    from tertulia.server.auth.guests import Guests
-    from tertulia.server.auth.sessions import SignIns
-    from tertulia.server.auth.throttle import LocalFailures, RedisFailures, SignInThrottle
-
-    deleter = _deleter(services)
-    tokens, open_to_all = Tokens(*signing_keys(settings)), settings.registration == "open"
-    throttle = SignInThrottle(LocalFailures() if settings.redis_url is None else RedisFailures(settings.redis_url))
-    stack.push_async_callback(throttle.close)
-    return SignIns(
-        services.database,
-        tokens,
-        services.limits.rates,
-        throttle,
-        authenticator,
-        deleter.remove_user,
-        Guests(services.database, tokens, services.generation_manager.stop),
-        open_to_all=open_to_all,
-    )
-
-
-def _provider_accounts(
-    services: Services, identities: IdentityProvider, authenticator: Authenticator, settings: Settings
-) -> "ProviderAccounts | None":
-    if settings.auth != "oidc":
-        return None
-    from tertulia.server.auth.backchannel import BackchannelLogout
-    from tertulia.server.auth.oidc import OidcAuth
-    from tertulia.server.auth.provider_grants import ProviderClient, ProviderGrants
-    from tertulia.server.auth.provider_routes import ProviderAccounts
-
-    if not isinstance(identities, OidcAuth):
-        return None
-    grants, logout = None, None
-    if settings.oidc_client_id is not None:
-        secret = settings.oidc_client_secret
-        client = ProviderClient(
-            settings.oidc_client_id, secret.get_secret_value() if secret else None, settings.oidc_scopes
-        )
-        grants = ProviderGrants(identities, client)
-        logout = BackchannelLogout(services.database, identities, client.id)
-    return ProviderAccounts(grants, logout, services.limits.rates, authenticator, _deleter(services).remove_user)
-
-
-def _deleter(services: Services) -> ResourceDeleter:
-    return ResourceDeleter(services.database, services.log, services.files, services.generation_manager.stop)
-
-
-async def _identities(settings: Settings, database: Database) -> IdentityProvider:
-    if settings.auth == "password":
-        return PasswordAuth(database, Tokens(*signing_keys(settings)))
-    if settings.auth == "oidc":
-        from tertulia.server.auth.oidc import OidcAuth
-        from tertulia.server.auth.roles import TokenRoles
-        from tertulia.server.auth.token_uses import TokenUses
-
-        issuer, audience = settings.oidc_issuer or "", settings.oidc_audience or ""
-        roles = TokenRoles(settings.oidc_roles_claim, settings.oidc_operator_role)
-        uses = TokenUses(database, settings.usage_group_claim)
-        days = settings.personal_token_sign_in_days
-        return OidcAuth(database, uses, issuer=issuer, audience=audience, roles=roles, personal_token_days=days)
-    async with database.write() as session:
-        user = await accounts.get_or_create(session, LOCAL_USER)
-    return SingleUserAuth(viewer_of(user), database if settings.plans else None)

@@ -1,7 +1,6 @@
 """Open the tools that the operator configures: Python modules, MCP servers and Claude's own tools."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -72,17 +71,6 @@ def open_tool_registry(
 def servers_with_oauth(settings: Settings) -> list[str]:
     """Return the names of the MCP servers to which each user connects."""
     return sorted(name for name, config in _configs(settings).items() if getattr(config, "auth", None) is not None)
-
-
-async def start_tools(
-    settings: Settings, database: Database, stack: AsyncExitStack, *, many_users: bool
-) -> tuple[ToolRegistry, McpServers]:
-    """Open the tool registry, and connect its MCP servers until the stack is closed. Raise WrongSetting."""
-    tool_registry, servers = open_tool_registry(settings, database, many_users=many_users)
-    stack.push_async_callback(servers.close)
-    await servers.start()
-    tool_registry.warn_of_cost()
-    return tool_registry, servers
 
 
 def bounds_of(settings: Settings) -> Bounds:

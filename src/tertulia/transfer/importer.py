@@ -7,17 +7,15 @@ conversation, which is not in any list, and which retention deletes if the impor
 """
 
 import asyncio
-import re
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-from tertulia.assistants.definition import ClientSetting
 from tertulia.attachments.files import source_of
 from tertulia.db import changes, conversations, leases, memories, metadata, search
 from tertulia.db.database import AsyncSession
@@ -35,12 +33,8 @@ from tertulia.db.tables import (
     now,
 )
 from tertulia.json import Json, encode
-from tertulia.resolvers import options, tools
-from tertulia.resolvers.assistants import ClientPolicy, policy_of_imported
 from tertulia.resolvers.context import Context
 from tertulia.resolvers.errors import InvalidInput
-from tertulia.resolvers.inputs import ClientTool, ConversationTools, Effort, GenerationOptions, Thinking
-from tertulia.resolvers.tool_choice import stored_tool_choice
 from tertulia.sandbox.process import SandboxBusyError
 from tertulia.sandbox.turns import TURNS
 from tertulia.tools.memory_files import size_problem
@@ -48,15 +42,15 @@ from tertulia.transfer.format import (
     AttachedFile,
     BlocksLeftOut,
     ConversationItem,
-    ConversationLine,
     FileLine,
     GenerationLine,
     Item,
     MemoryLine,
     MessageLine,
-    Options,
 )
-from tertulia.transfer.parser import items, unpacked_size
+from tertulia.transfer.imported_conversations import conversation_of
+from tertulia.transfer.parser import items
+from tertulia.transfer.repetitions import imported_id, is_imported
 
 ITEMS_AT_ONCE = 100
 """The number of items that are read at once, and of messages that are stored in a transaction."""
@@ -77,28 +71,63 @@ class Imported:
     attachments: int = 0
     memories: int = 0
     blocks_left_out: int = 0
+    skipped: int = 0
+    """The number of conversations that the viewer had already."""
 
 
-async def import_file(context: Context, file: Path) -> Imported:
-    """Store all conversations of a file. The unpacked size counts towards the viewer's upload limit.
+@dataclass(slots=True)
+class Contents:
+    """The numbers of objects in a file."""
+
+    conversations: int = 0
+    messages: int = 0
+    attachments: int = 0
+    memories: int = 0
+
+
+async def check_file(context: Context, file: Path) -> Contents:
+    """Validate all of a file, and store nothing.
+
+    Raises:
+        InvalidInput: A conversation is not valid.
+    """
+    with tempfile.TemporaryDirectory(prefix="tertulia-") as folder:
+        return await _check(context, file, Path(folder))
+
+
+async def import_file(context: Context, file: Path, *, skips_existing: bool = False) -> Imported:
+    """Store all conversations of a file.
+
+    Args:
+        context: The context of the viewer.
+        file: The file.
+        skips_existing: Skip conversations that the viewer has already. Otherwise, each is stored as a new one.
 
     Raises:
         InvalidInput: A conversation is not valid. Nothing is stored.
-        RateLimited: The file exceeds the viewer's upload limit.
     """
-    await context.limits.check_upload(context.viewer.user_id, await asyncio.to_thread(unpacked_size, file))
-    await context.models.list()
     with tempfile.TemporaryDirectory(prefix="tertulia-") as folder:
-        async for batch in _batches(context, file, Path(folder)):
-            for item in batch:
-                if isinstance(item, ConversationItem):
-                    await _conversation(context, item)
-        importing = _Importing(context)
+        await _check(context, file, Path(folder))
+        importing = _Importing(context, skips_existing=skips_existing)
         async for batch in _batches(context, file, Path(folder)):
             for item in batch:
                 await importing.add(item)
         await importing.finish()
     return importing.imported
+
+
+async def _check(context: Context, file: Path, folder: Path) -> Contents:
+    contents = Contents()
+    await context.models.list()
+    async for batch in _batches(context, file, folder):
+        for item in batch:
+            if isinstance(item, ConversationItem):
+                await conversation_of(context, item)
+            contents.conversations += isinstance(item, ConversationItem)
+            contents.messages += isinstance(item, MessageLine)
+            contents.attachments += isinstance(item, AttachedFile)
+            contents.memories += isinstance(item, MemoryLine)
+    return contents
 
 
 async def _batches(context: Context, file: Path, folder: Path) -> AsyncIterator[list[Item]]:
@@ -131,84 +160,13 @@ def _batch(item_iterator: Iterator[Item]) -> list[Item]:
     return batch
 
 
-async def _conversation(context: Context, item: ConversationItem) -> Conversation:
-    """Return the conversation, which is validated like the input of `createConversation`."""
-    line = item.line
-    policy = policy_of_imported(context, line.assistant or None)
-    # A file cannot grant access to a model.
-    allowed = await context.models.allows(line.model)
-    model = policy.importable_model(line.model if allowed else None, context.models.default_id)
-    try:
-        if line.system_prompt is not None:
-            policy.check("systemPrompt", ClientSetting.INSTRUCTIONS)
-        conversation_options = await _options(context, policy, line.options, model, allowed=model == line.model)
-        tool_settings = await _tools(context, policy, line)
-    except InvalidInput as error:
-        raise InvalidInput("file", f"{item.error_prefix}{error}") from None
-    same = ("title", "system_prompt", "archived", "pinned", "created_at", "updated_at")
-    values: Json = {name: getattr(line, name) for name in same}
-    usage = line.usage.model_dump()
-    return Conversation(
-        id=new_id(),
-        owner_id=context.viewer.user_id,
-        model=model,
-        options=conversation_options,
-        tools=tool_settings,
-        external_id=line.external_id,
-        app_metadata=line.metadata,
-        # The assistant of the file may be one of another server.
-        assistant=line.assistant or policy.assistant_id,
-        **values,
-        **usage,
-    )
-
-
-async def _options(context: Context, policy: ClientPolicy, line: Options, model: str, *, allowed: bool) -> Json:
-    thinking = Thinking(line.thinking.enabled, line.thinking.budget_tokens) if line.thinking else None
-    effort = Effort(line.effort) if line.effort else None
-    schema: Any = line.output_schema
-    generation_options = GenerationOptions(
-        max_tokens=line.max_tokens,
-        effort=effort,
-        thinking=thinking,
-        output_schema=schema,
-        tool_choice=stored_tool_choice(line.tool_choice.model_dump() if line.tool_choice else None),
-        continue_interrupted=line.continue_interrupted,
-        stop_sequences=line.stop_sequences,
-        task_budget=line.task_budget,
-    )
-    policy.check_options(generation_options, context.models.default_id)
-    try:
-        return await options.of_conversation(context, generation_options, model)
-    except InvalidInput:
-        if allowed:
-            raise
-        # The options are for a model that is not available.
-        return {}
-
-
-async def _tools(context: Context, policy: ClientPolicy, line: ConversationLine) -> Json:
-    for index, pattern in enumerate(line.tools.server or []):
-        # Only the syntax is checked, because the server that exported the file may have tools that this one lacks.
-        if not re.fullmatch(tools.PATTERN, pattern):
-            raise InvalidInput(
-                f"tools.server[{index}]", "must be the name of a tool, or a pattern such as `github__*`."
-            )
-    declared = [(tool, cast("Any", tool.input_schema)) for tool in line.tools.client]
-    client = [ClientTool(tool.name, tool.description, schema) for tool, schema in declared]
-    await tools.check_tools(context, ConversationTools(client=client))
-    choice = ConversationTools(server=line.tools.server, client=client)
-    if choice.server is not None or choice.client:
-        policy.check_tools(choice)
-    return tools.tools_to_json(choice)
-
-
 class _Importing:
     """Stores items. It buffers the items of a conversation that the next transaction inserts."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, *, skips_existing: bool) -> None:
         """Create an importer that has not stored anything."""
         self.imported = Imported()
+        self._skips_existing = skips_existing
         self._context = context
         self._conversation: Conversation | None = None
         self._leaf: str | None = None
@@ -226,9 +184,12 @@ class _Importing:
         match item:
             case ConversationItem():
                 await self.finish()
-                self._conversation, self._leaf = await _conversation(self._context, item), item.line.active_leaf_id
+                await self._begin(item)
             case MemoryLine():
                 await self._memory(item)
+            case _ if self._conversation is None:
+                # The conversation is skipped.
+                return
             case AttachedFile():
                 attachment = await self._attachment(item)
                 self._attached[item.line.id] = attachment
@@ -239,6 +200,15 @@ class _Importing:
                     await self._store()
             case BlocksLeftOut():
                 self.imported.blocks_left_out += item.count
+
+    async def _begin(self, item: ConversationItem) -> None:
+        """Begin a conversation, unless it exists and is skipped."""
+        if self._skips_existing and await is_imported(self._context, item.line.id):
+            self.imported.skipped += 1
+            return
+        self._conversation, self._leaf = await conversation_of(self._context, item), item.line.active_leaf_id
+        if self._skips_existing:
+            self._conversation.id = imported_id(self._conversation.owner_id, item.line.id)
 
     async def finish(self) -> None:
         """Store the buffered items of the current conversation, and complete it."""

@@ -1,5 +1,6 @@
 """`/export` and `/import` of the viewer's conversations."""
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -77,11 +78,15 @@ def import_router(context: Callable[[Request], Awaitable[Context]], allowed_orig
     async def put_in(request: Request, request_context: Annotated[Context, Depends(context)]) -> Any:
         from tertulia.transfer.archives import MAX_FILE
         from tertulia.transfer.importer import import_file
+        from tertulia.transfer.parser import unpacked_size
 
         try:
             check_origin(request, allowed_origins)
             with tempfile.TemporaryDirectory(prefix="tertulia-") as folder:
                 _, file = await received(request, Path(folder), MAX_FILE)
+                # An archive counts with its unpacked size.
+                size = await asyncio.to_thread(unpacked_size, file)
+                await request_context.limits.check_upload(request_context.viewer.user_id, size)
                 imported = await import_file(request_context, file)
         except Refused as refused:
             return refused.response()
