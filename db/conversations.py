@@ -1,6 +1,6 @@
 """Queries on conversations. Each is limited to the owner unless its docstring says otherwise."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -87,6 +87,13 @@ async def by_external_id(session: AsyncSession, owner: UUID, external_id: str) -
     """Return the owner's conversation with this id of the application, or None if the owner has none."""
     mine = col(Conversation.owner_id) == owner, col(Conversation.external_id) == external_id
     return (await session.exec(select(Conversation).where(*mine))).one_or_none()
+
+
+async def by_external_ids(session: AsyncSession, owner: UUID, external_ids: Collection[str]) -> dict[str, Conversation]:
+    """Return the owner's conversations with these ids of the application. Those that do not exist are missing."""
+    mine = col(Conversation.owner_id) == owner, col(Conversation.external_id).in_(external_ids)
+    rows = await session.exec(select(Conversation).where(*mine))
+    return {row.external_id: row for row in rows if row.external_id is not None}
 
 
 class Order(StrEnum):

@@ -1,10 +1,10 @@
 """The cost of an operation before it is executed: about the number of fields that it can return.
 
 A field costs 1. The cost of its selection is multiplied by the number of objects that it can return: `first` or `last`,
-the default page size without either, the number of `ids`, or 5 for any other list. Of fragments on different object
-types only the most expensive one counts, because an object has one type. A mutation costs 10 more, a search 100. Lists
-of the introspection count as many items as this schema has: inside `types` the average over all types, elsewhere the
-maximum. Each fragment is visited once.
+the default page size without either, the number of `ids` or `representations`, or 5 for any other list. Of fragments on
+different object types only the most expensive one counts, because an object has one type. A mutation costs 10 more, a
+search 100. Lists of the introspection count as many items as this schema has: inside `types` the average over all
+types, elsewhere the maximum. Each fragment is visited once.
 """
 
 from collections import Counter
@@ -57,7 +57,7 @@ OTHER_TYPES = ("type", "ofType", "possibleTypes", "interfaces")
 MAX_WRAPPERS = 3
 """The levels of `ofType` in `[T!]!`. No type has more."""
 PAGE_ARGUMENTS = ("first", "last")
-IDS_ARGUMENT, QUERY_ARGUMENT = "ids", "query"
+IDS_ARGUMENTS, QUERY_ARGUMENT = ("ids", "representations"), "query"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +215,9 @@ class _CostCounter:
             size = max(sizes, default=DEFAULT_PAGE)
             # Tertulia's own resolvers reject larger pages; those of the application may not.
             return min(size, MAX_PAGE) if _is_internal(field) else size
-        if IDS_ARGUMENT in field.args and IDS_ARGUMENT in arguments:
-            return self._list_length(arguments[IDS_ARGUMENT])
+        for name in IDS_ARGUMENTS:
+            if name in field.args and name in arguments:
+                return self._list_length(arguments[name])
         # A connection's edges were counted with the connection.
         connected = parent is not None and parent.name.endswith("Connection")
         return UNBOUNDED_LIST_SIZE if str(field.type).startswith("[") and not connected else 1

@@ -90,9 +90,9 @@ def graphql_enum(source: EnumMeta, name: str, description: str, /, **members: st
         value.description = members[value.name]
 
 
-def field(resolver: Callable[..., Any]) -> Any:
-    """Declare a field with a resolver."""
-    return strawberry.field(resolver=resolver, description=_unwrapped(getdoc(resolver)))
+def field(resolver: Callable[..., Any], name: str | None = None) -> Any:
+    """Declare a field with a resolver. Its name is that of the attribute in camel case unless `name` is given."""
+    return strawberry.field(resolver=resolver, name=name, description=_unwrapped(getdoc(resolver)))
 
 
 def subscription(resolver: Callable[..., Any]) -> Any:

@@ -29,23 +29,24 @@ class _Owner:
         return f"{self.cls.__qualname__}.{self.field.python_name}"
 
 
-def schema_with(query: Sequence[type] = (), mutation: Sequence[type] = ()) -> Schema:
+def schema_with(query: Sequence[type] = (), mutation: Sequence[type] = (), federation: Sequence[type] = ()) -> Schema:
     """Return a schema with the application's root fields. Without any, return the default schema.
 
     Args:
         query: Strawberry types whose fields are added to `Query`.
         mutation: Strawberry types whose fields are added to `Mutation`.
+        federation: The types whose fields make the schema a subgraph: see `schema.federation`.
 
     Raises:
         TypeError: An item is not a Strawberry type, or a field leads to a type of Tertulia.
         ValueError: A field or a type has the same name as another one.
     """
-    if not query and not mutation:
+    if not query and not mutation and not federation:
         return root.schema
     own_queries = _own_fields("query", root.Query, query)
     own_mutations = _own_fields("mutation", root.Mutation, mutation)
     try:
-        schema = root.build(_merge(root.Query, query), _merge(root.Mutation, mutation))
+        schema = root.build(_merge(root.Query, [*query, *federation]), _merge(root.Mutation, mutation))
     except DuplicatedTypeName as error:
         raise ValueError(_duplicate(error)) from None
     _check_results(schema, "Query", own_queries)

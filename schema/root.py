@@ -29,7 +29,7 @@ from tertulia.resolvers import viewer as viewing
 from tertulia.resolvers.admin import generations as admin_generations
 from tertulia.resolvers.admin import operations, user_actions
 from tertulia.resolvers.admin import root as admin_resolvers
-from tertulia.schema import enums, inputs
+from tertulia.schema import enums, federation, inputs
 from tertulia.schema.admin.generations import AdminStopGenerationResult
 from tertulia.schema.admin.operations import AdminRetryWebhooksResult
 from tertulia.schema.admin.root import Admin
@@ -342,7 +342,7 @@ def build(query: type = Query, mutation: type = Mutation) -> Schema:
         ],
         exception_handlers=EXPECTED,
         execution_context_class=BoundedExecutor,
-        config=StrawberryConfig(scalar_map=SCALARS),
+        config=StrawberryConfig(scalar_map=SCALARS | federation.SCALARS),
     )
 
 

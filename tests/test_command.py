@@ -21,6 +21,8 @@ from typer.testing import CliRunner, Result
 
 from tertulia.cli.main import app
 from tertulia.db.migrate import migrate, schema_of
+from tertulia.schema.federation import subgraph_sdl
+from tertulia.schema.root import schema
 from tertulia.server.environment import ENV_FILE_VARIABLE
 from tertulia.simulator.app import create_simulator
 
@@ -244,6 +246,7 @@ def test_the_committed_schema_matches_the_code(tmp_path: Path) -> None:
     assert run(tmp_path, "export-schema").stdout == (ROOT / "schema" / "schema.graphql").read_text()
     target = tmp_path / "out.graphql"
     assert run_here(tmp_path, "export-schema", "--output", str(target)).exit_code == 0
+    assert run_here(tmp_path, "export-schema", "--federation").stdout == subgraph_sdl(schema)
     assert target.read_text() == (ROOT / "schema" / "schema.graphql").read_text()
     done = run_here(tmp_path, "export-schema", "--output", "/nowhere/at/all")
     assert (done.exit_code, "--output" in done.stderr) == (2, True)

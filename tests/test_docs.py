@@ -440,7 +440,7 @@ def test_named_settings_and_linked_files_exist() -> None:
         text = file.read_text(encoding="utf-8")
         known = {variable_name(field) for field in Settings.model_fields} | {OF_CLIENTS}
         if file.parent.parent.name == "examples":
-            programs = [program for program in file.parent.iterdir() if program.suffix in (".py", ".sh", ".ts")]
+            programs = [program for program in file.parent.iterdir() if program.suffix in (".py", ".sh", ".ts", ".mjs")]
             known |= {name for program in programs for name in re.findall(r"\bTERTULIA_[A-Z_]+\b", program.read_text())}
         if file.name == "CONTRIBUTING.md":
             known.add(NEED_ALL)

@@ -5,7 +5,6 @@ import string
 from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
 from uuid import UUID, uuid4
@@ -30,11 +29,13 @@ from test_fuzz import PIECES, examples
 
 from tertulia.json import is_list, is_object
 from tertulia.ratelimit.limits import Rate
+from tertulia.schema.federation import KEYS, query_types
+from tertulia.schema.own_fields import schema_with
 from tertulia.server.auth import sessions
 
 pytestmark = pytest.mark.repeated
 
-SCHEMA = build_schema((Path(__file__).parent.parent / "schema" / "schema.graphql").read_text())
+SCHEMA = build_schema(schema_with(federation=query_types(introspection=True)).as_str())
 ROOTS = {"query": SCHEMA.query_type, "mutation": SCHEMA.mutation_type}
 OPERATIONS = [
     (kind, name)
@@ -54,6 +55,13 @@ SCALARS: dict[str, st.SearchStrategy[Any]] = {
     "DateTime": st.sampled_from(["2999-01-01T00:00:00Z", "1999-01-01T00:00:00Z", "9999-12-31T23:59:59Z"]),
     "Date": st.just("2026-11-29"),
     "JSON": (OBJECTS | PIECES).filter(lambda value: "Infinity" not in json.dumps(value)),
+    "_Any": st.fixed_dictionaries(
+        {"__typename": st.sampled_from([*KEYS, "Model"])},
+        optional={
+            name: st.sampled_from(["$conversation", "$question", "order 42", "", 5]) for name in ("id", "externalId")
+        },
+    )
+    | PIECES.filter(lambda value: "Infinity" not in json.dumps(value)),
 }
 """Values of each scalar. Those with `$` are replaced with the ids of objects that exist."""
 SENT: Json = {"text": "Hello"}
@@ -224,7 +232,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("TRIES_OF_ADDRESS", "GUESTS_OF_ADDRESS"):
             patch.setattr(sessions, name, Rate(name, "1000000/minute"))
-        with tertulia(folder, **MODE, **unlimited, **features, **places) as url:
+        with tertulia(folder, **MODE, **unlimited, **features, **places, federation=True) as url:
             yield url
 
 

@@ -19,6 +19,7 @@ from media import image
 from people import MODE, register, signed
 from running import tertulia
 
+from tertulia.schema.federation import KEYS, query_types
 from tertulia.schema.own_fields import schema_with
 from tertulia.schema.root import schema
 
@@ -32,6 +33,7 @@ CONVERSATION = "{ __typename ... on ConversationPayload { conversation { id titl
 PROBES = {
     "Query.node.id": "query ($id: ID!) { found: node(id: $id) { __typename id } }",
     "Query.nodes.ids": "query ($id: ID!) { found: nodes(ids: [$id]) { __typename id } }",
+    "Query._entities.representations": "query ($keys: [_Any!]!) { found: _entities(representations: $keys) { __typename ... on Node { id } ... on Viewer { name } } }",
     "Query.conversation.id": "query ($id: ID!) { found: conversation(id: $id) { id title lastMessage { text } } }",
     "Query.generation.id": "query ($id: ID!) { found: generation(id: $id) { id message { text } } }",
     "Mutation.submitToolResults.input.generationId": "mutation ($id: ID!, $use: ID!) { found: submitToolResults(input: {generationId: $id, results: [{toolUseId: $use, output: 1}]}) { __typename } }",
@@ -65,11 +67,13 @@ OWN = ("said", "asked", "use")
 """The viewer's own objects that a document names in addition to the probed id."""
 FIND_OR_CREATE = ("Mutation.createConversation.input.externalId", "Mutation.sendMessage.input.externalId")
 """Ids of the application that create an object of the viewer: tests/test_metadata.py covers them."""
-NOT_FOUND = (None, [None], "NotFound", "InvalidInput")
+REPRESENTATIONS = [*((name, key) for name, keys in KEYS.items() for key in keys)]
+NOT_FOUND = (None, [None], [None] * len(REPRESENTATIONS), "NotFound", "InvalidInput")
 LISTS = {
     "Query.viewer": "{ viewer { id name usage { outputTokens } usageByDay { model } budget { limitUsd } limits { name } toolUsage { name } tags { name } memories { edges { node { id content path } } } signIns { id userAgent } personalTokens { id label } } }",
     "Query.conversations": "{ conversations { edges { node { title externalId metadata tags messages { edges { node { text } } } shares { edges { node { id } } } } } } }",
     "Query.searchMessages": f'{{ searchMessages(query: "{SECRET}") {{ edges {{ excerpt node {{ text }} }} }} }}',
+    "Query._service": "{ _service { sdl } }",
     "Query.models": "{ models { id } }",
     "Query.assistants": "{ assistants { name } }",
     "Query.assistant": '{ assistant(id: "default") { name } }',
@@ -145,6 +149,7 @@ def create_objects(api: Api, word: str) -> dict[str, str]:
         "conversation": sent["conversation"]["id"],
         "external": external_id,
         "said": sent["userMessage"]["id"],
+        "viewer": api.ask("{ viewer { id } }")["viewer"]["id"],
         "answer": sent["generation"]["message"]["id"],
         "generation": sent["generation"]["id"],
         "shown": picture,
@@ -158,7 +163,9 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Generator[Two]:
     (folder / "default.md").write_text("---\nmemory: true\nclients_may_set: [model, options, tools]\n---\nHelp.\n")
     unlimited = {"rate_limit": "100000", "request_limit": "100000"}
     with (
-        tertulia(tmp_path_factory.mktemp("two"), **MODE, **unlimited, sharing=True, assistants=str(folder)) as address,
+        tertulia(
+            tmp_path_factory.mktemp("two"), **MODE, **unlimited, sharing=True, federation=True, assistants=str(folder)
+        ) as address,
         signed(address, register(address, "owner")) as owner,
         signed(address, register(address, "stranger")) as stranger,
     ):
@@ -173,6 +180,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Generator[Two]:
 
 def ask(api: Api, document: str, **variables: Any) -> Any:
     """Run a document and return its field `found`; for a subscription, the first event's data."""
+    variables["keys"] = [{"__typename": name, key: variables["id"]} for name, key in REPRESENTATIONS]
     named = {name: value for name, value in variables.items() if f"${name}" in document}
     if document.startswith("subscription"):
         with api.socket() as socket:
@@ -194,12 +202,16 @@ def with_ids(given: dict[str, Any], path: str) -> Iterator[str]:
         named = get_named_type(argument.type)
         if isinstance(named, GraphQLInputObjectType):
             yield from with_ids(named.fields, f"{path}.{name}")
-        elif (named.name == "ID" and name not in UNOWNED and path != "Query.assistant") or name == "externalId":
+        elif (
+            named.name == "_Any"
+            or (named.name == "ID" and name not in UNOWNED and path != "Query.assistant")
+            or name == "externalId"
+        ):
             yield f"{path}.{name}"
 
 
 def test_every_root_field_is_in_one_of_the_tables() -> None:
-    core = schema.core
+    core = schema_with(federation=query_types(introspection=True)).core
     roots = [root for root in (core.query_type, core.mutation_type, core.subscription_type) if root]
     # tests/test_operators.py tries all mutations of operators.
     fields = {

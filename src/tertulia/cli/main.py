@@ -132,11 +132,14 @@ def migrate() -> None:
 @app.command("export-schema")
 def export_schema(
     output: Annotated[Path | None, typer.Option(help="The file to write; by default the schema is printed.")] = None,
+    *,
+    federation: Annotated[bool, typer.Option("--federation", help="Print the schema of a subgraph.")] = False,
 ) -> None:
     """Print the GraphQL schema."""
+    from tertulia.schema.federation import subgraph_sdl
     from tertulia.schema.root import schema
 
-    text = schema.as_str() + "\n"
+    text = subgraph_sdl(schema) if federation else schema.as_str() + "\n"
     if output is None:
         typer.echo(text, nl=False)
         return

@@ -22,6 +22,7 @@ from tertulia.resolvers.follow import follow_after
 from tertulia.resolvers.inputs import SendMessage
 from tertulia.resolvers.send import SendMessagePayload, send, stop
 from tertulia.schema.document_policy import DocumentPolicy
+from tertulia.schema.federation import query_types
 from tertulia.schema.own_fields import schema_with
 from tertulia.server.auth.authenticator import Authenticated
 from tertulia.server.auth.host import Authenticate, HostAuth, load_viewer
@@ -104,7 +105,8 @@ class Tertulia:
         self._hooks = hooks
         self._settings = settings
         self._authenticate = authenticate
-        self._schema = schema_with(query, mutation)
+        subgraph = query_types(introspection=settings.introspection) if settings.federation else ()
+        self._schema = schema_with(query, mutation, subgraph)
         self._metrics = Metrics()
         self._running: RunningServer | None = None
         self.app = self._create_app()

@@ -153,6 +153,10 @@ class SettingFields(AnswerSettingFields):
         default=True,
         description="Whether clients can read the schema. With `false`, error messages contain no suggestions either.",
     )
+    federation: bool = Field(
+        default=False,
+        description="Whether the schema is a subgraph of a federated graph. See [Federation](federation.md).",
+    )
     persisted_queries: Annotated[dict[str, str] | None, NoDecode] = Field(
         default=None,
         description="A JSON file of documents by id, or an Apollo manifest. The server executes only these documents.",
