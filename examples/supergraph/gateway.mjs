@@ -47,5 +47,7 @@ export async function start({ tertulia, token, port, ordersPort }) {
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const { TERTULIA_URL: tertulia = "http://127.0.0.1:8000", TERTULIA_TOKEN: token } = process.env;
   const { gateway } = await start({ tertulia, token, port: 4000, ordersPort: 4001 });
+  // The runtime has handlers of these signals, which do not end the process.
+  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(0));
   console.log(`The supergraph: http://127.0.0.1:${gateway.address().port}/graphql`);
 }
