@@ -135,7 +135,13 @@ class SignInProvider(Provider):
         """Return new tokens of the person."""
         refresh = secrets.token_urlsafe(16)
         self.refreshes.add(refresh)
-        claims: dict[str, Any] = {"exp": int(time.time()) + self.lifetime, "preferred_username": self.person}
+        # As with a real provider, a refresh can return the same access token: it has no random part.
+        issued_at = int(time.time()) // 30 * 30
+        claims: dict[str, Any] = {
+            "iat": issued_at,
+            "exp": issued_at + self.lifetime,
+            "preferred_username": self.person,
+        }
         access = "opaque" if self.opaque else self.token(self.person, aud=self.audience, **claims)
         id_token = self.token(self.person, aud=CLIENT, nonce=nonce, **claims)
         return {"access_token": access, "token_type": "Bearer", "refresh_token": refresh, "id_token": id_token}

@@ -139,7 +139,7 @@ export async function refresh(): Promise<void> {
   if (!used?.refresh) return end();
   await exclusively(async () => {
     const stored = read();
-    if (stored && stored.access !== used.access) return session.set(stored);
+    if (stored && !isSame(stored, used)) return session.set(stored);
     try {
       const guest = used.guest === true && { guest: true };
       const renewed = await requestTokens("auth/refresh", { refresh_token: used.refresh ?? "" });
@@ -148,9 +148,14 @@ export async function refresh(): Promise<void> {
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       // The user may have signed in again meanwhile.
-      if (read()?.access === used.access) end();
+      if (isSame(read(), used)) end();
     }
   });
+}
+
+/** Return whether two sign-ins have the same tokens. A provider can return the same access token after a refresh. */
+function isSame(one: Session | null, other: Session): boolean {
+  return one?.access === other.access && one.refresh === other.refresh;
 }
 
 /** Return the token's `sub`, the id of a host application's user once it is known, or "local". */
