@@ -6,6 +6,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import pytest
+from starlette.requests import HTTPConnection
 
 from tertulia.resolvers.context import StoredViewer
 from tertulia.server.auth import authenticator
@@ -39,7 +40,7 @@ class Opened(Authenticator):
 
 async def opened(identities: CountedIdentities) -> tuple[Opened, Authenticated]:
     authenticates = Opened(identities, cast("Any", None))
-    return authenticates, await authenticates.admit(cast("Any", SimpleNamespace(headers={})))
+    return authenticates, await authenticates.admit(HTTPConnection({"type": "websocket", "headers": []}))
 
 
 async def settle() -> None:
