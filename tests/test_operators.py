@@ -364,6 +364,7 @@ def test_an_operator_sees_the_configuration_without_secrets(place: Json, olga: A
 def test_settings_of_every_kind_are_described(tmp_path: Path) -> None:
     chosen = settings(tmp_path, tools=("web_search", len), prices={"m": {"input": 1, "output": 2}})
     values = {setting.name: setting.value for setting in describe_settings(chosen)}
+    assert values["DATABASE_URL"] == f"sqlite+aiosqlite:///{tmp_path / 'tertulia.db'}"
     assert values["TERTULIA_TOOLS"] == "web_search, len"
     assert values["TERTULIA_PRICES"] == "1 entries"
     assert values["TERTULIA_CLIENTS_MAY_SET"] == "instructions, model, options, tools"

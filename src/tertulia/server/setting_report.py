@@ -1,7 +1,7 @@
 """The values of the settings without secrets, for operators."""
 
 from typing import Any, cast
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from tertulia.resolvers.server_info import SettingValue
 from tertulia.server.settings import Settings, variable_name
@@ -58,4 +58,4 @@ def _without_secrets(text: str) -> str:
         return UNREADABLE
     # Addresses of clusters have several hosts, separated by commas.
     hosts = ",".join(host.rpartition("@")[2] for host in parts.netloc.split(","))
-    return urlunsplit((parts.scheme, hosts, parts.path, "", ""))
+    return f"{parts.scheme}://{hosts}{parts.path}"
