@@ -79,6 +79,7 @@ class Action(StrEnum):
     TOKEN_REVOKED = "token_revoked"  # noqa: S105 - the name of an action
     EVERYTHING_REVOKED = "everything_revoked"
     GENERATION_STOPPED = "generation_stopped"
+    CONVERSATION_READ = "conversation_read"
     WEBHOOKS_RETRIED = "webhooks_retried"
     CONVERSATION_DELETED = "conversation_deleted"
     MESSAGE_DELETED = "message_deleted"

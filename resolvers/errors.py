@@ -83,10 +83,10 @@ class SendRefused(ExpectedError):
 
 
 class Forbidden(ExpectedError):
-    """The viewer does not have the role that the mutation requires.
+    """The viewer does not have the role that the mutation requires, or a setting does not allow the mutation.
 
     Attributes:
-        message: The role. It is shown to clients.
+        message: The role or the setting. It is shown to clients.
     """
 
 

@@ -17,7 +17,8 @@ class SettingValue:
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """The settings of the server, and the days for which the audit log is kept; None for no limit."""
+    """The settings of the server, and what operators see of single ones. `audit_days` is None for no limit."""
 
     settings: Sequence[SettingValue] = ()
     audit_days: float | None = None
+    operators_may_read: bool = False

@@ -90,7 +90,7 @@ class SendRefused(Error):
 
 @described
 class Forbidden(Error):
-    """The viewer does not have the role `operator`."""
+    """The viewer does not have the role `operator`, or the server does not allow its operators to do this."""
 
 
 class Expected:

@@ -27,11 +27,12 @@ from tertulia.resolvers import tool_connections as tool_server_resolvers
 from tertulia.resolvers import tools as tool_resolvers
 from tertulia.resolvers import viewer as viewing
 from tertulia.resolvers.admin import generations as admin_generations
-from tertulia.resolvers.admin import operations, user_actions
+from tertulia.resolvers.admin import operations, reading, user_actions
 from tertulia.resolvers.admin import root as admin_resolvers
 from tertulia.schema import enums, federation, inputs
 from tertulia.schema.admin.generations import AdminStopGenerationResult
 from tertulia.schema.admin.operations import AdminRetryWebhooksResult
+from tertulia.schema.admin.reading import AdminReadConversationResult
 from tertulia.schema.admin.root import Admin
 from tertulia.schema.admin.user_actions import (
     AdminDeleteUserResult,
@@ -308,6 +309,7 @@ class Mutation:
     admin_sign_out_user: AdminSignOutUserResult = field(user_actions.admin_sign_out_user)
     admin_delete_user: AdminDeleteUserResult = field(user_actions.admin_delete_user)
     admin_stop_generation: AdminStopGenerationResult = field(admin_generations.admin_stop_generation)
+    admin_read_conversation: AdminReadConversationResult = field(reading.admin_read_conversation)
     admin_retry_webhooks: AdminRetryWebhooksResult = field(operations.admin_retry_webhooks)
 
 

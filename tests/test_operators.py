@@ -53,7 +53,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Generator[Json]:
     files = {"plans": "plans.toml", "webhooks": "hooks.yaml", "assistants": "assistants"}
     more = {name: str(folder / file) for name, file in files.items()}
     with tertulia(
-        folder, **MODE, **more, guests=True, anthropic_base_url=f"http://{URL_SECRET}@127.0.0.1:9/v1?k={URL_SECRET}"
+        folder,
+        **MODE,
+        **more,
+        guests=True,
+        operators_may_read=True,
+        anthropic_base_url=f"http://{URL_SECRET}@127.0.0.1:9/v1?k={URL_SECRET}",
     ) as address:
         tokens = {name: register(address, name) for name in ("olga", "ada")}
         asyncio.run(users.set_role(configured, "olga", "operator"))
@@ -290,6 +295,72 @@ def test_an_operator_sees_and_stops_answers_without_their_content(place: Json, o
     assert olga.ask("query ($id: ID!) { generation(id: $id) { id } }", id=running) == {"generation": None}
     everything = " ".join(f"{name} {selection(get_named_type(field.type))}" for name, field in plain_fields())
     assert "xylophone" not in str(olga.ask(f"{{ admin {{ {everything} }} }}"))
+
+
+READ = """mutation ($id: ID!, $last: Int, $before: String) { done: adminReadConversation(id: $id) {
+  __typename ... on Error { message }
+  ... on AdminConversation { id title user { name } messages(last: $last, before: $before) {
+    edges { node { role text } } pageInfo { startCursor hasPreviousPage } } } } }"""
+TITLE = 'mutation ($id: ID!) { updateConversation(input: { id: $id, title: "Music" }) { __typename } }'
+
+
+MARIMBA = "/simulate hang\nPlay the marimba"
+
+
+def stopped_conversation(api: Api, **more: Any) -> str:
+    """Return the id of a conversation whose answer was stopped."""
+    sent = api.send(MARIMBA, **more)
+    api.stop(sent["generation"]["id"])
+    return str(sent["conversation"]["id"])
+
+
+def test_an_operator_reads_a_conversation_and_the_audit_log_says_so(place: Json, olga: Api, ada: Api) -> None:
+    id = stopped_conversation(ada)
+    ada.ask(TITLE, id=id)
+    user = ada.ask("{ viewer { id } }")["viewer"]["id"]
+    assert olga.ask("{ admin { mayRead } }") == {"admin": {"mayRead": True}}
+    read = olga.ask(READ, id=id, last=1)["done"]
+    assert (read["id"], read["title"], read["user"]) == (id, "Music", {"name": "ada"})
+    assert read["messages"]["edges"] == [{"node": {"role": "ASSISTANT", "text": ada.messages(id)[-1]["text"]}}]
+    before = read["messages"]["pageInfo"]["startCursor"]
+    (earlier,) = olga.ask(READ, id=id, last=1, before=before)["done"]["messages"]["edges"]
+    assert earlier["node"] == {"role": "USER", "text": MARIMBA}
+    entries = audited(place, "conversation_read", user)
+    assert [(entry["conversation"], entry["operator_name"]) for entry in entries] == [(id, "olga")] * 2
+    assert all(entry["operator"] and entry["request_id"] for entry in entries)
+    for unknown in (str(uuid4()), "marimba", user):
+        assert olga.ask(READ, id=unknown)["done"]["__typename"] == "NotFound"
+    assert ada.ask(READ, id=id)["done"]["__typename"] == "Forbidden"
+    assert len(audited(place, "conversation_read", user)) == 2
+
+
+def test_an_operator_does_not_read_temporary_conversations(place: Json, olga: Api, ada: Api) -> None:
+    id = stopped_conversation(ada, temporary=True)
+    assert olga.ask(READ, id=id)["done"]["__typename"] == "NotFound"
+    assert id not in str(execute(place, "SELECT detail FROM audit"))
+
+
+def test_an_operator_reads_nothing_if_the_audit_log_cannot_be_written(place: Json, olga: Api, ada: Api) -> None:
+    id = stopped_conversation(ada)
+    execute(
+        place,
+        "CREATE TRIGGER full BEFORE INSERT ON audit WHEN NEW.action = 'conversation_read' BEGIN SELECT RAISE(ABORT, 'full'); END",
+    )
+    try:
+        response = olga.post(READ, {"id": id})
+    finally:
+        execute(place, "DROP TRIGGER full")
+    assert "marimba" not in response.text
+    assert response.json()["errors"]
+    assert "marimba" in str(olga.ask(READ, id=id))
+
+
+def test_operators_read_no_conversation_without_the_setting(api: Api) -> None:
+    id = stopped_conversation(api)
+    assert api.ask("{ admin { mayRead } }") == {"admin": {"mayRead": False}}
+    refused = api.ask(READ, id=id)["done"]
+    assert refused["__typename"] == "Forbidden"
+    assert "TERTULIA_OPERATORS_MAY_READ" in refused["message"]
 
 
 def plain_fields() -> list[Any]:

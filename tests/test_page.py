@@ -107,7 +107,7 @@ def console(folder: Path) -> Generator[str]:
             [{"name": "shop", "url": "https://127.0.0.1:9/", "secret": WEBHOOK_KEY, "events": ["conversation.deleted"]}]
         )
     )
-    mode = {**MODE, "webhooks": str(webhooks)}
+    mode = {**MODE, "webhooks": str(webhooks), "operators_may_read": True}
     configured = settings(folder, **mode)
     with tertulia(folder, **mode) as address:
         for name in ("olga", "zelda", "ada", "emmy"):

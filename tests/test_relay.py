@@ -34,6 +34,7 @@ NUMBERED = {
 WITHOUT_NODE = {
     "AdminAuditEntry": "An entry is found by the list of operators.",
     "AdminGeneration": "Operators see no content, which `node` would return.",
+    "AdminMessage": "Operators read messages only with their conversation, so that the audit log has an entry.",
     "AdminUser": "A user is found by operators only, with `Admin.user`.",
     "GenerationEvent": "An event has no id, and `node` does not find it: its sequence names it.",
     "Memory": "A memory is found by the list of its owner, and its content is that of a private file.",
@@ -137,6 +138,7 @@ def test_the_rules_check_all_connections() -> None:
     assert CONNECTIONS == [
         "AdminAuditConnection",
         "AdminGenerationConnection",
+        "AdminMessageConnection",
         "AdminUserConnection",
         "ConversationConnection",
         "GenerationEventConnection",
@@ -151,6 +153,7 @@ def test_the_rules_check_all_connections() -> None:
         "Admin.auditLog",
         "Admin.failures",
         "Admin.users",
+        "AdminConversation.messages",
         "Conversation.messages",
         "Conversation.shares",
         "Generation.eventLog",

@@ -1,1 +1,1 @@
-"""Queries for operators: they are not limited to an owner. None of them returns what a user wrote."""
+"""Queries for operators: they are not limited to an owner. Only `conversations` reads what users wrote."""

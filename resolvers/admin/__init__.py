@@ -1,1 +1,1 @@
-"""The fields of `Query.admin`, and the mutations of operators. No field returns what a user wrote."""
+"""The fields of `Query.admin`, and the mutations of operators. Only `reading` shows what users wrote."""

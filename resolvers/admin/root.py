@@ -21,7 +21,8 @@ def plans(info: Info) -> list[str]:
 def admin(info: Info) -> Admin | None:
     """The data of the whole server, for its operators. Null for viewers without the role `operator`.
 
-    Personal access tokens and guests never have the role. No field returns text of users.
+    Personal access tokens and guests never have the role. No field returns text of users:
+    `adminReadConversation` does, if the server allows it.
     """
     return ADMIN if info.context.viewer.is_operator else None
 

@@ -1,6 +1,6 @@
 """The GraphQL type of `Query.admin`."""
 
-from tertulia.resolvers.admin import audit, generations, operations, root
+from tertulia.resolvers.admin import audit, generations, operations, reading, root
 from tertulia.resolvers.admin import usage as usages
 from tertulia.resolvers.admin import users as accounts
 from tertulia.schema.admin.audit import AdminAuditConnection
@@ -25,6 +25,7 @@ class Admin:
     overview: AdminOverview = field(usages.overview)
     users: AdminUserConnection = field(accounts.users)
     user: AdminUser | None = field(accounts.user)
+    may_read: bool = field(reading.may_read)
     plans: list[str] = field(root.plans)
     usage: list[AdminUsage] = field(usages.usage)
     budgets: list[ServerBudget] = field(usages.budgets)

@@ -69,13 +69,19 @@ export const CONSOLE = {
     check(new URL(page.url()).pathname === "/admin", `signing out has left the console for ${page.url()}`);
   },
 
-  async "an operator stops a running answer, sends an event again, and sees no secrets"(journey) {
+  async "an operator reads and stops a running answer, sends an event again, and sees no secrets"(journey) {
     const { page, address, picture } = journey;
     const headers = await signedIn(address, "ada");
     const send = "mutation ($input: SendMessageInput!) { sendMessage(input: $input) { ... on SendMessagePayload { generation { id } } } }";
     const sent = await ask(address, send, { input: { text: "/simulate hang" } }, headers);
     const { id } = sent.sendMessage.generation;
     await enter(journey, "olga", "answers");
+    await row(page, "Running, queued and waiting", "ada").getByRole("button", { name: "Read" }).click();
+    await page.getByRole("dialog").getByText("recorded in the audit log").waitFor();
+    await page.getByRole("dialog").getByRole("button", { name: "Read" }).click();
+    await page.getByRole("dialog").getByText("/simulate hang").waitFor();
+    await audit(page, "a conversation");
+    await page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
     await row(page, "Running, queued and waiting", "ada").getByRole("button", { name: "Stop" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Stop" }).click();
     await page.getByText("No answer is running.").waitFor();

@@ -150,7 +150,7 @@ async def open_services(
         hooks=hooks,
         sharing=Sharing(database, is_on=settings.sharing),
         personal_token_days=settings.personal_token_days,
-        info=ServerInfo(describe_settings(settings), settings.audit_days),
+        info=ServerInfo(describe_settings(settings), settings.audit_days, settings.operators_may_read),
     )
     return services, claude
 

@@ -53,6 +53,11 @@ class SettingFields(AnswerSettingFields):
         gt=0,
         description="How long entries of the audit log are kept. Empty: no limit.",
     )
+    operators_may_read: bool = Field(
+        default=False,
+        description="Whether operators may read the texts of all users' conversations. Each time is recorded in the "
+        "audit log. See [Operators](operators.md#read-a-conversation).",
+    )
 
     auth: Literal["local", "password", "oidc"] = Field(
         default="local",

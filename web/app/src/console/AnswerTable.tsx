@@ -2,6 +2,7 @@ import { useMutation } from "urql";
 import { Action } from "./Action";
 import { Badge, costOf, UserLink, When } from "./facts";
 import { StopAnswerDocument, type AnswerFragment } from "./operations";
+import { useReader } from "./Reader";
 import { Table, type Column } from "./Table";
 import { text } from "./texts";
 
@@ -28,18 +29,37 @@ interface Props {
 
 /** Answers that are not finished, with a button that stops each. */
 export function RunningAnswers({ answers, ofOneUser = false, onStopped }: Props & { onStopped: () => void }) {
+  const reader = useReader();
   const columns: readonly Column<AnswerFragment>[] = [
     ...(ofOneUser ? [] : WHO),
     { head: text.answers.status, cell: ({ status }) => <Badge>{text.answers.statuses[status]}</Badge> },
     { head: text.answers.since, cell: ({ createdAt, startedAt }) => <When at={startedAt ?? createdAt} /> },
     ...WITH_WHAT,
-    { head: text.answers.actions, cell: (answer) => <Stop answer={answer} onStopped={onStopped} /> },
+    { head: text.answers.actions, cell: (answer) => <><Stop answer={answer} onStopped={onStopped} /> {reader?.button(answer)}</> },
   ];
-  return <Table label={text.answers.running} rows={answers} columns={columns} keyOf={({ id }) => id} empty={text.answers.noRunning} />;
+  return (
+    <>
+      <Table label={text.answers.running} rows={answers} columns={columns} keyOf={({ id }) => id} empty={text.answers.noRunning} />
+      {reader?.dialog}
+    </>
+  );
 }
 
 export function FailedAnswers({ answers, ofOneUser = false }: Props) {
-  return <Table label={text.answers.failures} rows={answers} columns={[...(ofOneUser ? [] : WHO), ...FAILURE.slice(0, 2), ...WITH_WHAT, ...FAILURE.slice(2)]} keyOf={({ id }) => id} empty={text.answers.noFailures} />;
+  const reader = useReader();
+  const columns: readonly Column<AnswerFragment>[] = [
+    ...(ofOneUser ? [] : WHO),
+    ...FAILURE.slice(0, 2),
+    ...WITH_WHAT,
+    ...FAILURE.slice(2),
+    ...(reader ? [{ head: text.answers.actions, cell: reader.button }] : []),
+  ];
+  return (
+    <>
+      <Table label={text.answers.failures} rows={answers} columns={columns} keyOf={({ id }) => id} empty={text.answers.noFailures} />
+      {reader?.dialog}
+    </>
+  );
 }
 
 function Stop({ answer: { id, user }, onStopped }: { answer: AnswerFragment; onStopped: () => void }) {

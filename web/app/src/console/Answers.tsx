@@ -9,7 +9,7 @@ const PAGE = 25;
 /** How often the running answers are read again, in seconds. */
 const REFRESH = 5;
 
-/** What runs now and what has failed. Texts of users are not part of it. */
+/** What runs now and what has failed. Texts of users are shown only if the server allows it, by `Reader`. */
 export function Answers() {
   return (
     <>

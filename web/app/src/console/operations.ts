@@ -46,6 +46,10 @@ export type GenerationStatus =
   | 'RUNNING'
   | 'STOPPED';
 
+export type MessageRole =
+  | 'ASSISTANT'
+  | 'USER';
+
 export type CostFragment = { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null };
 
 export type AmountFragment = { readonly requestCount: number, readonly unpricedRequestCount: number, readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string };
@@ -96,6 +100,11 @@ export type UserQueryVariables = Exact<{
 
 
 export type UserQuery = { readonly admin: { readonly user: { readonly issuer: string | null, readonly subject: string | null, readonly isViewer: boolean, readonly id: string, readonly name: string, readonly createdAt: string, readonly disabledAt: string | null, readonly role: string | null, readonly plan: string | null, readonly signInMethod: AdminSignInMethod, readonly lastActiveAt: string | null, readonly conversationCount: number, readonly budget: { readonly limitUsd: string, readonly spentUsd: string, readonly reservedUsd: string, readonly resetsAt: string } | null, readonly signIns: ReadonlyArray<{ readonly id: string, readonly userAgent: string | null, readonly createdAt: string, readonly lastUsedAt: string }>, readonly personalTokens: ReadonlyArray<{ readonly id: string, readonly label: string, readonly createdAt: string, readonly lastUsedAt: string | null, readonly expiresAt: string | null }>, readonly usage: { readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string | null } } | null } | null };
+
+export type MayReadQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type MayReadQuery = { readonly admin: { readonly mayRead: boolean } | null };
 
 export type PlansQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -222,6 +231,18 @@ export type StopAnswerMutationVariables = Exact<{
 
 export type StopAnswerMutation = { readonly adminStopGeneration:
     | { readonly __typename: 'AdminGenerationPayload' }
+    | { readonly __typename: 'Forbidden', readonly message: string }
+    | { readonly __typename: 'NotFound', readonly message: string }
+   };
+
+export type ReadConversationMutationVariables = Exact<{
+  id: string | number;
+  before?: string | null | undefined;
+}>;
+
+
+export type ReadConversationMutation = { readonly adminReadConversation:
+    | { readonly __typename: 'AdminConversation', readonly id: string, readonly title: string | null, readonly user: { readonly id: string, readonly name: string }, readonly messages: { readonly edges: ReadonlyArray<{ readonly node: { readonly role: MessageRole, readonly text: string, readonly createdAt: string } }>, readonly pageInfo: { readonly hasPreviousPage: boolean, readonly startCursor: string | null } } }
     | { readonly __typename: 'Forbidden', readonly message: string }
     | { readonly __typename: 'NotFound', readonly message: string }
    };
@@ -444,6 +465,13 @@ export const UserDocument = gql`
 }
     ${PersonFragmentDoc}
 ${CostFragmentDoc}` as unknown as DocumentNode<UserQuery, UserQueryVariables>;
+export const MayReadDocument = gql`
+    query MayRead {
+  admin {
+    mayRead
+  }
+}
+    ` as unknown as DocumentNode<MayReadQuery, MayReadQueryVariables>;
 export const PlansDocument = gql`
     query Plans {
   admin {
@@ -672,6 +700,37 @@ export const StopAnswerDocument = gql`
   }
 }
     ` as unknown as DocumentNode<StopAnswerMutation, StopAnswerMutationVariables>;
+export const ReadConversationDocument = gql`
+    mutation ReadConversation($id: ID!, $before: String) {
+  adminReadConversation(id: $id) {
+    __typename
+    ... on AdminConversation {
+      id
+      title
+      user {
+        id
+        name
+      }
+      messages(last: 50, before: $before) {
+        edges {
+          node {
+            role
+            text
+            createdAt
+          }
+        }
+        pageInfo {
+          hasPreviousPage
+          startCursor
+        }
+      }
+    }
+    ... on Error {
+      message
+    }
+  }
+}
+    ` as unknown as DocumentNode<ReadConversationMutation, ReadConversationMutationVariables>;
 export const RetryWebhooksDocument = gql`
     mutation RetryWebhooks($webhook: String, $eventId: ID) {
   adminRetryWebhooks(webhook: $webhook, eventId: $eventId) {

@@ -157,6 +157,13 @@ export const text = {
       title: (name: string) => `Stop the answer for ${name}`,
       explanation: "The answer ends as if the user had stopped it. The text so far stays in the conversation.",
     },
+    read: {
+      do: "Read",
+      title: (name: string) => `Read the conversation of ${name}`,
+      explanation: "The title and the texts of the conversation are shown to you. This is recorded in the audit log.",
+      earlier: "Earlier messages",
+      roles: { USER: "User", ASSISTANT: "Claude" },
+    },
     actions: "Actions",
     statuses: { QUEUED: "queued", RUNNING: "running", AWAITING_TOOL_RESULTS: "waiting for the user", COMPLETED: "completed", STOPPED: "stopped", FAILED: "failed" },
   },
