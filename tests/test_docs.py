@@ -99,7 +99,11 @@ class DocsServer:
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Generator[DocsServer]:
     folder = tmp_path_factory.mktemp("local")
-    with logged_to(folder / LOG), tertulia(folder, sharing=True) as address, Api(address) as api:
+    with (
+        logged_to(folder / LOG),
+        tertulia(folder, sharing=True, operators_may_read=True) as address,
+        Api(address) as api,
+    ):
         yield DocsServer(api, folder, {})
 
 

@@ -80,6 +80,7 @@ export const CONSOLE = {
     await page.getByRole("dialog").getByText("recorded in the audit log").waitFor();
     await page.getByRole("dialog").getByRole("button", { name: "Read" }).click();
     await page.getByRole("dialog").getByText("/simulate hang").waitFor();
+    await picture("console-conversation");
     await audit(page, "a conversation");
     await page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
     await row(page, "Running, queued and waiting", "ada").getByRole("button", { name: "Stop" }).click();

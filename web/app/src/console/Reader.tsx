@@ -45,7 +45,7 @@ function Texts({ newest, onClose }: { newest: Conversation; onClose: () => void 
     if (conversation?.__typename === "AdminConversation") setPages((later) => [conversation.messages, ...later]);
   }
   return (
-    <Dialog title={newest.title ?? text.answers.read.title(newest.user.name)} onClose={onClose} wide>
+    <Dialog title={newest.title ?? text.answers.read.untitled(newest.user.name)} onClose={onClose} wide>
       <div className="texts">
         <ProblemNotice problem={problem} />
         {before?.hasPreviousPage && before.startCursor !== null && (

@@ -161,6 +161,7 @@ export const text = {
       do: "Read",
       title: (name: string) => `Read the conversation of ${name}`,
       explanation: "The title and the texts of the conversation are shown to you. This is recorded in the audit log.",
+      untitled: (name: string) => `Conversation of ${name}`,
       earlier: "Earlier messages",
       roles: { USER: "User", ASSISTANT: "Claude" },
     },
