@@ -9,7 +9,7 @@ from rows import NOON, Rows, rolled_back
 from running import prepare_database
 
 from tertulia.db import accounts
-from tertulia.db.admin import audit, generations, users
+from tertulia.db.admin import audit, conversations, generations, users
 from tertulia.db.admin.users import UserFilter
 from tertulia.db.identities import Action
 from tertulia.db.inserting import insert
@@ -92,6 +92,19 @@ def test_operators_find_users_answers_and_entries_of_the_audit_log(url: str) -> 
         assert log == ["user_disabled", "signed_in"]
         assert [edge.node.user_id for edge in (await audit.page(session, Page(), ada, None)).edges] == [ada]
         assert [edge.node.user_id for edge in (await audit.page(session, Page(), None, "user_disabled")).edges] == [bob]
+
+    rolled_back(test, url)
+
+
+@pytest.mark.both
+def test_operators_find_a_conversation_that_is_not_temporary(url: str) -> None:
+    async def test(rows: Rows) -> None:
+        ada = await rows.user("ada")
+        talk, temporary = await rows.conversation(ada), await rows.conversation(ada, temporary=True)
+        row, owner = await conversations.find(rows.session, talk) or (None, None)
+        assert (row and row.id, owner and owner.id) == (talk, ada)
+        assert await conversations.find(rows.session, temporary) is None
+        assert await conversations.find(rows.session, ada) is None
 
     rolled_back(test, url)
 
