@@ -1118,6 +1118,8 @@ export const LOCAL = {
     await page.getByLabel("Notify me when a long answer ends").check();
     await page.waitForFunction(() => Notification.permission === "granted");
     await page.keyboard.press("Escape");
+    // The address names the settings until they are closed, and a reload would open them again.
+    await page.waitForURL((url) => !url.searchParams.has("settings"));
     await page.reload();
     await finished(page, 1).waitFor();
     await page.evaluate(() => { Notification.permission = "granted"; });
