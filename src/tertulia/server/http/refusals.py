@@ -17,7 +17,7 @@ from tertulia.resolvers.errors import (
 from tertulia.server.http.problems import problem, too_many_requests
 
 
-def refused(error: ExpectedError | RateLimited, fields: Mapping[str, str]) -> JSONResponse:  # noqa: PLR0911 - one return for each error
+def refused(error: ExpectedError | RateLimited, fields: Mapping[str, str]) -> JSONResponse:
     """Return the response to a request that is refused.
 
     Args:
@@ -26,19 +26,20 @@ def refused(error: ExpectedError | RateLimited, fields: Mapping[str, str]) -> JS
     """
     match error:
         case InvalidInput():
-            return JSONResponse({"detail": [_detail(error, fields)]}, 422)
+            response = JSONResponse({"detail": [_detail(error, fields)]}, 422)
         case NotFound():
-            return problem(404, "NOT_FOUND", error.message)
+            response = problem(404, "NOT_FOUND", error.message)
         case ConversationBusy():
-            return problem(409, "CONVERSATION_BUSY", error.message, generation_id=str(error.generation.id))
+            response = problem(409, "CONVERSATION_BUSY", error.message, generation_id=str(error.generation.id))
         case BudgetExceeded():
-            return problem(402, "BUDGET_EXCEEDED", error.message, resets_at=error.resets_at.isoformat())
+            response = problem(402, "BUDGET_EXCEEDED", error.message, resets_at=error.resets_at.isoformat())
         case SendRefused():
-            return problem(403, "SEND_REFUSED", error.message, reason=error.code)
+            response = problem(403, "SEND_REFUSED", error.message, reason=error.code)
         case RateLimited():
-            return too_many_requests(error)
+            response = too_many_requests(error)
         case _:
-            return problem(400, "REFUSED", error.message)
+            response = problem(400, "REFUSED", error.message)
+    return response
 
 
 def _detail(error: InvalidInput, fields: Mapping[str, str]) -> Json:
