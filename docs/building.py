@@ -35,7 +35,7 @@ logger = logging.getLogger("mkdocs.hooks.building")
 
 
 def on_config(config: Any) -> Any:
-    """Put the version into the name of the site: each checkout builds the documentation of its own version."""
+    """Put the version of this checkout into the name of the site."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     config["site_name"] += f" {project['version']}"
     return config

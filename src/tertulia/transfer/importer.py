@@ -202,7 +202,7 @@ class _Importing:
                 self.imported.blocks_left_out += item.count
 
     async def _begin(self, item: ConversationItem) -> None:
-        """Begin a conversation, unless it exists and is skipped."""
+        """Start a conversation, unless it exists and is skipped."""
         if self._skips_existing and await is_imported(self._context, item.line.id):
             self.imported.skipped += 1
             return

@@ -40,7 +40,7 @@ from tertulia.streams.events import (
 
 
 def custom(name: str, value: Json) -> Json:
-    """Return an event for what AG-UI has no event of its own."""
+    """Return an event for what no other event of AG-UI can express."""
     return {"type": "CUSTOM", "name": name, "value": value}
 
 
@@ -55,7 +55,7 @@ class Projection:
     """The events of one answer for one client, in order."""
 
     def __init__(self, message_id: str, answered: Collection[str] = ()) -> None:
-        """Begin before the first event.
+        """Initialize for the first event.
 
         Args:
             message_id: The id of the answer's message.

@@ -63,7 +63,7 @@ class AnswerChunks:
     """The chunks of one answer for one client."""
 
     def __init__(self, path: Callable[[UUID], str]) -> None:
-        """Begin before the first event.
+        """Initialize for the first event.
 
         Args:
             path: Returns the path of an attachment.

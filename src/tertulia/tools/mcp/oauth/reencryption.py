@@ -42,7 +42,7 @@ async def _reencrypt(
     if text is None:
         done.unreadable += 1
     elif text != row.secrets:
-        # Each in a transaction of its own, which locks one row and so cannot deadlock with a deletion. A value that a
+        # One transaction for each, which locks one row and so cannot deadlock with a deletion. A value that a
         # server has replaced meanwhile is encrypted with the first key already.
         async with database.write() as session:
             done.changed += await rows.replace_encrypted(session, table, row, text)
