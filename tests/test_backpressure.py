@@ -3,11 +3,9 @@
 import asyncio
 import heapq
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import pytest
 
-from tertulia.claude import backpressure as module
 from tertulia.claude.backpressure import (
     LATE,
     LONGEST,
@@ -168,9 +166,7 @@ def test_a_loop_that_is_late_in_most_samples_is_overloaded_even_if_it_uses_littl
     assert backpressure.delay == LONGEST
 
 
-def test_each_sample_is_the_lateness_of_the_loop_and_the_used_share_of_its_core(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_each_sample_is_the_lateness_of_the_loop_and_the_used_share_of_its_core() -> None:
     now, cpu = 100.0, 7.0
     # By how much each wake-up is late, and the CPU time that the loop has used until then.
     turns = iter([(0.0, 0.005), (0.025, 0.025), (0.075, 0.1), (-0.0125, 0.005)])
@@ -181,13 +177,11 @@ def test_each_sample_is_the_lateness_of_the_loop_and_the_used_share_of_its_core(
         late, used = next(turns)
         now, cpu = now + seconds + late, cpu + used
 
-    def record(late: float, used: float) -> None:
-        samples.append((late, used))
+    class Recorded(Backpressure):
+        def adapt(self, late: float, used: float) -> None:
+            samples.append((late, used))
 
-    backpressure = Backpressure()
-    monkeypatch.setattr(backpressure, "adapt", record)
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now, thread_time=lambda: cpu))
-    monkeypatch.setattr(module, "asyncio", SimpleNamespace(sleep=sleep))
+    backpressure = Recorded(clock=lambda: now, cpu_clock=lambda: cpu, sleep=sleep)
     with pytest.raises(RuntimeError):  # there is no further turn
         asyncio.run(backpressure.watch())
     assert samples == [pytest.approx(sample) for sample in [(0.0, 0.2), (0.025, 0.5), (0.075, 1.0), (-0.0125, 0.2)]]

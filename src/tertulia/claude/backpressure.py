@@ -9,7 +9,7 @@ if it was late in most samples. For the same reason, CoDel considers only standi
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 SAMPLE_SECONDS = 0.025
 """The seconds between two samples of the loop's lateness."""
@@ -28,8 +28,21 @@ SHORTEST, LONGEST = 0.010, 0.060
 class Backpressure:
     """Computes the delay between two reads of an answer, in seconds. It is 0 unless the event loop is overloaded."""
 
-    def __init__(self) -> None:
-        """Initialize without a delay."""
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        cpu_clock: Callable[[], float] = time.thread_time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Initialize without a delay.
+
+        Args:
+            clock: Returns the time, in seconds.
+            cpu_clock: Returns the CPU time that the current thread has used, in seconds.
+            sleep: Waits for a number of seconds.
+        """
+        self._clock, self._cpu_clock, self._sleep = clock, cpu_clock, sleep
         self.delay = 0.0
         self.on_sample: Callable[[float], None] | None = None
         """Called with the lateness of the loop at each sample, in seconds."""
@@ -38,11 +51,11 @@ class Backpressure:
 
     async def watch(self) -> None:
         """Measure the load of the event loop every SAMPLE_SECONDS, until cancelled."""
-        begun, cpu = time.monotonic(), time.thread_time()
+        begun, cpu = self._clock(), self._cpu_clock()
         while True:
-            due = time.monotonic() + SAMPLE_SECONDS
-            await asyncio.sleep(SAMPLE_SECONDS)
-            now, used = time.monotonic(), time.thread_time()
+            due = self._clock() + SAMPLE_SECONDS
+            await self._sleep(SAMPLE_SECONDS)
+            now, used = self._clock(), self._cpu_clock()
             if self.on_sample is not None:
                 self.on_sample(max(now - due, 0.0))
             self.adapt(now - due, (used - cpu) / max(now - begun, SAMPLE_SECONDS))
