@@ -166,6 +166,7 @@ class Blobs:
         if self._is_full:
             probe = uuid4()
             await self.put(probe, bytes(CHUNK))
+            self._is_full = False
             await self.delete([probe])
 
     async def put(self, blob_id: UUID, file: Path | bytes, *, converted: bool = False) -> None:
@@ -181,7 +182,6 @@ class Blobs:
         except OSError as error:
             self._is_full = self._is_full or is_storage_full(error)
             raise
-        self._is_full = False
 
     async def get(self, blob_id: UUID, *, converted: bool = False) -> bytes:
         """Return all bytes of a blob, or of its converted content. Raise FileNotFoundError if they do not exist."""

@@ -181,7 +181,10 @@ class Database:
             await session.exec(select(User.id).limit(1))
 
     async def check_storage(self) -> None:
-        """Raise if nothing can be stored. Writing is only tested after a write has failed because the disk is full."""
+        """Raise if nothing can be stored. Writing is only tested after a write has failed because the disk is full.
+
+        The success of another transaction proves nothing: many change no row, and small ones reuse free space.
+        """
         if self._is_full:
             async with self.write() as session:
                 connection = await session.connection()
@@ -193,16 +196,16 @@ class Database:
                     f"DROP TABLE {table}",
                 ):
                     await connection.execute(text(statement))
+            self._is_full = False
 
     @contextmanager
     def _detect_full_disk(self) -> Generator[None]:
-        """Record whether a write failed because the disk is full."""
+        """Record that a write failed because the disk is full."""
         try:
             yield
         except Exception as error:
             self._is_full = self._is_full or is_storage_full(error)
             raise
-        self._is_full = False
 
     @contextmanager
     def _trace(self, access: str) -> Generator[None]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import gc
 import os
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from running import execute, running, tertulia
 from scripted import Reply, model, says
 from test_options import takes
 
-from tertulia.db.blobs import Blobs
+from tertulia.db.blobs import Blobs, Folder
 from tertulia.simulator.app import create_simulator
 
 SHOWN = """
@@ -225,6 +226,30 @@ def test_a_download_that_has_begun_ends_although_the_file_is_deleted(tmp_path: P
         return b"".join([piece async for piece in pieces])
 
     assert asyncio.run(work()) == b"tertulia" * 100_000
+
+
+def test_a_small_file_does_not_prove_that_a_full_store_has_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = Blobs(str(tmp_path))
+    put = Folder.put
+
+    async def put_small(folder: Folder, name: str, file: Path | bytes) -> None:
+        if isinstance(file, bytes) and len(file) > 1_000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        await put(folder, name, file)
+
+    async def test() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Folder, "put", put_small)
+            with pytest.raises(OSError, match="No space left"):
+                await blobs.put(uuid4(), bytes(10_000))
+            await blobs.put(uuid4(), b"small")
+            with pytest.raises(OSError, match="No space left"):
+                await blobs.check_storage()
+        await blobs.check_storage()
+
+    asyncio.run(test())
 
 
 def test_a_file_whose_download_is_cancelled_while_it_is_opened_is_closed(tmp_path: Path) -> None:

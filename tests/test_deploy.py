@@ -41,7 +41,7 @@ from tertulia.server.run import DRAIN_SECONDS, _config
 from tertulia.server.running_server import FINAL_EVENTS_SECONDS
 from tertulia.server.settings import OF_CLIENTS, Settings, variable_name
 
-FILES = sorted(file for file in DEPLOY.rglob("*") if file.is_file())
+FILES = sorted(file for file in DEPLOY.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
 SETTINGS = {variable_name(field) for field in Settings.model_fields}
 PROJECT: Any = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PORT = inspect.signature(serve).parameters["port"].default

@@ -128,6 +128,15 @@ def test_an_answer_that_outgrows_its_file_on_a_full_disk_keeps_the_events_it_has
                     journal.write(id, deltas(id, 2, ["x" * 100_000]))
             # The file still has space for a short event.
             journal.write(id, deltas(id, 2, ["short"]))
+
+            def write_bytes(*_: object) -> None:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+            patch.setattr(Path, "write_bytes", write_bytes)
+            # So the short event does not prove that there is space.
+            with pytest.raises(OSError, match="No space left"):
+                journal.check_storage()
+        journal.check_storage()
         journal.write(id, deltas(id, 3, ["x" * 100_000]))
         assert [event.sequence for event in journal.read(id)] == [1, 2, 3]
 

@@ -97,7 +97,6 @@ class Journal:
         except OSError as error:
             self._is_full = self._is_full or is_storage_full(error)
             raise
-        self._is_full = False
 
     def read(self, generation_id: UUID) -> list[GenerationEvent]:
         """Return the events of a generation from sequence 1 on, without incomplete lines."""
