@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,7 +22,9 @@ from tertulia.billing.budget import Budget
 from tertulia.billing.prices import Prices
 from tertulia.billing.records import Payer
 from tertulia.claude.attempts import Attempt
-from tertulia.claude.errors import UNSAVED, ErrorCode, GenerationError, StreamError
+from tertulia.claude.errors import INTERRUPTED, UNSAVED, ErrorCode, GenerationError, StreamError
+from tertulia.claude.repairs import LeftOut, Repairs
+from tertulia.db import leases
 from tertulia.db.database import Database
 from tertulia.db.tables import ApiCall, Conversation, ConversationChange, Status
 from tertulia.db.tool_calls import CallStatus, ToolCall
@@ -31,6 +34,7 @@ from tertulia.generation.config import EngineConfig
 from tertulia.generation.finalizer import GenerationFinalizer
 from tertulia.generation.observer import End, GenerationObserver
 from tertulia.generation.persistence import calls_of, round_amount, total_amount
+from tertulia.generation.request import MessagesRequest, RepairPolicy
 from tertulia.generation.state import ActiveGeneration, Ending, Suspended
 from tertulia.streams.events import (
     ContentBlockFinished,
@@ -38,6 +42,7 @@ from tertulia.streams.events import (
     GenerationCompleted,
     GenerationFailed,
     GenerationStarted,
+    GenerationSteered,
     GenerationStopped,
     ToolResultsRequired,
 )
@@ -99,7 +104,7 @@ class Ends:
 
     def __post_init__(self) -> None:
         local = LocalSignals()
-        for name in (finalizer.ENDED, finalizer.CHANGED):
+        for name in (finalizer.ENDED, finalizer.CHANGED, finalizer.RELEASED):
             local.on(name, partial(self._signalled, name))
         config = EngineConfig(PRICES, Budget(None, PRICES), observer=self.observer)
         self.finalizer = GenerationFinalizer(
@@ -184,8 +189,15 @@ def test_an_end_takes_two_round_trips_to_the_thread_of_sqlite(tmp_path: Path, mo
 
 
 def test_the_end_of_a_conversation_that_a_guest_has_given_to_an_account_is_announced_to_the_account(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    locked: list[UUID] = []
+
+    async def lock(_session: object, owner: UUID) -> None:
+        locked.append(owner)
+
+    monkeypatch.setattr(leases, "lock_owner", lock)
+
     async def test(ends: Ends) -> None:
         row = await stored(ends.database)
         waiting = await stored(ends.database, status=Status.QUEUED, holder=None, waits_for=row.id)
@@ -193,6 +205,100 @@ def test_the_end_of_a_conversation_that_a_guest_has_given_to_an_account_is_annou
         assert list(await ends.end(row, written(), *message(), owner=former)) == [waiting.id]
         (change,) = await all_of(ends.database, ConversationChange)
         assert change.owner_id == row.owner.id
+        assert locked == [former.id, row.owner.id]
+
+    run(tmp_path, test)
+
+
+def test_the_end_is_saved_with_what_was_left_out_of_its_request_and_why_it_was_refused(tmp_path: Path) -> None:
+    async def test(ends: Ends) -> None:
+        repairs, left_out = Repairs({"0.0": LeftOut.ATTACHMENT_REFUSED}), Counter({LeftOut.ATTACHMENT_REFUSED: 1})
+        policy = RepairPolicy(repairs=repairs)
+        request = MessagesRequest(
+            {}, left_out, cast("Any", None), slow=None, context_tokens=7, repair_policy=policy
+        )  # fmt: skip
+        details = {"category": "bio", "fallback_credit_token": "secret"}
+        end = {"type": "message_delta", "delta": {"stop_reason": "refusal", "stop_details": details}}
+        row = await stored(ends.database)
+        await ends.end(row, written(), end, request=request, trace="00-1-1-01")
+        generation = await row.generation()
+        assert (generation.refusal, generation.stop_reason) == ({"category": "bio"}, "refusal")
+        assert (generation.repairs, generation.left_out) == (repairs.to_json(), {"attachment_refused": 1})
+        assert (generation.context_tokens, generation.trace) == (7, "00-1-1-01")
+        plain = await stored(ends.database)
+        bare = MessagesRequest({}, Counter(), cast("Any", None), slow=None, context_tokens=0)
+        await ends.end(plain, written(), *message(("output_tokens", 3), stop_reason="compaction"), request=bare)
+        generation = await plain.generation()
+        assert (generation.refusal, generation.repairs, generation.left_out) == (None, None, {})
+        assert (generation.context_tokens, generation.trace, generation.steered) == (3, None, False)
+
+    run(tmp_path, test)
+
+
+def test_an_answer_that_a_message_ends_says_so_and_names_the_message(tmp_path: Path) -> None:
+    async def test(ends: Ends) -> None:
+        row, next_message = await stored(ends.database), uuid4()
+        await ends.end(row, written(), *message(), steered_by=next_message)
+        generation = await row.generation()
+        assert (generation.status, generation.steered) == (Status.STOPPED, True)
+        assert (await ends.events(row))[-2:] == [
+            GenerationSteered(row.id, 4, next_message),
+            GenerationStopped(row.id, 5),
+        ]
+        stopped = await stored(ends.database)
+        await ends.end(
+            stopped, never(), steered_by=next_message, use=lambda generation: generation.end(Ending.STOPPED)
+        )  # fmt: skip
+        assert (await stopped.generation()).steered is False
+        assert (await ends.events(stopped))[-1] == GenerationStopped(stopped.id, 2)
+
+    run(tmp_path, test)
+
+
+def release(generation: ActiveGeneration) -> None:
+    generation.end(Ending.RELEASED)
+
+
+def test_an_answer_that_is_handed_over_is_saved_without_its_end(tmp_path: Path) -> None:
+    async def test(ends: Ends) -> None:
+        row = await stored(ends.database, lease_until=seconds(10**9))
+        assert await ends.end(row, never(), *message(), use=release, first_token_at=NOON) == ()
+        generation = await row.generation()
+        assert (generation.status, generation.sequence, generation.amount) == (Status.RUNNING, 3, 30 * 10**6)
+        assert (generation.input_tokens, generation.output_tokens, generation.first_token_at) == (10, 2, NOON)
+        assert generation.lease_until is not None
+        assert generation.lease_until < seconds(10**9)
+        assert await row.content() == texts("Hi.")
+        assert (ends.ended.lost, ends.log.called) == (True, ["flush", "release"])
+        assert (ends.signals, ends.observer.ends) == ([("released", row.id)], [])
+        for lost in (await stored(ends.database, holder=OTHER), replace_id(row, uuid4())):
+            await ends.end(lost, never(), use=release)
+            assert (ends.ended.lost, len(ends.signals)) == (True, 1)
+
+    run(tmp_path, test)
+
+
+def replace_id(row: Stored, id: UUID) -> Stored:
+    """Return a generation whose conversation was deleted."""
+    other = object.__new__(Stored)
+    other.__dict__ |= vars(row) | {"id": id}
+    return other
+
+
+def test_an_answer_that_cannot_be_handed_over_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept = without_delays(monkeypatch)
+
+    async def save_released(*_: object) -> bool:
+        raise RuntimeError
+
+    monkeypatch.setattr(finalizer, "save_released", save_released)
+
+    async def test(ends: Ends) -> None:
+        row = await stored(ends.database)
+        await ends.end(row, never(), *message(), use=release)
+        generation = await row.generation()
+        assert (generation.status, generation.error, len(slept)) == (Status.FAILED, INTERRUPTED.to_json(), 4)
+        assert not ends.ended.lost
 
     run(tmp_path, test)
 
@@ -497,6 +603,11 @@ def test_of_a_failure_each_part_is_saved_that_can_be(tmp_path: Path, monkeypatch
         assert await row.content() == []
         assert len(await all_of(ends.database, ApiCall)) == 1
         assert len(await all_of(ends.database, ConversationChange)) == 1
+        other = await stored(ends.database)
+        with failpoints.armed("end.save", fail), failpoints.armed("end.parts", fail_at("location")):
+            await ends.end(other, written(), *message())
+        assert (await other.content(), ends.ended.lost) == ([], False)
+        assert (await ends.events(other))[-1] == GenerationFailed(other.id, 4, UNSAVED.to_json())
 
     run(tmp_path, test)
 
@@ -535,6 +646,7 @@ def test_an_end_that_cannot_be_saved_at_all_is_tried_for_a_minute_and_then_given
             assert await ends.end(row, written(), *message()) == ()
         generation = await row.generation()
         assert (generation.status, generation.error) == (Status.FAILED, UNSAVED.to_json())
+        assert len(slept) == 4
         assert ends.log.called == ["discard", "release"]
         assert ends.signals == [("ended", row.id)]
         assert await ends.events(row) == []

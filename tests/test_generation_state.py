@@ -92,6 +92,26 @@ def test_a_generation_waits_if_its_task_says_so_and_nothing_has_ended_it() -> No
         run(work, waits_for_nothing)
 
 
+@pytest.mark.parametrize(
+    ("work", "ending", "is_ended_by_message"),
+    [
+        (written, None, True),
+        (written, Ending.STOPPED, False),
+        (lambda: raising(asyncio.CancelledError()), None, False),
+        (lambda: raising(RuntimeError()), None, False),
+    ],
+)
+def test_a_message_ends_an_answer_whose_task_has_ended_by_itself(
+    work: Callable[[], Coroutine[Any, Any, None]], ending: Ending | None, *, is_ended_by_message: bool
+) -> None:
+    message_id = uuid4()
+
+    async def test(generation: ActiveGeneration) -> None:
+        assert generation.ended_by_message == (message_id if is_ended_by_message else None)
+
+    run(work(), test, ending=ending, steered_by=message_id)
+
+
 @pytest.mark.parametrize("ending", [Ending.LOST, Ending.RELEASED, Ending.STOPPED])
 def test_the_error_of_a_task_that_ends_for_another_reason_is_not_logged(ending: Ending) -> None:
     logged: list[Json] = []
