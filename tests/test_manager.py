@@ -11,6 +11,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID, uuid4
 
+import anthropic
+import httpx2
 import pytest
 from active import ME, OTHER, Stored, stored, texts
 from client import Json
@@ -24,15 +26,15 @@ from tertulia.attachments.media import PictureRoom
 from tertulia.billing.budget import EXCEEDED, Budget
 from tertulia.billing.prices import Prices
 from tertulia.claude.attempts import Attempt
-from tertulia.claude.errors import NOT_RESUMED, ErrorCode
+from tertulia.claude.errors import NOT_RESUMED, BrokenStream, ErrorCode, GenerationError
 from tertulia.claude.models import Models
 from tertulia.db import leases
 from tertulia.db.answer_tails import AnswerTail
 from tertulia.db.database import Database
-from tertulia.db.tables import ApiCall, ChangeKind, ConversationChange, Generation, Status
+from tertulia.db.tables import ApiCall, ChangeKind, Conversation, ConversationChange, Generation, Role, Status
 from tertulia.db.tool_calls import CallStatus, ToolCall
+from tertulia.generation import continuation, recovery
 from tertulia.generation import manager as managers
-from tertulia.generation import recovery
 from tertulia.generation.config import ContinuationPolicy, EngineConfig, EngineServices
 from tertulia.generation.manager import GenerationManager
 from tertulia.generation.observer import GenerationObserver
@@ -83,16 +85,16 @@ class Claude:
         return SimpleNamespace(platform=SimpleNamespace(counts_tokens=False))
 
     async def stream(
-        self, request: Any, _failed: list[Attempt], _push: object = None
+        self, request: Any, _failed: list[Attempt], push: Callable[[Sequence[Json]], bool]
     ) -> AsyncGenerator[Sequence[Json]]:
         self.requests.append(await request.body())
         for step in self.scripts.pop(0) if self.scripts else round_of(texts("Hi.")[0]):
             if isinstance(step, Exception):
                 raise step
-            if isinstance(step, list):
-                yield step
-            else:
+            if not isinstance(step, list):
                 await step()
+            elif not push(step):
+                yield step
 
 
 class Files:
@@ -138,9 +140,18 @@ class Titles:
 class Observer(GenerationObserver):
     def __init__(self) -> None:
         self.takeovers = 0
+        self.continued: list[str] = []
+        self.tools: list[tuple[str, str, int]] = []
 
     def on_takeover(self) -> None:
         self.takeovers += 1
+
+    def on_continue(self, reason: str) -> None:
+        self.continued.append(reason)
+
+    def on_tool(self, tool: str, outcome: str, seconds: float, tokens: int) -> None:
+        assert 0 <= seconds < 60
+        self.tools.append((tool, outcome, tokens))
 
 
 class Engine:
@@ -258,6 +269,7 @@ def test_tools_run_between_rounds_and_their_results_are_sent(tmp_path: Path) -> 
         context = ToolContext(row.owner.id, "ada", row.owner.conversation_id, row.id, "toolu_1")
         assert tool.calls[0] == ({}, context)
         assert len(tool.calls) == 2
+        assert [(name, outcome) for name, outcome, _ in engine.observer.tools] == [("add", "ok"), ("add", "error")]
         stored_calls = await rows_of(database, ToolCall)
         assert [(stored.tool_use_id, stored.name, stored.status) for stored in stored_calls] == [
             ("toolu_1", "add", CallStatus.SUCCEEDED), ("toolu_2", "add", CallStatus.FAILED),
@@ -395,6 +407,9 @@ def test_an_input_that_is_no_object_fails_its_call(tmp_path: Path) -> None:
         assert content[0] == call("toolu_1")
         assert content[1]["is_error"]
         assert tool.calls == []
+        stream = await engine.log.read(row.id)
+        assert stream is not None
+        assert fold(list(stream.iter_events())) == content
 
     run(tmp_path, test)
 
@@ -725,6 +740,7 @@ def test_closing_releases_what_runs_and_draining_waits_for_it(tmp_path: Path) ->
         await engine.manager.resume(second.id)
         await until(lambda: len(engine.claude.requests) == 2)
         await engine.manager.close()
+        await engine.manager.drain(5)  # nothing is left to wait for
         generation = await second.generation()
         assert (generation.status, generation.error) == (Status.RUNNING, None)
         assert generation.lease_until is not None
@@ -876,5 +892,263 @@ def test_a_checkpoint_saves_what_is_written_and_renews_the_lease(tmp_path: Path)
         await engine.finish()
         assert (await row.generation()).status is Status.STOPPED
         await engine.manager._checkpoint()
+
+    run(tmp_path, test)
+
+
+def test_a_generation_that_another_process_releases_is_taken_over_at_once(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database, alone=False)
+        released = await stored(database, holder=OTHER, lease_until=NOON)
+        held = await mine(database, holder=OTHER)
+        engine.manager.draining = True
+        engine.manager._signals.send("released", released.id)
+        assert not engine.manager._claims
+        engine.manager.draining = False
+        for row in (held, released):
+            engine.manager._signals.send("released", row.id)
+            await asyncio.gather(*engine.manager._claims)
+            await engine.finish()
+        assert (await released.generation()).status is Status.COMPLETED
+        assert ((await held.generation()).status, engine.observer.takeovers) == (Status.RUNNING, 1)
+
+    run(tmp_path, test)
+
+
+def test_a_process_takes_over_lost_generations_as_soon_as_it_starts(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database)
+        row = await stored(database, holder=OTHER, lease_until=NOON)
+        await engine.manager.begin()
+        await until(lambda: engine.observer.takeovers == 1)
+        await engine.finish()
+        await engine.manager.close()
+        assert (await row.generation()).status is Status.COMPLETED
+
+    run(tmp_path, test)
+
+
+def test_the_lease_of_a_generation_is_renewed_before_it_is_read(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database)
+        rows = [await stored(database, holder=OTHER, lease_until=NOON) for _ in range(2)]
+        renewed: list[bool] = []
+
+        async def renew(_: object) -> None:
+            before = [(await row.generation()).lease_until for row in rows]
+            await engine.manager._checkpoint()
+            after = [(await row.generation()).lease_until for row in rows]
+            renewed.append(all(old and new and old < new for old, new in zip(before, after, strict=True)))
+
+        with failpoints.armed("takeover.claimed", renew):
+            await engine.manager.sweep()
+        await engine.finish()
+        assert renewed[0]
+        assert [(await row.generation()).status for row in rows] == [Status.COMPLETED] * 2
+
+    run(tmp_path, test)
+
+
+OVERLOADED = BrokenStream(GenerationError(ErrorCode.OVERLOADED, "Overloaded."))
+FALLBACK = "claude-haiku-5-5"
+
+
+def test_an_answer_that_breaks_off_is_continued_and_each_request_is_billed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continuation, "FIRST_DELAY", 0.0)
+
+    async def test(database: Database) -> None:
+        engine = Engine(database, [*round_of(*texts("One, "))[:2], OVERLOADED], round_of(*texts("two.")))
+        row = await mine(database)
+        generation = await engine.run(row)
+        assert (generation.status, generation.continuations) == (Status.COMPLETED, 1)
+        (block,) = await row.content()
+        assert block["text"] == "One, two."
+        assert engine.observer.continued == ["overloaded_error"]
+        assert [entry.outcome for entry in await rows_of(database, ApiCall)] == [Status.FAILED, Status.COMPLETED]
+        assert [part["role"] for part in engine.claude.requests[1]["messages"]] == ["user", "assistant", "user"]
+
+    run(tmp_path, test)
+
+
+def test_a_fallback_model_answers_instead_of_one_that_is_overloaded_and_only_its_request_is_billed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continuation, "FIRST_DELAY", 0.0)
+
+    async def test(database: Database) -> None:
+        policy = ContinuationPolicy(fallbacks=(FALLBACK,))
+        engine = Engine(database, [OVERLOADED], calls("toolu_1"), tools=[Tool("add")], continuation=policy)
+        row = await mine(database)
+        assert (await engine.run(row)).status is Status.COMPLETED
+        assert [request["model"] for request in engine.claude.requests] == [MODEL, FALLBACK, FALLBACK]
+        bill = await rows_of(database, ApiCall)
+        assert [(entry.model, entry.outcome) for entry in bill] == [(FALLBACK, Status.COMPLETED)] * 2
+        assert {block.get("written_by") for block in await row.content()} == {FALLBACK, None}
+        unreachable = anthropic.APIConnectionError(request=httpx2.Request("POST", "https://127.0.0.1"))
+        alone = Engine(database, [unreachable])
+        generation = await alone.run(await mine(database))
+        assert generation.error is not None
+        assert (generation.error["code"], len(alone.claude.requests)) == (ErrorCode.CONNECTION, 1)
+
+    run(tmp_path, test)
+
+
+def test_a_fallback_model_answers_a_refused_request_at_a_lower_price(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        token = {"category": "bio", "fallback_credit_token": "token"}
+        end = {"type": "message_delta", "delta": {"stop_reason": "refusal", "stop_details": token}}
+        refusal: list[Step] = [*round_of()[:1], [end]]
+        policy = ContinuationPolicy(fallbacks=(FALLBACK,))
+        engine = Engine(database, refusal, round_of(*texts("Yes.")), continuation=policy)
+        row = await mine(database)
+        generation = await engine.run(row)
+        assert (generation.status, generation.refusal) == (Status.COMPLETED, {"category": "bio"})
+        assert engine.claude.requests[1]["fallback_credit_token"]["token"] == "token"
+        assert engine.observer.continued == ["refused"]
+
+    run(tmp_path, test)
+
+
+def lapse(engine: Engine, row: Stored) -> Callable[[], Awaitable[object]]:
+    """Return a step after which the lease of the running generation has lapsed."""
+
+    async def step() -> None:
+        engine.manager._active[row.id].lease = Lease(None)
+
+    return step
+
+
+def test_nothing_is_written_and_no_tool_is_called_until_a_lapsed_lease_is_renewed(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        tool = Tool("add")
+        engine = Engine(database, tools=[tool])
+        row = await mine(database)
+        script = calls("toolu_1")
+        engine.claude.scripts.append([*script[:1], lapse(engine, row), *script[1:], lapse(engine, row)])
+        await engine.manager.resume(row.id)
+        active = engine.manager._active[row.id]
+
+        async def wait_for_the_lease() -> None:
+            await until(lambda: not active.lease.holds)
+            for _ in range(50):
+                await asyncio.sleep(0.001)
+
+        await wait_for_the_lease()
+        assert active.answer.content == []
+        await engine.manager._checkpoint()
+        await until(lambda: len(active.answer.content) == 2)
+        await wait_for_the_lease()
+        assert tool.calls == []
+        await engine.manager._checkpoint()
+        await engine.finish()
+        assert len(tool.calls) == 1
+        assert (await row.generation()).status is Status.COMPLETED
+
+    run(tmp_path, test)
+
+
+@pytest.mark.parametrize(("text", "is_valid"), [('{"a": 1}', True), ('{"a": "x"}', False)])
+def test_an_answer_that_must_match_a_schema_is_checked(text: str, tmp_path: Path, *, is_valid: bool) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+
+    async def test(database: Database) -> None:
+        engine = Engine(database, round_of(*texts(text)))
+        row = await mine(database, options={"output_schema": schema})
+        await engine.run(row)
+        (block,) = await row.content()
+        assert block["json"]["checked"]
+        assert (block["json"]["problem"] is None) is is_valid
+
+    run(tmp_path, test)
+
+
+def test_calls_are_recorded_and_shown_before_their_tools_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(database: Database) -> None:
+        seen: list[tuple[list[CallStatus], int]] = []
+
+        class Looking(Tool):
+            async def call(self, input: Json, context: ToolContext) -> Result:
+                assert await row.content() == [call("toolu_1")]
+                return await Tool.call(self, input, context)
+
+        tool = Looking("add")
+        engine = Engine(database, calls("toolu_1"), tools=[tool])
+        row = await mine(database)
+        flush = engine.log.flush
+
+        async def look(generation_id: UUID) -> None:
+            seen.append(([entry.status for entry in await rows_of(database, ToolCall)], len(tool.calls)))
+            await flush(generation_id)
+
+        monkeypatch.setattr(engine.log, "flush", look)
+        assert (await engine.run(row)).status is Status.COMPLETED
+        running, done = [CallStatus.RUNNING], [CallStatus.SUCCEEDED]
+        assert seen == [([], 0), (running, 0), (running, 1), (done, 1)]
+
+    run(tmp_path, test)
+
+
+def test_an_answer_that_waits_for_the_client_reserves_nothing_meanwhile(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        budget = Budget(Decimal("0.00002"), PRICES)
+        engine = Engine(database, calls("toolu_1", name="ask"), budget=budget)
+        generation = await engine.run(await mine(database, CLIENT, options={"max_tokens": 1}, reserved=10**9))
+        assert (generation.status, generation.reserved) == (Status.AWAITING_TOOL_RESULTS, None)
+
+    run(tmp_path, test)
+
+
+def test_an_answer_whose_conversation_is_deleted_between_rounds_fails(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        class Deleting(Tool):
+            async def call(self, input: Json, context: ToolContext) -> Result:
+                async with database.write() as session:
+                    await session.delete(await session.get(Conversation, context.conversation_id))
+                return await Tool.call(self, input, context)
+
+        engine = Engine(database, calls("toolu_1"), tools=[Deleting("add")])
+        row = await mine(database)
+        await engine.manager.resume(row.id)
+        await engine.finish()
+        stream = await engine.log.read(row.id)
+        assert stream is not None
+        event: Any = stream.newest
+        assert (event.error["code"], len(engine.claude.requests)) == ("not_found_error", 1)
+
+    run(tmp_path, test)
+
+
+def test_a_message_that_steers_ends_an_answer_only_after_results_of_all_its_calls(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        search = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}
+        found = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}
+        rounds = [
+            (round_of(call("toolu_1"), stop_reason="tool_use"), True),
+            (round_of(search, found, call("toolu_1"), stop_reason="tool_use"), True),
+            (round_of(search, call("toolu_1"), stop_reason="tool_use"), False),
+            (round_of(*texts("Hi."), stop_reason="pause_turn"), False),
+        ]
+        for steps, is_steered in rounds:
+            engine = Engine(database, steps, tools=[Tool("add")])
+            row = await mine(database)
+            async with database.write() as session:
+                rows = Rows(session)
+                question = await rows.message(row.owner.conversation_id, row.message_id, depth=2)
+                answer = await rows.message(
+                    row.owner.conversation_id, question, role=Role.ASSISTANT, depth=3, content=[]
+                )
+                waiting = await rows.generation(
+                    row.owner.conversation_id, answer, status=Status.QUEUED, waits_for=row.id, steers=True
+                )
+            async with asyncio.timeout(10):
+                await engine.manager.resume(row.id)
+                await asyncio.wait([engine.manager._active[row.id].finalizing])
+            await engine.finish()
+            generation = await row.generation()
+            assert generation.status is (Status.STOPPED if is_steered else Status.COMPLETED), steps
+            assert (generation.steered, len(engine.claude.requests)) == (is_steered, 2 if is_steered else 3)
+            assert waiting is not None
 
     run(tmp_path, test)
