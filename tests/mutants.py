@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import PIL.Image
@@ -334,6 +335,8 @@ class Run:
                 if mutant.change.suite is not None:
                     suites.add(mutant.change.suite)
                 found = {name for suite in suites for name in reaching[suite] if name in by_name}
+                if mutant.change.suite is None:
+                    found |= _naming(mutant.change.scope, by_name) & reached.keys()
                 mutant.reaching = len(found)
                 chosen = self._choose(mutant, {name: reached[name] for name in found})
                 mutant.tests = [by_name[name] for name in chosen]
@@ -449,6 +452,22 @@ def _shared_words(text: str, tests: Iterable[str]) -> Counter[str]:
     wanted = set(WORD.findall(text.lower()))
     scores = {name: round(100 * sum(1 / counts[word] for word in found & wanted)) for name, found in words.items()}
     return Counter(dict(Counter(scores).most_common(NAMED_ALIKE)))
+
+
+def _naming(constant: str, items: dict[str, pytest.Item]) -> set[str]:
+    """Return the tests that name a constant, because a test of its value reaches no code that uses it."""
+    code = {name: getattr(getattr(item, "function", None), "__code__", None) for name, item in items.items()}
+    return {name for name, of_test in code.items() if of_test is not None and constant in _names(of_test)}
+
+
+def _names(code: CodeType) -> set[str]:
+    """Return the names and texts in the code of a function, and of those that it contains."""
+    names = {*code.co_names}
+    for value in code.co_consts:
+        values = value if isinstance(value, tuple) else (value,)
+        names |= {text for text in values if isinstance(text, str)}
+        names |= _names(value) if isinstance(value, CodeType) else set()
+    return names
 
 
 def _all_passed(_test: pytest.Item, reports: list[pytest.TestReport]) -> bool:

@@ -41,7 +41,7 @@ OPAQUE = (ast.JoinedStr, ast.Raise, ast.Assert, ast.ClassDef, ast.Import, ast.Im
 """Nodes that are not changed: texts, error messages, declarations."""
 UNCHANGED = ("annotation", "returns", "decorator_list", "type_params", "defaults", "kw_defaults", "ctx")
 """Fields of nodes that are evaluated only at import, or never."""
-NOT_BEHAVIOR = ("logger.", "span.", "self._span_attributes")
+NOT_BEHAVIOR = ("logger.", "log_", "span.", "self._span_attributes")
 NOT_BEHAVIOR_FUNCTIONS = ("_span_attributes",)
 """Prefixes of statements and names of functions that only report: log lines, and attributes of spans."""
 Functions = dict[str, list[FunctionType]]

@@ -32,7 +32,7 @@ from tertulia.db.tables import (
     User,
 )
 from tertulia.generation import retention
-from tertulia.generation.retention import ResourceDeleter, Retention, trim_audit, trim_keys
+from tertulia.generation.retention import ResourceDeleter, Retention, expire_guests, trim_audit, trim_keys
 
 
 @dataclass
@@ -295,6 +295,25 @@ def test_old_entries_and_keys_are_deleted_in_transactions_of_some_rows(
         await trim_keys(deletion.database)
         async with deletion.database.read() as session:
             assert (await session.exec(select(IdempotencyKey.key))).all() == []
+
+    run(tmp_path, test)
+
+
+def test_guests_who_have_not_been_here_for_some_days_are_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "now", lambda: NOON)
+
+    async def test(deletion: Deletion) -> None:
+        async with deletion.database.write() as session:
+            for name, days in (("new", 6), ("old", 8), ("older", 9)):
+                session.add(User(name=name, issuer="guest", subject=name, created_at=NOON - timedelta(days=days)))
+        monkeypatch.setattr(retention, "GUESTS_AT_ONCE", 1)
+        assert await expire_guests(deletion.deleter(), 7)
+        assert len(await ids(deletion.database, User)) == 2
+        assert await expire_guests(deletion.deleter(), 7)
+        async with deletion.database.read() as session:
+            assert (await session.exec(select(User.name))).all() == ["new"]
 
     run(tmp_path, test)
 

@@ -33,11 +33,14 @@ from tertulia.db.answer_tails import AnswerTail
 from tertulia.db.database import Database
 from tertulia.db.tables import ApiCall, ChangeKind, Conversation, ConversationChange, Generation, Role, Status
 from tertulia.db.tool_calls import CallStatus, ToolCall
-from tertulia.generation import continuation, recovery
+from tertulia.generation import continuation, loop, recovery
 from tertulia.generation import manager as managers
 from tertulia.generation.config import ContinuationPolicy, EngineConfig, EngineServices
+from tertulia.generation.input import GenerationInput
 from tertulia.generation.manager import GenerationManager
 from tertulia.generation.observer import GenerationObserver
+from tertulia.generation.prompt_measurement import PromptMeasurer
+from tertulia.generation.state import ActiveGeneration
 from tertulia.streams.events import ContentBlockFinished, ContentBlockStarted, GenerationStarted, TextDelta, fold
 from tertulia.streams.lease import Lease
 from tertulia.streams.log import LocalSignals
@@ -238,8 +241,7 @@ def test_an_answer_is_written_from_its_start_to_its_end(tmp_path: Path) -> None:
         ]  # fmt: skip
         (request,) = engine.claude.requests
         assert [message["role"] for message in request["messages"]] == ["user"]
-        assert engine.signals[0] == ("changed", row.owner.id)
-        assert engine.signals[-1] == ("ended", row.id)
+        assert engine.signals == [("changed", row.owner.id), ("changed", row.owner.id), ("ended", row.id)]
         assert generation.first_token_at is not None
         assert generation.started_at is not None
         assert generation.started_at <= generation.first_token_at
@@ -764,6 +766,7 @@ def test_an_answer_that_takes_too_long_fails(tmp_path: Path) -> None:
 def test_the_times_of_stops_checkpoints_and_takeovers_are_those_of_the_docs() -> None:
     names = ("CHECKPOINT_SECONDS", "STATUS_POLL_SECONDS", "STOP_SECONDS", "STOP_LEASES", "TAKE_OVER_SECONDS")
     assert [getattr(managers, name) for name in names] == [1.0, 0.5, 8.0, 3.0, 2.0]
+    assert loop.JOIN_SECONDS == 2.0
 
 
 def test_a_stop_waits_three_leases_for_another_process(tmp_path: Path) -> None:
@@ -968,6 +971,54 @@ def test_an_answer_that_breaks_off_is_continued_and_each_request_is_billed(
         assert engine.observer.continued == ["overloaded_error"]
         assert [entry.outcome for entry in await rows_of(database, ApiCall)] == [Status.FAILED, Status.COMPLETED]
         assert [part["role"] for part in engine.claude.requests[1]["messages"]] == ["user", "assistant", "user"]
+
+    run(tmp_path, test)
+
+
+def test_text_that_may_be_a_repetition_is_shown_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(continuation, "FIRST_DELAY", 0.0)
+    monkeypatch.setattr(loop, "JOIN_SECONDS", 0.0)
+
+    def delta(text: str) -> Json:
+        return {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
+
+    async def test(database: Database) -> None:
+        engine = Engine(database)
+        row = await mine(database)
+
+        async def shown() -> None:
+            active = engine.manager._active[row.id]
+            await until(lambda: active.answer.content[0]["text"] == "We two two")
+            assert active.join_timer is None
+
+        start, begin, stop, end = round_of(*texts(""))
+        engine.claude.scripts.append([*round_of(*texts("We two "))[:2], OVERLOADED])
+        engine.claude.scripts.append([start, begin, [delta("two")], shown, [delta(".")], stop, end])
+        assert (await engine.run(row)).status is Status.COMPLETED
+        assert (await row.content())[0]["text"] == "We two two."
+
+    run(tmp_path, test)
+
+
+def test_a_prompt_is_measured_before_the_first_request_of_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[tuple[UUID, int]] = []
+
+    async def test(database: Database) -> None:
+        engine = Engine(database, calls("toolu_1"), tools=[Tool("add")])
+
+        async def measure(
+            _: PromptMeasurer, active: ActiveGeneration, work: GenerationInput, _model: object
+        ) -> GenerationInput:
+            measured.append((active.generation_id, len(engine.claude.requests)))
+            return work
+
+        monkeypatch.setattr(PromptMeasurer, "measure", measure)
+        row = await mine(database)
+        await engine.run(row)
+        await engine.run(await mine(database, sequence=1, input_tokens=7))
+        assert measured == [(row.id, 0)]
 
     run(tmp_path, test)
 

@@ -234,6 +234,8 @@ CONTINUED = GenerationContinued(ID, 4, "interrupted", 1, 0)
         (lost(continuations=1, output_tokens=5), [*WRITTEN, CONTINUED], None, False),
         (lost([CALL, RESULT], sequence=9), [], CallStatus.SUCCEEDED, True),
         (lost([CALL, RESULT], sequence=9), [], CallStatus.RUNNING, False),
+        (lost([CALL, RESULT], sequence=9), [], CallStatus.FAILED, True),
+        (lost([CALL, RESULT], sequence=9), [], CallStatus.UNKNOWN, True),
         (lost([CALL, RESULT], sequence=9, input_tokens=5), [], CallStatus.SUCCEEDED, False),
     ],
 )

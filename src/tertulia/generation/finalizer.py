@@ -309,10 +309,10 @@ class GenerationFinalizer:
                 return Saved(saved.lease_held)
             if not self._is_draining():
                 FOLLOWING.hit(active.generation_id)
-            if saved.has_following and not self._is_draining():
-                following = await leases.claim_following(
-                    session, active.generation_id, self._process, self._config.lease_end()
-                )
+                if saved.has_following:
+                    following = await leases.claim_following(
+                        session, active.generation_id, self._process, self._config.lease_end()
+                    )
         self._signals.send(CHANGED, location.owner_id)
         if status is Status.COMPLETED:
             self._name(active, location)

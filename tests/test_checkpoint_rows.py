@@ -1,0 +1,173 @@
+"""Which rows a checkpoint writes, what it does for answers whose text cannot be saved, and when it renews a lease."""
+
+import sqlite3
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from active import ME, OTHER, Stored, active, lease, never, stored, texts
+from rows import NOON, with_database
+
+from tertulia import failpoints
+from tertulia.db import leases
+from tertulia.db.database import Database
+from tertulia.generation import checkpoint
+from tertulia.generation.accumulator import AnswerAccumulator
+from tertulia.generation.checkpoint import Checkpoints
+from tertulia.generation.state import ActiveGeneration, Ending
+from tertulia.streams.lease import Lease
+from tertulia.streams.memory import MemoryLog
+
+WHOLE = texts("Hi.")
+
+
+class Log(MemoryLog):
+    """A log that records which events of which generations are saved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.saved: dict[UUID, int] = {}
+
+    def mark_saved(self, generation_id: UUID, sequence: int) -> None:
+        self.saved[generation_id] = sequence
+
+
+class Process:
+    """The checkpoints of a process with leases of a minute."""
+
+    def __init__(self, database: Database, lease_seconds: float = 60) -> None:
+        self.log = Log()
+        self.checkpoints = Checkpoints(database, self.log, ME, lease_seconds)
+
+
+@asynccontextmanager
+async def writing(*rows: Stored, **fields: Any) -> AsyncGenerator[list[ActiveGeneration]]:
+    """Yield generations of this process that have written a text whose end is not saved."""
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(
+                active(never(), AnswerAccumulator(row.id, 4, WHOLE), message_id=row.message_id, **fields)
+            )
+            for row in rows
+        ]
+
+
+async def is_saved(*rows: Stored) -> list[bool]:
+    return [await row.content() == WHOLE for row in rows]
+
+
+def run(folder: Path, test: Callable[[Database], Awaitable[None]]) -> None:
+    with_database(folder, test)
+
+
+def test_texts_are_saved_in_batches_and_all_leases_are_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "AT_ONCE", 2)
+
+    async def test(database: Database) -> None:
+        process = Process(database)
+        rows = [await stored(database, lease_until=NOON) for _ in range(5)]
+        claimed, foreign = await stored(database, lease_until=NOON), await stored(database, holder=OTHER)
+        claims = {row.id: Lease(None) for row in (claimed, foreign)}
+        async with writing(*rows, lease=lease(-1)) as generations:
+            await process.checkpoints.save(generations, claims)
+            assert await is_saved(*rows) == [True] * 5
+            assert [generation.saved for generation in generations] == [4] * 5
+            assert all(generation.lease.holds and generation.renewed.is_set() for generation in generations)
+            assert process.log.saved == {row.id: 4 for row in rows}
+            assert [claims[row.id].holds for row in (claimed, foreign)] == [True, False]
+            for row in (*rows, claimed):
+                lease_until = (await row.generation()).lease_until
+                assert lease_until is not None
+                assert timedelta(seconds=50) < lease_until - datetime.now(UTC) < timedelta(seconds=61)
+
+    run(tmp_path, test)
+
+
+def test_answers_end_that_were_stopped_or_that_another_process_holds(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        process = Process(database)
+        rows = [await stored(database, **columns) for columns in ({}, {"stop_requested": True}, {"holder": OTHER})]
+        async with writing(*rows) as generations:
+            await process.checkpoints.save(generations, {})
+            assert [generation.ending for generation in generations] == [None, Ending.STOPPED, Ending.LOST]
+        assert await is_saved(*rows) == [True, True, False]
+        assert list(process.log.saved) == [row.id for row in rows[:2]]
+
+    run(tmp_path, test)
+
+
+@pytest.mark.parametrize(("lease_seconds", "renewals"), [(60, 1), (0, 2)])
+def test_leases_are_renewed_again_if_that_took_longer_than_a_lease(
+    lease_seconds: float, renewals: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renew_all, renewed = leases.renew_all, list[datetime]()
+
+    async def record(session: Any, ids: Sequence[UUID], holder: UUID, until: datetime) -> Any:
+        renewed.append(until)
+        return await renew_all(session, ids, holder, until)
+
+    monkeypatch.setattr(leases, "renew_all", record)
+
+    async def test(database: Database) -> None:
+        row = await stored(database)
+        async with writing(row) as generations:
+            await Process(database, lease_seconds).checkpoints.save(generations, {})
+        assert len(set(renewed)) == renewals
+        assert await is_saved(row) == [True]
+
+    run(tmp_path, test)
+
+
+def test_a_text_that_cannot_be_saved_costs_the_other_answers_nothing(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        process = Process(database)
+        rows = [await stored(database, lease_until=NOON) for _ in range(3)]
+        tried: list[UUID] = []
+
+        def reject(id: UUID) -> None:
+            tried.append(id)
+            if id == rows[1].id:
+                raise RuntimeError
+
+        async with writing(*rows, lease=lease(-1)) as generations:
+            with failpoints.armed("checkpoint.save", reject):
+                await process.checkpoints.save(generations, {})
+                assert await is_saved(*rows) == [True, False, True]
+                assert [generation.saved for generation in generations] == [4, 0, 4]
+                assert process.log.saved == {rows[0].id: 4, rows[1].id: 0, rows[2].id: 4}
+                assert all(generation.lease.holds for generation in generations)
+                before, generations[0].saved = len(tried), 0
+                await process.checkpoints.save(generations, {})
+                # It is set aside, so the others are saved together again.
+                assert tried[before:] == [rows[0].id]
+            assert [generation.ending for generation in generations] == [None] * 3
+
+    run(tmp_path, test)
+
+
+def test_a_text_is_not_saved_alone_if_another_process_has_taken_its_answer_over(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        process = Process(database)
+        row, other = await stored(database), await stored(database)
+        tried: list[UUID] = []
+
+        def reject(id: UUID) -> None:
+            tried.append(id)
+            if len(tried) == 1:
+                raise RuntimeError
+            if id == row.id:
+                with sqlite3.connect(tmp_path / "rows.db") as connection:
+                    connection.execute("UPDATE generations SET holder = ? WHERE id = ?", (uuid4().hex, row.id.hex))
+                connection.close()
+
+        async with writing(row, other) as generations:
+            with failpoints.armed("checkpoint.save", reject):
+                await process.checkpoints.save(generations, {})
+            assert await is_saved(row, other) == [False, True]
+            assert [generation.saved for generation in generations] == [0, 4]
+
+    run(tmp_path, test)
