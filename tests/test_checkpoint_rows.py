@@ -1,4 +1,4 @@
-"""Which rows a checkpoint writes, what it does for answers whose text cannot be saved, and when it renews a lease."""
+"""A checkpoint saves texts and renews leases, also if one of the texts cannot be saved."""
 
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence

@@ -11,10 +11,9 @@ import pytest
 from client import Json
 from rows import MODEL, NOON, seconds
 
-from tertulia.claude.compaction import ON_DEMAND_BETA
 from tertulia.claude.continuation import INSTRUCTION
 from tertulia.claude.fallbacks import CREDIT_BETA
-from tertulia.claude.models import FALLBACK_BETA, Model
+from tertulia.claude.models import FALLBACK_BETA, ON_DEMAND_BETA, Model
 from tertulia.claude.repairs import LeftOut, Repairs
 from tertulia.db.messages import BranchMessage
 from tertulia.db.tables import Conversation, Generation, Message, Role
@@ -283,7 +282,8 @@ def test_a_fallback_model_gets_only_options_that_it_supports() -> None:
 def test_a_request_for_a_summary_has_no_fallbacks() -> None:
     model = replace(SONNET, fallbacks=frozenset({"small"}))
     fallback = Model("small", "Small", default=False, simulated=True)
-    for options, names in (({}, {"small"}), ({"compaction": {"instructions": "Short."}}, set[str]())):
+    cases: list[tuple[Json, set[str]]] = [({}, {"small"}), ({"compaction": {"instructions": "Short."}}, set())]
+    for options, names in cases:
         work = build(user("Hi."), **options)
         sent = work.messages_request(model, cast("Any", Files()), caching=False, fallbacks=[fallback])
         assert sent.fallbacks == names
@@ -310,11 +310,12 @@ def test_thinking_that_the_api_drops_is_counted_once() -> None:
 def test_a_text_that_must_match_a_format_is_continued_without_it() -> None:
     for config, remaining in (({"format": {}, "effort": "low"}, {"effort": "low"}), ({"format": {}}, None)):
         sent, _ = request(message("user", TEXT), output_config=config)
-        assert (sent.has_begun, asyncio.run(sent.body())["output_config"]) == (False, config)
-        assert sent.first_messages is not None
+        assert (sent.has_begun, sent.first_messages is None) == (False, False)
+        assert asyncio.run(sent.body())["output_config"] == config
         sent.continue_answer([TEXT])
         body = asyncio.run(sent.body())
-        assert (sent.has_begun, sent.first_messages, body.get("output_config")) == (True, None, remaining)
+        assert (sent.has_begun, sent.first_messages is None) == (True, True)
+        assert body.get("output_config") == remaining
         assert INSTRUCTION in body["messages"][-1]["content"][0]["text"]
         assert body["model"] == MODEL
         sent.continue_answer([THOUGHT])  # nothing that could be continued, so Claude is asked the same again

@@ -1,4 +1,4 @@
-"""What the accumulator keeps of an interrupted response, and how the next response continues it."""
+"""The accumulator keeps the blocks of an interrupted response, and the next response continues them."""
 
 from types import SimpleNamespace
 from typing import Any, cast
