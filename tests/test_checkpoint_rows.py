@@ -37,9 +37,9 @@ class Log(MemoryLog):
 
 
 class Process:
-    """The checkpoints of a process with leases of a minute."""
+    """The checkpoints of a process with leases of an hour."""
 
-    def __init__(self, database: Database, lease_seconds: float = 60) -> None:
+    def __init__(self, database: Database, lease_seconds: float = 3600) -> None:
         self.log = Log()
         self.checkpoints = Checkpoints(database, self.log, ME, lease_seconds)
 
@@ -82,7 +82,7 @@ def test_texts_are_saved_in_batches_and_all_leases_are_renewed(tmp_path: Path, m
             for row in (*rows, claimed):
                 lease_until = (await row.generation()).lease_until
                 assert lease_until is not None
-                assert timedelta(seconds=50) < lease_until - datetime.now(UTC) < timedelta(seconds=61)
+                assert timedelta(minutes=30) < lease_until - datetime.now(UTC) <= timedelta(hours=1)
 
     run(tmp_path, test)
 
@@ -90,7 +90,11 @@ def test_texts_are_saved_in_batches_and_all_leases_are_renewed(tmp_path: Path, m
 def test_answers_end_that_were_stopped_or_that_another_process_holds(tmp_path: Path) -> None:
     async def test(database: Database) -> None:
         process = Process(database)
-        rows = [await stored(database, **columns) for columns in ({}, {"stop_requested": True}, {"holder": OTHER})]
+        rows = [
+            await stored(database),
+            await stored(database, stop_requested=True),
+            await stored(database, holder=OTHER),
+        ]
         async with writing(*rows) as generations:
             await process.checkpoints.save(generations, {})
             assert [generation.ending for generation in generations] == [None, Ending.STOPPED, Ending.LOST]
@@ -100,7 +104,7 @@ def test_answers_end_that_were_stopped_or_that_another_process_holds(tmp_path: P
     run(tmp_path, test)
 
 
-@pytest.mark.parametrize(("lease_seconds", "renewals"), [(60, 1), (0, 2)])
+@pytest.mark.parametrize(("lease_seconds", "renewals"), [(3600, 1), (0, 2)])
 def test_leases_are_renewed_again_if_that_took_longer_than_a_lease(
     lease_seconds: float, renewals: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

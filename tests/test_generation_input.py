@@ -292,7 +292,10 @@ def test_a_request_for_a_summary_has_no_fallbacks() -> None:
 
 
 def test_a_request_is_repaired_twelve_times_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "without_refused", lambda *_: Repairs())
+    def without_refused(*_: object) -> Repairs:
+        return Repairs()
+
+    monkeypatch.setattr(requests, "without_refused", without_refused)
     sent, _ = request(message("user", TEXT))
     assert [refused(sent, "Something.") is not None for _ in range(14)] == [True] * 12 + [False] * 2
 

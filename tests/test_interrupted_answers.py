@@ -1,5 +1,7 @@
 """The accumulator keeps the blocks of an interrupted response, and the next response continues them."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
@@ -17,6 +19,7 @@ from tertulia.streams.events import (
     TextDelta,
     fold,
 )
+from tertulia.text_filters import BlockFilter, TextKind
 
 ID = uuid4()
 CUT = ErrorCode.CONNECTION
@@ -203,14 +206,29 @@ def test_the_report_of_a_response_is_that_of_its_beginning_and_its_end() -> None
     assert (answer.response_id, answer.stop_sequence) == ("msg_1", "END")
 
 
-def test_text_that_a_filter_holds_back_is_shown_at_the_end_unless_the_filter_fails() -> None:
-    def fail() -> str:
-        raise StreamError(GenerationError(ErrorCode.API_ERROR, "The hook failed."))
+@dataclass
+class Filter:
+    """A filter that holds everything back, and shows `end` at the end; without an end, it fails."""
 
+    end: str | None
+
+    def feed(self, _text: str) -> str:
+        return ""
+
+    def finish(self) -> str:
+        if self.end is None:
+            raise StreamError(GenerationError(ErrorCode.API_ERROR, "The hook failed."))
+        return self.end
+
+
+def filtering(text_filter: object) -> Callable[[TextKind], BlockFilter]:
+    return lambda _: cast("BlockFilter", text_filter)
+
+
+def test_text_that_a_filter_holds_back_is_shown_at_the_end_unless_the_filter_fails() -> None:
     answer = Answer()
-    for index, finish in enumerate((lambda: "Done.", fail, lambda: "held")):
-        holding = SimpleNamespace(feed=lambda _: "", finish=finish)
-        answer.new_filter = cast("Any", lambda _, holding=holding: holding)
+    for index, end in enumerate(("Done.", None, "held")):
+        answer.new_filter = filtering(Filter(end))
         answer.take(start(index, TEXT), text(index, "Hi."))
     answer.take(stop(0))
     assert answer.release_text() == [TextDelta(ID, answer.sequence, 2, 0, "held")]
@@ -222,7 +240,7 @@ def test_a_continued_text_passes_the_filter_again() -> None:
     answer = Answer()
     answer.take(start(0, TEXT), text(0, "one "))
     answer.break_off()
-    answer.new_filter = cast("Any", lambda _: SimpleNamespace(feed=str.upper, finish=lambda: ""))
+    answer.new_filter = filtering(SimpleNamespace(feed=str.upper, finish=lambda: ""))
     answer.begin_attempt(CUT)
     answer.take(start(0, TEXT), text(0, "two"), stop(0))
     assert answer.content[0]["text"] == "one TWO"

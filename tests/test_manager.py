@@ -1081,17 +1081,12 @@ def test_nothing_is_written_and_no_tool_is_called_until_a_lapsed_lease_is_renewe
         await engine.manager.resume(row.id)
         active = engine.manager._active[row.id]
 
-        async def wait_for_the_lease() -> None:
-            await until(lambda: not active.lease.holds)
-            for _ in range(50):
-                await asyncio.sleep(0.001)
-
-        await wait_for_the_lease()
+        active.renewed.set()
+        await until(lambda: not active.renewed.is_set())  # it waits for the lease
         assert active.answer.content == []
         await engine.manager._checkpoint()
-        await until(lambda: len(active.answer.content) == 2)
-        await wait_for_the_lease()
-        assert tool.calls == []
+        await until(lambda: not active.renewed.is_set())
+        assert (len(active.answer.content), tool.calls) == (2, [])
         await engine.manager._checkpoint()
         await engine.finish()
         assert len(tool.calls) == 1
