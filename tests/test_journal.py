@@ -1,5 +1,6 @@
 """The journal of answers on disk: recovery after a crash, its lock, its permissions and its removal."""
 
+import asyncio
 import errno
 import os
 from collections.abc import Generator, Sequence
@@ -12,6 +13,7 @@ import pytest
 from tertulia.streams.codec import encode
 from tertulia.streams.events import GenerationEvent, GenerationStarted, TextDelta
 from tertulia.streams.journal import Journal
+from tertulia.streams.memory import MemoryLog
 
 
 def deltas(id: UUID, first: int, texts: Sequence[str]) -> list[GenerationEvent]:
@@ -139,6 +141,66 @@ def test_an_answer_that_outgrows_its_file_on_a_full_disk_keeps_the_events_it_has
         journal.check_storage()
         journal.write(id, deltas(id, 3, ["x" * 100_000]))
         assert [event.sequence for event in journal.read(id)] == [1, 2, 3]
+
+
+@contextmanager
+def probes_fail() -> Generator[None]:
+    """Let every file that tests the disk fail."""
+
+    def fail(_path: Path, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "write_bytes", fail)
+        yield
+
+
+def test_the_disk_is_tested_from_a_write_that_it_had_no_space_for_until_a_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id, log = uuid4(), MemoryLog(Journal(tmp_path / "unused"))
+    # Nothing was written, so there is no folder in which the disk could be tested.
+    asyncio.run(log.check_storage())
+    with killed(tmp_path) as journal, probes_fail():
+        log = MemoryLog(journal)
+        for ends_by_write in (True, False):
+            journal.write(id, [GenerationStarted(id, 1)])
+            asyncio.run(log.check_storage())
+            with monkeypatch.context() as patch:
+                fill_disk(patch, 0)
+                with pytest.raises(OSError, match="No space left"):
+                    journal.write(id, deltas(id, 2, ["x" * 100_000]))
+            for _ in range(2):
+                with pytest.raises(OSError, match="No space left"):
+                    asyncio.run(log.check_storage())
+            if ends_by_write:
+                journal.write(id, deltas(id, 2, ["short"]))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Path, "write_bytes", lambda *_: None)
+            asyncio.run(log.check_storage())
+        asyncio.run(log.check_storage())
+
+
+def test_a_file_that_tests_the_disk_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    id = uuid4()
+    with killed(tmp_path) as journal:
+        with monkeypatch.context() as patch:
+            fill_disk(patch, 0)
+            with pytest.raises(OSError, match="No space left"):
+                journal.write(id, [GenerationStarted(id, 1)])
+        journal.check_storage()
+        assert list(tmp_path.glob("probe*")) == []
+
+
+def test_a_closed_answer_keeps_no_file_open(tmp_path: Path) -> None:
+    id = uuid4()
+    with killed(tmp_path) as journal:
+        journal.write(id, [GenerationStarted(id, 1)])
+        number = journal._files[id.int]._file
+        os.fstat(number)
+        journal.close(id)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(number)
 
 
 def test_only_one_process_at_a_time_holds_the_lock(tmp_path: Path) -> None:

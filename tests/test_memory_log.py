@@ -1,6 +1,7 @@
 """The event log in memory: retention of ended answers, behavior without a lease, and the journal."""
 
 import asyncio
+import errno
 import tracemalloc
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tertulia.streams import lease
+from tertulia import failpoints
+from tertulia.streams import lease, memory
 from tertulia.streams.events import (
     ContentBlockFinished,
     ContentBlockStarted,
@@ -59,6 +61,8 @@ def write(log: MemoryLog, *events: Callable[[UUID, int], GenerationEvent], ended
         lease.never_expire()
     for number, kind in enumerate(kinds, 1):
         log.append(id, [kind(id, number)])
+    # The checkpoint of an answer may follow its end.
+    log.mark_saved(id, len(kinds))
     return id
 
 
@@ -251,15 +255,43 @@ def test_the_journal_includes_events_written_while_the_lease_had_lapsed(
 ) -> None:
     async def work() -> None:
         now = 1_000.0
-        monkeypatch.setattr("tertulia.streams.lease.clock", lambda: now)
-        log, id, lease = MemoryLog(Journal(tmp_path)), uuid4(), new_lease()
-        log.open(id, lease)
+        for each in ("clock", "fast_clock"):
+            monkeypatch.setattr(lease, each, lambda: now)
+        log, id, own_lease = MemoryLog(Journal(tmp_path)), uuid4(), new_lease()
+        log.open(id, own_lease)
         log.append(id, [GenerationStarted(id, 1)])
         now += 61
         log.append(id, [TextDelta(id, 2, 0, 0, "kept ")])
-        lease.renew(new_lease())
+        assert journaled(tmp_path, id) == [1]
+        own_lease.renew(new_lease())
         log.append(id, [TextDelta(id, 3, 0, 5, "shown")])
         assert journaled(tmp_path, id) == [1, 2, 3]
+        now += 61
+        log.append(id, [TextDelta(id, 4, 0, 10, "saved")])
+        own_lease.renew(new_lease())
+        log.mark_saved(id, 4)
+        assert journaled(tmp_path, id) == [1, 2, 3, 4]
+        log.release(id)
+
+    run(work())
+
+
+def test_no_event_is_shown_that_the_journal_lacks_and_the_next_process_takes_over_what_it_has(tmp_path: Path) -> None:
+    def fail(_item: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    async def work() -> None:
+        log = MemoryLog(Journal(tmp_path))
+        id = write(log, ended=False)
+        with failpoints.armed("journal.writing", fail), pytest.raises(OSError, match="Input/output error"):
+            log.append(id, [TextDelta(id, 2, 0, 0, "not shown")])
+        for each in (log, MemoryLog(Journal(tmp_path))):
+            taken_over = await each.take_over(id, new_lease())
+            assert taken_over is not None
+            assert [event.sequence for event in taken_over.iter_events()] == [1]
+            unknown = await each.take_over(uuid4(), new_lease())
+            assert unknown is not None
+            assert unknown.last == 0
         log.release(id)
 
     run(work())
@@ -276,6 +308,73 @@ def test_a_log_that_waits_for_the_client_can_be_read_without_a_lease(monkeypatch
         now += 3_600
         # No process holds the lease while the generation waits for the client, so there can be no further events.
         assert await sequences(log, id) == [1]
+
+    run(work())
+
+
+def test_only_the_lease_with_which_a_log_was_opened_suspends_or_releases_it() -> None:
+    async def work() -> None:
+        log, id, lease, other = MemoryLog(), uuid4(), new_lease(), new_lease()
+        for end in (log.suspend, log.release):
+            end(id, lease)
+        log.open(id, lease)
+        for end in (log.suspend, log.release):
+            end(id, other)
+        log.append(id, [GenerationStarted(id, 1)])
+        assert await sequences(log, id) == [1]
+        assert log.longest_wait == 0.0
+        log.suspend(id, lease)
+        log.append(id, [TextDelta(id, 2, 0, 0, "late")])
+        assert await sequences(log, id) == [1]
+        log.release(id)
+        assert await sequences(log, id) is None
+
+    run(work())
+
+
+def test_followers_are_told_to_look_elsewhere_when_their_log_is_missing_silent_or_released(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory, "SILENCE", 0.01)
+
+    async def work() -> None:
+        log, id, lease = MemoryLog(), uuid4(), new_lease()
+        follower = log.follow(id, Follower(0))
+        assert await anext(follower) == []
+        log.open(id, lease)
+        log.append(id, [GenerationStarted(id, 1)])
+        assert [event.sequence for event in await anext(follower)] == [1]
+        # No process holds a lease, so another one may continue the answer.
+        log.suspend(id, lease)
+        assert await anext(follower) == []
+        log.open(id, lease, [GenerationStarted(id, 1)])
+        waiting = asyncio.ensure_future(anext(follower))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        log.release(id)
+        assert await waiting == []
+        log.open(id, lease, [GenerationStarted(id, 1)])
+        log.append(id, [GenerationCompleted(id, 2)])
+        assert [[event.sequence for event in batch] async for batch in follower] == [[2]]
+
+    run(work())
+
+
+def test_followers_continue_at_once_in_a_log_that_is_opened_for_the_first_time_or_again() -> None:
+    async def work() -> None:
+        log, id = MemoryLog(), uuid4()
+        follower = log.follow(id, Follower(0))
+        for sequence in (1, 2):
+            waiting = asyncio.ensure_future(anext(follower))
+            for _ in range(3):
+                await asyncio.sleep(0)
+            log.open(id, new_lease(), [GenerationStarted(id, 1), TextDelta(id, 2, 0, 0, "x")][:sequence])
+            for _ in range(10):
+                await asyncio.sleep(0)
+            # The caller may look for the log elsewhere meanwhile.
+            batch = waiting.result() or await anext(follower)
+            assert [event.sequence for event in batch] == [sequence]
+        await follower.aclose()
 
     run(work())
 

@@ -12,10 +12,14 @@ import pytest
 import redis as redis_client
 from servers import RedisServer
 
+from tertulia.redis_client import AWAY
 from tertulia.streams.events import GenerationStarted, TextDelta
 from tertulia.streams.lease import Lease
+from tertulia.streams.redis import log as redis_log
+from tertulia.streams.redis import reader as redis_reader
 from tertulia.streams.redis.log import RedisLog
 from tertulia.streams.redis.scripts import stream_key
+from tertulia.streams.stream import Follower
 
 
 @pytest.fixture
@@ -123,6 +127,78 @@ def test_an_unreadable_entry_affects_only_its_own_log(redis: RedisServer) -> Non
             writer.append(good, [GenerationStarted(good, 1)])
             await writer.flush(good)
             stream = await reader.read(good)
+            assert stream is not None
+            assert stream.last == 1
+
+    asyncio.run(work())
+
+
+def test_a_log_whose_redis_is_away_shows_what_is_saved_and_can_be_discarded_and_its_check_fails(tmp_path: Path) -> None:
+    async def work() -> None:
+        log, id = RedisLog(f"unix://{tmp_path / 'missing'}", uuid4()), uuid4()
+        log.open(id, lease(20))
+        log.append(id, [GenerationStarted(id, 1), delta(id, 2, "not saved")])
+        stream = await log.read(id)
+        assert stream is not None
+        assert stream.last_visible == 0
+        log.mark_saved(id, 1)
+        assert stream.last_visible == 1
+        await log.discard(id)
+        with pytest.raises(AWAY):
+            await log.check()
+        await log.close()
+
+    asyncio.run(work())
+
+
+def test_the_longest_wait_is_that_of_all_partitions_of_a_cluster() -> None:
+    async def work() -> None:
+        log, id = RedisLog("redis+cluster://127.0.0.1:1", uuid4()), uuid4()
+        log.open(id, lease(20))
+        log.append(id, [GenerationStarted(id, 1)])
+        assert log.longest_wait > 0
+        log.release(id)
+        await log.close()
+
+    asyncio.run(work())
+
+
+def test_redis_must_respond_within_five_seconds_and_a_batch_is_not_sent_to_another_node(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    timeouts: list[tuple[float, int]] = []
+
+    def connect(_url: str, *, cluster_retries: int, socket_timeout: float, **_options: object) -> None:
+        timeouts.append((socket_timeout, cluster_retries))
+
+    monkeypatch.setattr(redis_log, "connect_redis", connect)
+    RedisLog("redis+cluster://127.0.0.1:1", uuid4())
+    # A command that blocks takes longer.
+    assert timeouts == [(5.0, 0), (5.0 + redis_reader.BLOCK_MS / 1000, 1)]
+
+
+def test_a_log_that_ends_writes_its_last_events_and_a_follower_of_its_own_process_gets_each_batch(
+    redis: RedisServer,
+) -> None:
+    async def work() -> None:
+        id = uuid4()
+        async with opened(redis) as log, opened(redis) as reader:
+            log.open(id, lease(20))
+            followers = [each.follow(id, Follower(0)) for each in (log, reader)]
+            for sequence, event in enumerate([GenerationStarted(id, 1), delta(id, 2, "x")], 1):
+                log.append(id, [event])
+                for follower in followers:
+                    while not (batch := await anext(follower)):
+                        pass
+                    assert [event.sequence for event in batch] == [sequence]
+            for follower in followers:
+                await follower.aclose()
+            ending = RedisLog(redis.url(0), uuid4())
+            other = uuid4()
+            ending.open(other, lease(20))
+            ending.append(other, [GenerationStarted(other, 1)])
+            await ending.close()
+            stream = await reader.read(other)
             assert stream is not None
             assert stream.last == 1
 

@@ -24,7 +24,7 @@ from tertulia.streams.redis import batch as redis_batch
 from tertulia.streams.redis import writer as redis_writer
 from tertulia.streams.redis.batch import STORE_SECONDS
 from tertulia.streams.redis.reader import RedisReader, _Mirror
-from tertulia.streams.redis.scripts import holder_key, journal_key, journal_lines, stream_key, wake_key
+from tertulia.streams.redis.scripts import CHANGED, holder_key, journal_key, journal_lines, stream_key, wake_key
 from tertulia.streams.redis.writer import SOON, RedisWriter
 from tertulia.streams.stream import Follower, Stream
 
@@ -54,8 +54,8 @@ class Process:
         return lease
 
     def append(self, *events: GenerationEvent, id: UUID = ID) -> None:
-        if events and self.memory.append_hidden(id, events):
-            self.writer.schedule(id)
+        self.memory.append_hidden(id, events)
+        self.writer.schedule(id)
 
     async def write(self) -> bool:
         waiting, self.writer._waiting = self.writer._waiting, set()
@@ -171,6 +171,13 @@ def test_nothing_is_sent_after_the_lease_has_lapsed(url: str) -> None:
         process.writer._waiting.add(ID)
         assert await process.write() is False
         assert (process.shown, await process.entries()) == (0, [])
+        # What waits for Redis does not wait for a lease that may have been lost.
+        lease = process.open(started())
+        flushed = asyncio.create_task(process.writer.flush(ID))
+        await asyncio.sleep(0)
+        lease.until = clock()
+        assert await process.write() is False
+        await flushed
 
     run(url, test)
 
@@ -273,6 +280,77 @@ def test_a_log_that_cannot_be_sent_is_released_and_the_others_are_sent(step: str
     run(url, test)
 
 
+def test_a_log_that_redis_refuses_is_sent_again_and_the_others_are_shown(url: str) -> None:
+    async def test(process: Process) -> None:
+        other = UUID(int=8)
+        process.open(started())
+        process.open(GenerationStarted(other, 1), id=other)
+        await process.write()
+        await process.redis.set(stream_key(ID), "not a stream")
+        for id in (ID, other):
+            process.writer._writing[id].is_unsure = True
+            process.append(TextDelta(id, 2, 0, 0, "x"), id=id)
+        with pytest.raises(RedisError, match="WRONGTYPE"):
+            await process.write()
+        assert (process.shown, process.memory._streams[other].last_visible) == (1, 2)
+        await process.redis.delete(stream_key(ID))
+        process.writer.schedule(ID)
+        while await process.write() and process.writer._waiting:
+            pass
+        assert (process.shown, await process.entries()) == (2, [2])
+
+    run(url, test)
+
+
+def test_a_log_that_was_released_while_it_was_sent_is_stored_no_more(url: str) -> None:
+    async def test(process: Process) -> None:
+        process.open(started())
+        await process.write()
+        process.append(delta(2))
+        with failpoints.armed("redis.sent", lambda _item: process.writer.release(ID)):
+            await process.write()
+        assert await process.lines() == [1, 2]
+        assert process.writer._journal.due(time.monotonic() + 2 * STORE_SECONDS) == []
+
+    run(url, test)
+
+
+def test_a_log_that_other_processes_take_over_meanwhile_is_not_taken_over() -> None:
+    class Replies:
+        """A client of a Redis in which another process writes the stream at each attempt."""
+
+        attempts = 0
+
+        def pipeline(self, **_options: object) -> Any:
+            return SimpleNamespace(eval=lambda *_: None, xrange=lambda *_: None, execute=self.execute)
+
+        async def execute(self) -> list[Any]:
+            self.attempts += 1
+            return [[CHANGED, 0, str(uuid4()).encode()], []]
+
+    async def test() -> None:
+        replies = Replies()
+        process = Process(replies)
+        process.writer._ahead = 0.0
+        with pytest.raises(RedisError, match="Other processes write"):
+            await process.writer.take_over(ID, Lease(datetime.now(UTC) + timedelta(seconds=60)))
+        assert replies.attempts == 3
+
+    asyncio.run(test())
+
+
+def test_a_process_that_ends_writes_what_redis_lacks(url: str) -> None:
+    async def test(process: Process) -> None:
+        process.open(started())
+        await process.write()
+        await process.redis.flushdb()
+        process.append(delta(2))
+        await process.writer.finish()
+        assert (process.shown, await process.entries()) == (2, [2])
+
+    run(url, test)
+
+
 def test_the_end_of_a_lease_is_that_of_redis_clock_and_an_endless_one_is_0(url: str) -> None:
     async def test(process: Process) -> None:
         lease = Lease(datetime.now(UTC) + timedelta(seconds=60))
@@ -341,11 +419,52 @@ def test_events_are_sent_again_every_half_a_second_at_most_however_long_redis_is
         process.open(started())
         with pytest.raises(asyncio.CancelledError):
             await process.writer.run()
-        assert max(pauses.seconds) <= 0.5
+        assert 0.25 < max(pauses.seconds) <= 0.5
         # Processes do not retry at the same time.
         assert len(set(pauses.seconds)) > 90
 
     asyncio.run(test())
+
+
+def test_after_a_success_the_delays_begin_again_and_batches_have_their_interval(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test() -> None:
+        process, pauses, now = Process(None), Pauses(), [100.0]
+        monkeypatch.setattr(redis_writer, "asyncio", pauses)
+        monkeypatch.setattr(redis_writer, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+        async def write(_waiting: object) -> bool:
+            now[0] += 0.001
+            process.writer._notification.set()
+            if len(pauses.seconds) % 2:
+                raise RedisConnectionError
+            return True
+
+        monkeypatch.setattr(process.writer, "_write", write)
+        process.writer._notification.set()
+        with pytest.raises(asyncio.CancelledError):
+            await process.writer.run()
+        assert pauses.seconds[::2] == pytest.approx([0.014] * 50)
+        assert max(pauses.seconds[1::2]) <= 0.25
+
+    asyncio.run(test())
+
+
+def test_without_events_the_loop_sends_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(process: Process) -> None:
+        pauses = Pauses()
+        monkeypatch.setattr(redis_writer, "asyncio", pauses)
+        running = asyncio.create_task(process.writer.run())
+        process.open(started())
+        await process.writer.flush(ID)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert len(pauses.seconds) == 1
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    run(url, test)
 
 
 def test_events_are_stored_in_their_stream_within_a_second(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -413,9 +532,9 @@ def test_the_loop_stores_events_of_an_answer_that_pauses(url: str, monkeypatch: 
     run(url, test)
 
 
-def test_a_batch_of_many_answers_costs_five_commands(url: str) -> None:
+def test_a_batch_of_up_to_250_answers_costs_five_commands(url: str) -> None:
     async def test(process: Process) -> None:
-        ids = [UUID(int=number) for number in range(1, 31)]
+        ids = [UUID(int=number) for number in range(1, 252)]
         for id in ids:
             process.open(GenerationStarted(id, 1), id=id)
         await process.write()
@@ -425,11 +544,14 @@ def test_a_batch_of_many_answers_costs_five_commands(url: str) -> None:
         await process.write()
         used = await process.redis.info("commandstats")
         commands = {name.removeprefix("cmdstat_"): stats["calls"] for name, stats in used.items()}
-        assert {name: commands[name] for name in ("evalsha", "time", "mget", "xrevrange", "xadd")} == dict.fromkeys(
-            ("evalsha", "time", "mget", "xrevrange", "xadd"), 1
-        )
-        assert sum(commands.values()) - commands.get("info", 0) - commands.get("config", 0) == 5
-        assert [await process.lines(id) for id in ids] == [[1, 2]] * len(ids)
+        names = ("evalsha", "time", "mget", "xrevrange", "xadd")
+        # Two batches: Redis runs nothing else during one of them.
+        assert {name: commands[name] for name in names} == dict.fromkeys(names, 2)
+        assert sum(commands.values()) - commands.get("info", 0) - commands.get("config", 0) == 10
+        entries = await process.redis.xrange(journal_key(str(process.holder)))
+        lines = [[(name, last) for name, last, _ in journal_lines(fields)] for _, fields in entries]
+        assert [len(batch) for batch in lines] == [250, 1, 250, 1]
+        assert {name for batch in lines for name, _ in batch} == {str(id).encode() for id in ids}
 
     run(url, test)
 
@@ -469,6 +591,28 @@ def test_a_journal_that_redis_has_lost_is_continued_and_its_events_are_stored(ur
         # Readers continue after the entries that were lost.
         ((number, _),) = await process.redis.xrange(journal_key(str(process.holder)))
         assert number == b"3-0"
+
+    run(url, test)
+
+
+def test_a_lost_journal_is_written_again_for_all_answers_and_nothing_waits_for_a_lapsed_one(url: str) -> None:
+    async def test(process: Process) -> None:
+        other = UUID(int=8)
+        lease = process.open(started())
+        process.open(GenerationStarted(other, 1), id=other)
+        await process.write()
+        process.append(TextDelta(other, 2, 0, 0, "x"), id=other)
+        await process.write()
+        await process.redis.delete(journal_key(str(process.holder)))
+        process.append(delta(2))
+        flushed = asyncio.create_task(process.writer.flush(ID))
+        await asyncio.sleep(0)
+        with failpoints.armed("redis.sent", lambda _item: setattr(lease, "until", clock())):
+            await process.write()
+        await flushed
+        assert process.writer._waiting == {other}
+        await process.write()
+        assert (process.shown, await process.entries(other)) == (1, [1, 2])
 
     run(url, test)
 

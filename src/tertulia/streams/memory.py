@@ -50,12 +50,9 @@ class MemoryLog:
 
     def append(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
         """Append events and notify the readers. Events of a released log are dropped."""
-        stream = self._streams.get(generation_id)
-        if stream is None or stream.ended or not events:
-            return
-        for event in events:
-            stream.append(event)
-        self._show(stream, stream.last, events)
+        stream = self.append_hidden(generation_id, events)
+        if stream is not None:
+            self._show(stream, stream.last, events)
 
     def mark_saved(self, generation_id: UUID, sequence: int) -> None:
         """Show the events that were appended while the lease had lapsed."""
@@ -63,14 +60,14 @@ class MemoryLog:
         if stream is not None:
             self.show(generation_id, stream.last)
 
-    def append_hidden(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> bool:
-        """Append events without showing them. Return False if there are none, or the log was released or has ended."""
+    def append_hidden(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> Stream | None:
+        """Append events without showing them. Events of a log that was released or has ended are dropped."""
         stream = self._streams.get(generation_id)
         if stream is None or stream.ended or not events:
-            return False
+            return None
         for event in events:
             stream.append(event)
-        return True
+        return stream
 
     def show(self, generation_id: UUID, last: int) -> None:
         """Show the events up to a sequence number to readers, unless the lease has lapsed."""

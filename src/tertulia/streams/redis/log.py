@@ -102,8 +102,8 @@ class RedisLog:
 
     def append(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> None:
         """Append events. Readers see them when Redis has accepted them."""
-        if self._memory.append_hidden(generation_id, events):
-            self._partition(generation_id).writer.schedule(generation_id)
+        self._memory.append_hidden(generation_id, events)
+        self._partition(generation_id).writer.schedule(generation_id)
 
     def mark_saved(self, generation_id: UUID, sequence: int) -> None:
         """Show the events up to `sequence`, also while Redis is unavailable, and send buffered events."""

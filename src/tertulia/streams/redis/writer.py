@@ -206,9 +206,9 @@ class RedisWriter:
     async def finish(self) -> None:
         """Try once to write the remaining events."""
         try:
-            # The second time for events that Redis has lost.
-            while await self._write(set(self._writing)) and self._waiting:
-                self._waiting.clear()
+            # Again for events that Redis has lost.
+            while await self._write(set(self._writing)):
+                pass
         except Exception as error:  # noqa: BLE001 - the process ends in any case
             logger.warning(
                 "The last events could not be written to Redis; readers see the state in the database: %s", error
