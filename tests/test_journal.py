@@ -143,6 +143,10 @@ def test_an_answer_that_outgrows_its_file_on_a_full_disk_keeps_the_events_it_has
         assert [event.sequence for event in journal.read(id)] == [1, 2, 3]
 
 
+def succeed(_path: Path, data: bytes) -> int:
+    return len(data)
+
+
 @contextmanager
 def probes_fail() -> Generator[None]:
     """Let every file that tests the disk fail."""
@@ -176,7 +180,7 @@ def test_the_disk_is_tested_from_a_write_that_it_had_no_space_for_until_a_succes
             if ends_by_write:
                 journal.write(id, deltas(id, 2, ["short"]))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Path, "write_bytes", lambda *_: None)
+            patch.setattr(Path, "write_bytes", succeed)
             asyncio.run(log.check_storage())
         asyncio.run(log.check_storage())
 

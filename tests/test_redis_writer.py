@@ -322,7 +322,10 @@ def test_a_log_that_other_processes_take_over_meanwhile_is_not_taken_over() -> N
         attempts = 0
 
         def pipeline(self, **_options: object) -> Any:
-            return SimpleNamespace(eval=lambda *_: None, xrange=lambda *_: None, execute=self.execute)
+            return SimpleNamespace(eval=self.ignore, xrange=self.ignore, execute=self.execute)
+
+        def ignore(self, *_arguments: object) -> None:
+            pass
 
         async def execute(self) -> list[Any]:
             self.attempts += 1
