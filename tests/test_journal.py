@@ -149,7 +149,7 @@ def succeed(_path: Path, data: bytes) -> int:
 
 @contextmanager
 def probes_fail() -> Generator[None]:
-    """Let every file that tests the disk fail."""
+    """Refuse every file that tests the disk."""
 
     def fail(_path: Path, _data: bytes) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")

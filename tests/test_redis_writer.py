@@ -171,7 +171,7 @@ def test_nothing_is_sent_after_the_lease_has_lapsed(url: str) -> None:
         process.writer._waiting.add(ID)
         assert await process.write() is False
         assert (process.shown, await process.entries()) == (0, [])
-        # What waits for Redis does not wait for a lease that may have been lost.
+        # A flush does not wait for a lease that may have been lost.
         lease = process.open(started())
         flushed = asyncio.create_task(process.writer.flush(ID))
         await asyncio.sleep(0)
