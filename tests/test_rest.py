@@ -181,6 +181,12 @@ def test_a_body_that_is_not_an_object_is_refused(api: Api, body: bytes) -> None:
     assert response.json()["detail"]
 
 
+@pytest.mark.parametrize("path", ["/chat", "/chat/stream"])
+def test_a_body_larger_than_2_mb_is_refused(api: Api, path: str) -> None:
+    refused = api.http.post(path, content=b" " * 2_000_001, headers={"content-type": "application/json"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "PAYLOAD_TOO_LARGE")
+
+
 def test_an_unknown_conversation_is_refused_with_404(api: Api) -> None:
     for id in (str(uuid4()), "x"):
         assert api.http.post("/chat", json={"message": "Hi", "conversation_id": id}).status_code == 404

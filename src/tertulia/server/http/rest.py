@@ -26,6 +26,8 @@ from tertulia.resolvers.inputs import MAX_TEXT, GenerationOptions, SendMessage
 from tertulia.resolvers.messages import refusal
 from tertulia.resolvers.send import SendMessagePayload, send
 from tertulia.server.auth.authenticator import Authenticated
+from tertulia.server.http.body_limit import limited_route
+from tertulia.server.http.graphql_request import MAX_BODY
 from tertulia.server.http.problems import envelope
 from tertulia.server.http.refusals import refused
 from tertulia.server.http.streams import SSE, Framing, ResultStream
@@ -141,7 +143,7 @@ class ChatResponse(BaseModel):
 
 def rest_router(admit: Callable[[Request], Awaitable[Authenticated]]) -> APIRouter:
     """Return the routes. `admit` authenticates a request."""
-    router = APIRouter(tags=["chat"])
+    router = APIRouter(tags=["chat"], route_class=limited_route(MAX_BODY))
 
     @router.post("/chat", summary="Send a message, and receive Claude's complete answer", response_model=ChatResponse)
     async def chat(
