@@ -210,9 +210,10 @@ def test_numbers_are_not_used_again() -> None:
     assert written(journal, [part(due, is_due=True)], 0.3)[:2] == (3, 4)
     assert written(journal, parts, 0.4)[:2] == (3, 4), "a batch without a line writes no entry"
     journal.resume_after(0)
-    assert written(journal, parts, 0.5)[:2] == (0, 5)
+    assert written(journal, [*parts, part(due, is_due=True)], 0.5)[:2] == (0, 5)
+    assert written(journal, parts, 0.6)[:2] == (5, 6)
     journal.resume_after(9)
-    assert written(journal, parts, 0.6)[:2] == (9, 10)
+    assert written(journal, parts, 0.7)[:2] == (9, 10)
 
 
 def test_the_journal_keeps_entries_for_readers_some_seconds() -> None:

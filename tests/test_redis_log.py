@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 import redis as redis_client
+from client import WAIT
 from servers import RedisServer
 
 from tertulia.redis_client import AWAY
@@ -158,6 +159,9 @@ def test_the_longest_wait_is_that_of_all_partitions_of_a_cluster() -> None:
         log.append(id, [GenerationStarted(id, 1)])
         assert log.longest_wait > 0
         log.release(id)
+        # Nothing is left to send.
+        async with asyncio.timeout(WAIT):
+            await log.flush(id)
         await log.close()
 
     asyncio.run(work())

@@ -214,6 +214,40 @@ def test_a_writer_that_was_replaced_releases_its_log(url: str) -> None:
     run(url, test)
 
 
+def test_only_the_log_that_was_taken_over_is_released_and_the_others_are_sent_again(url: str) -> None:
+    async def test(process: Process) -> None:
+        other = UUID(int=8)
+        process.open(started())
+        process.open(GenerationStarted(other, 1), id=other)
+        await process.write()
+        await Process(process.redis).writer.take_over(other, Lease(datetime.now(UTC) + timedelta(seconds=60)))
+        for id in (ID, other):
+            process.append(TextDelta(id, 2, 0, 0, "x"), id=id)
+        await process.write()
+        assert (set(process.writer._writing), process.writer._waiting) == ({ID}, {ID})
+        await process.write()
+        assert (process.shown, await process.lines(), await process.lines(other)) == (2, [1, 2], [1])
+
+    run(url, test)
+
+
+def test_a_batch_that_redis_runs_after_the_end_of_one_of_its_leases_is_sent_again(url: str) -> None:
+    async def test(process: Process) -> None:
+        other = UUID(int=8)
+        process.open(started(), seconds=60)
+        process.open(GenerationStarted(other, 1), id=other, seconds=600)
+        await process.writer._read_clock(stream_key(ID))
+        assert process.writer._ahead is not None
+        # The clock of Redis was read five minutes too early, so one lease seems to have ended.
+        process.writer._ahead -= 300
+        await process.write()
+        assert (process.shown, process.writer._waiting) == (0, {ID, other})
+        await process.write()
+        assert (process.shown, await process.entries(), await process.entries(other)) == (1, [1], [1])
+
+    run(url, test)
+
+
 def test_a_log_is_taken_over_whole_or_not_at_all_and_only_within_the_lease(url: str) -> None:
     async def test(process: Process) -> None:
         held = Lease(datetime.now(UTC) + timedelta(seconds=60))
@@ -410,7 +444,7 @@ class Pauses:
 
 
 def test_events_are_sent_again_every_half_a_second_at_most_however_long_redis_is_away(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fail(*_arguments: object) -> None:
         raise RedisConnectionError
@@ -425,6 +459,7 @@ def test_events_are_sent_again_every_half_a_second_at_most_however_long_redis_is
         assert 0.25 < max(pauses.seconds) <= 0.5
         # Processes do not retry at the same time.
         assert len(set(pauses.seconds)) > 90
+        assert len([text for text in caplog.messages if text.startswith("Redis is unavailable")]) == 1
 
     asyncio.run(test())
 
@@ -486,6 +521,25 @@ def test_events_are_stored_in_their_stream_within_a_second(url: str, monkeypatch
         assert await process.write() is True
         assert (await process.entries(), await process.lines()) == ([1, 3], [1, 2, 3])
         assert await process.write() is False
+
+    run(url, test)
+
+
+def test_each_answer_of_a_batch_knows_whether_its_own_stream_has_its_events(url: str) -> None:
+    async def test(process: Process) -> None:
+        ids = [ID, UUID(int=8)]
+        for id in ids:
+            process.open(GenerationStarted(id, 1), id=id)
+        await process.write()
+        for sequence, stored in enumerate(ids, 2):
+            process.writer._writing[stored].is_unsure = True
+            for id in ids:
+                process.append(TextDelta(id, sequence, 0, 0, "x"), id=id)
+            await process.write()
+            assert process.writer._writing[stored].stored == sequence
+            assert {id: process.writer._writing[id].stored for id in ids} == {
+                id: (await process.entries(id))[-1] for id in ids
+            }
 
     run(url, test)
 
