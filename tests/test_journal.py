@@ -249,4 +249,5 @@ def test_only_the_user_of_the_server_can_read_answers_on_the_disk(tmp_path: Path
         journal.close(id)
         journal.unlock()
     paths = [path for folder in ("locked", "unlocked") for path in (tmp_path / folder, file_of(tmp_path / folder, id))]
-    assert [path.stat().st_mode & 0o077 for path in paths] == [0] * 4
+    paths.append(tmp_path / "locked" / "lock")
+    assert [path.stat().st_mode & 0o7777 for path in paths] == [0o700, 0o600, 0o700, 0o600, 0o600]

@@ -6,11 +6,13 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 import redis as redis_client
 from client import WAIT
+from redis.exceptions import ConnectionError as RedisConnectionError
 from servers import RedisServer
 
 from tertulia.redis_client import AWAY
@@ -155,8 +157,12 @@ def test_a_log_whose_redis_is_away_shows_what_is_saved_and_can_be_discarded_and_
 def test_the_longest_wait_is_that_of_all_partitions_of_a_cluster() -> None:
     async def work() -> None:
         log, id = RedisLog("redis+cluster://127.0.0.1:1", uuid4()), uuid4()
-        log.open(id, lease(20))
+        lapsed = lease(-1)
+        log.open(id, lapsed)
         log.append(id, [GenerationStarted(id, 1)])
+        assert log.longest_wait == 0
+        lapsed.renew(lease(20))
+        log.mark_saved(id, 0)
         assert log.longest_wait > 0
         log.release(id)
         # Nothing is left to send.
@@ -170,15 +176,15 @@ def test_the_longest_wait_is_that_of_all_partitions_of_a_cluster() -> None:
 def test_redis_must_respond_within_five_seconds_and_a_batch_is_not_sent_to_another_node(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    timeouts: list[tuple[float, int]] = []
+    timeouts: list[tuple[float, float, int]] = []
 
-    def connect(_url: str, *, cluster_retries: int, socket_timeout: float, **_options: object) -> None:
-        timeouts.append((socket_timeout, cluster_retries))
+    def connect(_url: str, *, cluster_retries: int, socket_connect_timeout: float, socket_timeout: float) -> None:
+        timeouts.append((socket_connect_timeout, socket_timeout, cluster_retries))
 
     monkeypatch.setattr(redis_log, "connect_redis", connect)
     RedisLog("redis+cluster://127.0.0.1:1", uuid4())
     # A command that blocks takes longer.
-    assert timeouts == [(5.0, 0), (5.0 + redis_reader.BLOCK_MS / 1000, 1)]
+    assert timeouts == [(2.0, 5.0, 0), (2.0, 5.0 + redis_reader.BLOCK_MS / 1000, 1)]
 
 
 def test_a_log_that_ends_writes_its_last_events_and_a_follower_of_its_own_process_gets_each_batch(
@@ -205,5 +211,61 @@ def test_a_log_that_ends_writes_its_last_events_and_a_follower_of_its_own_proces
             stream = await reader.read(other)
             assert stream is not None
             assert stream.last == 1
+
+    asyncio.run(work())
+
+
+class Pauses:
+    """The module asyncio, whose `sleep` takes no time but advances a clock."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.seconds: list[float] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.seconds.append(seconds)
+
+
+def test_a_takeover_is_tried_for_five_seconds_while_redis_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[UUID] = []
+
+    async def fail(id: UUID, _lease: Lease) -> None:
+        attempts.append(id)
+        assert len(attempts) < 1_000
+        raise RedisConnectionError
+
+    async def work() -> None:
+        log, pauses = RedisLog(f"unix://{tmp_path / 'missing'}", uuid4()), Pauses()
+        monkeypatch.setattr(log._partitions[0].writer, "take_over", fail)
+        monkeypatch.setattr(redis_log, "asyncio", pauses)
+        monkeypatch.setattr(redis_log, "clock", lambda: pauses.now)
+        assert await log.take_over(uuid4(), lease(600)) is None
+        assert len(attempts) == len(pauses.seconds) > 5
+        assert 5 <= sum(pauses.seconds) < 6
+        assert max(pauses.seconds) <= 0.8
+        await log.close()
+
+    asyncio.run(work())
+
+
+def test_a_takeover_that_redis_does_not_answer_ends_with_the_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wait(_id: UUID, _lease: Lease) -> None:
+        await asyncio.Event().wait()
+
+    async def work() -> None:
+        log = RedisLog(f"unix://{tmp_path / 'missing'}", uuid4())
+        monkeypatch.setattr(log._partitions[0].writer, "take_over", wait)
+        monkeypatch.setattr(redis_log, "TAKEOVER_DELAY", 0.001)
+        async with asyncio.timeout(WAIT):
+            assert await log.take_over(uuid4(), lease(0.05)) is None
+        await log.close()
 
     asyncio.run(work())
