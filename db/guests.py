@@ -23,6 +23,7 @@ _STAYS = (
     "personal_tokens",
     "conversation_changes",
     "idempotency_keys",
+    "limit_hits",
     "tool_authorizations",
     "tool_connections",
 )

@@ -24,6 +24,7 @@ from tertulia.db import (
     contributions,
     generated_files,
     identities,
+    limit_hits,
     memories,
     metadata,
     migrate,
@@ -41,8 +42,8 @@ from tertulia.db.words import VERSION
 from tertulia.json import dumps, loads, loads_stored
 
 DECLARING = (
-    *(answer_tails, contributions, generated_files, identities, memories, metadata, outbox, search, shares, spending),
-    *(tool_calls, tool_connections),
+    *(answer_tails, contributions, generated_files, identities, limit_hits, memories, metadata, outbox, search, shares),
+    *(spending, tool_calls, tool_connections),
 )
 """The modules that declare tables, in addition to `db.tables`."""
 NOT_COPIED = {

@@ -29,6 +29,7 @@ from tertulia.hooks import Hooks
 from tertulia.ratelimit.limits import Limits, Subscriptions
 from tertulia.ratelimit.plans import Plans
 from tertulia.resolvers.followed_rows import FollowedRows
+from tertulia.resolvers.limit_hits import LimitHits
 from tertulia.resolvers.loading import Loader
 from tertulia.resolvers.server_info import ServerInfo
 from tertulia.resolvers.sharing import Sharing
@@ -98,6 +99,7 @@ class Services:
     signals: Signals
     subscriptions: Subscriptions
     limits: Limits
+    limit_hits: LimitHits
     tool_registry: ToolRegistry
     assistants: AssistantCatalog
     mcp: McpServers

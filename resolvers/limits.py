@@ -26,6 +26,7 @@ async def check_running(session: AsyncSession, context: Context) -> None:
         max_generations is not None
         and await generations.count_running(session, context.viewer.user_id) >= max_generations
     ):
+        context.limits.on_refused("generations", context.viewer.user_id)
         raise RateLimited(
             FINISHING_SECONDS,
             f"At most {max_generations:,} answers can be written at the same time. Wait for one to end, or stop one.",
@@ -38,6 +39,7 @@ async def reserve(session: AsyncSession, context: Context, work: GenerationInput
     try:
         return await context.services.budget.reserve(session, context.viewer.user_id, work, model, context.plan.name)
     except BudgetSpent as spent:
+        context.limits.on_refused("budget", context.viewer.user_id)
         raise BudgetExceeded(spent.resets_at, str(spent)) from None
     except PriceUnknown:
         raise InvalidInput(

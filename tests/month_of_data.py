@@ -17,6 +17,7 @@ from tertulia.db import accounts
 from tertulia.db.database import AsyncSession, Database
 from tertulia.db.identities import Action, AuditEntry
 from tertulia.db.inserting import insert
+from tertulia.db.limit_hits import NOBODY, LimitHits
 from tertulia.db.migrate import migrate
 from tertulia.db.outbox import DeliveryStatus, OutboxEvent
 from tertulia.db.spending import Spending
@@ -119,6 +120,10 @@ async def fill(session: AsyncSession) -> None:
         AuditEntry(user_id=owner, action=action, address="203.0.113.7", created_at=month.until - timedelta(hours=7 * (len(actions) - number)))
         for number, (owner, action) in enumerate(actions)
     ]  # fmt: skip
+    limits = [
+        LimitHits(day=month.until.date() - timedelta(days=back), limit_name=limit, subject=owner or NOBODY, owner_id=owner, hits=9 - back)
+        for back, (limit, owner) in enumerate((("sends", owners[0]), ("shares", None), ("budget", owners[6]), ("sends", owners[0])))
+    ]  # fmt: skip
     spending = [Spending(day=day, shard=0, amount=amount) for day, amount in month.spent.items()]
     for rows in (
         month.conversations,
@@ -127,6 +132,7 @@ async def fill(session: AsyncSession) -> None:
         month.calls,
         month.events(owners[0]),
         audit,
+        limits,
         spending,
     ):
         await insert(session, rows)

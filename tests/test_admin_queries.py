@@ -1,22 +1,27 @@
 """The queries of operators on all users return the same rows on both databases."""
 
-from datetime import timedelta
-from typing import Any
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import date, timedelta
+from typing import Any, cast
+from uuid import UUID, uuid4
 
 import pytest
 from conftest import EMBEDDED
 from rows import NOON, Rows, rolled_back
 from running import prepare_database
 
-from tertulia.db import accounts
+from tertulia.db import accounts, limit_hits
 from tertulia.db.admin import audit, conversations, generations, users
 from tertulia.db.admin.users import UserFilter
 from tertulia.db.identities import Action
 from tertulia.db.inserting import insert
 from tertulia.db.ledger import Period
+from tertulia.db.limit_hits import LimitKey
 from tertulia.db.paging import Page
 from tertulia.db.tables import Status, User, now
 from tertulia.db.usage_reports import usage_report
+from tertulia.resolvers.limit_hits import LimitHits
 
 
 @pytest.fixture
@@ -107,6 +112,66 @@ def test_operators_find_a_conversation_that_is_not_temporary(url: str) -> None:
         assert await conversations.find(rows.session, ada) is None
 
     rolled_back(test, url)
+
+
+@pytest.mark.both
+def test_hits_of_limits_are_added_up_by_day_limit_and_user_and_end_with_the_user(url: str) -> None:
+    async def test(rows: Rows) -> None:
+        session, today = rows.session, NOON.date()
+        ada, bob, yesterday = await rows.user(), await rows.user("bob"), today - timedelta(days=1)
+        for day, limit, user_id, more in (
+            *((yesterday, "sends", ada, 9), (today, "sends", ada, 1), (today, "sends", ada, 2), (today, "sends", bob, 1)),
+            *((today, "sockets", ada, 4), (today, "shares", None, 2), (today, "shares", None, 3), (today, "sends", uuid4(), 7)),
+        ):  # fmt: skip
+            await limit_hits.add(session, LimitKey(day, limit, user_id), more)
+
+        async def found(since: date = yesterday, owner: UUID | None = None, most: int = 9) -> list[tuple[Any, ...]]:
+            hits = await limit_hits.report(session, since, today, owner, most)
+            return [(hit.day, hit.limit_name, hit.user_id, hit.user_name, hit.count) for hit in hits]
+
+        of_ada = [(today, "sockets", ada, "ada", 4), (today, "sends", ada, "ada", 3)]
+        of_bob = [(today, "sends", bob, "bob", 1)]
+        without_user = [(today, "shares", None, None, 5)]
+        assert await found() == [*without_user, *of_ada, *of_bob, (yesterday, "sends", ada, "ada", 9)]
+        assert await found(today, ada) == of_ada
+        assert await found(most=1) == without_user
+        assert await limit_hits.report(session, yesterday, yesterday, bob, 9) == []
+        assert await limit_hits.trim(session, today, 9) == 1
+        assert await found() == [*without_user, *of_ada, *of_bob]
+        await accounts.remove_user(session, ada)
+        assert await found() == [*without_user, *of_bob]
+
+    rolled_back(test, url)
+
+
+def test_hits_of_limits_are_kept_until_stored_and_beyond_some_users_counted_without_the_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tertulia.resolvers.limit_hits.MOST_KEYS", 2)
+
+    async def test(rows: Rows) -> None:
+        class OneTransaction:
+            @asynccontextmanager
+            async def write(self) -> AsyncGenerator[Any]:
+                if unavailable:
+                    raise ConnectionRefusedError
+                yield rows.session
+
+        unavailable, store = True, cast("Any", OneTransaction())
+        hits, ada, bob = LimitHits(store), await rows.user(), await rows.user("bob")
+        for user_id in (ada, bob, ada, await rows.user("eve"), await rows.user("zoe")):
+            hits.count("sends", user_id)
+        with pytest.raises(ConnectionRefusedError):
+            await hits.store()
+        unavailable = False
+        # The second time, nothing is left to store.
+        await hits.store()
+        await hits.store()
+        today = now().date()
+        found = await limit_hits.report(rows.session, today - timedelta(days=1), today, None, 9)
+        assert sorted((hit.user_name or "", hit.count) for hit in found) == [("", 2), ("ada", 2), ("bob", 1)]
+
+    rolled_back(test)
 
 
 def test_the_usage_of_a_period_reads_the_index_of_days() -> None:

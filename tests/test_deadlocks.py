@@ -27,6 +27,7 @@ from tertulia.db import (
     generations,
     guests,
     leases,
+    limit_hits,
     messages,
     outbox,
     search,
@@ -37,6 +38,7 @@ from tertulia.db import (
 from tertulia.db.database import AsyncSession, Database
 from tertulia.db.identities import AuditEntry, SignIn
 from tertulia.db.inserting import insert
+from tertulia.db.limit_hits import NOBODY, LimitHits
 from tertulia.db.outbox import DeliveryStatus, OutboxEvent
 from tertulia.db.paging import Page
 from tertulia.db.progress import Progress, save_progress
@@ -306,6 +308,10 @@ async def trims(on: Transactions) -> list[Trim]:
         trim(
             lambda _: AuditEntry(action="signed_in", created_at=OLD),
             lambda session: accounts.trim_audit(session, now(), 9),
+        ),
+        trim(
+            lambda number: LimitHits(day=OLD.date(), limit_name=str(number), subject=NOBODY, hits=1),
+            lambda session: limit_hits.trim(session, UNTIL.date(), 9),
         ),
         trim(lambda number: ConversationChange(sequence=number, **change), changes.trim),
         trim(lambda _: Attachment(size_bytes=1, **attachment), attachments.forget_unsent),

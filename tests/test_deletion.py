@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from rows import NOON, Rows, rolled_back, seconds, with_database
-from sqlmodel import select
+from sqlmodel import col, select
 
 from tertulia import failpoints
 from tertulia.db import attachments, conversations, leases
@@ -19,6 +19,7 @@ from tertulia.db.conversations import NEVER, Filter
 from tertulia.db.database import Database
 from tertulia.db.identities import Action, AuditEntry, SignIn
 from tertulia.db.inserting import insert
+from tertulia.db.limit_hits import NOBODY, LimitHits
 from tertulia.db.tables import (
     Attachment,
     Blob,
@@ -288,10 +289,17 @@ def test_old_entries_and_keys_are_deleted_in_transactions_of_some_rows(
                         created_at=NOON - 99 * day,
                     )
                 )
+            for number in range(3):
+                hits = NOON.date() - (6 + number) * day
+                session.add(LimitHits(day=hits, limit_name="sends", subject=NOBODY, hits=1))
         await trim_audit(deletion.database, None)
         assert len(await ids(deletion.database, AuditEntry)) == 5
         await trim_audit(deletion.database, 7)
         assert len(await ids(deletion.database, AuditEntry)) == 2
+        async with deletion.database.read() as session:
+            assert set((await session.exec(select(col(LimitHits.day)))).all()) == {
+                NOON.date() - number * day for number in (6, 7)
+            }
         await trim_keys(deletion.database)
         async with deletion.database.read() as session:
             assert (await session.exec(select(IdempotencyKey.key))).all() == []

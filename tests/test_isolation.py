@@ -92,6 +92,7 @@ KNOWN = {
     "resolvers/deletion.py delete_message": ONE_REQUEST,
     "resolvers/admin/user_actions.py admin_disable_user": ONE_REQUEST,
     "resolvers/shares.py _finished_leaf": ONE_REQUEST,
+    "resolvers/limit_hits.py store": "after a failure all are stored the next time",
     "resolvers/sharing.py store_views": "after a failure all are stored the next time",
     "src/tertulia/server/auth/guests.py claim": ONE_REQUEST,
     "src/tertulia/cli/doctor.py _findings": "its items are lines of one report",

@@ -3,13 +3,15 @@
 import asyncio
 import base64
 import json
+from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx2
 import pytest
-from client import Api, Json, wait_until
+from client import WAIT, Api, Json, wait_until
 from fastapi import FastAPI
 from graphql import GraphQLInterfaceType, GraphQLObjectType, GraphQLUnionType, get_named_type, is_required_argument
 from people import MODE, PASSWORD, post, register, signed
@@ -21,6 +23,7 @@ from test_websocket import closing
 from tertulia import Tertulia, Viewer
 from tertulia.cli import users
 from tertulia.schema.root import schema
+from tertulia.server import services
 from tertulia.server.auth.roles import TokenRoles
 from tertulia.server.setting_report import describe_settings
 from tertulia.server.settings import Settings, variable_name
@@ -380,6 +383,42 @@ def test_an_operator_sees_what_everybody_has_spent(olga: Api, ada: Api) -> None:
         (error,) = olga.errors(f"{{ admin {{ usage({argument}) {{ day }} }} }}")
         assert error["extensions"]["code"] == "BAD_USER_INPUT"
         assert error["message"].startswith(f"`{argument.partition(':')[0]}` must be")
+
+
+def test_an_operator_sees_which_limits_users_hit_also_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mode = {**MODE, "rate_limit": "1/day", "sharing": True, "share_limit": "1/day"}
+
+    def hit(address: str, api: Api) -> None:
+        assert [api.http.post("/chat", json={"message": "Hello"}).status_code for _ in range(3)][1:] == [429, 429]
+        assert [httpx2.get(f"{address}/s/unknown", timeout=WAIT).status_code for _ in range(2)] == [404, 429]
+
+    with tertulia(tmp_path, **mode) as address:
+        tokens = {name: register(address, name) for name in ("olga", "ada")}
+        asyncio.run(users.set_role(settings(tmp_path), "olga", "operator"))
+        with signed(address, tokens["ada"]) as ada:
+            hit(address, ada)
+            id = ada.ask("{ viewer { id } }")["viewer"]["id"]
+    monkeypatch.setattr(services, "HITS_SECONDS", 0.05)
+    query = "query ($id: ID) { admin { limitHits(userId: $id) { day limitName userId userName count } } }"
+    with tertulia(tmp_path, **mode) as address, signed(address, tokens["olga"]) as olga:
+
+        def counts(**arguments: str) -> Counter[tuple[str | None, ...]]:
+            # Over all days, because the test may run at midnight UTC.
+            sums = Counter[tuple[str | None, ...]]()
+            for hits in olga.ask(query, **arguments)["admin"]["limitHits"]:
+                sums[hits["limitName"], hits["userId"], hits["userName"]] += hits["count"]
+            return sums
+
+        sends, shares = ("sends", id, "ada"), ("shares", None, None)
+        assert counts() == {sends: 2, shares: 1}
+        with signed(address, tokens["ada"]) as ada:
+            hit(address, ada)
+        wait_until(lambda: counts() == {sends: 4, shares: 2})
+        assert counts(id=id) == {sends: 4}
+        (error,) = olga.errors("{ admin { limitHits(maxRows: 0) { day } } }")
+        assert error["message"].startswith("`maxRows` must be")
 
 
 OPERATIONS = """{ admin { auditDays

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, cast
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import redis as redis_client
@@ -133,10 +133,10 @@ def test_rates_in_redis_are_counted_for_all_replicas(url: str) -> None:
 
 def test_each_call_counts_for_its_own_limit(clock: Clock) -> None:
     async def work() -> None:
-        refused: list[str] = []
+        refused: list[tuple[str, UUID | None]] = []
         limits = Limits(
             Rates(None), LocalConnectionSlots(), Rate("requests", "1"), Rate("messages", "1"), Rate("uploads", "3"),
-            generations=5, sockets=2, on_refused=refused.append,
+            generations=5, sockets=2, on_refused=lambda limit, user_id: refused.append((limit, user_id)),
         )  # fmt: skip
         await limits.check_request(VIEWER)
         await limits.check_send(VIEWER)
@@ -146,7 +146,7 @@ def test_each_call_counts_for_its_own_limit(clock: Clock) -> None:
             with pytest.raises(RateLimited) as raised:
                 await check
             assert raised.value.retry_after_seconds == 60
-        assert refused == ["requests", "messages", "uploads"]
+        assert refused == [("requests", VIEWER), ("messages", VIEWER), ("uploads", VIEWER)]
         await limits.check_request(uuid4())
         assert [window.rate.name for window in await limits.windows(VIEWER)] == ["requests", "messages"]
         async with limits.connection_slot(VIEWER):
@@ -186,7 +186,9 @@ def test_a_connection_holds_a_slot_until_it_ends_and_renews_it_every_thirty_seco
                 await gate.wait()
 
         refused: list[str] = []
-        limits = Limits(Rates(None), LocalConnectionSlots(), sockets=1, on_refused=refused.append)
+        limits = Limits(
+            Rates(None), LocalConnectionSlots(), sockets=1, on_refused=lambda limit, _: refused.append(limit)
+        )
         acquired: list[tuple[object, ...]] = []
         acquire = limits.connection_slots.acquire
 

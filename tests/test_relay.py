@@ -58,6 +58,7 @@ PLAIN_LISTS = {
     "AdminAssistant.tools": _SETTINGS,
     "AdminWebhook.events": _SETTINGS,
     "Admin.budgets": "One for each period.",
+    "Admin.limitHits": "Sums, at most as many as `maxRows`, which is at most 1000.",
     "Admin.usage": "Sums, at most as many as `maxRows`, which is at most 1000.",
     "AdminUser.personalTokens": "At most 50 are valid at a time.",
     "AdminUser.signIns": "Only the newest 100 are listed.",

@@ -75,10 +75,19 @@ def test_followers_are_counted_by_how_they_began(tmp_path: Path) -> None:
 
 
 def test_refusals_by_a_limit_are_counted(tmp_path: Path) -> None:
-    with tertulia(tmp_path, rate_limit="1/hour") as address, Api(address) as api:
-        api.answer("Hello")
-        assert api.http.post("/chat", json={"message": "Again"}).status_code == 429
-        assert scrape(api)['tertulia_refused_total{limit="sends"}'] == 1
+    limits: Json = {"rate_limit": "3/hour", "max_concurrent_generations": 1, "daily_tokens": 1}
+    with tertulia(tmp_path, **limits) as address, Api(address) as api:
+
+        def refuse(limit: str, status: int) -> None:
+            assert api.http.post("/chat", json={"message": "Again"}).status_code == status
+            assert scrape(api)[f'tertulia_refused_total{{limit="{limit}"}}'] == 1
+
+        generation = api.send("/simulate hang")["generation"]["id"]
+        api.wait_for_some(generation)
+        refuse("generations", 429)
+        api.stop(generation)
+        refuse("budget", 402)
+        refuse("sends", 429)
 
 
 def test_the_waiting_time_of_a_log_is_reported_while_redis_hangs(

@@ -8,9 +8,11 @@ from enum import StrEnum
 from typing import Annotated
 
 from tertulia.billing.server_budget import PeriodBudget
+from tertulia.db import limit_hits as hits
 from tertulia.db import usage_reports
 from tertulia.db.admin import generations, users
 from tertulia.db.ledger import Period, dollars
+from tertulia.db.limit_hits import ReportedHits
 from tertulia.db.tables import Status, now
 from tertulia.db.usage_reports import ReportedUsage
 from tertulia.resolvers.admin.generations import OfUser, id_of_user
@@ -96,6 +98,23 @@ async def usage(
     period = Period(_start_of(first_day), _start_of(last_day + timedelta(days=1)))
     async with info.context.read() as session:
         return await usage_reports.usage_report(session, keys, period, owner=owner, most=most)
+
+
+async def limit_hits(
+    info: Info,
+    since: SinceDay = None,
+    until: UntilDay = None,
+    user_id: OfUser = None,
+    max_rows: Rows = 100,
+) -> Sequence[ReportedHits]:
+    """How often limits have refused requests, by day, limit and user. The newest day and the most refusals come first.
+
+    Refusals are stored once a minute. Those of deleted users are not included.
+    """
+    owner, most = id_of_user(user_id), rows_of(max_rows)
+    first_day, last_day = days_of(since, until)
+    async with info.context.read() as session:
+        return await hits.report(session, first_day, last_day, owner, most)
 
 
 async def budgets(info: Info) -> Sequence[PeriodBudget]:

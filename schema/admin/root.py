@@ -12,7 +12,7 @@ from tertulia.schema.admin.operations import (
     AdminWebhook,
     AdminWebhookEvent,
 )
-from tertulia.schema.admin.usage import AdminOverview, AdminUsage, ServerBudget
+from tertulia.schema.admin.usage import AdminLimitHits, AdminOverview, AdminUsage, ServerBudget
 from tertulia.schema.admin.users import AdminUser, AdminUserConnection
 from tertulia.schema.declare import field, graphql_type
 from tertulia.schema.tools import ToolUsage
@@ -29,6 +29,7 @@ class Admin:
     plans: list[str] = field(root.plans)
     usage: list[AdminUsage] = field(usages.usage)
     budgets: list[ServerBudget] = field(usages.budgets)
+    limit_hits: list[AdminLimitHits] = field(usages.limit_hits)
     answers: AdminGenerationConnection = field(generations.answers)
     failures: AdminGenerationConnection = field(generations.failures)
     audit_log: AdminAuditConnection = field(audit.audit_log)

@@ -6,7 +6,7 @@ from decimal import Decimal
 import strawberry
 
 from tertulia.billing import server_budget
-from tertulia.db import usage_reports
+from tertulia.db import limit_hits, usage_reports
 from tertulia.resolvers.admin import usage
 from tertulia.schema.declare import field, graphql_enum, graphql_type
 
@@ -66,6 +66,24 @@ class AdminUsage:
     cache_write_tokens: float = field(usage.cache_write_tokens)
     cost_usd: Decimal
     """The cost in US dollars, exact to 10^-12, without requests whose price was not known."""
+
+
+@graphql_type(limit_hits.ReportedHits)
+class AdminLimitHits:
+    """How often a limit has refused requests of one user on one day."""
+
+    day: date
+    """The day, in UTC."""
+    limit_name: str
+    """The limit: a name of `Limit.name`, `budget` for the user's or the server's budget, or `shares` for requests for
+    shared conversations from a network address.
+    """
+    user_id: strawberry.ID | None
+    """The id of the user. Null for `shares`, and on a server with too many refusals to count each user."""
+    user_name: str | None
+    """The user's name; null if the id is."""
+    count: int
+    """The number of refused requests."""
 
 
 @graphql_type(server_budget.PeriodBudget)

@@ -29,6 +29,7 @@ export const CONSOLE = {
     await enter(journey, "olga");
     await page.getByText("The highest column").first().waitFor();
     await row(page, "Failures", "OVERLOADED").waitFor();
+    await row(page, "Limits hit", /budget.*jean-baptiste/).waitFor();
     await picture("console-overview");
     await audit(page, "the overview");
     await page.getByRole("link", { name: "Users" }).click();

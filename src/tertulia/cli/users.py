@@ -163,7 +163,6 @@ async def _remove_user(settings: Settings, database: Database, user_id: UUID) ->
     async with AsyncExitStack() as stack:
         log, _, _ = await open_log(settings, uuid4(), stack, alone=False)
         claude = await connect(settings, stack)
-        stack.push_async_callback(claude.close)
         blobs = Blobs(settings.attachments_place)
         files = Files(database, blobs, claude, files_api=settings.files_api and not settings.simulated)
         return await ResourceDeleter(database, log, files).remove_user(user_id)

@@ -17,6 +17,7 @@ from tertulia.db import (
     generations,
     guests,
     leases,
+    limit_hits,
     messages,
     shares,
     tool_connections,
@@ -244,11 +245,12 @@ async def expire_guests(deleter: ResourceDeleter, days: float) -> bool:
 
 
 async def trim_audit(database: Database, days: float | None) -> None:
-    """Delete audit log entries that are older than `days`, in short transactions. None keeps all entries."""
+    """Delete audit log entries and hits of limits that are older than `days`, in short transactions. None keeps all."""
     if days is None:
         return
     cutoff = now() - timedelta(days=days)
     await _repeat(database, lambda session: accounts.trim_audit(session, cutoff, ROWS_AT_ONCE))
+    await _repeat(database, lambda session: limit_hits.trim(session, cutoff.date(), ROWS_AT_ONCE))
 
 
 async def trim_keys(database: Database) -> None:

@@ -145,7 +145,8 @@ class Limit:
 class Limits:
     """The limits of each viewer. A limit that is None does not apply.
 
-    `on_refused` is called with the name of the limit for each refused call.
+    `on_refused` is called for each refused call, with the name of the limit and the id of the user. The limit
+    `shares` has no users.
     """
 
     rates: Rates
@@ -156,7 +157,7 @@ class Limits:
     shares: Rate | None = None
     generations: int | None = None
     sockets: int | None = None
-    on_refused: Callable[[str], None] = lambda _: None
+    on_refused: Callable[[str, UUID | None], None] = lambda _limit, _user_id: None
 
     async def check_request(self, viewer_id: UUID) -> None:
         """Count a request. Raise RateLimited above the limit."""
@@ -177,7 +178,7 @@ class Limits:
     async def _check(self, rate: Rate | None, key: UUID | str, amount: int, unit: str) -> None:
         seconds = None if rate is None else await self.rates.hit(rate, str(key), amount)
         if rate is not None and seconds is not None:
-            self.on_refused(rate.name)
+            self.on_refused(rate.name, key if isinstance(key, UUID) else None)
             limit = f"{rate.amount:,} {unit} in {rate.seconds:,} seconds"
             raise RateLimited(seconds, f"At most {limit} are allowed. Try again in {math.ceil(seconds):,} seconds.")
 
@@ -189,7 +190,7 @@ class Limits:
             return
         slot_id, limit = uuid4(), self.sockets
         if not await self.connection_slots.acquire(viewer_id, slot_id, limit):
-            self.on_refused("sockets")
+            self.on_refused("sockets", viewer_id)
             raise RateLimited(
                 SLOT_SECONDS, f"At most {limit:,} sockets and streams can be open at the same time. Close one first."
             )

@@ -9,6 +9,7 @@ from tertulia.claude.connections import Deadlines
 from tertulia.generation.observer import GenerationObserver
 from tertulia.ratelimit.limits import Limits, Rate, Rates
 from tertulia.ratelimit.slots import ConnectionSlots, LocalConnectionSlots, RedisConnectionSlots
+from tertulia.resolvers.limit_hits import LimitHits
 from tertulia.server.model_settings import client_of
 from tertulia.server.setting_fields import USER_GENERATIONS, USER_MESSAGES, USER_REQUESTS, USER_SOCKETS, USER_UPLOADS
 from tertulia.server.settings import Settings, check_provider, database_file
@@ -53,23 +54,28 @@ async def open_log(
 
 
 async def connect(settings: Settings, stack: AsyncExitStack) -> Claude:
-    """Return the client of Claude's provider. Without a key or a cloud, start the simulated Claude for it.
+    """Return the client of Claude's provider, which the stack closes. Without a key or a cloud, simulate Claude.
 
     Raises:
         WrongSetting: The provider's settings are wrong.
     """
     check_provider(settings)
     deadlines = Deadlines(silence=settings.claude_silence_seconds)
-    if not settings.simulated:
-        return client_of(settings, deadlines)
-    from tertulia.simulator.app import create_simulator, serving
+    if settings.simulated:
+        from tertulia.simulator.app import create_simulator, serving
 
-    simulator = create_simulator(pace=settings.simulator_pace)
-    address = await stack.enter_async_context(serving(simulator))
-    return Claude(api_key=SIMULATED_KEY, base_url=address, deadlines=deadlines)
+        simulator = create_simulator(pace=settings.simulator_pace)
+        address = await stack.enter_async_context(serving(simulator))
+        claude = Claude(api_key=SIMULATED_KEY, base_url=address, deadlines=deadlines)
+    else:
+        claude = client_of(settings, deadlines)
+    stack.push_async_callback(claude.close)
+    return claude
 
 
-def open_limits(settings: Settings, observer: GenerationObserver, stack: AsyncExitStack, *, many_users: bool) -> Limits:
+def open_limits(
+    settings: Settings, hits: LimitHits, observer: GenerationObserver, stack: AsyncExitStack, *, many_users: bool
+) -> Limits:
     """Return the limits of each user: those of the settings, and the default ones only if `many_users`."""
     rates = Rates(settings.redis_url)
     stack.push_async_callback(rates.close)
@@ -82,6 +88,10 @@ def open_limits(settings: Settings, observer: GenerationObserver, stack: AsyncEx
         effective = notation or (default if many_users else None)
         return None if effective is None else Rate(name, effective)
 
+    def count(limit: str, user_id: UUID | None) -> None:
+        observer.on_limit_reached(limit)
+        hits.count(limit, user_id)
+
     return Limits(
         rates,
         connection_slots,
@@ -91,5 +101,5 @@ def open_limits(settings: Settings, observer: GenerationObserver, stack: AsyncEx
         shares=Rate("shares", settings.share_limit) if settings.sharing else None,
         generations=settings.max_concurrent_generations or (USER_GENERATIONS if many_users else None),
         sockets=settings.max_sockets_per_user or (USER_SOCKETS if many_users else None),
-        on_refused=observer.on_limit_reached,
+        on_refused=count,
     )

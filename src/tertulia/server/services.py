@@ -38,6 +38,7 @@ from tertulia.hooks import Hooks
 from tertulia.ratelimit.limits import Subscriptions
 from tertulia.ratelimit.plans import Plans
 from tertulia.resolvers.context import Services
+from tertulia.resolvers.limit_hits import HITS_SECONDS, LimitHits
 from tertulia.resolvers.server_info import ServerInfo
 from tertulia.resolvers.sharing import VIEWS_SECONDS, Sharing
 from tertulia.server.assistants import open_assistants
@@ -121,13 +122,12 @@ async def open_services(
     hooks = open_hooks(settings, host.hooks, metrics.on_hook)
     database = await _open_database(settings, hooks, stack)
     claude = await connect(settings, stack)
-    stack.push_async_callback(claude.close)
     process = uuid4()
     if tracing.is_enabled():
         stack.push_async_callback(tracing.start_export(str(process)))
     log, signals, alone = await open_log(settings, process, stack, alone=serves, lag=metrics.lagged)
     many_users = bool(host.identities_of) or settings.auth != "local"
-    limits = open_limits(settings, metrics, stack, many_users=many_users)
+    limits = open_limits(settings, hits := LimitHits(database), metrics, stack, many_users=many_users)
     config = _config(settings, metrics, open_plans(settings, limits), alone=alone)
     engine, mcp = _open_engine(settings, database, claude, config, hooks, stack, many_users=many_users)
     if serves:
@@ -143,6 +143,7 @@ async def open_services(
         signals=signals,
         subscriptions=Subscriptions(settings.max_subscriptions_per_socket, settings.max_subscriptions),
         limits=limits,
+        limit_hits=hits,
         tool_registry=engine.tool_registry,
         assistants=await asyncio.to_thread(open_assistants, settings, engine.tool_registry, many_users=many_users),
         mcp=mcp,
@@ -249,6 +250,8 @@ def _start_background_tasks(running: RunningServer, settings: Settings, claude: 
         _in_background(stack, name, run_periodically(SWEEP_SECONDS, work, at_once=SWEEPS_AT_START))
     deliveries = start_deliveries(settings, services, running.metrics.delivered, stack, _in_background)
     _watch_files(services, settings, deliveries, stack)
+    stack.push_async_callback(services.limit_hits.close)
+    _in_background(stack, "limit hits", run_periodically(HITS_SECONDS, services.limit_hits.store))
     if services.sharing.is_on:
         stack.push_async_callback(services.sharing.close)
         _in_background(stack, "views", run_periodically(VIEWS_SECONDS, services.sharing.store_views))

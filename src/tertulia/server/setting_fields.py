@@ -51,7 +51,7 @@ class SettingFields(AnswerSettingFields):
     audit_days: float | None = Field(
         default=365.0,
         gt=0,
-        description="How long entries of the audit log are kept. Empty: no limit.",
+        description="How long entries of the audit log and the counts of limits hit are kept. Empty: no limit.",
     )
     operators_may_read: bool = Field(
         default=False,

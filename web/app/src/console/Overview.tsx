@@ -8,7 +8,7 @@ import { OverviewDocument, type OverviewQuery } from "./operations";
 import { DEFAULT_DAYS, PeriodChoice } from "./period";
 import { address, follow, type View } from "./route";
 import { text } from "./texts";
-import { Spenders, UsagePanel } from "./UsagePanel";
+import { LimitHits, Spenders, UsagePanel } from "./UsagePanel";
 
 type Admin = NonNullable<OverviewQuery["admin"]>;
 
@@ -29,6 +29,7 @@ export function Overview() {
         <div className="bar"><h2>{text.usage.costBy.day}</h2><PeriodChoice days={days} onChoose={setDays} /></div>
         <UsagePanel days={days} />
         <Spenders days={days} />
+        <LimitHits days={days} />
       </section>
       {admin && (
         <section>

@@ -3,7 +3,7 @@ import { UsageChart } from "../UsageChart";
 import { number } from "../messages";
 import { costOf, tokenCount, tokensOf, UserLink } from "./facts";
 import { useReading } from "./Loaded";
-import { SpendersDocument, UsageDocument, type AmountFragment } from "./operations";
+import { LimitHitsDocument, SpendersDocument, UsageDocument, type AmountFragment } from "./operations";
 import { firstDay } from "./period";
 import { Table, type Column } from "./Table";
 import { text } from "./texts";
@@ -61,6 +61,27 @@ export function Spenders({ days }: { days: number }) {
       {data?.admin && (
         <Table small label={text.usage.costBy.user} rows={data.admin.byUser} keyOf={({ userId }) => userId ?? ""} empty={text.usage.none}
           columns={[{ head: text.answers.user, cell: ({ userId, userName }) => <UserLink user={userId === null ? null : { id: userId, name: userName ?? userId }} /> }, ...AMOUNTS]} />
+      )}
+    </section>
+  );
+}
+
+/** The requests that limits have refused in the last `days` days. */
+export function LimitHits({ days }: { days: number }) {
+  const { data, notice } = useReading(LimitHitsDocument, { since: firstDay(days) });
+  const { limits, noLimits, limit: heads } = text.overview;
+  return (
+    <section>
+      <h3>{limits}</h3>
+      {notice}
+      {data?.admin && (
+        <Table small label={limits} rows={data.admin.limitHits} keyOf={({ day, limitName, userId }) => `${day} ${limitName} ${userId}`} empty={noLimits}
+          columns={[
+            { head: heads.day, cell: ({ day }) => day },
+            { head: heads.name, cell: ({ limitName }) => <code>{limitName}</code> },
+            { head: text.answers.user, cell: ({ userId, userName }) => <UserLink user={userId === null ? null : { id: userId, name: userName ?? userId }} /> },
+            { head: heads.count, numeric: true, cell: ({ count }) => number(count) },
+          ]} />
       )}
     </section>
   );

@@ -85,6 +85,13 @@ export type SpendersQueryVariables = Exact<{
 
 export type SpendersQuery = { readonly admin: { readonly byUser: ReadonlyArray<{ readonly userId: string | null, readonly userName: string | null, readonly requestCount: number, readonly unpricedRequestCount: number, readonly inputTokens: number, readonly outputTokens: number, readonly cacheReadTokens: number, readonly cacheWriteTokens: number, readonly costUsd: string }> } | null };
 
+export type LimitHitsQueryVariables = Exact<{
+  since: string;
+}>;
+
+
+export type LimitHitsQuery = { readonly admin: { readonly limitHits: ReadonlyArray<{ readonly day: string, readonly limitName: string, readonly userId: string | null, readonly userName: string | null, readonly count: number }> } | null };
+
 export type UsersQueryVariables = Exact<{
   first: number;
   after?: string | null | undefined;
@@ -415,6 +422,19 @@ export const SpendersDocument = gql`
   }
 }
     ${AmountFragmentDoc}` as unknown as DocumentNode<SpendersQuery, SpendersQueryVariables>;
+export const LimitHitsDocument = gql`
+    query LimitHits($since: Date!) {
+  admin {
+    limitHits(since: $since, maxRows: 20) {
+      day
+      limitName
+      userId
+      userName
+      count
+    }
+  }
+}
+    ` as unknown as DocumentNode<LimitHitsQuery, LimitHitsQueryVariables>;
 export const UsersDocument = gql`
     query Users($first: Int!, $after: String, $filter: AdminUserFilter) {
   admin {

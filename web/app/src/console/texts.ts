@@ -74,6 +74,9 @@ export const text = {
     budgetSpent: { MONTH: "The server’s budget of the month is spent. Nobody can send messages.", DAY: "The server’s budget of the day is spent. Nobody can send messages." },
     look: "Show",
     failures: "Latest failures",
+    limits: "Limits hit",
+    noLimits: "No request was refused because of a limit.",
+    limit: { day: "Day", name: "Limit", count: "Refused" },
     all: "Show all",
   },
   users: {
