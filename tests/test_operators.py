@@ -417,8 +417,9 @@ def test_an_operator_sees_which_limits_users_hit_also_after_a_restart(
             hit(address, ada)
         wait_until(lambda: counts() == {sends: 4, shares: 2})
         assert counts(id=id) == {sends: 4}
-        (error,) = olga.errors("{ admin { limitHits(maxRows: 0) { day } } }")
-        assert error["message"].startswith("`maxRows` must be")
+        for argument in ('since: "2020-01-01"', 'since: "9999-12-31"', "maxRows: 0", 'userId: "ada"'):
+            (error,) = olga.errors(f"{{ admin {{ limitHits({argument}) {{ day }} }} }}")
+            assert error["message"].startswith(f"`{argument.partition(':')[0]}` must be")
 
 
 OPERATIONS = """{ admin { auditDays
