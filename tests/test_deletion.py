@@ -307,6 +307,33 @@ def test_old_entries_and_keys_are_deleted_in_transactions_of_some_rows(
     run(tmp_path, test)
 
 
+def test_a_message_is_moved_out_of_its_conversation_while_its_unfinished_answers_are_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked: list[UUID] = []
+
+    async def lock(_session: object, conversation_id: UUID) -> None:
+        locked.append(conversation_id)
+
+    monkeypatch.setattr(leases, "lock_unfinished", lock)
+
+    async def test(deletion: Deletion) -> None:
+        _, conversation_id, _ = await conversation_of(deletion.database, 4)
+        async with deletion.database.write() as session:
+            conversation = await session.get(Conversation, conversation_id)
+            found = await session.exec(select(Message).where(Message.depth == 2))
+            message = found.one()
+            assert conversation is not None
+            hidden_id = await retention.detach(session, conversation, message)
+            hidden = await session.get(Conversation, hidden_id)
+            depths = await session.exec(select(Message.depth).where(Message.conversation_id == hidden_id))
+            assert sorted(depths.all()) == [2, 3]
+        assert hidden is not None
+        assert (hidden.temporary, hidden.updated_at, locked) == (True, NEVER, [conversation_id])
+
+    run(tmp_path, test)
+
+
 def test_guests_who_have_not_been_here_for_some_days_are_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

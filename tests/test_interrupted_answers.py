@@ -185,6 +185,8 @@ def test_the_fallback_model_of_the_api_continues_the_text_of_the_model_that_refu
     boundary = {"type": "fallback", "trigger": {"category": "bio"}, "to": {"model": "small"}}
     answer.take(stop(1), start(2, boundary), stop(2), start(3, TEXT), text(3, "Two"), stop(3), start(4, CALL), stop(4))
     assert (answer.declined, answer.writer) == ({"category": "bio"}, "small")
+    started = [event.index for event in answer.events if isinstance(event, ContentBlockStarted)]
+    assert started == [0, 1, 2, 3]
     thought, one, two, call = answer.content
     assert (thought["thinking"], thought["partial"]) == ("Hm.", True)
     assert (one, two) == ({**TEXT, "text": "One"}, {**TEXT, "text": "Two", "written_by": "small"})

@@ -26,7 +26,7 @@ from tertulia.attachments.media import PictureRoom
 from tertulia.billing.budget import EXCEEDED, Budget
 from tertulia.billing.prices import Prices
 from tertulia.claude.attempts import Attempt
-from tertulia.claude.errors import NOT_RESUMED, BrokenStream, ErrorCode, GenerationError
+from tertulia.claude.errors import NOT_RESUMED, BrokenStream, ErrorCode, GenerationError, StreamError
 from tertulia.claude.models import Models
 from tertulia.db import leases
 from tertulia.db.answer_tails import AnswerTail
@@ -629,6 +629,7 @@ def test_what_cannot_be_resumed_ends_as_failed(tmp_path: Path) -> None:
         await engine.manager.resume(uuid4())
         await engine.manager.resume((other := await mine(database, holder=OTHER)).id)
         assert (await other.generation()).status is Status.RUNNING
+        assert ("ended", other.id) not in engine.signals
 
     run(tmp_path, test)
 
@@ -666,7 +667,7 @@ def test_text_that_broke_off_is_kept_and_its_tokens_are_billed(tmp_path: Path) -
         assert generation.error is not None
         assert (generation.status, generation.error["code"]) == (Status.FAILED, "interrupted")
         assert await row.content() == [{"type": "text", "text": "Half", "partial": True}]
-        assert [entry.input_tokens for entry in await rows_of(database, ApiCall)] == [10]
+        assert [(entry.input_tokens, entry.output_tokens) for entry in await rows_of(database, ApiCall)] == [(10, 1)]
         assert engine.claude.requests == []
 
     run(tmp_path, test)
@@ -952,6 +953,7 @@ def test_the_lease_of_a_generation_is_renewed_before_it_is_read(tmp_path: Path) 
     run(tmp_path, test)
 
 
+INVALID = StreamError(GenerationError(ErrorCode.INVALID_REQUEST, "Invalid."))
 OVERLOADED = BrokenStream(GenerationError(ErrorCode.OVERLOADED, "Overloaded."))
 FALLBACK = "claude-haiku-5-5"
 
@@ -1058,6 +1060,23 @@ def test_a_fallback_model_answers_a_refused_request_at_a_lower_price(tmp_path: P
         assert (generation.status, generation.refusal) == (Status.COMPLETED, {"category": "bio"})
         assert engine.claude.requests[1]["fallback_credit_token"]["token"] == "token"
         assert engine.observer.continued == ["refused"]
+        # The model that has answered is asked at once, as long as it is one of the fallback models.
+        async with database.write() as session:
+            rows, conversation_id = Rows(session), row.owner.conversation_id
+            question = await rows.message(conversation_id, row.message_id, depth=2)
+            answers = [
+                await rows.message(conversation_id, question, role=Role.ASSISTANT, depth=3, content=[])
+                for _ in range(2)
+            ]
+            until = datetime.now(UTC) + timedelta(seconds=60)
+            following = [
+                await rows.generation(conversation_id, answer, holder=ME, lease_until=until) for answer in answers
+            ]
+        for id, fallbacks, asked in ((following[0], (FALLBACK,), FALLBACK), (following[1], (), MODEL)):
+            engine = Engine(database, continuation=ContinuationPolicy(fallbacks=fallbacks))
+            await engine.manager.resume(id)
+            await engine.finish()
+            assert [request["model"] for request in engine.claude.requests] == [asked]
 
     run(tmp_path, test)
 
@@ -1196,5 +1215,53 @@ def test_a_message_that_steers_ends_an_answer_only_after_results_of_all_its_call
             assert generation.status is (Status.STOPPED if is_steered else Status.COMPLETED), steps
             assert (generation.steered, len(engine.claude.requests)) == (is_steered, 2 if is_steered else 3)
             assert waiting is not None
+
+    run(tmp_path, test)
+
+
+def test_an_answer_is_stopped_that_has_just_begun_to_wait_for_the_client(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        engine = Engine(database, calls("toolu_1", name="ask"))
+        row = await mine(database, CLIENT)
+        stopping: list[asyncio.Task[None]] = []
+
+        async def stop(_: object) -> None:
+            stopping.append(asyncio.create_task(engine.manager.stop(row.id)))
+            await asyncio.sleep(0)
+
+        with failpoints.armed("suspension.saved", stop):
+            await engine.manager.resume(row.id)
+            await engine.finish()
+        await stopping[0]
+        assert (await row.generation()).status is Status.STOPPED
+
+    run(tmp_path, test)
+
+
+def test_files_that_are_still_being_stored_are_given_up_at_shutdown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_up: list[UUID] = []
+
+    async def store_files(_: loop.GenerationLoop, active: ActiveGeneration) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            given_up.append(active.generation_id)
+            raise
+
+    async def test(database: Database) -> None:
+        engine = Engine(database)
+        with monkeypatch.context() as patch:
+            row = await mine(database)
+            await engine.run(row)
+            assert not engine.manager._fetches
+            patch.setattr(loop.GenerationLoop, "store_files", store_files)
+            engine.claude.scripts.append([INVALID])
+            failed = await mine(database)
+            await engine.run(failed)
+            await asyncio.sleep(0)
+            await engine.manager.close()
+        assert given_up == [failed.id]
 
     run(tmp_path, test)

@@ -249,6 +249,15 @@ def test_a_request_without_any_saved_response_is_billed_if_it_was_sent(
     assert has_lost_request(rows, recovered) is expected
 
 
+def test_a_request_was_not_sent_before_all_calls_had_their_results() -> None:
+    calls = {
+        id: ToolCall.model_construct(tool_use_id=id, status=status)
+        for id, status in (("toolu_1", CallStatus.SUCCEEDED), ("toolu_2", CallStatus.RUNNING))
+    }
+    rows = replace(lost([CALL, {**CALL, "id": "toolu_2"}, RESULT], sequence=9), calls=calls)
+    assert not has_lost_request(rows, recover(rows, []))
+
+
 async def start(
     database: Database, generation_id: UUID, monthly: int | None = None, prices: Prices | None = None
 ) -> Any:
