@@ -1,6 +1,6 @@
 import { isoDay, chartOf } from "../usageChart";
 import { UsageChart } from "../UsageChart";
-import { number } from "../messages";
+import { day, number } from "../messages";
 import { costOf, tokenCount, tokensOf, UserLink } from "./facts";
 import { useReading } from "./Loaded";
 import { LimitHitsDocument, SpendersDocument, UsageDocument, type AmountFragment } from "./operations";
@@ -77,7 +77,7 @@ export function LimitHits({ days }: { days: number }) {
       {data?.admin && (
         <Table small label={limits} rows={data.admin.limitHits} keyOf={({ day, limitName, userId }) => `${day} ${limitName} ${userId}`} empty={noLimits}
           columns={[
-            { head: heads.day, cell: ({ day }) => day },
+            { head: heads.day, cell: (hits) => <span className="whole">{day(hits.day)}</span> },
             { head: heads.name, cell: ({ limitName }) => <code>{limitName}</code> },
             { head: text.answers.user, cell: ({ userId, userName }) => <UserLink user={userId === null ? null : { id: userId, name: userName ?? userId }} /> },
             { head: heads.count, numeric: true, cell: ({ count }) => number(count) },
