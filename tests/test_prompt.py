@@ -48,10 +48,11 @@ ASK = ("user", [text("Hello")])
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\n\t ", "\u2003", None])
-def test_blank_texts_are_not_sent(blank: str | None) -> None:
-    answer = ("assistant", [text(blank), text(" Hi. "), text(blank)])
-    sent, left_out = built(ASK, answer, ASK)
-    assert sent["messages"][1] == {"role": "assistant", "content": [text(" Hi. ")]}
+@pytest.mark.parametrize("role", ["user", "assistant"])
+def test_blank_texts_are_not_sent(role: str, blank: str | None) -> None:
+    turn = (role, [text(blank), text(" Hi. "), text(blank)])
+    sent, left_out = built(ASK, turn, ASK)
+    assert sent["messages"][1] == {"role": role, "content": [text(" Hi. ")]}
     assert left_out == Counter()
 
 

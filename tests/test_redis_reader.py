@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from tertulia.streams.codec import encode
-from tertulia.streams.events import GenerationCompleted, GenerationStarted
+from tertulia.streams.events import GenerationCompleted, GenerationEvent, GenerationStarted, TextDelta
 from tertulia.streams.redis import reader as redis_reader
 from tertulia.streams.redis.reader import RedisReader, _Mirror
 from tertulia.streams.redis.scripts import journal_key, journal_line, signals_key, stream_key, wake_key
@@ -151,6 +151,35 @@ def test_a_follower_wakes_the_reader_if_it_needs_events_that_are_not_read_yet() 
 
         await followed(reader, begin_earlier(), after=2)
         assert client.added == [WAKE, WAKE]
+
+    with_reader(test)
+
+
+def test_a_reply_of_the_time_before_a_follower_began_earlier_leaves_no_gap() -> None:
+    async def test(reader: RedisReader, client: Any) -> None:
+        events: list[GenerationEvent] = [STARTED, TextDelta(ID, 2, 0, 0, "Hello"), GenerationCompleted(ID, 3)]
+        last, everything = (b"3-0", {b"e": encode(events[2:])}), (b"3-0", {b"e": encode(events)})
+        client.replies = [[(STREAM.encode(), [entry])] for entry in (last, everything)]
+        early = reader.follow(ID, Follower(0))
+        read, begun = client.xread, list[asyncio.Task[Any]]()
+
+        async def read_slowly(positions: dict[str, Any], block: int) -> Any:
+            reply = await read(positions, block)
+            if not begun:
+                begun.append(asyncio.ensure_future(anext(early)))
+                await turns()
+            return reply
+
+        async def work() -> None:
+            client.xread = read_slowly
+            for has_events in (False, True):
+                await reader._read_once()
+                await turns()
+                assert begun[0].done() == has_events
+            assert [event.sequence for event in begun[0].result()] == [1, 2, 3]
+            await early.aclose()
+
+        assert await followed(reader, work(), after=2) == events[2:]
 
     with_reader(test)
 
