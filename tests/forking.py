@@ -140,7 +140,7 @@ def address(code: Path) -> str:
 
 def _connected(path: str) -> socket.socket:
     """Connect as soon as the process has imported the code and listens."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while True:
         asking = socket.socket(socket.AF_UNIX)
         try:

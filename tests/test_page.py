@@ -6,6 +6,7 @@ tests/node/page_journeys.mjs and tests/node/console_journeys.mjs define the jour
 import asyncio
 import json
 import re
+import time
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -145,6 +146,8 @@ def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict
         provider = SignInProvider()
         provider.address = stack.enter_context(running(provider.app(), lifespan="off"))
         provided = stack.enter_context(tertulia(places["PROVIDER"], **by_provider(provider)))
+        # Valid until the last journey has ended, however busy the machine is.
+        token = provider.token("ada", exp=int(time.time()) + 3_600)
         folder = places["ASSISTED"] / "assistants"
         folder.mkdir()
         for name, content in ASSISTANTS.items():
@@ -174,7 +177,7 @@ def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict
                 tertulia(places["PASSWORD"], **named, auth="password", guests=True, plans=str(plans))
             ),
             "CONNECTED": f"{connected}#{oauth.issuer}/forget",
-            "PROVIDER": f"{provided}#{provider.token('ada')}",
+            "PROVIDER": f"{provided}#{token}",
             **{
                 name: stack.enter_context(
                     tertulia(places[name], anthropic_api_key="sk-ant-scripted", anthropic_base_url=claude.address)
