@@ -186,7 +186,7 @@ async def rebuild(database: Database) -> None:
     has_more = True
     while has_more:
         has_more = await _rebuild_some(database)
-        await asyncio.sleep(PAUSE if has_more else 0)
+        await asyncio.sleep(PAUSE)
 
 
 async def _rebuild_some(database: Database) -> bool:

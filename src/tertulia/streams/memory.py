@@ -94,7 +94,7 @@ class MemoryLog:
         if not lease.holds:
             return
         stream.show(last)
-        if stream.ended and stream.is_over:
+        if stream.is_over:
             if self._journal is not None:
                 self._journal.forget(stream.generation_id)
             self._retire(stream)

@@ -304,7 +304,6 @@ class RedisWriter:
         for id, writing in self._writing.items():
             writing.is_unsure = True
             writing.sent = min(writing.sent, writing.stored)
-            self._journal.release(id, time.monotonic())
             self.schedule(id)
         self._try_again(batch)
 
