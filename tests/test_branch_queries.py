@@ -12,6 +12,7 @@ from tertulia.db import branches, generations, messages, prompt_branches, read_l
 from tertulia.db.branches import MAX_DEPTH_DIGITS
 from tertulia.db.database import Database
 from tertulia.db.generations import KEY_LIFETIME
+from tertulia.db.inserting import insert
 from tertulia.db.messages import PromptMessage
 from tertulia.db.paging import Page, PageError, encode_cursor
 from tertulia.db.prompt_branches import BranchReader, with_branches
@@ -308,6 +309,7 @@ def test_running_answers_are_counted_and_unfinished_ones_are_listed_oldest_first
         ids = [await rows.generation(conversation, status=status) for status in (*RUNNING, *ENDED)]
         await rows.generation(await rows.conversation(await rows.user("bob")))
         assert await generations.count_running(rows.session, owner) == 1
+        assert await generations.count_running(rows.session, uuid4()) == 0
         assert list(await generations.unfinished_of_owner(rows.session, owner)) == ids[:3]
         unfinished = await generations.unfinished(rows.session, owner, [conversation])
         assert {key: [row.id for row in found] for key, found in unfinished.items()} == {conversation: ids[:3]}
@@ -355,6 +357,10 @@ def test_an_idempotency_key_is_valid_for_24_hours(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(generations, "now", lambda: seconds(1) + KEY_LIFETIME)
         assert await generations.by_key(rows.session, owner, "b", writes=False) is None
         assert await generations.by_key(rows.session, owner, "a", writes=True) is None
+        # The key can be used again in the same transaction.
+        await insert(
+            rows.session, [IdempotencyKey(owner_id=owner, key="a", fingerprint="f", generation_id=generation_id)]
+        )
         assert [await generations.trim_keys(rows.session, 1) for _ in range(3)] == [1, 1, 0]
 
     rolled_back(test)

@@ -456,6 +456,7 @@ def test_the_end_of_all_tokens_locks_users_in_the_order_in_which_others_do(run: 
             await leases.lock_owner(session, first.id)
             ending = asyncio.create_task(end_tokens())
             await on.ended_or_waiting(ending)
+            assert not ending.done()
             await leases.lock_owner(session, second.id)
         await ending
         async with on.database.read() as session:

@@ -108,6 +108,15 @@ def test_a_renewal_reports_a_requested_stop_and_an_ended_generation_cannot_be_st
     use(test)
 
 
+def test_the_status_of_a_generation_is_its_own_and_that_of_a_deleted_one_is_none(use: Use) -> None:
+    async def test(store: Store) -> None:
+        for status in (Status.RUNNING, Status.STOPPED):
+            assert await leases.status_of(store.session, await store.add(status=status)) is status
+        assert await leases.status_of(store.session, uuid4()) is None
+
+    use(test)
+
+
 def test_only_the_holder_ends_a_generation_as_failed_and_only_once(use: Use) -> None:
     async def test(store: Store) -> None:
         mine, others = [await store.add(holder=holder, lease_until=seconds(1), sequence=4) for holder in (ME, OTHER)]
@@ -171,11 +180,11 @@ def test_a_single_server_claims_all_generations_at_its_start(use: Use) -> None:
 
 def test_a_sweep_claims_the_head_of_a_queue_after_5_seconds_but_no_waiting_message(use: Use) -> None:
     async def test(store: Store) -> None:
-        new = await store.add(status=Status.QUEUED, created_at=seconds(-4.9))
+        new = await store.add(status=Status.QUEUED, created_at=seconds(-5))
         running = await store.add(holder=OTHER, lease_until=UNTIL)
         await store.add(status=Status.QUEUED, waits_for=running)
         await store.add(status=Status.QUEUED, waits_for=new)
-        heads = {await store.add(status=Status.QUEUED, created_at=seconds(-5.1))}
+        heads = {await store.add(status=Status.QUEUED, created_at=seconds(-5.001))}
         for status in ENDED:
             ended = await store.add(status=status)
             heads.add(await store.add(status=Status.QUEUED, waits_for=ended))

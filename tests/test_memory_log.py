@@ -371,8 +371,11 @@ def test_followers_continue_at_once_in_a_log_that_is_opened_for_the_first_time_o
             log.open(id, new_lease(), [GenerationStarted(id, 1), TextDelta(id, 2, 0, 0, "x")][:sequence])
             for _ in range(10):
                 await asyncio.sleep(0)
-            # The caller may look for the log elsewhere meanwhile.
-            batch = waiting.result() or await anext(follower)
+            batch = waiting.result()
+            if sequence == 2:
+                # The first log was closed, so the caller looks for the log elsewhere.
+                assert batch == []
+                batch = await anext(follower)
             assert [event.sequence for event in batch] == [sequence]
         await follower.aclose()
 

@@ -343,7 +343,7 @@ def test_a_log_that_was_released_while_it_was_sent_is_stored_no_more(url: str) -
         process.append(delta(2))
         with failpoints.armed("redis.sent", lambda _item: process.writer.release(ID)):
             await process.write()
-        assert await process.lines() == [1, 2]
+        assert (await process.lines(), process.shown) == ([1, 2], 1)
         assert process.writer._journal.due(time.monotonic() + 2 * STORE_SECONDS) == []
 
     run(url, test)

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from client import Json
@@ -68,6 +69,7 @@ def test_a_vector_has_as_many_positions_and_bytes_as_postgresql_accepts(monkeypa
         monkeypatch.setattr(search, "MAX_BYTES", size)
         assert words("postgresql", *texts("a a ж")) == f"'@{OWNER.hex}'{expected}"
     monkeypatch.undo()
+    assert search.MAX_BYTES < 2**20
     assert words("postgresql", *texts("a " * 20_000 + "b")).endswith(",250 'b':16383")
 
 
@@ -131,6 +133,19 @@ def test_pages_of_results_begin_with_the_best_and_follow_their_cursors() -> None
     rolled_back(test)
 
 
+def test_only_the_newest_1000_matches_are_ranked() -> None:
+    async def test(rows: Rows) -> None:
+        owner = await rows.user()
+        best = await indexed(rows, await rows.conversation(owner), owner, "red")
+        # The index has no foreign keys on SQLite, so the other messages need no rows. They are not returned.
+        await search.add(rows.session, *[(owner, uuid4(), texts("red word")) for _ in range(999)])
+        assert await found(rows, owner, Term(("red",))) == [best]
+        await search.add(rows.session, (owner, uuid4(), texts("red word")))
+        assert await found(rows, owner, Term(("red",))) == []
+
+    rolled_back(test)
+
+
 @pytest.mark.parametrize("parts", [("x", str(ID)), ("1.0", "x"), ("1.0",), ("1.0", str(ID), "x")])
 def test_a_cursor_of_another_list_is_refused(parts: tuple[str, ...]) -> None:
     async def test(rows: Rows) -> None:
@@ -169,7 +184,12 @@ def test_a_new_database_has_nothing_to_index(tmp_path: Path) -> None:
 
 
 def test_finished_messages_are_indexed_again_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "PAUSE", 0)
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(search, "asyncio", SimpleNamespace(sleep=sleep))
     monkeypatch.setattr(search, "_FINISHED", search._FINISHED.limit(2))
 
     async def test(database: Database) -> None:
@@ -198,6 +218,7 @@ def test_finished_messages_are_indexed_again_a_few_at_a_time(tmp_path: Path, mon
             **{id.hex: f"text {number}" for number, id in enumerate(ids)}, answer.hex: "done",
         }  # fmt: skip
         assert await progress(database) == (answer, True)
+        assert pauses == [0.1] * 4
         assert await search._rebuild_some(database) is False
 
     run(tmp_path, test)
@@ -219,6 +240,26 @@ def test_a_message_that_cannot_be_indexed_costs_only_itself(tmp_path: Path) -> N
         assert await progress(database) == (ids[1], False)
         assert await search._rebuild_some(database) is True
         assert await progress(database) == (ids[1], True)
+
+    run(tmp_path, test)
+
+
+def test_a_message_that_the_database_does_not_index_keeps_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(database: Database) -> None:
+        async with database.write() as session:
+            rows = Rows(session)
+            owner = await rows.user()
+            ids = [await indexed(rows, await rows.conversation(owner), owner, "old") for _ in range(2)]
+
+        def values(_dialect: str, _rows: object) -> dict[UUID, list[Json]]:
+            return {ids[0]: [{"id": "incomplete"}], ids[1]: []}
+
+        monkeypatch.setattr(search, "_values", values)
+        assert await search._rebuild_some(database) is True
+        assert set(await entries(database)) == {ids[0].hex}
+        assert await progress(database) == (ids[1], False)
 
     run(tmp_path, test)
 

@@ -2,13 +2,15 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from rows import NOON, Rows, api_call, rolled_back, seconds
+from rows import NOON, Rows, api_call, rolled_back, seconds, with_database
 from sqlmodel import col, select
 
-from tertulia.db import ledger, spending
+from tertulia.db import ledger, spending, spent_here
+from tertulia.db.database import Database
 from tertulia.db.ledger import Committed, Period, UsageOfDay, UsageSum, dollars, month_of
 from tertulia.db.spending import SHARDS, Reservation, ServerCommitted, Spending
 from tertulia.db.tables import Status
@@ -67,6 +69,17 @@ def test_calls_are_added_to_the_spending_of_their_days_in_the_owners_shard() -> 
         assert not await ledger.is_known(rows.session, uuid4())
 
     rolled_back(test)
+
+
+def test_the_metrics_count_calls_once_their_transaction_is_committed(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        async with database.write() as session:
+            call = api_call(await Rows(session).user(), model="counted", input_tokens=5)
+            await spending.record(session, [call])
+            assert spent_here.totals().tokens["counted", "input"] == 0
+        assert spent_here.totals().tokens["counted", "input"] == 5
+
+    with_database(tmp_path, test)
 
 
 def test_calls_that_cost_nothing_leave_no_row() -> None:
