@@ -3,11 +3,13 @@
 import importlib.util
 import sys
 import textwrap
+import tomllib
 from collections.abc import Callable, Generator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from mutants import EQUIVALENT, MUTATED, Mutant, _modules
 from mutating import Source, functions_by_file
 
 Imported = Callable[[str, str], ModuleType]
@@ -108,3 +110,14 @@ def test_executed_suites_are_recorded(imported: Imported) -> None:
     assert len(reached) == 1
     assert module.sign(-1) == -1
     assert len(reached) == 3
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="Other versions of Python may print the same code differently.")
+def test_each_change_that_is_listed_as_equivalent_is_a_change_of_the_present_code() -> None:
+    listed = tomllib.loads(EQUIVALENT.read_text()).keys()
+    names = {name for package, stems in MUTATED.items() for name in _modules(package, stems)}
+    modules = {
+        name: importlib.import_module(name) for name in sorted(names & {key.partition(":")[0] for key in listed})
+    }
+    found = {Mutant(name, change).key for name, module in modules.items() for change in Source(module, {}).changes()}
+    assert sorted(listed - found) == [], f"Remove these keys from {EQUIVALENT.name}."
