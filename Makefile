@@ -110,7 +110,7 @@ docs: .venv/docs.done ## Build the documentation site into build/docs; fails on 
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # They start no server, and often fail after changes of other files.
-SOURCE_TESTS := $(patsubst %,tests/test_%.py,architecture descriptions docs_facts graphql_internals isolation page_languages prose)
+SOURCE_TESTS := $(patsubst %,tests/test_%.py,architecture descriptions docs_facts graphql_internals isolation mutants page_languages prose)
 .PHONY: source-tests
 source-tests: .venv/test.done node ## Run the tests that read the source and start no server (15 seconds)
 	@$(BIN)/python -m pytest -q -p no:cacheprovider $(SOURCE_TESTS) $(ARGS)
