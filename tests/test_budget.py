@@ -21,6 +21,7 @@ from tertulia.claude.models import Model
 from tertulia.claude.prompt import Turn
 from tertulia.db import spending
 from tertulia.db.spending import Reservation
+from tertulia.ratelimit.plans import Plan, Plans
 
 PRICES = Prices({MODEL: {"input": 1, "output": 10, "write": 2, "write_1h": 3, "read": 0.5}})
 TOKEN = 10**6
@@ -90,6 +91,15 @@ OUTPUT = 10 * TOKEN
             Request([user({"type": "document", "source": {"media_type": "application/pdf"}})]),
             (22 + 3_000) * 2 * TOKEN + OUTPUT,
         ),
+        # A text has no pages.
+        (
+            Request([user({"type": "document", "source": {"media_type": "text/plain", "text_bytes": 300}})]),
+            (27 + 100) * 2 * TOKEN + OUTPUT,
+        ),
+        (
+            Request([user({"type": "document", "source": {"media_type": "text/csv", "text_bytes": None}})]),
+            26 * 2 * TOKEN + OUTPUT,
+        ),
         (Request(system_prompt="x" * 300, tool_definitions=[{"name": "add"}]), 104 * 2 * TOKEN + OUTPUT),
         (Request(tool_definitions=[{"name": "add", "defer_loading": True}]), OUTPUT),
         (
@@ -103,6 +113,13 @@ def test_the_most_that_an_answer_can_cost_is_reserved(request_: Request, amount:
         assert await reserve(rows, limited(), request_) == amount
 
     rolled_back(test)
+
+
+def test_the_most_that_an_answer_can_cost_is_known_with_the_price_of_its_model_and_exact_with_its_tokens() -> None:
+    request = Request(system_prompt="x" * 300)
+    assert limited().max_cost(request, model()) == 100 * 2 * TOKEN + OUTPUT
+    assert limited().max_cost(request, model(), 7) == 7 * 2 * TOKEN + OUTPUT
+    assert limited().max_cost(Request(model="unknown"), model()) is None
 
 
 def test_an_answer_that_may_be_summarized_first_reserves_twice_as_much() -> None:
@@ -135,6 +152,7 @@ def test_with_a_budget_of_any_kind_prices_must_be_known() -> None:
     async def test(rows: Rows) -> None:
         for budget in (limited(), limited(None, monthly=1), limited(None, daily=1)):
             assert budget.is_limited
+            assert Budget(None, PRICES, plans=Plans([Plan(name="pro", monthly_budget_usd=Decimal(1))])).is_limited
             with pytest.raises(PriceUnknown):
                 await reserve(rows, budget, Request(model="unknown"))
             with pytest.raises(PriceUnknown):

@@ -317,6 +317,27 @@ def test_an_unknown_plan_of_a_claim_is_the_default_one_and_is_logged_once(
     ]
 
 
+@pytest.mark.parametrize(("assigned", "logged"), [("gold", ["gold"]), ("pro", []), ("default", []), (None, [])])
+def test_an_assigned_plan_that_the_server_lacks_is_the_default_one_and_is_logged(
+    assigned: str | None, logged: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert Plans(GROUPS).of_viewer(assigned, {}).name == ("pro" if assigned == "pro" else "default")
+    assert [record.getMessage() for record in caplog.records] == [
+        f"TERTULIA_PLANS has no plan {name!r}, so its viewers have the plan default" for name in logged
+    ]
+
+
+def test_at_most_a_hundred_unknown_plans_are_logged_until_the_file_of_plans_changes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    plans = Plans(GROUPS)
+    for count in (100, 200):
+        for number in range(150):
+            plans.of_viewer(f"gold-{number}", {})
+        assert len(caplog.records) == count
+        plans.replace(Plans(GROUPS))
+
+
 GROUPS = [Plan(name="max", groups=("vip", "8a1c")), Plan(name="pro"), Plan(name="default", sockets=1)]
 
 

@@ -13,7 +13,7 @@ from servers import Servers
 from tertulia.ratelimit import limits as limits_module
 from tertulia.ratelimit import memory, slots
 from tertulia.ratelimit.errors import RateLimited
-from tertulia.ratelimit.limits import MEGABYTE, Limit, Limits, Rate, Rates, Subscriptions
+from tertulia.ratelimit.limits import Limit, Limits, Rate, Rates, Subscriptions, Window
 from tertulia.ratelimit.slots import SLOT_SECONDS, LocalConnectionSlots, RedisConnectionSlots
 from tertulia.server.auth import throttle
 from tertulia.server.auth.throttle import (
@@ -48,6 +48,10 @@ class Clock:
         return self.now
 
 
+def assert_disconnected(store: Any) -> None:
+    assert [connection.is_connected for connection in store._redis.connection_pool._available_connections] == [False]
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch, limits_module, memory, throttle)
@@ -77,6 +81,7 @@ def test_calls_above_a_rate_wait_until_the_oldest_one_leaves_the_window(clock: C
         assert (await rates.window(rate, "ada")).remaining == 0
         clock.now += 49.995
         assert await rates.hit(rate, "ada") == 0.01
+        assert (await rates.window(rate, "ada")).resets_in == pytest.approx(0.005, abs=1e-6)
         await rates.close()
 
     run(work())
@@ -101,14 +106,38 @@ def test_while_the_store_is_away_all_calls_are_allowed_and_it_is_left_alone_for_
         window = await rates.window(rate, "ada")
         assert (window.remaining, window.resets_in) == (1, 0.0)
         assert asked == ["hit"]
-        clock.now += 1.99
+        clock.now += 1.5
         await rates.hit(rate, "ada")
         assert asked == ["hit"]
-        clock.now += 0.01
+        clock.now += 0.5
         window = await rates.window(rate, "ada")
         assert (window.remaining, window.resets_in) == (1, 0.0)
+        await rates.window(rate, "ada")
         assert asked == ["hit", "stats"]
+        clock.now += 2
+        await rates.hit(rate, "ada")
+        assert asked == ["hit", "stats", "hit"]
         await rates.close()
+
+    run(work())
+
+
+def test_a_store_that_does_not_answer_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits_module, "STORE_PATIENCE", 0.01)
+
+    class Store:
+        async def hit(self, *_: object, **__: object) -> bool:
+            return await asyncio.Event().wait()
+
+        async def get_window_stats(self, *_: object) -> Any:
+            await asyncio.Event().wait()
+
+    async def work() -> None:
+        rate, first, second = Rate("x", "1/minute"), Rates(None), Rates(None)
+        first._windows = second._windows = cast("Any", Store())
+        async with asyncio.timeout(5):
+            assert await first.hit(rate, "ada") is None
+            assert await second.window(rate, "ada") == Window(rate, 1, 0.0)
 
     run(work())
 
@@ -125,8 +154,7 @@ def test_rates_in_redis_are_counted_for_all_replicas(url: str) -> None:
         assert 50 < window.resets_in <= 60
         for rates in (first, second):
             await rates.close()
-        connections = first._redis.connection_pool._available_connections
-        assert [connection.is_connected for connection in connections] == [False]
+            assert_disconnected(rates)
 
     run(work())
 
@@ -136,24 +164,33 @@ def test_each_call_counts_for_its_own_limit(clock: Clock) -> None:
         refused: list[tuple[str, UUID | None]] = []
         limits = Limits(
             Rates(None), LocalConnectionSlots(), Rate("requests", "1"), Rate("messages", "1"), Rate("uploads", "3"),
-            generations=5, sockets=2, on_refused=lambda limit, user_id: refused.append((limit, user_id)),
+            Rate("shares", "1"), generations=5, sockets=2, on_refused=lambda limit, user_id: refused.append((limit, user_id)),
         )  # fmt: skip
         await limits.check_request(VIEWER)
         await limits.check_send(VIEWER)
-        await limits.check_upload(VIEWER, 2 * MEGABYTE)
+        await limits.check_upload(VIEWER, 2 * 1024 * 1024)
         await limits.check_upload(VIEWER, 1)
-        for check in (limits.check_request(VIEWER), limits.check_send(VIEWER), limits.check_upload(VIEWER, 1)):
+        await limits.check_share("192.0.2.1")
+        for check in (
+            limits.check_request(VIEWER),
+            limits.check_send(VIEWER),
+            limits.check_upload(VIEWER, 1),
+            limits.check_share("192.0.2.1"),
+        ):
             with pytest.raises(RateLimited) as raised:
                 await check
             assert raised.value.retry_after_seconds == 60
-        assert refused == [("requests", VIEWER), ("messages", VIEWER), ("uploads", VIEWER)]
+        assert refused == [("requests", VIEWER), ("messages", VIEWER), ("uploads", VIEWER), ("shares", None)]
         await limits.check_request(uuid4())
+        await limits.check_share("192.0.2.2")
         assert [window.rate.name for window in await limits.windows(VIEWER)] == ["requests", "messages"]
         async with limits.connection_slot(VIEWER):
             assert await limits.status(VIEWER, 2) == [
                 Limit("requests", 1, 0, 60, 60.0), Limit("messages", 1, 0, 60, 60.0), Limit("uploads", 3, 0, 60, 60.0),
                 Limit("generations", 5, 3), Limit("sockets", 2, 1),
             ]  # fmt: skip
+            async with limits.connection_slot(VIEWER):
+                assert (await limits.status(VIEWER, 2))[4] == Limit("sockets", 2, 0)
         assert (await limits.status(VIEWER, 9))[3:] == [Limit("generations", 5, 0), Limit("sockets", 2, 2)]
 
     run(work())
@@ -231,8 +268,11 @@ def test_slots_are_counted_for_each_viewer(kind: str, url: str) -> None:
         assert not await store.acquire(ada, second, 1)
         await store.release(ada, first)
         assert await store.count(ada) == 0
+        if kind == "local":
+            assert list(store._counts) == [bob]
         if kind == "redis":
             await store.close()
+            assert_disconnected(store)
 
     run(work())
 
@@ -292,7 +332,7 @@ def test_subscriptions_are_counted_and_those_that_end_with_an_answer_are_waited_
             with subscriptions.slot(ends=True):
                 pass
             waiting = asyncio.create_task(subscriptions.wait_until_ended(60))
-            for _ in range(3):
+            for _ in range(10):
                 await asyncio.sleep(0)
             assert not waiting.done()
             waiting.cancel()
@@ -326,6 +366,7 @@ def test_failures_in_redis_are_counted_and_forgotten_fifteen_minutes_after_the_l
         assert await first.get("ada") == Failures()
         for store in (first, second):
             await store.close()
+            assert_disconnected(store)
 
     run(work())
 

@@ -12,23 +12,28 @@ import pytest
 from argon2 import PasswordHasher
 from rows import with_database
 from sqlmodel import col, select
+from starlette.requests import HTTPConnection
 
 from tertulia.db import accounts
 from tertulia.db.credentials import digest_of
 from tertulia.db.database import Database
 from tertulia.db.identities import AuditEntry, PersonalToken, SignIn
 from tertulia.db.tables import User
-from tertulia.ratelimit.limits import Rates
+from tertulia.ratelimit.errors import RateLimited
+from tertulia.ratelimit.limits import Limits, Rate, Rates
+from tertulia.ratelimit.plans import Plans
+from tertulia.ratelimit.slots import LocalConnectionSlots
 from tertulia.resolvers.context import StoredViewer
 from tertulia.server.auth import authenticator as authenticators
-from tertulia.server.auth import sessions
-from tertulia.server.auth.authenticator import EVERYBODY, RECHECK_SECONDS, Authenticator
+from tertulia.server.auth import sessions, throttle
+from tertulia.server.auth.authenticator import EVERYBODY, NOBODY, RECHECK_SECONDS, Authenticator
 from tertulia.server.auth.guests import Guests
 from tertulia.server.auth.jwt import ACCESS, REFRESH, REFRESH_LIFETIME, BadToken, Tokens
 from tertulia.server.auth.passwords import Unfit
 from tertulia.server.auth.providers import Credentials, Identity, Unauthenticated, Unavailable
 from tertulia.server.auth.sessions import REFRESH_GRACE, BadGrant, SignIns, TooManyTries
 from tertulia.server.auth.throttle import LocalFailures, SignInThrottle
+from tertulia.server.request_facts import facts_of
 
 SECRET, HERE = "s" * 32, "192.0.2.1"
 PASSWORD, OTHER = "correct horse", "battery staple"
@@ -128,25 +133,105 @@ def test_a_wrong_name_and_a_wrong_password_are_refused_alike_and_counted(tmp_pat
     run(tmp_path, test)
 
 
-def test_after_ten_failures_an_address_waits_with_any_password(tmp_path: Path) -> None:
+def test_after_ten_failures_an_address_waits_with_any_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    present = 1_000_000.0
+    monkeypatch.setattr(throttle, "time", SimpleNamespace(monotonic=lambda: present))
+
     async def test(accounts_: Accounts) -> None:
+        nonlocal present
         await accounts_.service.register("ada", PASSWORD, HERE)
         for _ in range(10):
             await refused(accounts_.service.sign_in("ada", OTHER, HERE))
-        with pytest.raises(TooManyTries) as raised:
-            await accounts_.service.sign_in("ada", PASSWORD, HERE)
-        assert raised.value.seconds == 2
-        assert (await accounts_.service.sign_in("ada", PASSWORD, "192.0.2.9")).user.name == "ada"
+        for seconds in (2, 1):
+            with pytest.raises(TooManyTries) as raised:
+                await accounts_.service.sign_in("ada", PASSWORD, HERE)
+            assert raised.value.seconds == seconds
+            present += 1.5
+        for address in (HERE, "192.0.2.9"):
+            assert (await accounts_.service.sign_in("ada", PASSWORD, address)).user.name == "ada"
+
+    run(tmp_path, test)
+
+
+def test_each_attempt_with_a_name_is_delayed_after_many_failures_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def test(accounts_: Accounts) -> None:
+        await accounts_.service.register("ada", PASSWORD, HERE)
+        for _ in range(30):
+            await accounts_.failures.add("name\nada")
+        monkeypatch.setattr(throttle, "asyncio", SimpleNamespace(sleep=sleep))
+        await accounts_.service.sign_in("ada", PASSWORD, HERE)
+        await refused(accounts_.service.sign_in("bob", PASSWORD, HERE))
+        assert slept == [pytest.approx(0.5)]
+
+    run(tmp_path, test)
+
+
+def test_a_guest_that_registers_keeps_its_id_and_loses_its_tokens(tmp_path: Path) -> None:
+    async def test(accounts_: Accounts) -> None:
+        service = accounts_.service
+        guest = await service.enter_as_guest(HERE)
+        await service.register("ada", PASSWORD, HERE)
+        assert await refused(service.register("ada", PASSWORD, HERE, guest.refresh)) == ("invalid_request", 409)
+        assert accounts_.notified == []
+        assert (await service.register("bob", PASSWORD, HERE, guest.access)).user.id == guest.user.id
+        assert accounts_.notified == [guest.user.id]
+        assert await refused(service.refresh(guest.refresh, HERE)) == ("invalid_grant", 400)
+        assert (await service.sign_in("bob", PASSWORD, HERE)).user.id == guest.user.id
+        assert (await accounts_.audited())[:2] == ["registered", "signed_in"]
+
+    run(tmp_path, test)
+
+
+def test_a_guest_that_signs_in_is_signed_out_as_a_guest(tmp_path: Path) -> None:
+    async def test(accounts_: Accounts) -> None:
+        service = accounts_.service
+        user = (await service.register("ada", PASSWORD, HERE)).user
+        guest = await service.enter_as_guest(HERE)
+        assert (await service.sign_in("ada", PASSWORD, HERE, guest.refresh)).user.id == user.id
+        assert accounts_.notified == [guest.user.id]
+        assert await refused(service.refresh(guest.refresh, HERE)) == ("invalid_grant", 400)
+        await service.sign_in("ada", PASSWORD, HERE, guest.refresh)
+        assert len(accounts_.notified) == 1
+
+    run(tmp_path, test)
+
+
+def test_an_address_has_at_most_twenty_guests_an_hour(tmp_path: Path) -> None:
+    async def test(accounts_: Accounts) -> None:
+        for _ in range(20):
+            await accounts_.service.enter_as_guest(HERE)
+        with pytest.raises(TooManyTries):
+            await accounts_.service.enter_as_guest(HERE)
+
+    run(tmp_path, test)
+
+
+def test_a_disabled_user_is_refused_only_with_the_right_password(tmp_path: Path) -> None:
+    async def test(accounts_: Accounts) -> None:
+        user = (await accounts_.service.register("ada", PASSWORD, HERE)).user
+        async with accounts_.database.write() as session:
+            await accounts.set_disabled(session, user.id, disabled=True)
+        assert await refused(accounts_.service.sign_in("ada", OTHER, HERE)) == ("invalid_grant", 400)
+        assert await refused(accounts_.service.sign_in("ada", PASSWORD, HERE)) == ("access_denied", 403)
 
     run(tmp_path, test)
 
 
 def test_an_address_makes_at_most_sixty_attempts_a_minute(tmp_path: Path) -> None:
     async def test(accounts_: Accounts) -> None:
-        for _ in range(60):
+        header = f"Bearer {(await accounts_.service.register('eve', PASSWORD, HERE)).access}"
+        for _ in range(59):
             await refused(accounts_.service.sign_in("", PASSWORD, HERE))
         for attempt in (
             accounts_.service.sign_in("", PASSWORD, HERE),
+            accounts_.service.delete(header, PASSWORD, HERE),
             accounts_.service.register("ada", PASSWORD, HERE),
         ):
             with pytest.raises(TooManyTries):
@@ -229,6 +314,8 @@ def test_a_personal_token_is_revoked_by_itself(tmp_path: Path) -> None:
         token = "tertulia_abc"
         async with accounts_.database.write() as session:
             await accounts.add_token(session, PersonalToken(owner_id=user.id, label="", digest=digest_of(token)))
+        with pytest.raises(Unauthenticated, match="personal"):
+            await accounts_.service.delete(f"Bearer {token}", PASSWORD, HERE)
         await accounts_.service.revoke("tertulia_other", HERE)
         assert accounts_.notified == []
         await accounts_.service.revoke(token, HERE)
@@ -266,7 +353,10 @@ def test_a_changed_password_ends_all_other_sign_ins(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
-def test_an_account_is_deleted_with_its_password(tmp_path: Path) -> None:
+def test_an_account_is_deleted_with_its_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def deleted_meanwhile(_session: object, _user_id: UUID) -> None:
+        """Find no user."""
+
     async def test(accounts_: Accounts) -> None:
         service = accounts_.service
         signed_in = await service.register("ada", PASSWORD, HERE)
@@ -279,6 +369,9 @@ def test_an_account_is_deleted_with_its_password(tmp_path: Path) -> None:
         with pytest.raises(Unauthenticated):
             await service.delete(header, PASSWORD, HERE)
         assert len(accounts_.notified) == 1
+        monkeypatch.setattr(accounts, "by_id", deleted_meanwhile)
+        with pytest.raises(Unauthenticated):
+            await service.delete(header, PASSWORD, HERE)
 
     run(tmp_path, test)
 
@@ -323,10 +416,10 @@ class Provider:
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
         self.error: Exception | None = None
-        self.asked = 0
+        self.rechecks: list[bool] = []
 
-    async def of(self, _: object) -> Identity:
-        self.asked += 1
+    async def of(self, credentials: Credentials) -> Identity:
+        self.rechecks.append(credentials.is_recheck)
         if self.error is not None:
             raise self.error
         return self.identity
@@ -338,6 +431,7 @@ VIEWER = StoredViewer("ada", "ada", user_id=uuid4(), user_name="ada")
 def admitted(identity: Identity) -> tuple[Provider, Authenticator, Any]:
     provider = Provider(identity)
     sent: list[tuple[str, UUID]] = []
+    viewers: list[StoredViewer] = []
 
     def send(name: str, subject: UUID) -> None:
         sent.append((name, subject))
@@ -351,10 +445,56 @@ def admitted(identity: Identity) -> tuple[Provider, Authenticator, Any]:
             identity=identity,
             credentials=Credentials(cast("Any", None), None),
             sent=sent,
-            context=SimpleNamespace(set_viewer=str),
+            viewers=viewers,
+            context=SimpleNamespace(set_viewer=viewers.append),
             sign_outs=0,
         ),
     )
+
+
+def services(*, is_on: bool = True) -> Any:
+    """Return the services of a server where an address may read one shared conversation a minute."""
+    limits = Limits(Rates(None), LocalConnectionSlots(), shares=Rate("shares", "1"))
+    others = dict.fromkeys(("assistants", "log", "generation_manager", "notifier"))
+    database, models = SimpleNamespace(read=None), SimpleNamespace(default_id="")
+    return SimpleNamespace(
+        plans=Plans(), limits=limits, sharing=SimpleNamespace(is_on=is_on), database=database, models=models, **others
+    )
+
+
+def opened(kind: str = "http", address: str | None = HERE) -> HTTPConnection:
+    return HTTPConnection({"type": kind, "headers": [], "client": None if address is None else (address, 5000)})
+
+
+def test_the_context_of_a_connection_has_its_address_and_the_log_the_viewer_of_a_request() -> None:
+    async def work() -> None:
+        authenticator = Authenticator(cast("Any", Provider(Identity(VIEWER))), services())
+        for connection, address, logged in (
+            (opened(), HERE, VIEWER.user_id),
+            (opened(address=None), None, VIEWER.user_id),
+            # A socket logs each of its operations.
+            (opened("websocket"), HERE, None),
+        ):
+            context = (await authenticator.admit(connection)).context
+            assert (context.viewer, context.address) == (VIEWER, address)
+            assert facts_of(connection.scope).viewer_id == logged
+
+    asyncio.run(work())
+
+
+def test_readers_of_shared_conversations_own_nothing_and_are_counted_by_address() -> None:
+    async def work() -> None:
+        provider = cast("Any", Provider(Identity(VIEWER)))
+        assert await Authenticator(provider, services(is_on=False)).admit_reader_of_shares(opened()) is None
+        authenticator = Authenticator(provider, services())
+        for address in (HERE, "192.0.2.9"):
+            context = await authenticator.admit_reader_of_shares(opened(address=address))
+            assert context is not None
+            assert context.viewer == NOBODY
+            with pytest.raises(RateLimited):
+                await authenticator.admit_reader_of_shares(opened(address=address))
+
+    asyncio.run(work())
 
 
 async def steps(count: int = 5) -> None:
@@ -380,7 +520,8 @@ def test_a_connection_ends_when_its_user_has_signed_out_and_not_when_another_one
         await steps()
         assert not again.done()
         # The identity of the first connection was just read; the second one opened while somebody signed out.
-        assert provider.asked == 3
+        assert provider.rechecks == [True] * 3
+        assert connection.viewers == [VIEWER] * 2
         provider.error = Unauthenticated()
         authenticator.signed_out(EVERYBODY)
         await asyncio.wait_for(again, 5)
@@ -400,13 +541,13 @@ def test_a_connection_outlives_an_outage_and_not_its_expiry() -> None:
             await steps()
             authenticator.signed_out(EVERYBODY)
             await steps()
-            assert provider.asked == 1
+            assert provider.rechecks == [True]
             assert not lapsed.done()
             lapsed.cancel()
         for ago in (timedelta(0), timedelta(seconds=5)):
             provider, authenticator, connection = admitted(Identity(VIEWER, datetime.now(UTC) - ago))
             await asyncio.wait_for(authenticator.lapsed(connection), 5)
-            assert provider.asked == 0
+            assert provider.rechecks == []
 
     asyncio.run(work())
 
@@ -420,7 +561,7 @@ def test_the_connection_of_the_only_user_never_ends() -> None:
         authenticator.signed_out(EVERYBODY)
         await steps()
         assert not lapsed.done()
-        assert provider.asked == 0
+        assert provider.rechecks == []
         lapsed.cancel()
 
     asyncio.run(work())

@@ -40,12 +40,31 @@ def test_no_interval_exceeds_the_rate_and_nothing_below_it_is_refused(steps: lis
         asyncio.run(walk())
 
 
+def test_a_hit_counts_until_exactly_the_end_of_its_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def walk() -> None:
+        local = LocalWindows()
+        assert await local.hit(RATE, "ada", cost=5)
+        clock.now += 9.5
+        assert not await local.hit(RATE, "ada")
+        clock.now += 0.5
+        assert await local.hit(RATE, "ada", cost=5)
+        clock.now += 10
+        assert (await local.get_window_stats(RATE, "ada")).remaining == 5
+
+    clock = Clock()
+    monkeypatch.setattr(memory, "time", clock)
+    asyncio.run(walk())
+
+
 def test_unused_windows_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def walk() -> None:
         local = LocalWindows()
+        await local.hit(RATE, "stays")
         for number in range(1000):
             await local.hit(RATE, str(number))
-        clock.now += 11
+        clock.now += 5
+        await local.hit(RATE, "stays")
+        clock.now += 6
         for _ in range(501):
             await local.hit(RATE, "stays", cost=6)
         assert {len(remaining) for remaining in vars(local)["_windows"].values()} == {1}
