@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +14,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
-from servers import Servers
+from servers import RedisServer, Servers
 
 from tertulia import failpoints
 from tertulia.streams.codec import encode
@@ -34,6 +35,14 @@ ID = UUID(int=7)
 @pytest.fixture
 def url(servers: Servers) -> str:
     return servers.redis_url()
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Generator[RedisServer]:
+    """A server whose commands can be counted, because no other client uses it."""
+    redis = RedisServer(tmp_path / "redis")
+    yield redis
+    redis.stop()
 
 
 class Process:
@@ -589,7 +598,7 @@ def test_the_loop_stores_events_of_an_answer_that_pauses(url: str, monkeypatch: 
     run(url, test)
 
 
-def test_a_batch_of_up_to_250_answers_costs_five_commands(url: str) -> None:
+def test_a_batch_of_up_to_250_answers_costs_five_commands(own_redis: RedisServer) -> None:
     async def test(process: Process) -> None:
         ids = [UUID(int=number) for number in range(1, 252)]
         for id in ids:
@@ -610,7 +619,7 @@ def test_a_batch_of_up_to_250_answers_costs_five_commands(url: str) -> None:
         assert [len(batch) for batch in lines] == [250, 1, 250, 1]
         assert {name for batch in lines for name, _ in batch} == {str(id).encode() for id in ids}
 
-    run(url, test)
+    run(own_redis.url(0), test)
 
 
 def test_what_redis_lacks_is_sent_again_from_there(url: str) -> None:
