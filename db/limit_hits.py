@@ -68,7 +68,7 @@ _ADD = {"sqlite": _add(sqlite_insert), "postgresql": _add(postgresql_insert)}
 async def add(session: AsyncSession, key: LimitKey, more: int) -> None:
     """Add to the hits of a limit, unless the user was deleted.
 
-    A transaction must add to one row only: the deletion of a user locks the user's rows in an order of its own.
+    A transaction must add to one row only: the deletion of a user locks the user's rows in another order.
     """
     owner = key.user_id
     if owner is not None and await session.get(User, owner) is None:
