@@ -29,7 +29,7 @@ from tertulia.hooks import Hooks
 from tertulia.ratelimit.limits import Limits, Subscriptions
 from tertulia.ratelimit.plans import Plans
 from tertulia.resolvers.followed_rows import FollowedRows
-from tertulia.resolvers.limit_hits import LimitHits
+from tertulia.resolvers.limit_hits import LimitHitCounter
 from tertulia.resolvers.loading import Loader
 from tertulia.resolvers.server_info import ServerInfo
 from tertulia.resolvers.sharing import Sharing
@@ -99,7 +99,7 @@ class Services:
     signals: Signals
     subscriptions: Subscriptions
     limits: Limits
-    limit_hits: LimitHits
+    limit_hits: LimitHitCounter
     tool_registry: ToolRegistry
     assistants: AssistantCatalog
     mcp: McpServers

@@ -19,7 +19,7 @@ MOST_KEYS = 1_000
 logger = logging.getLogger("tertulia.limits")
 
 
-class LimitHits:
+class LimitHitCounter:
     """The refusals that are counted but not stored yet."""
 
     def __init__(self, database: Database) -> None:

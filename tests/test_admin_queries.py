@@ -21,7 +21,7 @@ from tertulia.db.limit_hits import LimitKey
 from tertulia.db.paging import Page
 from tertulia.db.tables import Status, User, now
 from tertulia.db.usage_reports import usage_report
-from tertulia.resolvers.limit_hits import LimitHits
+from tertulia.resolvers.limit_hits import LimitHitCounter
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_hits_of_limits_are_kept_until_stored_and_beyond_some_users_counted_with
                 yield rows.session
 
         unavailable, store = True, cast("Any", OneTransaction())
-        hits, ada, bob = LimitHits(store), await rows.user(), await rows.user("bob")
+        hits, ada, bob = LimitHitCounter(store), await rows.user(), await rows.user("bob")
         for user_id in (ada, bob, ada, await rows.user("eve"), await rows.user("zoe")):
             hits.count("sends", user_id)
         with pytest.raises(ConnectionRefusedError):

@@ -9,7 +9,7 @@ from tertulia.claude.connections import Deadlines
 from tertulia.generation.observer import GenerationObserver
 from tertulia.ratelimit.limits import Limits, Rate, Rates
 from tertulia.ratelimit.slots import ConnectionSlots, LocalConnectionSlots, RedisConnectionSlots
-from tertulia.resolvers.limit_hits import LimitHits
+from tertulia.resolvers.limit_hits import LimitHitCounter
 from tertulia.server.model_settings import client_of
 from tertulia.server.setting_fields import USER_GENERATIONS, USER_MESSAGES, USER_REQUESTS, USER_SOCKETS, USER_UPLOADS
 from tertulia.server.settings import Settings, check_provider, database_file
@@ -74,7 +74,7 @@ async def connect(settings: Settings, stack: AsyncExitStack) -> Claude:
 
 
 def open_limits(
-    settings: Settings, hits: LimitHits, observer: GenerationObserver, stack: AsyncExitStack, *, many_users: bool
+    settings: Settings, hits: LimitHitCounter, observer: GenerationObserver, stack: AsyncExitStack, *, many_users: bool
 ) -> Limits:
     """Return the limits of each user: those of the settings, and the default ones only if `many_users`."""
     rates = Rates(settings.redis_url)

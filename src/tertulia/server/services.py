@@ -38,7 +38,7 @@ from tertulia.hooks import Hooks
 from tertulia.ratelimit.limits import Subscriptions
 from tertulia.ratelimit.plans import Plans
 from tertulia.resolvers.context import Services
-from tertulia.resolvers.limit_hits import HITS_SECONDS, LimitHits
+from tertulia.resolvers.limit_hits import HITS_SECONDS, LimitHitCounter
 from tertulia.resolvers.server_info import ServerInfo
 from tertulia.resolvers.sharing import VIEWS_SECONDS, Sharing
 from tertulia.server.assistants import open_assistants
@@ -127,23 +127,23 @@ async def open_services(
         stack.push_async_callback(tracing.start_export(str(process)))
     log, signals, alone = await open_log(settings, process, stack, alone=serves, lag=metrics.lagged)
     many_users = bool(host.identities_of) or settings.auth != "local"
-    limits = open_limits(settings, hits := LimitHits(database), metrics, stack, many_users=many_users)
+    limit_hits = LimitHitCounter(database)
+    limits = open_limits(settings, limit_hits, metrics, stack, many_users=many_users)
     config = _config(settings, metrics, open_plans(settings, limits), alone=alone)
     engine, mcp = _open_engine(settings, database, claude, config, hooks, stack, many_users=many_users)
     if serves:
         await _start_tools(engine, mcp, stack)
-    generation_manager = GenerationManager(database, log, signals, engine, process=process, config=config)
     services = Services(
         database=database,
         log=log,
-        generation_manager=generation_manager,
+        generation_manager=GenerationManager(database, log, signals, engine, process=process, config=config),
         models=engine.models,
         files=engine.files,
         budget=config.budget,
         signals=signals,
         subscriptions=Subscriptions(settings.max_subscriptions_per_socket, settings.max_subscriptions),
         limits=limits,
-        limit_hits=hits,
+        limit_hits=limit_hits,
         tool_registry=engine.tool_registry,
         assistants=await asyncio.to_thread(open_assistants, settings, engine.tool_registry, many_users=many_users),
         mcp=mcp,

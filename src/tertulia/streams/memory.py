@@ -61,7 +61,7 @@ class MemoryLog:
             self.show(generation_id, stream.last)
 
     def append_hidden(self, generation_id: UUID, events: Sequence[GenerationEvent]) -> Stream | None:
-        """Append events without showing them. Events of a log that was released or has ended are dropped."""
+        """Append events without showing them. Return the stream; None if there are no events or it takes none."""
         stream = self._streams.get(generation_id)
         if stream is None or stream.ended or not events:
             return None

@@ -204,9 +204,9 @@ class RedisWriter:
             await asyncio.sleep(backoff.next() if self._away else _pause(time.monotonic() - begun))
 
     async def finish(self) -> None:
-        """Try once to write the remaining events."""
+        """Write the remaining events, unless an attempt fails."""
         try:
-            # Again for events that Redis has lost.
+            # Once more for events that Redis has lost.
             while await self._write(set(self._writing)):
                 pass
         except Exception as error:  # noqa: BLE001 - the process ends in any case
