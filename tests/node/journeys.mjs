@@ -27,8 +27,10 @@ async function travel(name, journey, address) {
     results[name] = noted.length === 0 ? "ok" : noted.join("; ");
   } catch (error) {
     await picture(`failed: ${name.slice(0, 40)}`);
+    const line = error.stack.match(/\w+_journeys\.mjs:\d+/)?.[0];
+    const focused = await page.evaluate(() => document.activeElement.outerHTML.slice(0, 200)).catch(() => "");
     const shown = await page.evaluate(() => document.body.innerText.slice(0, 2000)).catch(() => "");
-    results[name] = [error.message, ...noted, `The page at ${page.url()} showed:`, shown].join("\n");
+    results[name] = [error.message, `At ${line}, with the focus on ${focused}`, ...noted, `The page at ${page.url()} showed:`, shown].join("\n");
   } finally {
     await context.close();
   }
