@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tertulia.claude.backpressure import (
+    IDLE_SAMPLE_SECONDS,
     LATE,
     LONGEST,
     LOW_USE,
@@ -182,6 +183,30 @@ def test_each_sample_is_the_lateness_of_the_loop_and_the_used_share_of_its_core(
             samples.append((late, used))
 
     backpressure = Recorded(clock=lambda: now, cpu_clock=lambda: cpu, sleep=sleep)
-    with pytest.raises(RuntimeError):  # there is no further turn
+    with backpressure.reading(), pytest.raises(RuntimeError):  # there is no further turn
         asyncio.run(backpressure.watch())
     assert samples == [pytest.approx(sample) for sample in [(0.0, 0.2), (0.025, 0.5), (0.075, 1.0), (-0.0125, 0.2)]]
+
+
+def test_an_idle_process_is_measured_seldom_but_an_overloaded_one_until_its_delay_ends() -> None:
+    slept = list[float]()
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 2:
+            raise InterruptedError
+
+    def seconds_of_two_samples() -> list[float]:
+        slept.clear()
+        with pytest.raises(InterruptedError):
+            asyncio.run(backpressure.watch())
+        return list(slept)
+
+    backpressure = Backpressure(sleep=sleep)
+    assert seconds_of_two_samples() == [IDLE_SAMPLE_SECONDS] * 2
+    with backpressure.reading():
+        with backpressure.reading():
+            pass
+        assert seconds_of_two_samples() == [SAMPLE_SECONDS] * 2
+    backpressure.delay = SHORTEST
+    assert seconds_of_two_samples() == [SAMPLE_SECONDS] * 2

@@ -9,10 +9,13 @@ if it was late in most samples. For the same reason, CoDel considers only standi
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 
 SAMPLE_SECONDS = 0.025
-"""The seconds between two samples of the loop's lateness."""
+"""The seconds between two samples of the loop's lateness while an answer is read."""
+IDLE_SAMPLE_SECONDS = 0.25
+"""The seconds between two samples at other times, so that an idle process seldom wakes its core."""
 LATE = 0.004
 """The tolerated lateness of the loop, in seconds."""
 SAMPLES = 8
@@ -46,19 +49,30 @@ class Backpressure:
         self.delay = 0.0
         self.on_sample: Callable[[float], None] | None = None
         """Called with the lateness of the loop at each sample, in seconds."""
+        self._answers = 0
         self._samples = self._late = 0
         self._used = 0.0
 
+    @contextmanager
+    def reading(self) -> Generator[None]:
+        """Return a context in which an answer is read. As long as there is one, the loop is measured often."""
+        self._answers += 1
+        try:
+            yield
+        finally:
+            self._answers -= 1
+
     async def watch(self) -> None:
-        """Measure the load of the event loop every SAMPLE_SECONDS, until cancelled."""
+        """Measure the load of the event loop again and again, until cancelled."""
         begun, cpu = self._clock(), self._cpu_clock()
         while True:
-            due = self._clock() + SAMPLE_SECONDS
-            await self._sleep(SAMPLE_SECONDS)
+            seconds = SAMPLE_SECONDS if self._answers or self.delay else IDLE_SAMPLE_SECONDS
+            due = self._clock() + seconds
+            await self._sleep(seconds)
             now, used = self._clock(), self._cpu_clock()
             if self.on_sample is not None:
                 self.on_sample(max(now - due, 0.0))
-            self.adapt(now - due, (used - cpu) / max(now - begun, SAMPLE_SECONDS))
+            self.adapt(now - due, (used - cpu) / max(now - begun, seconds))
             begun, cpu = now, used
 
     def adapt(self, late: float, used: float) -> None:

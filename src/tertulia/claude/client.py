@@ -158,6 +158,7 @@ class Claude:
 
         async with AsyncExitStack() as stack:
             response, chat = await self._open(stack, source, failed)
+            stack.enter_context(self.backpressure.reading())
             body: Body = response.extensions[BODY]
             reader = _Reader(EventParser(response), body, self.backpressure, chat, push)
             with faults_logged(response):
