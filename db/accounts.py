@@ -300,9 +300,14 @@ async def count(session: AsyncSession, owner: UUID) -> dict[str, int]:
 
 
 async def remove_user(session: AsyncSession, user_id: UUID) -> bool:
-    """Delete a user with all their data, including their audit log. Return whether the user existed."""
+    """Delete a user with all their data. Return whether the user existed.
+
+    Their entries of the audit log are deleted too, except for those of operators: an operator must not be able to
+    hide what was done to a user by deleting the user.
+    """
     await spending.settle_all(session, user_id)
-    await session.exec(delete(AuditEntry).where(col(AuditEntry.user_id) == user_id))
+    by_no_operator = col(AuditEntry.detail)["operator"].as_string().is_(None)
+    await session.exec(delete(AuditEntry).where(col(AuditEntry.user_id) == user_id, by_no_operator))
     await outbox.remove_finished(session, user_id)
     return bool((await session.exec(delete(User).where(col(User.id) == user_id))).rowcount)
 

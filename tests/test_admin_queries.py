@@ -115,6 +115,20 @@ def test_operators_find_a_conversation_that_is_not_temporary(url: str) -> None:
 
 
 @pytest.mark.both
+def test_the_audit_log_keeps_what_operators_did_to_a_deleted_user(url: str) -> None:
+    async def test(rows: Rows) -> None:
+        session, ada, bob = rows.session, await rows.user("ada"), await rows.user("bob")
+        for user in (ada, bob):
+            await accounts.audit(session, Action.SIGNED_IN, user, "127.0.0.1")
+            await accounts.audit(session, Action.CONVERSATION_READ, user, conversation=str(uuid4()), operator=str(bob))
+        assert await accounts.remove_user(session, ada)
+        log = [(edge.node.action, edge.node.user_id) for edge in (await audit.page(session, Page(), None, None)).edges]
+        assert log == [("conversation_read", bob), ("signed_in", bob), ("conversation_read", ada)]
+
+    rolled_back(test, url)
+
+
+@pytest.mark.both
 def test_hits_of_limits_are_added_up_by_day_limit_and_user_and_end_with_the_user(url: str) -> None:
     async def test(rows: Rows) -> None:
         session, today = rows.session, NOON.date()
