@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,13 @@ from tertulia.tools.mcp.oauth.discovery import AuthorizationServer, discover
 from tertulia.tools.mcp.oauth.encryption import Encryption
 from tertulia.tools.mcp.oauth.grants import Client, Grant, authorization_url, begin, exchange, refresh
 from tertulia.tools.mcp.oauth.grants import register as register_client
-from tertulia.tools.mcp.oauth.requests import MAX_BYTES, AuthorizationError, AuthorizationHttp, GrantRefusedError
+from tertulia.tools.mcp.oauth.requests import (
+    MAX_BYTES,
+    AuthorizationError,
+    AuthorizationHttp,
+    GrantRefusedError,
+    open_client,
+)
 
 URL = "https://mcp.example.com/v1/mcp"
 RESOURCE = {"resource": URL, "authorization_servers": ["https://login.example.com"], "scopes_supported": ["read"]}
@@ -55,6 +62,33 @@ def run(work: Callable[[AuthorizationHttp], Coroutine[Any, Any, Any]], pages: Pa
             return await work(AuthorizationHttp(client, url))
 
     return asyncio.run(work_in_client())
+
+
+def test_a_server_that_closes_idle_connections_receives_each_request() -> None:
+    served = list[asyncio.Task[None]]()
+
+    async def respond_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
+        # It closes the connection while the next request is on its way.
+        with suppress(asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(asyncio.ensure_future(respond_once(reader, writer)))
+
+    async def test() -> list[int]:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            async with open_client() as client:
+                http = AuthorizationHttp(client, url)
+                received = [(await http.send(client.build_request("POST", url))).status_code for _ in range(3)]
+            await asyncio.gather(*served)
+            return received
+
+    assert asyncio.run(test()) == [200] * 3
 
 
 def found(pages: Pages, **config: Any) -> AuthorizationServer:

@@ -24,7 +24,13 @@ from tertulia.tools.mcp.oauth import grants
 from tertulia.tools.mcp.oauth.discovery import AuthorizationServer, discover
 from tertulia.tools.mcp.oauth.encryption import Encryption
 from tertulia.tools.mcp.oauth.grants import Client, Grant, PendingAuthorization
-from tertulia.tools.mcp.oauth.requests import SECONDS, AuthorizationError, AuthorizationHttp, GrantRefusedError
+from tertulia.tools.mcp.oauth.requests import (
+    SECONDS,
+    AuthorizationError,
+    AuthorizationHttp,
+    GrantRefusedError,
+    open_client,
+)
 
 TICKET_SECONDS = 600
 """How long `authorizeUrl` works, and the time that a user has to consent."""
@@ -349,7 +355,7 @@ class UserConnections:
 
     def _http(self, server: HttpServer) -> AuthorizationHttp:
         if self._client is None:
-            self._client = httpx2.AsyncClient(timeout=SECONDS)
+            self._client = open_client()
         return AuthorizationHttp(self._client, server.url)
 
     def _authorization(

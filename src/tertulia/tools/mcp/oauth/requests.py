@@ -30,6 +30,15 @@ class GrantRefusedError(AuthorizationError):
         self.code = code
 
 
+def open_client() -> httpx2.AsyncClient:
+    """Return a client that uses each connection for one request.
+
+    Requests are rare, and servers close idle connections without warning, often after 5 seconds. A refresh that is sent
+    at that moment would fail, and cannot be repeated: refresh tokens may work only once.
+    """
+    return httpx2.AsyncClient(timeout=SECONDS, limits=httpx2.Limits(max_keepalive_connections=0))
+
+
 def is_loopback(host: str | None) -> bool:
     """Return whether a host is this machine."""
     if host == "localhost":
