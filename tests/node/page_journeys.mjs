@@ -125,9 +125,10 @@ async function openSearchResult(page, words) {
   await page.locator("a.hit").filter({ hasText: words }).first().click();
 }
 
+/** Choose with the keyboard: the list can move under the mouse, because other journeys use it too. */
 async function chooseFromMenu(page, title, action) {
-  await entry(page, title).locator("summary").click();
-  await entry(page, title).getByRole("button", { name: action, exact: true }).click();
+  await entry(page, title).locator("summary").press("Enter");
+  await entry(page, title).getByRole("button", { name: action, exact: true }).press("Enter");
 }
 
 async function rename(page, title, changed) {
@@ -1072,6 +1073,7 @@ export const LOCAL = {
   },
 
   async "conversations are exported and imported on the page"({ page, address, picture }) {
+    await importConversation(address, 1, 0, "A word about lemurs");
     await startConversation(page, address, "A word about marmots");
     await entry(page, "marmots").waitFor();
     const download = async (act) => {
@@ -1085,7 +1087,7 @@ export const LOCAL = {
     const one = await download(() => chooseFromMenu(page, "marmots", "Export as JSON"));
     await page.locator("nav footer button").first().click();
     const all = await download(() => page.getByRole("button", { name: "Export everything" }).click());
-    check(all.content.includes("marmots") && all.content.length > one.content.length, "not everything was exported");
+    check(all.content.includes("marmots") && all.content.includes("lemurs"), "not everything was exported");
     await page.getByText("The export was downloaded.").waitFor();
     const pick = (name, content) => page.getByLabel("Import a file").setInputFiles({ name, mimeType: "application/jsonl", buffer: Buffer.from(content) });
     await pick("one.jsonl", one.content);
