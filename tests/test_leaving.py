@@ -1,9 +1,10 @@
 """People who leave: disabled users, ended tokens of an identity provider, and tokens that need a recent sign-in."""
 
 import csv
+import json
 import time
 from collections.abc import Generator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ import pytest
 from client import Api, Json
 from identity_provider import CLIENT, SignInProvider, by_provider
 from rows import NOON, seconds, with_database
-from running import running, tertulia
-from sqlmodel import update
+from running import execute, running, tertulia
+from sqlmodel import select, update
 from test_command import run_here
 from test_websocket import closing
 
-from tertulia.db import accounts
+from tertulia.db import accounts, credentials
 from tertulia.db.credentials import digest_of, new_personal_token
 from tertulia.db.database import Database
 from tertulia.db.identities import PersonalToken
@@ -138,6 +139,9 @@ def test_a_logout_token_of_the_provider_ends_the_tokens_and_sockets_of_its_user(
             assert log_out(logout) == (200, None)
             assert closing(opened.connection) == (4403, "Forbidden")
         assert [status(address, token) for token in (ada, eve)] == [401, 200]
+        place = {"database_url": f"sqlite+aiosqlite:///{tmp_path / 'tertulia.db'}"}
+        ended = execute(place, "SELECT detail FROM audit WHERE action = 'signed_out'")
+        assert [json.loads(detail) for (detail,) in ended] == [{"issuer": provider.address}]
         later = signed("ada", iat=int(time.time()) + 5)
         assert log_out(logout) == (200, None)  # repeated
         assert status(address, later) == 200
@@ -205,6 +209,30 @@ def test_the_use_of_tokens_is_stored_once_an_hour_and_a_changed_group_at_once(
         async with database.write() as session:
             await session.exec(update(users).values(usage_group="assigned"))
         assert await used(9_999, ["", " "], signed_in=False) == (seconds(3_602), "assigned")
+
+    with_database(tmp_path, test)
+
+
+def test_the_last_use_of_a_personal_access_token_is_stored_at_most_once_an_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = new_personal_token()
+
+    async def last_use(database: Database, current: datetime) -> datetime | None:
+        for module in (providers, credentials):
+            monkeypatch.setattr(module, "now", lambda: current)
+        await personal(database, token, None)
+        async with database.read() as session:
+            return (await session.exec(select(PersonalToken.last_used_at))).one()
+
+    async def test(database: Database) -> None:
+        async with database.write() as session:
+            await accounts.add(session, user := User(name="script"))
+            row = PersonalToken(owner_id=user.id, label="", digest=digest_of(token))
+            await accounts.add_token(session, row)
+        assert await last_use(database, NOON) == NOON
+        assert await last_use(database, seconds(3_600)) == NOON
+        assert await last_use(database, seconds(3_601)) == seconds(3_601)
 
     with_database(tmp_path, test)
 

@@ -74,10 +74,12 @@ def test_calls_are_added_to_the_spending_of_their_days_in_the_owners_shard() -> 
 def test_the_metrics_count_calls_once_their_transaction_is_committed(tmp_path: Path) -> None:
     async def test(database: Database) -> None:
         async with database.write() as session:
-            call = api_call(await Rows(session).user(), model="counted", input_tokens=5)
-            await spending.record(session, [call])
+            owner, details = await Rows(session).user(), {"costs": {"input": 8}}
+            calls = [api_call(owner, model="counted", input_tokens=5, details=details) for _ in range(2)]
+            await spending.record(session, calls)
             assert spent_here.totals().tokens["counted", "input"] == 0
-        assert spent_here.totals().tokens["counted", "input"] == 5
+        totals = spent_here.totals()
+        assert (totals.tokens["counted", "input"], totals.costs["counted", "input"]) == (10, 16)
 
     with_database(tmp_path, test)
 

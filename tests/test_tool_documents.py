@@ -1,7 +1,9 @@
 """Documents that tools return: Claude cites them, and clients get the title and the address of each source."""
 
+import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from uuid import uuid4
 
 import anthropic
 import pytest
@@ -10,9 +12,11 @@ from test_simulator_tools import WHO, ask, assistant_message, claude, refusal, t
 from test_tools import answer, call, conversation_of, results, served
 from test_transfer import SCHEMA, export, imported, without_ids
 
+from tertulia.attachments.media import PictureRoom
 from tertulia.claude.prompt import Turn, build_request, with_pictures
 from tertulia.tools.base import Image, Result
 from tertulia.tools.documents import Document
+from tertulia.tools.execution import blocks_of
 from tertulia.tools.result_size import limited
 
 __all__ = ["claude"]
@@ -70,6 +74,13 @@ def test_a_result_is_cut_between_characters_and_keeps_its_pictures() -> None:
     assert str(cut.parts[3]).startswith("[The result was cut: it has 19 bytes")
     assert limited(Result(["{}" * 9], is_json=True), 4).is_json is False
     assert limited(Result(["{}"], is_json=True), 4) == Result(["{}"], is_json=True)
+
+
+@pytest.mark.parametrize("is_json", [True, False])
+def test_a_stored_result_tells_whether_it_is_json(*, is_json: bool) -> None:
+    room, no_files = PictureRoom([], 0, None, inline=True), cast("Any", None)
+    (stored,) = asyncio.run(blocks_of("toolu_1", Result(["{}"], is_json=is_json), no_files, room, uuid4(), uuid4()))
+    assert stored.get("is_json", False) is is_json
 
 
 def test_documents_and_pictures_of_one_result_are_sent_together() -> None:
