@@ -141,6 +141,7 @@ def test_invalid_tokens_are_refused(provider: Provider, address: str) -> None:
         "for another audience": provider.token("1", aud="somebody else"),
         "for nobody": provider.token("1", aud=None),
         "expired": provider.token("1", exp=late),
+        "valid beyond the calendar": provider.token("1", exp=10**15),
         "without an end": provider.token("1", exp=None),
         "of nobody": provider.token("1", sub=None),
         "not yet": provider.token("1", nbf=int(time.time()) + 600),

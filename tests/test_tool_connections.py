@@ -13,9 +13,12 @@ from client import WAIT, Api, Json
 from fastapi import FastAPI
 from oauth_servers import OAuthServers, mcp_file, oauth_servers
 from people import MODE, PASSWORD, post, register, signed
+from rows import NOON, Rows, rolled_back, seconds
 from running import execute, running, settings, tertulia
 from starlette.requests import HTTPConnection
 
+from tertulia.db import tool_connections
+from tertulia.db.tool_connections import ToolAuthorization
 from tertulia.server.app import Tertulia
 from tertulia.server.environment import WrongSetting
 from tertulia.viewer import Viewer
@@ -145,6 +148,21 @@ def test_a_tool_that_needs_further_permissions_asks_the_user_to_connect_again(
         assert oauth.provider.requests[-1].scopes == ["read", "admin"]
         assert call(api, "admin") == {"output": "extends@notes administrates.", "isError": False}
         assert not server(api)["needsAuthorization"]
+
+
+def test_an_authorization_is_taken_once_and_before_it_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tool_connections, "now", lambda: NOON)
+
+    async def test(rows: Rows) -> None:
+        owner = await rows.user()
+        more: Json = {"owner_id": owner, "server": "notes", "return_to": "/", "secrets": ""}
+        ends = {"expired": NOON, "valid": seconds(1)}
+        rows.session.add_all(ToolAuthorization(digest=name, expires_at=end, **more) for name, end in ends.items())
+        digests = ("expired", "valid", "valid")
+        taken = [await tool_connections.take(rows.session, digest, has_code=False) for digest in digests]
+        assert [row and row.digest for row in taken] == [None, "valid", None]
+
+    rolled_back(test)
 
 
 def test_expired_tokens_are_refreshed_once_for_many_calls(address: str, oauth: OAuthServers) -> None:
