@@ -63,7 +63,11 @@ class Backpressure:
             self._answers -= 1
 
     async def watch(self) -> None:
-        """Measure the load of the event loop again and again, until cancelled."""
+        """Measure the load of the event loop until cancelled.
+
+        The loop is measured every SAMPLE_SECONDS while an answer is read or there is a delay, and otherwise every
+        IDLE_SAMPLE_SECONDS.
+        """
         begun, cpu = self._clock(), self._cpu_clock()
         while True:
             seconds = SAMPLE_SECONDS if self._answers or self.delay else IDLE_SAMPLE_SECONDS
