@@ -7,6 +7,8 @@ import time
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+import anyio.to_thread
+from scripted import WAIT, Gate
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -32,7 +34,7 @@ def challenge(verifier: str) -> str:
 
 
 class SignInProvider(Provider):
-    """Signs `person` in at once. Codes and refresh tokens work once."""
+    """Signs `person` in at once, or waits at `gate`. Codes and refresh tokens work once."""
 
     def __init__(self, *, secret: str | None = None) -> None:
         super().__init__()
@@ -47,6 +49,7 @@ class SignInProvider(Provider):
         self.opaque = False
         self.denies = False
         self.down = False
+        self.gate: Gate | None = None
         self.codes: dict[str, dict[str, str]] = {}
         self.refreshes: set[str] = set()
         self.devices: dict[str, int] = {}
@@ -98,6 +101,9 @@ class SignInProvider(Provider):
 
     async def _token(self, request: Request) -> Response:
         form = await self._form(request)
+        if self.gate is not None:
+            self.gate.reached.set()
+            await anyio.to_thread.run_sync(self.gate.open.wait, WAIT)
         if form is None:
             return JSONResponse({"error": "invalid_client"}, 401)
         if self.down:

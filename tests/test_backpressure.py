@@ -144,6 +144,18 @@ def test_the_delay_ends_within_a_second_after_the_load(answers: int) -> None:
     assert loop.backpressure.delay == 0
 
 
+def test_a_delay_is_halved_until_it_is_the_shortest_one() -> None:
+    backpressure = Backpressure()
+    backpressure.delay = LONGEST
+    delays = list[float]()
+    while backpressure.delay:
+        delays.append(backpressure.delay)
+        for _ in range(SAMPLES):
+            backpressure.adapt(0.0, 0.0)
+    assert delays == [LONGEST / 2**step for step in range(len(delays))]
+    assert delays[-1] <= SHORTEST < delays[-2]
+
+
 def test_a_delay_stays_while_the_core_would_be_full_without_it() -> None:
     backpressure = Backpressure()
     backpressure.delay = SHORTEST

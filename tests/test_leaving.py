@@ -23,9 +23,11 @@ from tertulia.db.database import Database
 from tertulia.db.identities import PersonalToken
 from tertulia.db.tables import METADATA, User
 from tertulia.server.auth import providers, token_uses
+from tertulia.server.auth.host import load_viewer
 from tertulia.server.auth.oidc import LOGOUT_EVENT
 from tertulia.server.auth.providers import Unauthenticated, personal
 from tertulia.server.auth.token_uses import TokenUses
+from tertulia.viewer import Viewer
 
 VIEWER = "{ viewer { name } }"
 CREATE = 'mutation { createPersonalToken(label: "script") { ... on CreatePersonalTokenPayload { token } } }'
@@ -209,6 +211,15 @@ def test_the_use_of_tokens_is_stored_once_an_hour_and_a_changed_group_at_once(
         async with database.write() as session:
             await session.exec(update(users).values(usage_group="assigned"))
         assert await used(9_999, ["", " "], signed_in=False) == (seconds(3_602), "assigned")
+
+    with_database(tmp_path, test)
+
+
+def test_a_user_of_an_application_has_not_signed_in_at_a_provider(tmp_path: Path) -> None:
+    async def test(database: Database) -> None:
+        await load_viewer(database, Viewer("ada@example.com", "Ada"), uses=TokenUses(database, "groups"))
+        async with database.read() as session:
+            assert (await session.exec(select(User.signed_in_at))).one() is None
 
     with_database(tmp_path, test)
 

@@ -132,6 +132,9 @@ def test_each_request_and_each_operation_of_a_socket_is_one_line_without_what_it
             socket.subscribe("query Wrong { viewer { zeppelin } }", {})
             assert socket.receive()["type"] == "error"
             assert lines.one("Operation", status="refused")["errors"] == "GRAPHQL_VALIDATION_FAILED"
+            socket.subscribe("", {})
+            assert socket.receive()["type"] == "error"
+            assert lines.one("Operation", status="refused", errors="BAD_USER_INPUT")["seconds"] == 0
             watch = FOLLOW.replace("subscription (", "subscription Follow(")
             socket.subscribe(watch, {"id": generation, "after": None})
             while socket.receive()["type"] == "next":

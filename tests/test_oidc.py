@@ -40,6 +40,7 @@ class Provider:
         self.address = ""
         self.fetched = 0
         self.issuer: str | None = None
+        self.padding = ""
         self.status = 200
         self.extra: list[Json] = []
         self.add("one")
@@ -54,7 +55,8 @@ class Provider:
         return [Route("/.well-known/openid-configuration", self._found), Route("/keys", self._keys)]
 
     async def _found(self, _request: Request) -> Response:
-        return JSONResponse({"issuer": self.issuer or self.address, "jwks_uri": f"{self.address}/keys"}, self.status)
+        found = {"issuer": self.issuer or self.address, "jwks_uri": f"{self.address}/keys", "padding": self.padding}
+        return JSONResponse(found, self.status)
 
     async def _keys(self, _request: Request) -> Response:
         self.fetched += 1
@@ -191,9 +193,13 @@ def test_keys_that_cannot_verify_signatures_are_ignored(provider: Provider, addr
         assert api.post(VIEWER).status_code == 401
 
 
-@pytest.mark.parametrize("fault", ["status", "issuer"])
+FAULTS = {"status": 500, "issuer": "https://elsewhere.example", "padding": "x" * 1_000_000}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 def test_an_unavailable_provider_causes_temporary_refusals(provider: Provider, address: str, fault: str) -> None:
-    provider.status, provider.issuer = (500, None) if fault == "status" else (200, "https://elsewhere.example")
+    usual = getattr(provider, fault)
+    setattr(provider, fault, FAULTS[fault])
     token = provider.token("1")
     with Api(address, token) as api:
         refused = [api.post(VIEWER), api.http.get("/export")]
@@ -201,7 +207,7 @@ def test_an_unavailable_provider_causes_temporary_refusals(provider: Provider, a
         assert all(response.headers["retry-after"] == "5" for response in refused)
         with socket(address, {"Authorization": f"Bearer {token}"}) as opened:
             assert closing(opened.connection) == (1013, "Try again later")
-        provider.status, provider.issuer = 200, None
+        setattr(provider, fault, usual)
         assert api.ask(VIEWER)
 
 

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -10,7 +11,8 @@ import pytest
 from client import WAIT, Api, Json
 from identity_provider import CLIENT, SECRET, SignInProvider, by_provider
 from people import post
-from running import running, tertulia
+from running import running, stopped_clock, tertulia
+from scripted import Gate
 from test_websocket import closing
 
 from tertulia.ratelimit.limits import Rate
@@ -137,6 +139,20 @@ def test_a_provider_that_is_down_is_reported_as_temporary(address: str, provider
     assert all(response.headers["retry-after"] == "5" for response in down)
     provider.down = False
     assert post(address, "refresh", refresh_token=tokens["refresh_token"]).status_code == 200
+
+
+def test_a_provider_that_does_not_respond_for_ten_seconds_is_reported_as_temporary(
+    address: str, provider: SignInProvider
+) -> None:
+    gate = provider.gate = Gate()
+    with stopped_clock(address) as advance, ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(exchange, address, provider.code(VERIFIER, PAGE, NONCE))
+        assert gate.reached.wait(WAIT)
+        advance(10.1)
+        try:
+            assert refusal(waiting.result(WAIT)) == (503, "temporarily_unavailable")
+        finally:
+            gate.open.set()
 
 
 def test_a_provider_that_was_never_reached_is_tried_again(

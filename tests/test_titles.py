@@ -1,9 +1,13 @@
 """Titles: a small model writes one after the first answer; it is billed, limited, and never replaces the user's."""
 
+import asyncio
 import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 from client import WAIT, Api, Json, wait_until
@@ -11,7 +15,8 @@ from conftest import Staged
 from running import execute, tertulia
 from scripted import Gate, Reply, says
 
-from tertulia.generation.titles import MAX_TITLE, title_in
+from tertulia.billing.records import Payer
+from tertulia.generation.titles import MAX_TITLE, Titles, title_in
 
 CHANGES = "subscription { conversationChanges { kind conversation { id title } } }"
 SMALL = "claude-haiku-5-5"
@@ -74,6 +79,29 @@ def test_the_requests_for_an_answer_and_its_title_name_the_user_by_a_hash(staged
     viewer = stage.api.ask("{ viewer { id } }")["viewer"]["id"]
     expected = {"user_id": sha256(f"tertulia.user:{viewer}".encode()).hexdigest()}
     assert [request["metadata"] for request in stage.claude.requests] == [expected, expected]
+
+
+def test_four_titles_are_generated_at_once() -> None:
+    begun = list[None]()
+
+    class Busy:
+        @asynccontextmanager
+        async def read(self) -> AsyncGenerator[None]:
+            begun.append(None)
+            await asyncio.Event().wait()
+            yield
+
+    async def test() -> None:
+        unused: Any = None
+        titles = Titles(cast("Any", Busy()), unused, unused, unused, unused, model=SMALL)
+        for _ in range(6):
+            titles.name(Payer(uuid4(), uuid4(), uuid4()), on_named=lambda: None)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(begun) == 4
+        await titles.close()
+
+    asyncio.run(test())
 
 
 def test_a_title_of_the_user_is_kept(staged: Staged) -> None:

@@ -15,7 +15,7 @@ from conftest import Staged
 from media import image
 from running import execute, tertulia
 from running import settings as make_settings
-from scripted import Gate, says, uses
+from scripted import Cut, Gate, says, text, uses
 
 from tertulia import failpoints
 from tertulia.db.rows import GenerationRow, MessageRow
@@ -273,6 +273,21 @@ def test_17_a_follower_that_joins_while_a_wait_begins_gets_the_event(api: Api, m
         socket.subscribe(FOLLOW, {"id": generation})
         events = [socket.receive()["payload"]["data"]["generationEvents"]["__typename"] for _ in range(2)]
     assert events == ["MessageSnapshot", "ToolResultsRequired"]
+
+
+def test_complete_calls_of_a_response_that_breaks_off_are_run_before_claude_is_asked_again(staged: Staged) -> None:
+    broken = uses(("who", {}))
+    broken.pieces[-2:] = [*text("And ", index=1)[:-1], Cut]
+    stage = staged(broken, says("Done."), tools=(MODULE,))
+    _, done = answer(stage.api, "Go")
+    assert [block["__typename"] for block in done["generation"]["message"]["content"]] == [
+        "ToolUseBlock", "TextBlock", "ToolResultBlock", "TextBlock",
+    ]  # fmt: skip
+    sent = stage.claude.requests[1]["messages"][1:]
+    assert [[block["type"] for block in message["content"]] for message in sent] == [
+        ["tool_use", "text"],
+        ["tool_result"],
+    ]
 
 
 @pytest.mark.both

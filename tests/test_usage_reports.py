@@ -57,6 +57,7 @@ def test_each_key_of_a_report_has_the_sums_of_its_calls(url: str) -> None:
             (str(later.date()), "bob", str(bob), 1, "0", 1)
         ]
         assert await report(UsageKey.MODEL, UsageKey.MONTH, period=Period(until=NOON)) == []
+        assert await report(period=Period(until=NOON)) == [(0, "0", 0)]
         for owner, line in zip((bob, ada), await usage_report(rows.session, ["user"], Period()), strict=True):
             usage = await ledger.usage(rows.session, owner, Period())
             assert [*line.tokens.values()] == [*usage[:4]]
