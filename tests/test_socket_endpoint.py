@@ -80,6 +80,13 @@ class Subscription:
 POLICY = DocumentPolicy(Schema(query=Query, subscription=Subscription))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _only_new_objects_are_collected() -> None:
+    # Each test collects its garbage, and would otherwise also scan what hundreds of earlier tests have left.
+    gc.collect()
+    gc.freeze()
+
+
 class Viewer:
     """The context of an authenticated client, which has one connection slot."""
 
