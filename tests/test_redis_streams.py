@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 import redis as redis_client
-from client import WAIT
+from client import WAIT, wait_until
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from servers import Servers
@@ -297,7 +297,9 @@ def test_a_process_that_ends_removes_its_own_key(url: str, client: Any) -> None:
             await begin(writer, id)
             async with aclosing(reader.follow(id, Follower(0))) as batches:
                 await anext(batches)
-            assert len(client.keys("tertulia:wake:*")) == 1
+            # The key is written concurrently, so the first events may be there before it.
+            keys = await asyncio.to_thread(wait_until, lambda: client.keys("tertulia:wake:*"), "the key")
+            assert len(keys) == 1
         assert client.keys("tertulia:wake:*") == []
 
     run(work())
