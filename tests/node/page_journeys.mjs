@@ -1332,11 +1332,16 @@ export const ASSISTED = {
       if (route.request().postData()?.includes('"LOW"')) await new Promise((resolve) => setTimeout(resolve, 300));
       return route.fallback();
     });
+    const lastStored = page.waitForResponse((response) => {
+      const body = response.request().postData() ?? "";
+      return body.includes("mutation Update") && body.includes("claude-haiku");
+    });
     await setting("Effort").selectOption("Low effort");
     await setting("Effort").selectOption("High effort");
     await setting("Model").selectOption({ index: 1 });
     // Sent before the server has stored the choice.
     await sendAndWait(page, "Hello again", 2);
+    await lastStored;
     const { conversation } = await ask(address, settings, { id });
     check(conversation.messages.edges[0].node.generation.model.id === "claude-haiku-5-5", "another model answered");
     check(conversation.options.maxTokens === 5000, "an option that the page does not show was lost");
