@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from client import Api, Json
@@ -192,7 +193,8 @@ def test_the_same_schema_is_checked_only_once(api: Api, monkeypatch: pytest.Monk
         return await SCHEMAS.run(kind, **more)
 
     monkeypatch.setattr("tertulia.tools.json_schema.SCHEMAS", SimpleNamespace(run=run))
-    options = {"outputSchema": schema | {"title": "checked once"}}
+    # Findings are cached for the whole process.
+    options = {"outputSchema": schema | {"title": f"checked once {uuid4()}"}}
     messages = {refusal(api.try_send("Hello", options=options)) for _ in range(3)}
     assert (len(messages), len(checks)) == (1, 1)
 

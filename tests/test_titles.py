@@ -81,10 +81,12 @@ def test_the_requests_for_an_answer_and_its_title_name_the_user_by_a_hash(staged
     assert [request["metadata"] for request in stage.claude.requests] == [expected, expected]
 
 
-def test_four_titles_are_generated_at_once() -> None:
+def test_at_most_four_titles_are_generated_at_once() -> None:
     begun = list[None]()
 
-    class Busy:
+    class BusyDatabase:
+        """A database whose reads do not end."""
+
         @asynccontextmanager
         async def read(self) -> AsyncGenerator[None]:
             begun.append(None)
@@ -93,7 +95,7 @@ def test_four_titles_are_generated_at_once() -> None:
 
     async def test() -> None:
         unused: Any = None
-        titles = Titles(cast("Any", Busy()), unused, unused, unused, unused, model=SMALL)
+        titles = Titles(cast("Any", BusyDatabase()), unused, unused, unused, unused, model=SMALL)
         for _ in range(6):
             titles.name(Payer(uuid4(), uuid4(), uuid4()), on_named=lambda: None)
         for _ in range(20):
