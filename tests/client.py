@@ -163,7 +163,8 @@ class Api:
     @contextmanager
     def socket(self) -> Generator["Socket"]:
         """Open a socket and complete its handshake."""
-        with raw_socket(self.address) as connection:
+        # With a limit, the connection would respond to no pings while many messages wait for the test.
+        with raw_socket(self.address, max_queue=None) as connection:
             socket = Socket(connection)
             socket.send({"type": "connection_init"} | ({"payload": self.signed} if self.signed else {}))
             assert socket.receive() == {"type": "connection_ack"}

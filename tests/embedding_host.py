@@ -28,7 +28,8 @@ async def who_is_asking(connection: HTTPConnection) -> Viewer | None:
 
 def embed(folder: Path) -> Tertulia:
     folder.mkdir(exist_ok=True)
-    chosen = settings(folder, simulator_pace=0.5)
+    # On a busy machine, an answer takes longer than the default of 30 seconds.
+    chosen = settings(folder, simulator_pace=0.5, drain_seconds=600)
     prepare_database(chosen.database_url)
     return Tertulia(chosen, authenticate=who_is_asking)
 

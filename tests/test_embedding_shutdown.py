@@ -4,7 +4,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -21,24 +21,23 @@ ENDED = "query ($id: ID!) { generation(id: $id) { status continuations message {
 
 
 @contextmanager
-def host(folder: Path, *arguments: str) -> Generator[tuple[str, Callable[[], str]]]:
-    """Run the application, and yield its address and a function that sends SIGTERM and returns its output."""
+def host(folder: Path, *arguments: str) -> Generator[tuple[str, subprocess.Popen[str]]]:
+    """Run the application, and yield its address and process."""
     command = [sys.executable, str(HOST), str(folder), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-
-        def end() -> str:
-            process.send_signal(signal.SIGTERM)
-            with killed_after(process, 60):
-                printed = process.communicate()[0]
-            assert process.returncode in (0, -signal.SIGTERM), printed
-            return printed
-
         try:
-            address = re.findall(r"http://[\d.:]+", read_until(process, "(Press CTRL+C"))[0]
-            yield address, end
+            yield re.findall(r"http://[\d.:]+", read_until(process, "(Press CTRL+C"))[0], process
         finally:
             if process.poll() is None:
                 process.kill()
+
+
+def output_of_ended(process: subprocess.Popen[str]) -> str:
+    """Wait until the application ends after SIGTERM, and return its output."""
+    with killed_after(process):
+        printed = process.communicate()[0]
+    assert process.returncode in (0, -signal.SIGTERM), printed
+    return printed
 
 
 def remaining_events(events: Generator[Json]) -> list[Json]:
@@ -53,7 +52,7 @@ def remaining_events(events: Generator[Json]) -> list[Json]:
 def test_sigterm_loses_no_text_that_a_client_has_seen(tmp_path: Path, *, drain: bool) -> None:
     ids: dict[str, str] = {}
     seen: dict[str, list[Json]] = {}
-    with host(tmp_path, *(["drain"] if drain else [])) as (address, end), ExitStack() as stack:
+    with host(tmp_path, *(["drain"] if drain else [])) as (address, process), ExitStack() as stack:
         streams: dict[str, Generator[Json]] = {}
         for prefix in PREFIXES:
             api = stack.enter_context(Api(address + prefix, TOKEN))
@@ -63,10 +62,10 @@ def test_sigterm_loses_no_text_that_a_client_has_seen(tmp_path: Path, *, drain: 
             seen[prefix] = [next(events)]
             while seen[prefix][-1]["__typename"] != "TextDelta":
                 seen[prefix].append(next(events))
-        printed = end()
+        process.send_signal(signal.SIGTERM)
         for prefix, events in streams.items():
             seen[prefix] += remaining_events(events)
-    assert "Traceback" not in printed
+        assert "Traceback" not in output_of_ended(process)
     with running(make_app(tmp_path)[0]) as address:
         for prefix in PREFIXES:
             with Api(address + prefix, TOKEN) as api:

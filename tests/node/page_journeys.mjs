@@ -454,28 +454,31 @@ export const LOCAL = {
 
   async "a message is sent once its upload has ended, unless the upload fails or Escape is pressed meanwhile"({ page, address, noted }) {
     const waiting = page.getByText("Your message will be sent when everything is ready.");
-    const held = [];
-    await page.route("**/attachments", (route) => held.push(route));
+    let hold;
+    await page.route("**/attachments", (route) => hold(route));
     await page.goto(address);
+    // Returns the request of the upload, which is sent only once the file has been read.
     const uploads = async (name) => {
+      const upload = new Promise((resolve) => hold = resolve);
       await page.locator('input[type="file"]').setInputFiles({ name, mimeType: "image/png", buffer: PNG });
       await message(page).press("Enter");
       await waiting.waitFor();
       check(await page.locator("li.user").count() === 0, "it was sent without its file");
+      return upload;
     };
     await message(page).fill("What do you see?");
-    await uploads("lost.png");
-    await held.pop().fulfill({ status: 503, json: { error: { message: "The disk is full." } } });
+    const lost = await uploads("lost.png");
+    await lost.fulfill({ status: 503, json: { error: { message: "The disk is full." } } });
     await page.getByRole("alert").filter({ hasText: "The disk is full." }).waitFor();
     check(await waiting.count() === 0, "it is still to be sent");
-    await uploads("kept.png");
+    const kept = await uploads("kept.png");
     await message(page).press("Escape");
     await waiting.waitFor({ state: "detached" });
-    await held.pop().continue();
+    await kept.continue();
     await page.getByRole("button", { name: "Remove kept.png" }).waitFor();
     check(await message(page).inputValue() === "What do you see?", "the text is gone");
-    await uploads("dot.png");
-    await held.pop().continue();
+    const dot = await uploads("dot.png");
+    await dot.continue();
     await finished(page, 1).waitFor();
     check(await page.locator("li.user").count() === 1 && await page.locator("li.user img.attached").count() === 2, "it was not sent once with its files");
     check(await message(page).inputValue() === "" && await page.locator(".files li").count() === 0, "the draft stays");
