@@ -8,7 +8,7 @@ from typing import Any
 NODE = Path(__file__).parent / "node"
 
 
-def run(script: str, *arguments: str, seconds: int = 200) -> Any:
+def run(script: str, *arguments: str, seconds: int = 400) -> Any:
     """Run a program to its end and return the JSON that it printed."""
     done = subprocess.run(
         ["node", NODE / script, *arguments], capture_output=True, text=True, timeout=seconds, check=False, cwd=NODE

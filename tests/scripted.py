@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 Json = dict[str, Any]
-WAIT = 20.0
+WAIT = 60.0
 
 
 class Cut(Exception):

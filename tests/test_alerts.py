@@ -123,7 +123,7 @@ def firing(folder: Path, recording: Recording, minutes: int = 8) -> set[str]:
     # JSON is YAML.
     file.write_text(json.dumps({"rule_files": [str(RULES)], "evaluation_interval": f"{STEP}s", "tests": [case]}))
     done = subprocess.run(
-        ["promtool", "test", "rules", str(file)], capture_output=True, text=True, timeout=60, check=False
+        ["promtool", "test", "rules", str(file)], capture_output=True, text=True, timeout=120, check=False
     )
     output = done.stdout + done.stderr
     names = set(re.findall(r'alertname="(\w+)"\}', output))

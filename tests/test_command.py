@@ -55,7 +55,7 @@ def run_here(folder: Path, *arguments: str, stdin: str = "", **more: str) -> Res
 def run(folder: Path, *arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [forking.command() / "tertulia", *arguments], cwd=folder, env=environment(more), input=stdin,
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def started(
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
 
 
 def address_in(printed: str) -> str:
@@ -289,7 +289,7 @@ def test_ctrl_c_stops_the_answer_and_the_chat_continues(tmp_path: Path) -> None:
         read_until(process, "word9 ")
         process.send_signal(signal.SIGINT)
         read_until(process, "(stopped)")
-        rest, _ = process.communicate("What did I say first?\n", timeout=60)
+        rest, _ = process.communicate("What did I say first?\n", timeout=120)
         assert process.returncode == 0, rest
         assert "/simulate long 2000" in rest
         listed = api.ask(

@@ -226,7 +226,7 @@ def test_the_example_signs_a_user_in_with_a_cookie_and_answers(tmp_path: Path) -
                 assert api.ask("{ greeting }") == {"greeting": "Hello, Ada Lovelace!"}
         finally:
             process.send_signal(signal.SIGTERM)
-            printed = process.communicate(timeout=30)[0]
+            printed = process.communicate(timeout=120)[0]
             assert process.returncode in (0, -signal.SIGTERM)
     assert "POST /ai/graphql" in printed
     assert "/v1/" not in printed, "requests to the simulated Claude must not be in the host's access log"

@@ -47,7 +47,7 @@ def shop(folder: Path) -> Generator[str]:
             yield address
         finally:
             process.terminate()
-            process.communicate(timeout=30)
+            process.communicate(timeout=120)
 
 
 @pytest.mark.needs("chromium", "node", "tests/node")

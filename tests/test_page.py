@@ -190,7 +190,7 @@ def addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[dict
 @pytest.mark.needs("chromium", "node", "tests/node", "page")
 def test_every_journey_through_the_page_succeeds(addresses: dict[str, str], subtests: pytest.Subtests) -> None:
     pairs = [word for pair in addresses.items() for word in pair]
-    results = run("journeys.mjs", chromium(), "-", *pairs, seconds=420)
+    results = run("journeys.mjs", chromium(), "-", *pairs, seconds=840)
     for journey in JOURNEYS:
         with subtests.test(journey):
             outcome = results.pop(journey, "was not run")

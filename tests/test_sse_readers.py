@@ -114,7 +114,7 @@ def test_the_readers_of_the_guide_accept_every_form_split_anywhere_and_continue(
     (tmp_path / "reader.mjs").write_text(reader.partition("let shown")[0] + follower + HARNESS, encoding="utf-8")
     arguments = json.dumps([address, FORMS, TEXT])
     done = subprocess.run(
-        ["node", str(tmp_path / "reader.mjs"), arguments], capture_output=True, text=True, timeout=60, check=False
+        ["node", str(tmp_path / "reader.mjs"), arguments], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
     wrong = json.loads(done.stdout)

@@ -14,7 +14,7 @@ const STORED = `query ($id: ID, $externalId: String) { conversation(id: $id, ext
 async function opened(browser, address) {
   const context = await browser.newContext();
   const problems = [];
-  context.setDefaultTimeout(30_000);
+  context.setDefaultTimeout(120_000);
   await context.route("**/*", (route) => {
     const wanted = route.request().url();
     if (wanted.startsWith(address) || wanted.startsWith("data:")) return route.fallback();

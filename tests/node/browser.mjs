@@ -17,7 +17,7 @@ export async function launch(executablePath) {
 
 /** Record a page's requests to other hosts, and its errors. */
 export function watch(page, address, noted) {
-  page.setDefaultTimeout(40_000);
+  page.setDefaultTimeout(120_000);
   page.on("request", (request) => {
     const wanted = request.url();
     if (![address, address.replace("http", "ws"), "data:", "blob:"].some((start) => wanted.startsWith(start))) noted.push(`asked for ${wanted}`);

@@ -28,7 +28,7 @@ async function proxy(address) {
     /** Cut all connections, and wait until a new one has been refused. */
     cut: () => new Promise((resolve, reject) => {
       Object.assign(seen, { down: true, refused: resolve });
-      setTimeout(() => reject(new Error("nobody tried to connect again")), 20_000).unref();
+      setTimeout(() => reject(new Error("nobody tried to connect again")), 60_000).unref();
       for (const socket of open) socket.destroy();
     }),
     restore: () => (seen.down = false),
@@ -59,7 +59,7 @@ async function journey(browser, address) {
   const network = await proxy(address);
   const context = await browser.newContext();
   const problems = [];
-  context.setDefaultTimeout(30_000);
+  context.setDefaultTimeout(120_000);
   await context.addInitScript(watch);
   await context.route("**/*", (route) => {
     const wanted = route.request().url();

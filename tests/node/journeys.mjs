@@ -19,7 +19,7 @@ async function travel(name, journey, address) {
     return page;
   };
   const page = await context.newPage();
-  page.setDefaultTimeout(40_000);
+  page.setDefaultTimeout(120_000);
   watch(page, "http://127.0.0.1", noted);
   const picture = async (called, of = page) => pictures !== "-" && of.screenshot({ path: `${pictures}/${called}.png` });
   try {
@@ -29,18 +29,19 @@ async function travel(name, journey, address) {
     await picture(`failed: ${name.slice(0, 40)}`);
     const line = error.stack.match(/\w+_journeys\.mjs:\d+/)?.[0];
     const focused = await page.evaluate(() => document.activeElement.outerHTML.slice(0, 200)).catch(() => "");
-    const shown = await page.evaluate(() => document.body.innerText.slice(0, 2000)).catch(() => "");
-    results[name] = [error.message, `At ${line}, with the focus on ${focused}`, ...noted, `The page at ${page.url()} showed:`, shown].join("\n");
+    // The newest messages are at the end.
+    const shown = await page.evaluate(() => document.body.innerText.slice(-2000)).catch(() => "");
+    results[name] = [error.message, `At ${line}, with the focus on ${focused}`, ...noted, `The page at ${page.url()} showed at its end:`, shown].join("\n");
   } finally {
     await context.close();
   }
 }
 
-/** Fail a journey after 150 seconds, so that it does not block the others. */
+/** Fail a journey after 300 seconds, so that it does not block the others. */
 function inTime(journey) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error("It took longer than 150 seconds.")), 150_000);
+    timer = setTimeout(() => reject(new Error("It took longer than 300 seconds.")), 300_000);
   });
   return Promise.race([journey, late]).finally(() => clearTimeout(timer));
 }

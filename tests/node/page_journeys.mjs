@@ -283,7 +283,7 @@ export const LOCAL = {
       Object.defineProperty(navigator, "onLine", { value: false });
       dispatchEvent(new Event("offline"));
     });
-    await page.getByText("You’re offline.").waitFor({ timeout: 10_000 });
+    await page.getByText("You’re offline.").waitFor();
     between.cut();
     await send(page, "Hello again");
     await page.locator("li.user").getByRole("button", { name: "Edit", exact: true }).click();

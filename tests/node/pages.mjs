@@ -11,7 +11,7 @@ const problems = [];
 async function open(path, script) {
   const page = await context.newPage();
   if (script) await page.addInitScript(script, {});
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(120_000);
   await page.route("**/*", (route) => {
     const wanted = route.request().url();
     if (wanted.startsWith(address) || wanted.startsWith("data:") || wanted.startsWith("blob:")) return route.fallback();

@@ -33,7 +33,7 @@ function silence() {
 
 const browser = await launch(executablePath);
 const page = await browser.newPage();
-page.setDefaultTimeout(30_000);
+page.setDefaultTimeout(120_000);
 const problems = [];
 page.on("pageerror", (error) => problems.push(error.message));
 page.on("websocket", (socket) => problems.push(`opened a socket to ${socket.url()}`));
