@@ -28,7 +28,7 @@ async def who_is_asking(connection: HTTPConnection) -> Viewer | None:
 
 def embed(folder: Path) -> Tertulia:
     folder.mkdir(exist_ok=True)
-    # On a busy machine, an answer takes longer than the default of 30 seconds.
+    # On a busy machine, an answer takes longer than the 30 seconds for which a drain waits by default.
     chosen = settings(folder, simulator_pace=0.5, drain_seconds=600)
     prepare_database(chosen.database_url)
     return Tertulia(chosen, authenticate=who_is_asking)

@@ -132,7 +132,7 @@ def serve(code: Path, folder: Path, environment: dict[str, str]) -> Generator[tu
         yield process, addresses[0]
     finally:
         process.kill()
-        process.communicate(timeout=120)
+        process.communicate(timeout=30)
 
 
 def command(code: Path, folder: Path, environment: dict[str, str], *arguments: str) -> str:

@@ -230,7 +230,7 @@ def test_answers_that_exceed_the_grace_period_are_continued_by_the_next_start(
         with raw_socket(api.address) as idle:
             assert server.end(signal.SIGTERM) == 0, server.said()
             with pytest.raises(ConnectionClosed):
-                idle.recv(timeout=60)
+                idle.recv(timeout=20)
             assert idle.close_code == 1012
     finally:
         server.close()

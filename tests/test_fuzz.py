@@ -73,7 +73,7 @@ def close_code(connection: ClientConnection, messages: list[Any]) -> int | None:
         for message in messages:
             connection.send(json.dumps(message))
         connection.send('{"type": "ping", "payload": {"last": true}}')
-        while json.loads(connection.recv(timeout=60)) != {"type": "pong", "payload": {"last": True}}:
+        while json.loads(connection.recv(timeout=20)) != {"type": "pong", "payload": {"last": True}}:
             pass
     except ConnectionClosed as closed:
         return closed.rcvd.code if closed.rcvd else 1006

@@ -174,7 +174,7 @@ def test_the_sdk_would_send_the_same_requests_as_those_that_are_encoded_here(
 
 
 LONGEST = 5_000
-TURN = 1.3
+MAX_TURN_RATIO = 1.3
 """The most CPU time of one turn of the event loop, as a multiple of that for reading the JSON of the prompt. About 0.5 is
 needed when the prompt is freed; 2 and more if a step of the work did not run in a thread."""
 CHAIN = f"""INSERT INTO messages (id, conversation_id, parent_id, role, depth, content, app_metadata, created_at)
@@ -216,14 +216,14 @@ def test_a_send_in_a_conversation_of_5_000_messages_takes_the_loop_for_short_tur
         assert stage.api.answer("Go on", conversationId=id)["__typename"] == "GenerationCompleted"
         messages = stage.claude.requests[-1]["messages"]
         assert len(messages) >= LONGEST
-        longest.append(turns[min(threads)] / reading(messages))
-        if longest[-1] < TURN:
+        longest.append(turns[min(threads)] / seconds_to_read(messages))
+        if longest[-1] < MAX_TURN_RATIO:
             break
-    assert longest[-1] < TURN, longest
+    assert longest[-1] < MAX_TURN_RATIO, longest
 
 
-def reading(messages: list[Json]) -> float:
-    """Return the CPU time, in seconds, of reading the JSON of these messages."""
+def seconds_to_read(messages: list[Json]) -> float:
+    """Return the CPU time, in seconds, of reading the JSON of these messages once."""
     encoded = json.dumps(messages)
     begun = time.thread_time()
     json.loads(encoded)

@@ -1,6 +1,6 @@
 // Uses the pages of examples/ai-sdk and examples/ag-ui in a real browser that can reach only this machine. Arguments:
 // Chromium's path, an image's path, then NAME=ADDRESS. Prints what each page showed, or its error.
-import { launch } from "./browser.mjs";
+import { launch, TIMEOUT } from "./browser.mjs";
 
 const [executablePath, picture, ...examples] = process.argv.slice(2);
 const ANSWERS = "li[data-role=assistant]";
@@ -14,7 +14,7 @@ const STORED = `query ($id: ID, $externalId: String) { conversation(id: $id, ext
 async function opened(browser, address) {
   const context = await browser.newContext();
   const problems = [];
-  context.setDefaultTimeout(120_000);
+  context.setDefaultTimeout(TIMEOUT);
   await context.route("**/*", (route) => {
     const wanted = route.request().url();
     if (wanted.startsWith(address) || wanted.startsWith("data:")) return route.fallback();

@@ -9,6 +9,9 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"];
 
+/** Milliseconds after which a step of a page fails. It only ends tests that hang: slow machines need tens of seconds. */
+export const TIMEOUT = 120_000;
+
 /** Start Chromium. The environment variable SLOW, a number, makes its pages slow. The same number gives the same delays. */
 export async function launch(executablePath) {
   const browser = await chromium.launch({ executablePath, args: FLAGS });
@@ -17,7 +20,7 @@ export async function launch(executablePath) {
 
 /** Record a page's requests to other hosts, and its errors. */
 export function watch(page, address, noted) {
-  page.setDefaultTimeout(120_000);
+  page.setDefaultTimeout(TIMEOUT);
   page.on("request", (request) => {
     const wanted = request.url();
     if (![address, address.replace("http", "ws"), "data:", "blob:"].some((start) => wanted.startsWith(start))) noted.push(`asked for ${wanted}`);

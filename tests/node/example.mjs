@@ -1,7 +1,7 @@
 // Runs the same journey through several examples, in a real browser that can reach only this machine.
 // Arguments: Chromium's path, then NAME=ADDRESS of each example. Prints what each example showed, or its error.
 import { connect, createServer } from "node:net";
-import { launch } from "./browser.mjs";
+import { launch, TIMEOUT } from "./browser.mjs";
 
 const [executablePath, ...examples] = process.argv.slice(2);
 const ANSWERS = "li[data-role=assistant]";
@@ -59,7 +59,7 @@ async function journey(browser, address) {
   const network = await proxy(address);
   const context = await browser.newContext();
   const problems = [];
-  context.setDefaultTimeout(120_000);
+  context.setDefaultTimeout(TIMEOUT);
   await context.addInitScript(watch);
   await context.route("**/*", (route) => {
     const wanted = route.request().url();

@@ -19,7 +19,6 @@ async function travel(name, journey, address) {
     return page;
   };
   const page = await context.newPage();
-  page.setDefaultTimeout(120_000);
   watch(page, "http://127.0.0.1", noted);
   const picture = async (called, of = page) => pictures !== "-" && of.screenshot({ path: `${pictures}/${called}.png` });
   try {

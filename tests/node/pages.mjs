@@ -1,6 +1,6 @@
 // Opens the pages in a real browser that can reach only this server. Prints what the pages show as JSON.
 // Arguments: the server's address, Chromium's path, and (optional) a folder for screenshots.
-import { launch } from "./browser.mjs";
+import { launch, TIMEOUT } from "./browser.mjs";
 
 const [address, executablePath, pictures] = process.argv.slice(2);
 const browser = await launch(executablePath);
@@ -11,7 +11,7 @@ const problems = [];
 async function open(path, script) {
   const page = await context.newPage();
   if (script) await page.addInitScript(script, {});
-  page.setDefaultTimeout(120_000);
+  page.setDefaultTimeout(TIMEOUT);
   await page.route("**/*", (route) => {
     const wanted = route.request().url();
     if (wanted.startsWith(address) || wanted.startsWith("data:") || wanted.startsWith("blob:")) return route.fallback();

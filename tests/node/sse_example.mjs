@@ -1,7 +1,7 @@
 // Uses the page of examples/sse for a conversation, in a real browser that can reach only this machine.
 // Arguments: Chromium's path, the page's address. Prints what the page showed as JSON.
 import { connect, createServer } from "node:net";
-import { launch } from "./browser.mjs";
+import { launch, TIMEOUT } from "./browser.mjs";
 
 const [executablePath, address] = process.argv.slice(2);
 
@@ -33,7 +33,7 @@ function silence() {
 
 const browser = await launch(executablePath);
 const page = await browser.newPage();
-page.setDefaultTimeout(120_000);
+page.setDefaultTimeout(TIMEOUT);
 const problems = [];
 page.on("pageerror", (error) => problems.push(error.message));
 page.on("websocket", (socket) => problems.push(`opened a socket to ${socket.url()}`));
