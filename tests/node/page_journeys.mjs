@@ -49,6 +49,11 @@ async function startConversation(page, address, text = "Hello, my name is Ada") 
 }
 
 /** Wait until the nth answer is complete and equals this text. */
+/** Return whether no answer of a conversation is being written. */
+async function hasEnded(address, id) {
+  return (await ask(address, "query ($id: ID!) { conversation(id: $id) { activeGeneration { id } } }", { id })).conversation.activeGeneration === null;
+}
+
 async function waitForText(page, count, text) {
   await page.waitForFunction(([place, wanted]) => {
     const answer = document.querySelectorAll('li[data-role="assistant"]')[place];
@@ -170,6 +175,26 @@ export const LOCAL = {
     await page.locator(`nav li.entry a[href*="${idOf(page)}"]`).filter({ hasText: "Ada" }).waitFor();
     check(await page.locator("#simulated").isVisible(), "the notice about the simulated Claude is missing");
     await page.getByRole("status").filter({ hasText: "Claude says: " }).waitFor({ state: "attached" });
+  },
+
+  async "answers that end before the page reads them are announced"({ page, address }) {
+    await page.goto(address);
+    await page.route("**/graphql", async (route) => {
+      const { query, variables } = route.request().postDataJSON();
+      while (query.includes("query Conversation(") && !(await hasEnded(address, variables.id)));
+      return route.fallback();
+    });
+    const announced = (text) => page.getByRole("status").filter({ hasText: "Claude says: " }).filter({ hasText: text }).waitFor({ state: "attached" });
+    await send(page, "Hello, my name is Ada");
+    await announced("Ada");
+    await page.getByRole("button", { name: "Edit message" }).click();
+    await page.getByLabel("Edit message").fill("Hello, my name is Grace");
+    await page.keyboard.press("Enter");
+    await announced("Grace");
+    await page.locator("li.user").getByRole("button", { name: "Previous version" }).click();
+    await finished(page, 1).getByText("Ada").waitFor();
+    await finished(page, 1).getByRole("button", { name: "Regenerate" }).click();
+    await announced("Ada");
   },
 
   async "a refreshed page continues the answer, and no word is lost or repeated"({ page, address }) {

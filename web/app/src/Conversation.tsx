@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useRef, useState, type ReactNode } from "react";
 import { useOutgoing, useSend } from "@tertulia/react";
 import { useMutation, useQuery } from "urql";
+import { useAnnouncements } from "./announce";
 import { useNewAssistant } from "./assistants";
 import { Composer } from "./Composer";
 import type { Draft } from "./drafts";
@@ -52,6 +53,7 @@ export function Conversation({ id, start, starting, children }: Props) {
   const assistant = useNewAssistant(start?.assistants);
   const [temporary, setTemporary] = useState(false);
   const turns = conversation?.messages.edges.map(({ node }) => node) ?? [];
+  useAnnouncements(turns);
   // When several generations are queued, the first is the one that is being written.
   const answering = turns.find((turn) => turn.generation && !final(turn.generation.status))?.generation ?? null;
   const outgoing = useOutgoing(id, turns);

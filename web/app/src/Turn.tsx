@@ -1,6 +1,7 @@
 import { newKey } from "@tertulia/react";
 import type { Block as StreamBlock } from "@tertulia/stream";
 import { useMutation } from "urql";
+import { expectEnd } from "./announce";
 import { Approval } from "./Approval";
 import { Attachment } from "./Attachment";
 import { Blocks } from "./Blocks";
@@ -19,7 +20,7 @@ import { RetryButton, ProblemNotice } from "./ProblemNotice";
 import { useAnswer } from "./useAnswer";
 import { UserTurn } from "./UserTurn";
 import { useScrollTarget, type ScrollTarget } from "./useScrollTarget";
-import { final, spent } from "./words";
+import { final, spent, textOf } from "./words";
 
 export interface TurnProps extends TurnActions {
   readonly turn: TurnFragment;
@@ -85,8 +86,10 @@ type AnswerProps = Omit<TurnProps, "target">;
 function useRegenerate({ turn, onChanged, onProblem }: AnswerProps): () => Promise<void> {
   const [, regenerate] = useMutation(RegenerateDocument);
   return async () => {
-    const problem = mutationProblem(await regenerate({ input: { messageId: turn.id, idempotencyKey: newKey() } }));
+    const result = await regenerate({ input: { messageId: turn.id, idempotencyKey: newKey() } });
+    const problem = mutationProblem(result);
     onProblem(problem);
+    if (result.data?.regenerateMessage.__typename === "SendMessagePayload") expectEnd(result.data.regenerateMessage.generation.id);
     if (!problem) onChanged();
   };
 }
@@ -167,9 +170,4 @@ function AnswerActions({ turn, blocks, generation, onRegenerate, onChanged, onPr
       <small>{list(generation.usage ? [...models, spent(generation.usage)] : models)}</small>
     </div>
   );
-}
-
-/** Return the text of a message. */
-export function textOf(blocks: readonly (StreamBlock | null)[]): string {
-  return blocks.flatMap((block) => (block?.__typename === "TextBlock" && block.text ? [block.text] : [])).join("\n\n");
 }

@@ -1,6 +1,7 @@
 import { newKey } from "@tertulia/react";
 import { useRef, useState } from "react";
 import { useMutation } from "urql";
+import { expectEnd } from "./announce";
 import { Attachment } from "./Attachment";
 import { isAttached } from "./Blocks";
 import { Branches } from "./Branches";
@@ -10,8 +11,9 @@ import { Icon } from "./Icon";
 import { t } from "./messages";
 import { EditDocument } from "./operations";
 import { mutationProblem } from "./problems";
-import { textOf, type TurnProps } from "./Turn";
+import type { TurnProps } from "./Turn";
 import { useScrollTarget } from "./useScrollTarget";
+import { textOf } from "./words";
 
 /** A message of the user, which can be edited. */
 export function UserTurn({ turn, target, onChanged, onProblem }: TurnProps) {
@@ -24,8 +26,10 @@ export function UserTurn({ turn, target, onChanged, onProblem }: TurnProps) {
   const files = turn.content.filter(isAttached).map((block) => block.attachment);
   async function save(changed: string) {
     const input = { messageId: turn.id, text: changed, attachmentIds: files.map((file) => file.id), idempotencyKey: newKey() };
-    const problem = mutationProblem(await edit({ input }));
+    const result = await edit({ input });
+    const problem = mutationProblem(result);
     onProblem(problem);
+    if (result.data?.editMessage.__typename === "SendMessagePayload") expectEnd(result.data.editMessage.generation.id);
     if (problem) return;
     close();
     onChanged();

@@ -1,4 +1,5 @@
 import { createOutbox } from "@tertulia/react";
+import { expectEnd } from "./announce";
 import { moveNewDraft } from "./drafts";
 import { t } from "./messages";
 import { currentId, show } from "./route";
@@ -12,7 +13,8 @@ const storageKey = () => `tertulia:outbox:${subject()}`;
 export const outbox = createOutbox({
   storageKey,
   isShown: (id) => currentId() === id,
-  onSent({ conversationId }, { to }) {
+  onSent({ conversationId, generationId }, { to }) {
+    expectEnd(generationId);
     if (to || currentId() !== null) return;
     moveNewUploads(conversationId);
     moveNewDraft(conversationId);

@@ -1,3 +1,4 @@
+import type { Block } from "@tertulia/stream";
 import { dollars, number, t } from "./messages";
 import type { CostFragment, GenerationStatus } from "./operations";
 
@@ -28,4 +29,9 @@ function withCost(counts: string, { costUsd }: CostFragment): string {
 export function written(value: unknown): string {
   if (value === undefined || value === null) return "";
   return typeof value === "string" ? value : JSON.stringify(value, null, 2);
+}
+
+/** Return the text of a message. */
+export function textOf(blocks: readonly (Block | null)[]): string {
+  return blocks.flatMap((block) => (block?.__typename === "TextBlock" && block.text ? [block.text] : [])).join("\n\n");
 }
