@@ -27,6 +27,7 @@ from tertulia.json import Json
 from tertulia.resolvers.content import AttachmentBlock
 from tertulia.resolvers.context import Context, Info, as_uuid
 from tertulia.resolvers.errors import InvalidInput, NotFound
+from tertulia.threads import offload
 
 MAX_ATTACHED = 100
 """The most attachments of one message."""
@@ -174,7 +175,7 @@ async def attach(
         # Claude made it, so it can be of any type.
         raise InvalidInput("attachmentIds", f"must not contain {unreadable.filename!r}: Claude cannot read it.")
     _check_model_accepts(requested, model)
-    earlier_ids = attachments_in(message.content for message in branch)
+    earlier_ids = await offload(len(branch), lambda: attachments_in(message.content for message in branch))
     earlier = await rows.get_many(session, conversation.owner_id, earlier_ids) if earlier_ids else {}
     _check_together([*earlier.values(), *requested], model, inline=context.services.files.inline)
     waiting = [attachment.id for attachment in requested if attachment.conversation_id is None]

@@ -5,7 +5,8 @@ import base64
 import logging
 import mimetypes
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -23,6 +24,7 @@ from tertulia.db.inserting import insert
 from tertulia.db.tables import Attachment, Blob
 from tertulia.isolation import ItemLoop
 from tertulia.json import Json, is_object, loads
+from tertulia.threads import offload
 
 ATTACHMENT = "attachment"
 """The type of a stored source that refers to an attachment. It is never sent to Claude."""
@@ -110,19 +112,19 @@ class Files:
             inline: Send all attachments as base64, without the Files API.
         """
         inline = inline or not self._claude.stores_files_for(request["model"])
-        attachment_ids = {attachment_of(block) for message in request["messages"] for block in message["content"]}
-        requested_ids = [attachment_id for attachment_id in attachment_ids if attachment_id is not None]
-        if not requested_ids:
+        filled: list[Json] = [*request["messages"]]
+        ids = await offload(len(filled), lambda: _attachments_by_position(filled))
+        if not ids:
             return request
         async with self._database.read() as session:
-            sources = await attachments.sources(session, requested_ids)
-        filled: list[Json] = []
-        for message in request["messages"]:
+            sources = await attachments.sources(session, list(chain.from_iterable(ids.values())))
+        for position in ids:
+            message = filled[position]
             content = [await self._fill_block(block, sources, inline=inline) for block in message["content"]]
-            filled.append({**message, "content": content})
+            filled[position] = {**message, "content": content}
         return {**request, "messages": filled}
 
-    async def room(self, owner: UUID, contents: Iterable[Sequence[Json]], window: int | None) -> PictureRoom:
+    async def room(self, owner: UUID, contents: Sequence[Sequence[Json]], window: int | None) -> PictureRoom:
         """Return the room that a conversation has for more pictures.
 
         Args:
@@ -130,7 +132,7 @@ class Files:
             contents: The contents of its messages.
             window: The model's context window in tokens, or None if it is unknown.
         """
-        attachment_ids = attachments_in(iter(contents))
+        attachment_ids = await offload(len(contents), lambda: attachments_in(contents))
         rows: list[Attachment] = []
         if attachment_ids:
             async with self._database.read() as session:
@@ -203,9 +205,10 @@ class Files:
 
     async def forget(self, request: Json) -> None:
         """Delete the stored Files API ids of a request's attachments, because Claude no longer has these files."""
-        attachment_ids = {attachment_of(block) for message in request["messages"] for block in message["content"]}
+        messages = request["messages"]
+        ids = await offload(len(messages), lambda: _attachments_by_position(messages))
         async with self._database.write() as session:
-            sources = await attachments.sources(session, [id for id in attachment_ids if id is not None])
+            sources = await attachments.sources(session, list(chain.from_iterable(ids.values())))
             # Sorted, because two transactions that update the same rows in different orders can deadlock.
             for blob_id in sorted(blob.id for blob, _ in sources.values()):
                 await attachments.remember_file(session, blob_id, None)
@@ -335,7 +338,13 @@ def readable(stored: bytes) -> bytes:
     return (content if isinstance(content, str) else "\n\n".join(block["text"] for block in content)).encode()
 
 
-def attachments_in(contents: Iterator[Sequence[Json]]) -> list[UUID]:
+def _attachments_by_position(messages: Sequence[Json]) -> dict[int, list[UUID]]:
+    """Return the ids of the attachments in messages, by the positions of those that have attachments."""
+    by_position = {position: attachments_in([message["content"]]) for position, message in enumerate(messages)}
+    return {position: ids for position, ids in by_position.items() if ids}
+
+
+def attachments_in(contents: Iterable[Sequence[Json]]) -> list[UUID]:
     """Return the ids of the attachments in messages, in order and without duplicates."""
     attachment_ids = (attachment_of(block) for content in contents for block in content)
     return list(dict.fromkeys(attachment_id for attachment_id in attachment_ids if attachment_id is not None))

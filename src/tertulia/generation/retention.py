@@ -180,8 +180,8 @@ async def detach(session: AsyncSession, conversation: Conversation, message: Mes
         moved_files = await generated_files.attachments_of(session, hidden.id)
         kept_files = await generated_files.attachments_of(session, conversation.id)
         # The new version of an edited message shares the attachments of the old one.
-        unused = {*attachments_in(iter(moved_contents)), *moved_files}
-        unused -= {*attachments_in(iter(kept_contents)), *kept_files}
+        unused = {*attachments_in(moved_contents), *moved_files}
+        unused -= {*attachments_in(kept_contents), *kept_files}
         await attachments.claim(session, list(unused), hidden.id)
     # Instructions may contain the context of a deleted message.
     await contributions.remove_unused(session, conversation.id)
