@@ -1,6 +1,7 @@
 """Fixtures: real servers, shared by tests wherever these do not affect one another."""
 
 import gc
+import inspect
 import os
 import signal
 from collections.abc import Callable, Generator
@@ -13,9 +14,10 @@ gc.disable()
 
 import compiled_sql
 import forking
+import httpx2
 import hypothesis
 import pytest
-from client import Api
+from client import WAIT, Api
 from programs import require
 from running import sweeping, tertulia
 from scripted import Reply, ScriptedClaude, scripted
@@ -26,6 +28,10 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("tests")
 compiled_sql.share()
+
+HTTP_TIMEOUT: httpx2.Timeout = inspect.signature(httpx2.get).parameters["timeout"].default
+"""The timeout of requests that have no other: 5 seconds, which is too short for a server on a busy machine."""
+HTTP_TIMEOUT.read = WAIT
 
 SECRET = "sk-ant-scripted"
 

@@ -54,7 +54,7 @@ def tls_before_postgres(folder: Path, socket: str, host: str = "localhost") -> G
         yield front
     finally:
         stop.set()
-        thread.join(20)
+        thread.join(60)
 
 
 async def _accept(

@@ -102,7 +102,7 @@ class RedisServer:
     def start(self) -> "subprocess.Popen[bytes]":
         self.socket.unlink(missing_ok=True)
         self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             try:
                 client = redis_client.Redis(unix_socket_path=str(self.socket))

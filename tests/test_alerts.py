@@ -17,7 +17,7 @@ import asyncpg
 import httpx2
 import pytest
 import yaml
-from client import Api, sleep_between_polls
+from client import WAIT, Api, sleep_between_polls
 from conftest import SECRET
 from prometheus_client.parser import text_string_to_metric_families
 from running import tertulia
@@ -182,7 +182,7 @@ def probed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def until(recording: Recording, sign: str, low: float, high: float) -> None:
     """Scrape until a sample is within bounds."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + WAIT
     while not low <= (recording.last(sign) or 0.0) <= high:
         assert time.monotonic() < deadline, sign
         sleep_between_polls()

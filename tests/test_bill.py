@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client import Api, Json
+from client import WAIT, Api, Json
 from conftest import Stage, Staged
 from running import execute, forget_logs, tertulia
 from scripted import START, Cut, Gate, Reply, end, says, text, uses
@@ -79,7 +79,7 @@ def test_a_budget_is_reserved_while_claude_answers_and_settled_after(staged: Sta
     gate = Gate()
     stage = staged(says("half", gate), says("Hi"), monthly_budget_usd=Decimal("0.5"))
     sent = stage.api.send("Hello", options={"maxTokens": 1000})
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     running = budget(stage.api)
     # A thousand output tokens cost two cents; the question costs less than a tenth of a cent.
     assert Decimal("0.02") < Decimal(running["reservedUsd"]) < Decimal("0.021")
@@ -95,7 +95,7 @@ def test_a_budget_is_reserved_while_claude_answers_and_settled_after(staged: Sta
 def reserved(stage: Stage, gate: Gate, text: str) -> Decimal:
     """Return the amount that is reserved for an answer of at most 1,000 tokens to `text`."""
     sent = stage.api.send(text, options={"maxTokens": 1000})
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     amount = Decimal(budget(stage.api)["reservedUsd"])
     gate.open.set()
     stage.api.follow(sent["generation"]["id"])
@@ -119,7 +119,7 @@ def test_web_searches_are_reserved_if_the_model_may_make_them(staged: Staged) ->
     gate = Gate()
     stage = staged(says("half", gate), tools=("web_search",), monthly_budget_usd=Decimal("0.5"))
     sent = stage.api.send("Hello", options={"maxTokens": 1000})
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     # A thousand output tokens cost two cents, and ten searches a cent each.
     assert Decimal("0.12") < Decimal(budget(stage.api)["reservedUsd"]) < Decimal("0.121")
     gate.open.set()
@@ -130,7 +130,7 @@ def test_a_reserved_amount_cannot_be_spent_twice(staged: Staged) -> None:
     gate = Gate()
     stage = staged(says("half", gate), says("Hi"), monthly_budget_usd=Decimal("0.03"))
     sent = stage.api.send("Hello", options={"maxTokens": 32_000})
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     refused = stage.api.try_send("And another")
     assert refused["__typename"] == "BudgetExceeded"
     assert stage.api.http.post("/chat", json={"message": "Hi"}).status_code == 402
@@ -160,7 +160,7 @@ def test_the_budget_is_checked_again_when_a_queued_message_starts(staged: Staged
         Reply([START, *text("a" * 500, gate), *end(output_tokens=1000)]), monthly_budget_usd=Decimal("0.015")
     )
     sent = stage.api.send("Hello")
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     queued = stage.api.send("And then?", conversationId=sent["conversation"]["id"], whenBusy="QUEUE")
     gate.open.set()
     ended = stage.api.follow(queued["generation"]["id"])[-1]

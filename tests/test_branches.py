@@ -4,7 +4,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from client import GENERATION, Api, Json
+from client import GENERATION, WAIT, Api, Json
 from conftest import Staged
 from scripted import EVERYTHING, Gate, Reply, says
 
@@ -154,7 +154,7 @@ def test_stopping_a_queued_message_does_not_start_the_one_after_it(staged: Stage
     first = stage.api.send("1")
     conversation = first["conversation"]["id"]
     second, third = (stage.api.send(text, conversationId=conversation, whenBusy="QUEUE") for text in ("2", "3"))
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     assert stage.api.stop(second["generation"]["id"])["generation"]["status"] == "STOPPED"
     assert stage.api.conversation(conversation)["activeGeneration"]["id"] == first["generation"]["id"]
     assert len(stage.claude.requests) == 1

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import forking
 import pytest
-from client import Api, wait_until
+from client import WAIT, Api, wait_until
 from former import REVISIONS
 from running import killed_after, read_until, running, tertulia
 from typer.testing import CliRunner, Result
@@ -97,7 +97,7 @@ def test_serve_prints_its_address_and_that_claude_is_simulated(tmp_path: Path) -
         with Api(address_in(printed)) as api:
             assert api.answer("Hello")["__typename"] == "GenerationCompleted"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) in (0, -signal.SIGTERM)
+        assert process.wait(WAIT) in (0, -signal.SIGTERM)
     assert (tmp_path / "tertulia.db").exists()
 
 
@@ -120,7 +120,7 @@ def test_a_killed_server_keeps_the_text_of_its_last_checkpoint(tmp_path: Path) -
             lambda: "word5 " in api.messages(sent["conversation"]["id"])[-1]["text"], "a checkpoint with word5", 60
         )
         process.kill()
-        process.wait(30)
+        process.wait(WAIT)
     with started(tmp_path, "serve") as (_, printed), Api(address_in(printed)) as api:
         ended = api.follow(sent["generation"]["id"])[-1]
         assert ended["__typename"] == "GenerationCompleted"

@@ -61,7 +61,7 @@ def test_a_query_reads_one_snapshot_while_an_answer_ends(staged: Staged, monkeyp
     monkeypatch.setattr(generations, "read_of_messages", read_late)
     with ThreadPoolExecutor(1) as pool:
         query = pool.submit(api.messages, sent["conversation"]["id"])
-        assert asked.wait(20)
+        assert asked.wait(WAIT)
         gate.open.set()
         assert api.follow(sent["generation"]["id"])[-1]["__typename"] == "GenerationCompleted"
         ended.set()

@@ -17,7 +17,7 @@ from uuid import uuid4
 import forking
 import httpx2
 import pytest
-from client import FOLLOW, Api, apply, raw_socket, sleep_between_polls, wait_until
+from client import FOLLOW, WAIT, Api, apply, raw_socket, sleep_between_polls, wait_until
 from conftest import SECRET, Staged
 from faults import DICE, PATIENCE, ROUNDS, CountingClaude, Reader, Server, counting, hold
 from npm import run
@@ -230,7 +230,7 @@ def test_answers_that_exceed_the_grace_period_are_continued_by_the_next_start(
         with raw_socket(api.address) as idle:
             assert server.end(signal.SIGTERM) == 0, server.said()
             with pytest.raises(ConnectionClosed):
-                idle.recv(timeout=20)
+                idle.recv(timeout=WAIT)
             assert idle.close_code == 1012
     finally:
         server.close()

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from client import TERMINAL, Api, sleep_between_polls
+from client import TERMINAL, WAIT, Api, sleep_between_polls
 from conftest import EMBEDDED, SECRET
 from faults import CountingClaude, Reader, counting, hold
 from running import tertulia
@@ -128,7 +128,7 @@ def frozen(
             for reader in readers:
                 reader.result()
             if begun:
-                assert all(freeze.over.wait(30) for freeze in freezes.values())
+                assert all(freeze.over.wait(WAIT) for freeze in freezes.values())
                 return message, sent, readers, asked
     raise AssertionError(f"no server reached {', '.join(steps)}")
 

@@ -5,7 +5,7 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from client import Api, Json, raw_socket
+from client import WAIT, Api, Json, raw_socket
 from documents import RTF, docx
 from faults import ROUNDS
 from hypothesis import given, settings
@@ -73,7 +73,7 @@ def close_code(connection: ClientConnection, messages: list[Any]) -> int | None:
         for message in messages:
             connection.send(json.dumps(message))
         connection.send('{"type": "ping", "payload": {"last": true}}')
-        while json.loads(connection.recv(timeout=20)) != {"type": "pong", "payload": {"last": True}}:
+        while json.loads(connection.recv(timeout=WAIT)) != {"type": "pong", "payload": {"last": True}}:
             pass
     except ConnectionClosed as closed:
         return closed.rcvd.code if closed.rcvd else 1006

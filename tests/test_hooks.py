@@ -70,13 +70,13 @@ class Checks:
         text = send.text.replace("4111 1111", "[card]")
         return replace(send, text=text, context=context, max_tokens=99)
 
-    @hook(timeout=10, on_error="refuse")
+    @hook(timeout=60, on_error="refuse")
     async def retrieve(self, send: Send) -> Sequence[Document]:
         if "no index" in send.text:
             raise RuntimeError("the index is down")
         return [Document("Returns", RETURNS, ["Within 30 days.", "We pay."])] if "return" in send.text else []
 
-    @hook(timeout=10, on_error="refuse")
+    @hook(timeout=60, on_error="refuse")
     def transform_text(self, _stream: TextStream) -> TextFilter:
         return Redactor(r"4242[ -]?4242", "[card]", longest=10)
 
@@ -353,7 +353,7 @@ def hooks_of(before_send: Callable[..., Any]) -> Hooks:
 
 
 def test_a_hook_that_is_declared_to_allow_lets_the_message_through_when_it_fails() -> None:
-    @hook(timeout=5, on_error="allow")
+    @hook(timeout=60, on_error="allow")
     async def before_send(_send: Send) -> Send:
         raise RuntimeError
 
@@ -364,7 +364,7 @@ def test_a_hook_that_is_declared_to_allow_lets_the_message_through_when_it_fails
 def test_a_sync_hook_runs_in_a_thread() -> None:
     threads: list[threading.Thread] = []
 
-    @hook(timeout=5, on_error="refuse")
+    @hook(timeout=60, on_error="refuse")
     def before_send(send: Send) -> Send:
         threads.append(threading.current_thread())
         return send

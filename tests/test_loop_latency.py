@@ -17,7 +17,7 @@ from random import Random
 from uuid import UUID
 
 import pytest
-from client import Api, raw_socket
+from client import WAIT, Api, raw_socket
 from graphql import get_introspection_query
 from latency import ATTEMPTS, BLOCKS, CREATE, DELTAS, Stage, Watcher, staged
 from media import cut, image, pdf
@@ -114,7 +114,7 @@ def flood_of_pings(stage: Stage) -> str:
     with raw_socket(stage.api.address) as connection:
         for _ in range(10_000):
             connection.send('{"type":"ping"}')
-        answers = sum("pong" in str(connection.recv(timeout=30)) for _ in range(10_000))
+        answers = sum("pong" in str(connection.recv(timeout=WAIT)) for _ in range(10_000))
     return f"{answers:,} pongs"
 
 

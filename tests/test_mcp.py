@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
+from client import WAIT
 from mcp.server.mcpserver import Context, MCPServer
 from running import START_SECONDS, ThreadedServer, running
 from starlette.applications import Starlette
@@ -184,7 +185,7 @@ async def connected(asks: str = "", **configs: ServerConfig) -> AsyncGenerator[M
 
 async def until(found: Callable[[], Found | None]) -> Found:
     """Wait for a truthy result and return it."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + WAIT
     while not (result := found()):
         assert time.monotonic() < deadline, "it did not come"
         await asyncio.sleep(0.01)

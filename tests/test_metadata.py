@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from client import Api, Json
+from client import WAIT, Api, Json
 from hypothesis import given
 from hypothesis import strategies as st
 from people import MODE, register, signed
@@ -361,7 +361,7 @@ def test_two_servers_at_once_create_one_conversation(
             start = threading.Barrier(len(clients))
 
             def request(position: int, client: Api, external_id: str, start: threading.Barrier, ids: list[str]) -> None:
-                start.wait(20)
+                start.wait(WAIT)
                 if position < 4:
                     ids.append(create(client, externalId=external_id)["conversation"]["id"])
                 elif position < 6:

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from client import TERMINAL, Api, Json, apply, wait_until
+from client import TERMINAL, WAIT, Api, Json, apply, wait_until
 from conftest import SECRET, Staged
 from running import execute, forget_logs, tertulia
 from scripted import START, Cut, Gate, Reply, begin, delta, end, finish, says, scripted, text
@@ -120,7 +120,7 @@ def test_07_stored_and_live_events_join_without_a_gap(staged: Staged) -> None:
         readers: list[list[Json]] = []
         streams = []
         for gate in gates:
-            assert gate.reached.wait(20)
+            assert gate.reached.wait(WAIT)
             # At each gate, one follower begins with a snapshot and one with the first event.
             streams += [stack.enter_context(stage.api.socket()).events(generation, after) for after in (None, 0)]
             readers += [[next(streams[-2])], [next(streams[-1])]]
@@ -210,7 +210,7 @@ def test_10_the_same_key_returns_the_same_answer_and_asks_claude_once(staged: St
     stage = staged(says(gate, "once"))
     key = str(uuid4())
     first = stage.api.send("Hello", idempotencyKey=key)
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     second = stage.api.send("Hello", idempotencyKey=key)
     gate.open.set()
     stage.api.follow(first["generation"]["id"])
@@ -253,7 +253,7 @@ def test_11_no_transaction_is_open_while_claude_writes_and_sockets_wait(staged: 
     with stage.api.socket() as socket:
         stream = socket.events(generation)
         next(stream)
-        assert gate.reached.wait(20)
+        assert gate.reached.wait(WAIT)
         # This succeeds only if no transaction is open.
         if place["database_url"].startswith("sqlite"):
             execute(place, "PRAGMA wal_checkpoint(TRUNCATE)")
@@ -267,7 +267,7 @@ def test_12_text_is_saved_while_it_is_written(staged: Staged) -> None:
     gate = Gate()
     stage = staged(says("so far", gate, " and on"))
     sent = stage.api.send("Hello")
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     wait_until(lambda: stage.api.messages(sent["conversation"]["id"])[-1]["text"] == "so far")
     gate.open.set()
     stage.api.follow(sent["generation"]["id"])
@@ -299,11 +299,11 @@ def test_12_a_long_answer_keeps_its_last_second_if_its_server_and_its_log_are_lo
         before = server.enter_context(Api(server.enter_context(tertulia(tmp_path, **(place | keyed)))))
         sent = before.send("Hello")
         generation, conversation = sent["generation"]["id"], sent["conversation"]["id"]
-        assert gates[0].reached.wait(20)
+        assert gates[0].reached.wait(WAIT)
         wait_until(lambda: before.messages(conversation)[-1]["text"] == long)
         for gate, next_gate in pairwise(gates):
             gate.open.set()
-            assert next_gate.reached.wait(20)
+            assert next_gate.reached.wait(WAIT)
         # A content of this length is saved every 25 seconds, and what follows it every second.
         wait_until(lambda: "second " in str(execute(place, "SELECT content FROM answer_tails")))
         assert before.messages(conversation)[-1]["text"] == long
@@ -387,7 +387,7 @@ def test_15_queued_messages_are_answered_first_in_first_out(staged: Staged) -> N
     gate = Gate()
     stage = staged(says(gate, "one"), says("two"), says("three"))
     first = stage.api.send("1")
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     conversation = first["conversation"]["id"]
     waiting = [stage.api.send(text, conversationId=conversation, whenBusy="QUEUE") for text in ("2", "3")]
     assert [sent["generation"]["status"] for sent in waiting] == ["QUEUED", "QUEUED"]
@@ -432,9 +432,9 @@ def test_19_one_socket_carries_several_answers_at_once(staged: Staged) -> None:
     gates = [Gate(), Gate()]
     stage = staged(says("a", gates[0], "A"), says("b", gates[1], "B"))
     first = stage.api.send("1")["generation"]["id"]
-    assert gates[0].reached.wait(20)
+    assert gates[0].reached.wait(WAIT)
     second = stage.api.send("2")["generation"]["id"]
-    assert gates[1].reached.wait(20)
+    assert gates[1].reached.wait(WAIT)
     with stage.api.socket() as socket:
         query = "subscription ($id: ID!) { generationEvents(generationId: $id) { __typename } }"
         socket.subscribe(query, {"id": first}, "first")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from client import Api, Json, wait_until
+from client import WAIT, Api, Json, wait_until
 from conftest import Staged
 from faults import Server
 from running import execute
@@ -36,7 +36,7 @@ def test_a_sweep_does_not_begin_an_old_message_that_waits_for_an_answer(staged: 
     stage = staged(says("Hello"), says("one", gate), says("two"), lease_seconds=3)
     stage.api.answer("Hello")
     running = stage.api.send("1")
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     waiting = queue(stage.api, "2", running["conversation"]["id"])
     execute(place, f"UPDATE generations SET created_at = '{CREATED}' WHERE status <> 'running'")
     # The same sweep claims an abandoned message, which proves that a sweep has run.
@@ -53,7 +53,7 @@ def test_the_next_message_takes_the_place_of_a_stopped_one_in_the_queue(staged: 
     gate = Gate()
     stage = staged(says("one", gate), says("three"))
     running = stage.api.send("1")
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     second, third = (queue(stage.api, text, running["conversation"]["id"]) for text in ("2", "3"))
     assert stage.api.stop(second)["generation"]["status"] == "STOPPED"
     assert rows(place)[2] == ("queued", False)
@@ -66,7 +66,7 @@ def test_deleting_a_conversation_does_not_begin_its_queued_messages(staged: Stag
     gate, begun = Gate(), list[object]()
     stage = staged(says("one", gate))
     running = stage.api.send("1")
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     for text in ("2", "3"):
         queue(stage.api, text, running["conversation"]["id"])
     delete = "mutation ($id: ID!) { deleteConversation(id: $id) { __typename } }"
@@ -85,7 +85,7 @@ def test_a_server_that_drains_refuses_new_messages_and_leaves_queued_ones_to_the
         try:
             api = server.ready()
             running = api.send("1")
-            assert gate.reached.wait(20)
+            assert gate.reached.wait(WAIT)
             queue(api, "2", running["conversation"]["id"])
             server.process.send_signal(signal.SIGTERM)
             wait_until(lambda: api.http.get("/readyz").json().get("draining") == "failing")

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from client import WAIT
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
@@ -95,7 +96,7 @@ class Process:
 
 def run(url: str, test: Callable[[Process], Awaitable[None]]) -> None:
     async def work() -> None:
-        async with connected(url) as redis, asyncio.timeout(20):
+        async with connected(url) as redis, asyncio.timeout(WAIT):
             await test(Process(redis))
 
     asyncio.run(work())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client import TERMINAL, Api, apply
+from client import TERMINAL, WAIT, Api, apply
 from conftest import SECRET
 from redis.exceptions import ConnectionError as RedisConnectionError
 from running import execute, tertulia
@@ -46,7 +46,7 @@ def test_an_answer_can_be_followed_on_another_replica_after_any_event(replicas: 
     servers = replicas(says("one ", "two ", gate, "three"))
     first, second, third = servers.apis
     sent = first.send("Hello", externalId="a chat")["generation"]["id"]
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     with second.socket() as early, third.socket() as exact, first.socket() as local:
         streams = [early.events(sent), exact.events(sent, 0), local.events(sent)]
         seen = [[next(stream)] for stream in streams]
@@ -131,7 +131,7 @@ def test_queued_messages_of_several_replicas_are_answered_in_order(replicas: Any
     servers = replicas(says(gate, "one"), says("two"), says("three"))
     one, two, three = servers.apis
     first = one.send("1")
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     conversation = first["conversation"]["id"]
     waiting = [
         api.send(text, conversationId=conversation, whenBusy="QUEUE") for api, text in ((two, "2"), (three, "3"))
@@ -184,10 +184,10 @@ def test_retention_waits_for_an_answer_that_is_being_written(
     two = replicas(says("One ", gate, "two"), number=1)
     (api,) = two.apis
     sent = api.send("An old question")
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     execute(place, "UPDATE conversations SET updated_at = '2026-01-01 00:00:00+00:00'")
     with tertulia(tmp_path, **place, retention_days=7) as address, Api(address) as other:
-        assert swept.wait(20)
+        assert swept.wait(WAIT)
         gate.open.set()
         assert other.follow(sent["generation"]["id"])[-1]["__typename"] == "GenerationCompleted"
         assert len(other.messages(sent["conversation"]["id"])) == 2

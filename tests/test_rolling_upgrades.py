@@ -7,7 +7,7 @@ from pathlib import Path
 
 import forking
 import pytest
-from client import Api, Json, apply, sleep_between_polls, wait_until
+from client import WAIT, Api, Json, apply, sleep_between_polls, wait_until
 from deployed import compose
 from faults import Server
 from former import HEAD, former_code
@@ -44,7 +44,7 @@ class Follower(threading.Thread):
 
     def text(self) -> str:
         """Return the final text, after checking that each event arrived once and in order."""
-        self.join(30)
+        self.join(WAIT)
         sequences = [event["sequence"] for event in self.events]
         assert sequences == sorted(set(sequences)) != []
         (text,) = apply(self.events)
@@ -63,7 +63,7 @@ def test_the_former_version_and_this_one_serve_side_by_side(former: Path, server
         assert execute(storage, VERSION) != [(HEAD,)]
         sent = old.send("Before")
         conversation = sent["conversation"]["id"]
-        assert begun.reached.wait(30)
+        assert begun.reached.wait(WAIT)
         # The new version starts, and migrates while the old one writes.
         new_server = Server(tmp_path, storage, claude, **options)
         new = new_server.ready()
@@ -75,7 +75,7 @@ def test_the_former_version_and_this_one_serve_side_by_side(former: Path, server
             for writer, reader, gate, text in ((old, new, from_old, "old writes"), (new, old, from_new, "new writes")):
                 sent = writer.send("Go on", conversationId=conversation)
                 follower = Follower(reader, sent["generation"]["id"])
-                assert gate.reached.wait(30)
+                assert gate.reached.wait(WAIT)
                 gate.open.set()
                 assert follower.text() == text
                 assert old.messages(conversation) == new.messages(conversation)
@@ -88,11 +88,11 @@ def test_the_former_version_and_this_one_serve_side_by_side(former: Path, server
             # The old version is drained in the middle of an answer.
             sent = old.send("The last", conversationId=conversation)
             follower = Follower(new, sent["generation"]["id"])
-            assert last.reached.wait(30)
+            assert last.reached.wait(WAIT)
             old_server.process.send_signal(signal.SIGTERM)
             wait_until(lambda: old.http.get("/readyz").status_code == 503, "the drain", 60)
             last.open.set()
-            assert old_server.process.wait(30) == 0
+            assert old_server.process.wait(WAIT) == 0
             assert follower.text() == "drained whole"
             assert follower.events[-1]["__typename"] == "GenerationCompleted"
             assert len(claude.requests) == len(replies)

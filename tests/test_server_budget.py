@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client import Api, Json, wait_until
+from client import WAIT, Api, Json, wait_until
 from conftest import SECRET, Staged
 from people import MODE, register, signed
 from running import execute, tertulia
@@ -106,7 +106,7 @@ def test_the_reservation_of_a_running_answer_is_not_available_to_others(staged: 
     gate = Gate()
     stage = staged(says("half", gate), says("Hi"), **{DAILY: Decimal("0.03")})
     sent = stage.api.send("Hello", options={"maxTokens": 32_000})
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     assert stage.api.try_send("And another", options={"maxTokens": 32_000})["__typename"] == "BudgetExceeded"
     gate.open.set()
     stage.api.follow(sent["generation"]["id"])
@@ -162,7 +162,7 @@ def test_a_queued_message_is_checked_against_the_budget_when_it_begins(staged: S
     gate = Gate()
     stage = staged(Reply([START, *text("a" * 500, gate), *end(output_tokens=1000)]), **{MONTHLY: Decimal("0.015")})
     sent = stage.api.send("Hello")
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     waits = stage.api.send("And then?", conversationId=sent["conversation"]["id"], whenBusy="QUEUE")
     gate.open.set()
     assert stage.api.follow(waits["generation"]["id"])[-1]["error"]["code"] == "BUDGET_EXCEEDED"
@@ -190,7 +190,7 @@ def test_the_cost_of_a_title_is_reserved_while_it_is_written_and_settled_afterwa
     stage = staged(says("Hi"), title, title_model=SMALL, **{MONTHLY: Decimal(1)})
     sent = stage.api.send("Hello")
     stage.api.follow(sent["generation"]["id"])
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     # 1,024 tokens of a title are half a thousandth of a dollar.
     assert 512 * 10**6 < reserved(place) < 600 * 10**6
     gate.open.set()

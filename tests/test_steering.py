@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 import test_tool_faults
-from client import Api, Json, Socket
+from client import WAIT, Api, Json, Socket
 from conftest import EMBEDDED, SECRET, Stage, Staged
 from running import tertulia
 from scripted import Gate, Reply, ScriptedClaude, says, scripted, uses
@@ -62,7 +62,7 @@ def steer(api: Api, sent: Json, text: str = "Be brief", **more: Any) -> Json:
 def begin(stage: Stage, gate: Gate) -> Json:
     """Send a message, and return when Claude waits at the gate."""
     sent = stage.api.send("Look into it")
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     return sent
 
 
@@ -135,7 +135,7 @@ def test_22_messages_that_steer_are_taken_in_the_order_of_arrival(staged: Staged
     running = begin(stage, first)
     steering = [steer(stage.api, running, text)["generation"]["id"] for text in ("One", "Two")]
     first.open.set()
-    assert second.reached.wait(20)
+    assert second.reached.wait(WAIT)
     second.open.set()
     assert follow(stage.api, steering[1])[-1]["generation"]["message"]["text"] == "Both."
     assert [last_kinds(stage.api, id) for id in (running["generation"]["id"], steering[0])] == [
@@ -218,7 +218,7 @@ def test_23_a_message_that_waits_for_another_branch_does_not_steer_it(staged: St
     running = [begin(stage, gates[0])]
     for gate in gates[1:]:
         running.append(edit(stage.api, running[0]["userMessage"]["id"], "Look there"))
-        assert gate.reached.wait(20)
+        assert gate.reached.wait(WAIT)
     waiting = edit(stage.api, running[0]["userMessage"]["id"], "Look elsewhere", whenBusy="STEER")
     assert waiting["generation"]["status"] == "QUEUED"
     for gate in gates:
@@ -297,11 +297,11 @@ def test_23_a_message_is_put_in_once_when_the_process_freezes(
     claude.requests.clear()
     claude.replies[:] = [calls(gate), says("Briefly.")]
     running = first.send("Look into it")
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     steering = steer(second, running)["generation"]["id"]
     with failpoints.armed(step, freeze):
         gate.open.set()
-        assert freeze.over.wait(30)
+        assert freeze.over.wait(WAIT)
     for api in (second, first):
         assert follow(api, steering)[-1]["generation"]["message"]["text"] == "Briefly."
         end = follow(api, running["generation"]["id"])[-1]

@@ -47,7 +47,7 @@ def test_ended_answers_are_counted_with_their_times_and_tokens(staged: Staged) -
     stage.api.answer("One")
     assert ends(scrape(stage.api), "completed") == 1
     generation = stage.api.send("Two")["generation"]["id"]
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     assert scrape(stage.api)["tertulia_generations_active"] == 1
     stage.api.ask(STOP, id=generation)
     gate.open.set()

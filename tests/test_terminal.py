@@ -408,7 +408,7 @@ class Terminal:
 
     def close(self) -> int:
         try:
-            return self.process.wait(30)
+            return self.process.wait(WAIT)
         finally:
             self.process.kill()
             self.process.wait()

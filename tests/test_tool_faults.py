@@ -8,7 +8,7 @@ from typing import Any
 
 import forking
 import pytest
-from client import Api, Json, Socket
+from client import WAIT, Api, Json, Socket
 from scripted import Gate, Reply, ScriptedClaude, says, scripted, uses
 from test_faults import Cluster
 from test_tools import CLIENT, conversation_of, follow, own, results, submit, until
@@ -104,7 +104,7 @@ def test_16_killing_a_replica_fails_at_most_its_running_tool_call(
 
     gate = Gate()
     generation = begin(cluster, claude, uses(("who", {})), says("And so", gate, " on"))
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(WAIT)
     with cluster.apis[0].socket() as socket:
         seen = list(until_text(socket, generation))
     cluster.kill(0)

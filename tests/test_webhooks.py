@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from client import Api, wait_until
+from client import WAIT, Api, wait_until
 from conftest import SECRET
 from faults import ROUNDS, CountingClaude, Server, counting
 from running import execute, running, settings, tertulia
@@ -297,7 +297,7 @@ def test_a_slow_endpoint_does_not_delay_another(tmp_path: Path, place: Json, rec
     released = threading.Event()
 
     def respond(path: str, event: Json) -> Response:
-        return Response(status_code=204 if path == "fast" or released.wait(20) else 500)
+        return Response(status_code=204 if path == "fast" or released.wait(WAIT) else 500)
 
     receiver.respond = respond
     endpoints = [{"url": f"{receiver.address}/{path}", "name": path} for path in ("slow", "fast")]
@@ -408,7 +408,7 @@ def test_a_server_that_shuts_down_waits_for_its_deliveries(tmp_path: Path, place
 
     def respond(path: str, event: Json) -> Response:
         arrived.set()
-        closing.wait(20)
+        closing.wait(WAIT)
         return Response(status_code=204)
 
     receiver.respond = respond
@@ -422,7 +422,7 @@ def test_a_server_that_shuts_down_waits_for_its_deliveries(tmp_path: Path, place
         patch.setattr(delivery.Courier, "close", note_close)
         with serving(tmp_path, place, {"url": receiver.address, "events": ["conversation.created"]}) as api:
             api.answer("Hello")
-            assert arrived.wait(20)
+            assert arrived.wait(WAIT)
     assert execute(place, "SELECT status FROM outbox") == [("delivered",)]
 
 
@@ -463,7 +463,7 @@ def test_an_event_has_failed_after_a_day_and_is_deleted_after_a_week(
 def test_after_answer_is_called_again_after_a_failure_and_a_restart(tmp_path: Path, place: Json) -> None:
     answers: list[Answer] = []
 
-    @hook(timeout=5, on_error="refuse")
+    @hook(timeout=60, on_error="refuse")
     def after_answer(answer: Answer) -> None:
         answers.append(answer)
         if len(answers) < fails:
@@ -560,7 +560,7 @@ class Held:
         self._accepted += 1
         if self._accepted > 3:
             self.holds.set()
-            self.released.wait(30)
+            self.released.wait(WAIT)
         return Response(status_code=204)
 
 
@@ -569,7 +569,7 @@ from pathlib import Path
 from time import sleep
 from tertulia import Answer, hook
 
-@hook(timeout=30, on_error="refuse")
+@hook(timeout=60, on_error="refuse")
 def after_answer(answer: Answer) -> None:
     with Path("answers.txt").open("a") as file:
         file.write(f"{answer.generation_id}\\n")
@@ -603,7 +603,7 @@ def test_no_event_is_lost_when_servers_are_killed_while_they_deliver(
             hold.touch()
             apis = [server.ready() for server in servers]
             sent |= {api.send(f"Hello {number}")["generation"]["id"] for api in apis for number in range(4)}
-            assert held.holds.wait(30)
+            assert held.holds.wait(WAIT)
             wait_until(partial(_has_more_lines, answers, called + 3), "calls of the hook")
             for server in servers:
                 server.kill()

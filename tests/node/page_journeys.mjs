@@ -737,7 +737,7 @@ export const LOCAL = {
 
   async "a message sent while Claude answers is queued"({ page, address }) {
     await page.goto(address);
-    await send(page, "/simulate long 2000");
+    await send(page, "/simulate long 20000");
     await answers(page).getByText("word10").waitFor();
     await send(page, "/simulate long 3");
     await page.getByText("Queued").waitFor();
