@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
 CHART = DEPLOY / "helm" / "tertulia"
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 # ---- files -----------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from running import running, tertulia
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 SECRET = "zeppelins over Bogotá"
 
 
