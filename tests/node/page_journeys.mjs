@@ -745,6 +745,34 @@ export const LOCAL = {
     await waitForText(page, 2, numberedWords(3));
   },
 
+  async "a message is shown as queued also if the conversation was being read when it was sent"({ page, address }) {
+    await page.goto(address);
+    await send(page, "/simulate long 20000");
+    await answers(page).getByText("word10").waitFor();
+    const sent = gate();
+    let isSent = false;
+    const reading = new Promise((resolve) => {
+      page.route("**/graphql", async (route) => {
+        const { query } = route.request().postDataJSON();
+        if (!query.includes("query Conversation(") || isSent) return route.fallback();
+        const response = await route.fetch();
+        resolve();
+        await sent.opened;
+        return route.fulfill({ response }).catch(() => undefined);
+      });
+    });
+    await ask(address, "mutation ($id: ID!) { updateConversation(input: {id: $id, title: \"Words\"}) { __typename } }", { id: idOf(page) });
+    await reading;
+    const stored = page.waitForResponse((response) => response.request().postData()?.includes("mutation Send("));
+    await send(page, "/simulate long 3");
+    await stored;
+    isSent = true;
+    sent.open();
+    await page.getByText("Queued").waitFor();
+    await page.getByRole("button", { name: "Stop" }).click();
+    await waitForText(page, 2, numberedWords(3));
+  },
+
   async "a failed answer says in plain words what happened, and when it can be retried"({ page, address, picture }) {
     await page.goto(address);
     await sendAndWait(page, "/simulate spend-limit", 1);

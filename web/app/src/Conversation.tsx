@@ -57,6 +57,11 @@ export function Conversation({ id, start, starting, children }: Props) {
   // When several generations are queued, the first is the one that is being written.
   const answering = turns.find((turn) => turn.generation && !final(turn.generation.status))?.generation ?? null;
   const outgoing = useOutgoing(id, turns);
+  // The cache does not read the conversation again after a send while it is being read, and that read may be older.
+  const stored = outgoing.find(({ messageId }) => messageId)?.messageId;
+  useEffect(() => {
+    if (stored) readAgain();
+  }, [stored, readAgain]);
   const [problem, setProblem] = useState<Problem | null>(null);
   useEffect(() => setProblem(null), [id]);
   const newPicker = useNewPicker(assistant, start);
