@@ -209,7 +209,9 @@ def raw_socket(
 ) -> Generator[ClientConnection]:
     protocols = [Subprotocol(subprotocol)] if subprotocol else None
     url = address.replace("http", "ws", 1) + "/graphql"
-    with connect(url, subprotocols=protocols, open_timeout=WAIT, close_timeout=2, max_size=None, **more) as connection:
+    # Without pings: a test that does not read for a minute would lose its connection.
+    limits: Json = {"open_timeout": WAIT, "close_timeout": 2, "max_size": None, "ping_interval": None}
+    with connect(url, subprotocols=protocols, **limits, **more) as connection:
         yield connection
 
 

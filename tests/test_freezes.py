@@ -81,6 +81,8 @@ def pair(
     folder = tmp_path_factory.mktemp("pair")
     place = {} if setup == EMBEDDED else request.getfixturevalue("servers").settings()
     keyed = {"anthropic_api_key": SECRET, "anthropic_base_url": claude.address, "lease_seconds": LEASE}
+    # On a busy machine, leases of a second also lapse by themselves.
+    keyed["continue_attempts"] = 20
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setattr("tertulia.generation.manager.CHECKPOINT_SECONDS", LEASE / 4)
