@@ -206,9 +206,9 @@ class Files:
     async def forget(self, request: Json) -> None:
         """Delete the stored Files API ids of a request's attachments, because Claude no longer has these files."""
         messages = request["messages"]
-        ids = await offload(len(messages), lambda: _attachments_by_position(messages))
+        ids = await offload(len(messages), lambda: attachments_in(message["content"] for message in messages))
         async with self._database.write() as session:
-            sources = await attachments.sources(session, list(chain.from_iterable(ids.values())))
+            sources = await attachments.sources(session, ids)
             # Sorted, because two transactions that update the same rows in different orders can deadlock.
             for blob_id in sorted(blob.id for blob, _ in sources.values()):
                 await attachments.remember_file(session, blob_id, None)

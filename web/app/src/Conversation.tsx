@@ -57,7 +57,7 @@ export function Conversation({ id, start, starting, children }: Props) {
   // When several generations are queued, the first is the one that is being written.
   const answering = turns.find((turn) => turn.generation && !final(turn.generation.status))?.generation ?? null;
   const outgoing = useOutgoing(id, turns);
-  // The cache does not read the conversation again after a send while it is being read, and that read may be older.
+  // After a send, urql reads the conversation again, unless a read is in flight. Its response can be older than the send.
   const stored = outgoing.find(({ messageId }) => messageId)?.messageId;
   useEffect(() => {
     if (stored) readAgain();
