@@ -353,7 +353,7 @@ def hooks_of(before_send: Callable[..., Any]) -> Hooks:
 
 
 def test_a_hook_that_is_declared_to_allow_lets_the_message_through_when_it_fails() -> None:
-    @hook(timeout=60, on_error="allow")
+    @hook(timeout=5, on_error="allow")
     async def before_send(_send: Send) -> Send:
         raise RuntimeError
 
@@ -364,7 +364,7 @@ def test_a_hook_that_is_declared_to_allow_lets_the_message_through_when_it_fails
 def test_a_sync_hook_runs_in_a_thread() -> None:
     threads: list[threading.Thread] = []
 
-    @hook(timeout=60, on_error="refuse")
+    @hook(timeout=5, on_error="refuse")
     def before_send(send: Send) -> Send:
         threads.append(threading.current_thread())
         return send
