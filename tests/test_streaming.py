@@ -23,7 +23,7 @@ from tertulia.server.app import create_app
 from tertulia.server.runtime.socket_protocol import SocketProtocol
 
 SSE = "text/event-stream"
-TEXT = """subscription ($id: ID!) { generationEvents(generationId: $id) {
+TEXT = """subscription ($id: ID!) { generationEvents(generationId: $id, after: 0) {
   __typename ... on TextDelta { text } ... on GenerationCompleted { generation { message { text } } } } }"""
 PIECES = ["x" * 200_000] * 45
 MULTIPART = 'multipart/mixed;boundary="graphql";subscriptionSpec=1.0,application/json'
@@ -180,7 +180,10 @@ def test_the_number_of_operations_of_a_socket_is_limited(tmp_path: Path) -> None
 
 @contextmanager
 def stalled(stage: Stage, gate: Gate) -> Generator[tuple[str, ClientConnection]]:
-    """Follow an answer of 9 MB without reading it; yield the generation's id and the connection."""
+    """Follow an answer of 9 MB without reading it; yield the generation's id and the connection.
+
+    The client asks for all events: a snapshot, which a late client gets by default, has no text in `TEXT`.
+    """
     generation = stage.api.send("Hello")["generation"]["id"]
     host, port = stage.api.address.removeprefix("http://").split(":")
     small = socket.create_connection((host, int(port)))
