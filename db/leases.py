@@ -42,9 +42,10 @@ START_TIMEOUT = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class RenewedLease:
-    """A lease that is still held, and whether a stop of its generation was requested."""
+    """A lease that is still held, whether a stop of its generation was requested, and the event that is saved last."""
 
     stop_requested: bool
+    sequence: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ _LOCK_OF_CONVERSATION = (
     .order_by(_GENERATIONS.c.id)
     .with_for_update()
 )
-_RENEW = _HELD.returning(_GENERATIONS.c.stop_requested)
+_RENEW = _HELD.returning(_GENERATIONS.c.stop_requested, _GENERATIONS.c.sequence)
 _IN_CONVERSATION = METADATA.tables[Conversation.__tablename__].alias()
 _FOLLOWERS = _GENERATIONS.alias()
 _FINISH = _HELD.returning(
@@ -164,7 +165,7 @@ async def renew(
     """
     connection = await session.connection()
     row = (await connection.execute(_RENEW, {**values, "renewed": generation_id, "by": holder})).one_or_none()
-    return None if row is None else RenewedLease(row[0])
+    return None if row is None else RenewedLease(*row)
 
 
 async def finish(
@@ -197,8 +198,8 @@ async def renew_all(
         await (await session.connection()).execute(_LOCK, {"ids": list(generation_ids), "by": holder})
     mine = and_(col(Generation.id).in_(generation_ids), col(Generation.holder) == holder, _unfinished())
     renewing = update(_GENERATIONS).where(mine).values(lease_until=until)
-    renewed = await session.exec(renewing.returning(col(Generation.id), col(Generation.stop_requested)))
-    return {generation_id: RenewedLease(stop_requested) for generation_id, stop_requested in renewed.all()}
+    columns = col(Generation.id), col(Generation.stop_requested), col(Generation.sequence)
+    return {id: RenewedLease(*row) for id, *row in (await session.exec(renewing.returning(*columns))).all()}
 
 
 async def write_answer(session: AsyncSession, message_id: UUID, content: list[Json]) -> None:

@@ -49,7 +49,6 @@ ONCE = ("end.save_failure",)
 """Steps at which an item gets its error only once: an end that can never be saved is retried forever."""
 STEPS = sorted(name for name in failpoints.declared() if not name.startswith("test."))
 REACHED_THROUGH = {
-    "checkpoint.text": "checkpoint.save",
     "end.parts": "end.save",
     "end.save_failure": "end.save",
     "end.given_up": "end",

@@ -166,7 +166,7 @@ def test_the_writing_and_the_reading_process_are_killed_at_once(cluster: Cluster
             server.kill()
         for number in range(2):
             cluster.again(number)
-        hold(cluster.apis[-1], claude, sent, message, readers, most=2)
+        assert hold(cluster.apis[-1], claude, sent, message, readers, most=2) == "GenerationCompleted"
 
 
 CLAUDES_FAULTS = {
@@ -299,7 +299,7 @@ def test_a_writer_is_frozen_for_longer_than_its_lease(cluster: Cluster, claude: 
         time.sleep(DICE.uniform(2.5, 4.5))
         writer.send_signal(signal.SIGCONT)
         # If no text was written, the request to Claude is sent again.
-        hold(cluster.apis[1], claude, sent, message, readers, most=2)
+        assert hold(cluster.apis[1], claude, sent, message, readers, most=2) == "GenerationCompleted"
         for api in cluster.apis:
             last = api.follow(generation)[-1]
             assert api.follow(generation, last["sequence"])[-1] == last
@@ -320,7 +320,7 @@ def test_the_writer_and_the_process_that_takes_over_are_frozen_in_turn(
             time.sleep(DICE.uniform(1.5, 3.5))
             server.process.send_signal(signal.SIGCONT)
             time.sleep(DICE.uniform(0, 0.3))
-        hold(cluster.apis[0], claude, sent, message, readers, most=3)
+        assert hold(cluster.apis[0], claude, sent, message, readers, most=3) == "GenerationCompleted"
 
 
 @pytest.mark.joined

@@ -17,12 +17,12 @@ import pytest
 import redis
 from client import Api, Json, wait_until
 from conftest import SECRET
-from running import tertulia
+from running import execute, tertulia
 from scripted import Gate, Reply, says, scripted, uses
 from test_tools import answer
 
 from tertulia import failpoints
-from tertulia.generation import manager
+from tertulia.generation import checkpoint, manager
 from tertulia.generation.finalizer import CHANGED, ENDED
 from tertulia.streams.events import GenerationEvent, TextDelta
 from tertulia.streams.redis.log import RedisLog
@@ -128,11 +128,41 @@ def test_redis_has_the_pending_call_before_the_change_of_the_conversation_is_ann
         assert api.stop(sent["generation"]["id"])["generation"]["status"] == "STOPPED"
 
 
+def test_redis_has_all_events_before_a_checkpoint_saves_their_text(
+    tmp_path: Path, place: Json, held: HeldRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manager, "CHECKPOINT_SECONDS", 0.05)
+    flush_all, saved = RedisLog.flush_all, list[tuple[int, int]]()
+
+    async def flush_all_held(log: RedisLog, seconds: float) -> None:
+        held.waited_for.set()
+        await flush_all(log, seconds)
+        held.waited_for.clear()
+
+    async def note(_item: object) -> None:
+        rows = await asyncio.to_thread(execute, place, "SELECT CAST(id AS TEXT), sequence FROM generations")
+        for id, sequence in rows:
+            held.note("checkpoint", UUID(id))
+            saved.append((sequence, len(held.stored["checkpoint"])))
+
+    monkeypatch.setattr(RedisLog, "flush_all", flush_all_held)
+    with ExitStack() as stack:
+        api = serve(stack, tmp_path, place, says("one ", "two", gate := Gate()))
+        stack.enter_context(failpoints.armed("checkpoint.renewed", note))
+        answered = api.send("Hello")["generation"]["id"]
+        api.wait_for_text(answered, "one two")
+        gate.open.set()
+        api.follow(answered)
+    assert max(saved) > (1, 1)
+    assert all(in_row <= in_redis for in_row, in_redis in saved), saved
+
+
 def test_redis_has_all_content_before_a_stop_is_saved(
     tmp_path: Path, place: Json, held: HeldRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # With a frequent checkpoint, the text becomes visible although Redis lacks it.
     monkeypatch.setattr(manager, "CHECKPOINT_SECONDS", 0.05)
+    monkeypatch.setattr(checkpoint, "FLUSH_SECONDS", 0)
     with ExitStack() as stack:
         api = serve(stack, tmp_path, place, says("one ", "two", Gate()))
         answered = api.send("Hello")["generation"]["id"]

@@ -146,7 +146,8 @@ def assert_nothing_follows_the_end(readers: list[Reader]) -> None:
 )
 def test_a_frozen_writer_sends_nothing_that_is_not_stored(pair: list[Api], claude: CountingClaude, step: str) -> None:
     message, sent, readers, asked = frozen(pair, claude, {step: FROZEN}, SHORT if step in ENDS else LONG)
-    hold(pair[1], claude, sent, message, readers, most=asked)
+    ended = hold(pair[1], claude, sent, message, readers, most=asked)
+    assert ended == "GenerationCompleted", readers[0].events[-1]
     assert_nothing_follows_the_end(readers)
     assert_the_terminal_event_is_repeated(pair, sent["generation"]["id"])
 
@@ -175,6 +176,7 @@ def test_a_process_frozen_during_a_takeover_leaves_the_answer_to_the_other(
     pair: list[Api], claude: CountingClaude, step: str
 ) -> None:
     message, sent, readers, asked = frozen(pair, claude, {"round.heard": FROZEN, step: 2 * FROZEN})
-    hold(pair[0], claude, sent, message, readers, most=asked)
+    ended = hold(pair[0], claude, sent, message, readers, most=asked)
+    assert ended == "GenerationCompleted", readers[0].events[-1]
     assert_nothing_follows_the_end(readers)
     assert_the_terminal_event_is_repeated(pair, sent["generation"]["id"])

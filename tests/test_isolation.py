@@ -71,7 +71,7 @@ COMMAND = "after a failure the operator runs the command again"
 KNOWN = {
     "src/tertulia/tools/execution.py blocks_of": ISOLATED,
     "src/tertulia/generation/checkpoint.py _save": "if one fails, each is saved separately",
-    "src/tertulia/generation/checkpoint.py _save_each": ISOLATED,
+    "src/tertulia/generation/checkpoint.py _new_texts": ISOLATED,
     "src/tertulia/attachments/files.py fill": "its items belong to one answer",
     "src/tertulia/attachments/files.py forget": "its items belong to one answer",
     "src/tertulia/generation/persistence.py save_end": "if one part of the answer fails, each is saved separately",

@@ -85,9 +85,9 @@ def test_only_the_holder_renews_a_lease_and_only_until_the_generation_ends(use: 
         for id in (others, *ended):
             assert await leases.renew(store.session, id, ME, {"sequence": 9}) is None
             assert (await store.row(id)).sequence == 0
-        assert await leases.renew(store.session, mine, ME, {"sequence": 9}) == leases.RenewedLease(stop_requested=False)
-        held = await leases.renew_all(store.session, [mine, others, *ended], ME, UNTIL)
-        assert held == {mine: leases.RenewedLease(stop_requested=False)}
+        renewed = leases.RenewedLease(stop_requested=False, sequence=9)
+        assert await leases.renew(store.session, mine, ME, {"sequence": 9}) == renewed
+        assert await leases.renew_all(store.session, [mine, others, *ended], ME, UNTIL) == {mine: renewed}
         assert (await store.row(mine)).lease_until == UNTIL
         assert (await store.row(others)).lease_until == seconds(-1)
 
@@ -101,7 +101,7 @@ def test_a_renewal_reports_a_requested_stop_and_an_ended_generation_cannot_be_st
         for id in (mine, ended):
             await leases.request_stop(store.session, id)
         assert await leases.renew_all(store.session, [mine], ME, UNTIL) == {
-            mine: leases.RenewedLease(stop_requested=True)
+            mine: leases.RenewedLease(stop_requested=True, sequence=0)
         }
         assert not (await store.row(ended)).stop_requested
 

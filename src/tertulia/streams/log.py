@@ -49,6 +49,13 @@ class EventLog(Protocol):
         """Wait until all readers can see the appended events. Return at once if the log's storage is unavailable."""
         ...
 
+    async def flush_all(self, seconds: float) -> None:
+        """Wait until all readers can see the events appended so far to any log, but at most for `seconds`.
+
+        Returns at once if the log's storage is unavailable.
+        """
+        ...
+
     def suspend(self, generation_id: UUID, lease: Lease) -> None:
         """Stop writing until a process opens the log again. Has no effect if this process has already done so."""
         ...

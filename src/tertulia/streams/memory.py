@@ -107,6 +107,9 @@ class MemoryLog:
     async def flush(self, generation_id: UUID) -> None:
         """Return at once, because appended events are shown immediately."""
 
+    async def flush_all(self, seconds: float) -> None:
+        """Return at once, because appended events are shown immediately."""
+
     def suspend(self, generation_id: UUID, lease: Lease) -> None:
         """Stop writing a log, which can still be read, until it is opened again."""
         stream = self._streams.get(generation_id)

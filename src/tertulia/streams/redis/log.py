@@ -114,6 +114,12 @@ class RedisLog:
         """Wait until all readers can see all events."""
         await self._partition(generation_id).writer.flush(generation_id)
 
+    async def flush_all(self, seconds: float) -> None:
+        """Wait until all readers can see all events, but at most for `seconds`."""
+        batches = [batch for each in self._partitions if (batch := each.writer.next_batch()) is not None]
+        if batches:
+            await asyncio.wait(batches, timeout=seconds)
+
     def suspend(self, generation_id: UUID, lease: Lease) -> None:
         """Stop writing until a process opens the log again."""
         self.release(generation_id, lease)

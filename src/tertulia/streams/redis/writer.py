@@ -99,6 +99,7 @@ class RedisWriter:
         self._writing: dict[UUID, Writing] = {}
         self._waiting: set[UUID] = set()
         self._notification = asyncio.Event()
+        self._next_batch: asyncio.Future[None] | None = None
         self._journal = Journal(self._holder, tag)
         self._one_batch = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
@@ -132,6 +133,19 @@ class RedisWriter:
         flushed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         writing.flushed.append(flushed)
         await flushed
+
+    def next_batch(self) -> asyncio.Future[None] | None:
+        """Return a future that ends with the next batch, which has all events so far.
+
+        Returns:
+            None if no events wait, or if Redis is unavailable.
+        """
+        if self._away or not self.longest_wait:
+            return None
+        if self._next_batch is None:
+            self._next_batch = asyncio.get_running_loop().create_future()
+            self._notification.set()
+        return self._next_batch
 
     def release(self, generation_id: UUID, lease: Lease | None = None) -> None:
         """Stop writing a stream. With `lease`, this has an effect only if the stream was opened with that lease."""
@@ -187,6 +201,7 @@ class RedisWriter:
             await self._notification.wait()
             self._notification.clear()
             waiting, self._waiting = self._waiting, set()
+            batch, self._next_batch = self._next_batch, None
             # Events that Redis has not accepted keep waiting. Those that arrive during a write wait for the next batch.
             since = self._waits_since = self._waits_since or self._next_since
             self._next_since = None
@@ -198,6 +213,8 @@ class RedisWriter:
                     self._lag(time.monotonic() - since)
             except Exception as error:  # noqa: BLE001 - all answers of this process depend on this loop
                 self._handle_failure(waiting, error)
+            if batch is not None:
+                batch.set_result(None)
             if not self._away:
                 backoff.reset()
             self._set_timer()
