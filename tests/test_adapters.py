@@ -110,6 +110,7 @@ def check_use_chat(report: dict[str, Any]) -> None:
     assert re.fullmatch(r"0\.\d+ USD", report["cost"])
     assert report["again"] == {"siblings": 2, "before": 6, "after": 6}
     assert "count to three" in report["thinking"]
+    assert report["resumed"] == 0
     paid = report["paid"]
     assert paid["calls"] == ['{"amount":7}\nPaid 7.']
     assert paid["after"] == f"Paid 7.\n{paid['stored']}"

@@ -115,9 +115,13 @@ async function useChat(user) {
   // The server's tool requires approval, and the request survives a refresh.
   await user.send('/simulate call pay {"amount": 7}');
   await page.getByRole("button", { name: "Yes" }).waitFor();
+  const resumed = [];
+  page.on("request", (request) => new URL(request.url()).pathname.endsWith("/stream") && resumed.push(request.url()));
   await page.reload();
   await page.getByRole("button", { name: "Yes" }).click();
   await user.hears("Paid 7.");
+  // Nothing was resumed: a stream that arrives during the decision would overwrite it.
+  seen.resumed = resumed.length;
   await user.rests();
   seen.paid = {
     calls: await last.locator("section").allInnerTexts(),

@@ -8,10 +8,9 @@ type Part = TertuliaMessage["parts"][number];
 type Answer = ((id: string, approved: boolean) => void) | undefined;
 
 export function App({ chat, stop }: { chat: Chat<TertuliaMessage>; stop: () => Promise<unknown> }) {
-  const { messages, sendMessage, regenerate, status, error, addToolApprovalResponse } = useChat({
-    chat,
-    resume: true,
-  });
+  // A resumed stream would overwrite a decision that the user makes before it ends.
+  const [resume] = useState(() => !waitsForDecision(chat.lastMessage));
+  const { messages, sendMessage, regenerate, status, error, addToolApprovalResponse } = useChat({ chat, resume });
   const [text, setText] = useState("");
   const [files, setFiles] = useState<FileList>();
   const busy = status === "submitted" || status === "streaming";
@@ -62,6 +61,12 @@ export function App({ chat, stop }: { chat: Chat<TertuliaMessage>; stop: () => P
       </form>
     </main>
   );
+}
+
+/** Whether an answer waits for decisions of the user only. For the other calls, the resumed stream calls `onToolCall`. */
+function waitsForDecision(message: TertuliaMessage | undefined): boolean {
+  const states = message?.parts.filter(isToolUIPart).map((part) => part.state) ?? [];
+  return states.includes("approval-requested") && !states.includes("input-available");
 }
 
 function PartView({ part, answer }: { part: Part; answer: Answer }) {
