@@ -140,7 +140,7 @@ class RedisWriter:
         Returns:
             None if no events wait, or if Redis is unavailable.
         """
-        if self._away or not self.longest_wait:
+        if self._away or (self._waits_since or self._next_since) is None:
             return None
         if self._next_batch is None:
             self._next_batch = asyncio.get_running_loop().create_future()
