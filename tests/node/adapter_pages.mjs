@@ -1,6 +1,6 @@
 // Uses the pages of examples/ai-sdk and examples/ag-ui in a real browser that can reach only this machine. Arguments:
 // Chromium's path, an image's path, then NAME=ADDRESS. Prints what each page showed, or its error.
-import { launch, TIMEOUT } from "./browser.mjs";
+import { finish, launch, TIMEOUT } from "./browser.mjs";
 
 const [executablePath, picture, ...examples] = process.argv.slice(2);
 const ANSWERS = "li[data-role=assistant]";
@@ -221,10 +221,6 @@ async function seenIn(name, address) {
   }
 }
 
-try {
-  const pairs = examples.map((example) => example.split(/=(.*)/));
-  const found = await Promise.all(pairs.map(async ([name, address]) => [name, await seenIn(name, address)]));
-  console.log(JSON.stringify(Object.fromEntries(found), null, 1));
-} finally {
-  await browser.close();
-}
+const pairs = examples.map((example) => example.split(/=(.*)/));
+const found = await Promise.all(pairs.map(async ([name, address]) => [name, await seenIn(name, address)]));
+finish(Object.fromEntries(found));

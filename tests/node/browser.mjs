@@ -18,6 +18,15 @@ export async function launch(executablePath) {
   return process.env.SLOW ? slowed(browser, Number(process.env.SLOW)) : browser;
 }
 
+/**
+ * Print what a program found and end it, which kills Chromium. `browser.close()` waits without a limit for Chromium to exit, and
+ * on a busy machine it does not always exit.
+ */
+export function finish(found) {
+  console.log(JSON.stringify(found, null, 1));
+  process.exit();
+}
+
 /** Record a page's requests to other hosts, and its errors. */
 export function watch(page, address, noted) {
   page.setDefaultTimeout(TIMEOUT);

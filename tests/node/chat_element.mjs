@@ -1,7 +1,7 @@
 // Uses <tertulia-chat> on the page of an application, in a real browser that can reach only this machine.
 // Arguments: Chromium's path, and the application's address. Prints "ok", or what went wrong.
 import { readFileSync } from "node:fs";
-import { check, launch, watch } from "./browser.mjs";
+import { check, finish, launch, watch } from "./browser.mjs";
 
 const [executablePath, address] = process.argv.slice(2);
 const AXE = readFileSync(new URL("./node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
@@ -89,5 +89,4 @@ try {
   const shown = await chat.evaluate((element) => element.shadowRoot?.textContent.slice(-1500)).catch(() => "");
   result = [error.message, ...noted, "The element showed:", shown].join("\n");
 }
-await browser.close();
-console.log(JSON.stringify(result));
+finish(result);

@@ -1,7 +1,7 @@
 // Opens pages in a real browser while their answers are interrupted and continued.
 // Arguments: Chromium's path, a folder for pictures or "-", then NAME=ADDRESS of each page. Prints for each page the texts
 // that its answers showed, one after another, or its error.
-import { launch, watch } from "./browser.mjs";
+import { finish, launch, watch } from "./browser.mjs";
 
 const [executablePath, pictures, ...pages] = process.argv.slice(2);
 const browser = await launch(executablePath);
@@ -73,5 +73,4 @@ for (const pair of pages) {
   const [name, address] = pair.split(/=(.*)/);
   found[name] = await seenIn(name, address);
 }
-await browser.close();
-console.log(JSON.stringify(found, null, 1));
+finish(found);

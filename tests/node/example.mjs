@@ -1,7 +1,7 @@
 // Runs the same journey through several examples, in a real browser that can reach only this machine.
 // Arguments: Chromium's path, then NAME=ADDRESS of each example. Prints what each example showed, or its error.
 import { connect, createServer } from "node:net";
-import { launch, TIMEOUT } from "./browser.mjs";
+import { finish, launch, TIMEOUT } from "./browser.mjs";
 
 const [executablePath, ...examples] = process.argv.slice(2);
 const ANSWERS = "li[data-role=assistant]";
@@ -165,10 +165,6 @@ async function journey(browser, address) {
 }
 
 const browser = await launch(executablePath);
-try {
-  const pairs = examples.map((example) => example.split(/=(.*)/));
-  const found = await Promise.all(pairs.map(async ([name, address]) => [name, await journey(browser, address)]));
-  console.log(JSON.stringify(Object.fromEntries(found), null, 1));
-} finally {
-  await browser.close();
-}
+const pairs = examples.map((example) => example.split(/=(.*)/));
+const found = await Promise.all(pairs.map(async ([name, address]) => [name, await journey(browser, address)]));
+finish(Object.fromEntries(found));

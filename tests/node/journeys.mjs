@@ -1,6 +1,6 @@
 // Arguments: Chromium's path, a folder for pictures or "-", then pairs of a set of journeys and its server's address.
 // Prints "ok" or the error of each journey. The environment variable JOURNEY selects journeys by a part of their name.
-import { launch, watch } from "./browser.mjs";
+import { finish, launch, watch } from "./browser.mjs";
 import { CONSOLE } from "./console_journeys.mjs";
 import * as pages from "./page_journeys.mjs";
 
@@ -11,8 +11,9 @@ const sets = { ...pages, CONSOLE };
 const results = {};
 
 async function travel(name, journey, address) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" });
+  console.error(`Begins: ${name}`);
   const noted = [];
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" });
   const open = async (url) => {
     const page = watch(await context.newPage(), new URL(url).origin, noted);
     await page.goto(url);
@@ -22,27 +23,33 @@ async function travel(name, journey, address) {
   watch(page, "http://127.0.0.1", noted);
   const picture = async (called, of = page) => pictures !== "-" && of.screenshot({ path: `${pictures}/${called}.png` });
   try {
-    await inTime(journey({ page, address, context, open, noted, picture }));
+    await inTime(300, journey({ page, address, context, open, noted, picture }));
     results[name] = noted.length === 0 ? "ok" : noted.join("; ");
   } catch (error) {
-    await picture(`failed: ${name.slice(0, 40)}`);
     const line = error.stack.match(/\w+_journeys\.mjs:\d+/)?.[0];
-    const focused = await page.evaluate(() => document.activeElement.outerHTML.slice(0, 200)).catch(() => "");
-    // The newest messages are at the end.
-    const shown = await page.evaluate(() => document.body.innerText.slice(-2000)).catch(() => "");
-    results[name] = [error.message, `At ${line}, with the focus on ${focused}`, ...noted, `The page at ${page.url()} showed at its end:`, shown].join("\n");
-  } finally {
-    await context.close();
+    const shown = await inTime(60, description(page, picture, name)).catch((unknown) => `It cannot be read: ${unknown.message}`);
+    results[name] = [error.message, `At ${line}`, ...noted, `The page at ${page.url()}:`, shown].join("\n");
   }
+  await inTime(60, context.close()).catch((error) => {
+    results[name] += `\nIts pages could not be closed: ${error.message}`;
+  });
+  console.error(`Ended: ${name}`);
 }
 
-/** Fail a journey after 300 seconds, so that it does not block the others. */
-function inTime(journey) {
+/** Return what a page shows, after saving a picture of it. A page that hangs answers nothing. */
+async function description(page, picture, name) {
+  await picture(`failed: ${name.slice(0, 40)}`);
+  // The newest messages are at the end.
+  return page.evaluate(() => `The focus is on ${document.activeElement.outerHTML.slice(0, 200)}, and its end is:\n${document.body.innerText.slice(-2000)}`);
+}
+
+/** Reject after so many seconds, so that what hangs does not block the other journeys. */
+function inTime(seconds, promise) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error("It took longer than 300 seconds.")), 300_000);
+    timer = setTimeout(() => reject(new Error(`It took longer than ${seconds} seconds.`)), 1000 * seconds);
   });
-  return Promise.race([journey, late]).finally(() => clearTimeout(timer));
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
 // A journey that waits for an event while it acts can fail twice. That must not end the other journeys.
@@ -59,8 +66,7 @@ for (let index = 0; index < pairs.length; index += 2) {
 await Promise.all(Array.from({ length: 4 }, async () => {
   for (let next = waiting.shift(); next; next = waiting.shift()) await travel(...next);
 }));
-await browser.close();
 if (unawaited.length > 0 && Object.values(results).every((result) => result === "ok")) {
   results["no journey awaits an error"] = unawaited.join("; ");
 }
-console.log(JSON.stringify(results, null, 1));
+finish(results);

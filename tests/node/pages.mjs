@@ -1,6 +1,6 @@
 // Opens the pages in a real browser that can reach only this server. Prints what the pages show as JSON.
 // Arguments: the server's address, Chromium's path, and (optional) a folder for screenshots.
-import { launch, TIMEOUT } from "./browser.mjs";
+import { finish, launch, TIMEOUT } from "./browser.mjs";
 
 const [address, executablePath, pictures] = process.argv.slice(2);
 const browser = await launch(executablePath);
@@ -179,11 +179,9 @@ async function redoc() {
 
 try {
   const seen = { plain: await plain(), graphiql: await graphiql(), swagger: await swagger(), redoc: await redoc() };
-  console.log(JSON.stringify({ ...seen, foreign, problems }, null, 1));
+  finish({ ...seen, foreign, problems });
 } catch (error) {
   for (const [place, page] of context.pages().entries()) await picture(page, `failed-${place}`);
-  console.log(JSON.stringify({ error: String(error), foreign, problems }, null, 1));
   process.exitCode = 1;
-} finally {
-  await browser.close();
+  finish({ error: String(error), foreign, problems });
 }

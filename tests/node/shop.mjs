@@ -1,6 +1,6 @@
 // Uses the page of examples/shop as two customers and the owner, in a real browser that can reach only this machine.
 // Arguments: Chromium's path, the shop's address, and optionally a file for a picture. Prints what the pages showed.
-import { finished, launch, message, send, sendAndWait, watch } from "./browser.mjs";
+import { finish, finished, launch, message, send, sendAndWait, watch } from "./browser.mjs";
 
 const [executablePath, address, picture] = process.argv.slice(2);
 const browser = await launch(executablePath);
@@ -77,11 +77,9 @@ try {
   seen.log = (await rows.allInnerTexts()).map((row) => row.split("\t"));
   if (picture) await rosa.screenshot({ path: picture.replace(".png", "-log.png"), fullPage: true });
   seen.owner = await roles(rosa);
-  console.log(JSON.stringify({ ...seen, problems }));
+  finish({ ...seen, problems });
 } catch (error) {
   const bodies = browser.contexts().flatMap((context) => context.pages()).map((page) => page.locator("body").innerText());
-  console.log(JSON.stringify({ ...seen, error: String(error.stack), bodies: await Promise.all(bodies), problems }, null, 1));
   process.exitCode = 1;
-} finally {
-  await browser.close();
+  finish({ ...seen, error: String(error.stack), bodies: await Promise.all(bodies), problems });
 }

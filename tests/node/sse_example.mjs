@@ -1,7 +1,7 @@
 // Uses the page of examples/sse for a conversation, in a real browser that can reach only this machine.
 // Arguments: Chromium's path, the page's address. Prints what the page showed as JSON.
 import { connect, createServer } from "node:net";
-import { launch, TIMEOUT } from "./browser.mjs";
+import { finish, launch, TIMEOUT } from "./browser.mjs";
 
 const [executablePath, address] = process.argv.slice(2);
 
@@ -105,11 +105,8 @@ try {
   await page.getByRole("alert").waitFor();
   seen.roles = await page.locator("ol > li").evaluateAll((items) => items.map((item) => [item.dataset.role, item.ariaBusy]));
   seen.accepts = [...new Set(follows.map(({ accept }) => accept))];
-  console.log(JSON.stringify({ ...seen, problems }));
+  finish({ ...seen, problems });
 } catch (error) {
-  console.log(JSON.stringify({ ...seen, error: String(error.stack), body: await page.locator("body").innerText(), problems }, null, 1));
   process.exitCode = 1;
-} finally {
-  await browser.close();
-  proxy.close();
+  finish({ ...seen, error: String(error.stack), body: await page.locator("body").innerText(), problems });
 }
