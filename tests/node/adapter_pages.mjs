@@ -188,9 +188,11 @@ async function agUi(user) {
   const { lastMessage: stopped } = await stored();
   seen.stopped = { status: stopped.generation.status, stored: stopped.text, after: await said() };
 
-  await user.send('/simulate call pay {"amount": 7}');
-  await page.getByRole("button", { name: "Yes" }).waitFor();
+  // One of two calls is approved, after a refresh.
+  await user.send('/simulate call pay {"amount": 7}\n/simulate call pay {"amount": 8}');
+  await page.getByRole("button", { name: "Yes" }).first().waitFor();
   await page.reload();
+  await page.locator("p", { hasText: /8/ }).getByRole("button", { name: "No" }).click();
   await page.getByRole("button", { name: "Yes" }).click();
   await user.hears("The tool returned");
   await user.rests();

@@ -57,17 +57,17 @@ async function run(begin: () => Promise<unknown>): Promise<void> {
 
 function ask(interrupt: Interrupt) {
   return new Promise<{ interruptId: string; status: "resolved"; payload: { approved: boolean } }>((resolve) => {
+    const question = document.createElement("p");
     const answer = (approved: boolean) => {
-      asks.replaceChildren();
-      asks.hidden = true;
+      question.remove();
       resolve({ interruptId: interrupt.id, status: "resolved", payload: { approved } });
     };
-    asks.replaceChildren(
+    question.append(
       `${interrupt.message} `,
       button("Yes", () => answer(true)),
       button("No", () => answer(false)),
     );
-    asks.hidden = false;
+    asks.append(question);
   });
 }
 
