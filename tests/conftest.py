@@ -117,6 +117,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("setup", setups, scope="session")
 
 
+@pytest.fixture
+def slow_tool_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait longer for MCP servers than a server does: on a busy machine, a program can take seconds to start."""
+    monkeypatch.setattr("tertulia.tools.mcp.servers.START_SECONDS", WAIT)
+
+
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Generator[Servers]:
     """PostgreSQL and Redis, started at their first use."""

@@ -35,6 +35,8 @@ from tertulia.tools.mcp import connection
 from tertulia.tools.mcp.config import HttpServer, ServerConfig, StdioServer, read_config
 from tertulia.tools.mcp.servers import McpServers, McpTool
 
+pytestmark = pytest.mark.usefixtures("slow_tool_servers")
+
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )

@@ -24,9 +24,18 @@ from tertulia.server.auth import throttle
 from tertulia.server.auth.throttle import RedisFailures
 from tertulia.streams.events import GenerationCompleted, GenerationStarted, TextDelta
 from tertulia.streams.lease import Lease
+from tertulia.streams.redis import log as redis_log
 from tertulia.streams.redis.log import RedisLog
 from tertulia.streams.redis.scripts import PARTITIONS, holder_key, partition_tags, stream_key
 from tertulia.streams.stream import Follower
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait longer than a server does: on a busy machine, the first connections to all nodes can take seconds."""
+    monkeypatch.setattr(redis_log, "CONNECT_SECONDS", WAIT)
+    monkeypatch.setattr(limits, "STORE_PATIENCE", WAIT)
+    monkeypatch.setattr(throttle, "REDIS_PATIENCE", WAIT)
 
 
 @pytest.fixture(scope="module")
@@ -158,11 +167,7 @@ def test_a_log_is_taken_over_with_all_its_events_and_its_former_writer_is_refuse
     complete(work())
 
 
-def test_limits_are_counted_for_all_processes(cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    # On a busy machine, the first connections to all nodes can take longer.
-    monkeypatch.setattr(limits, "STORE_PATIENCE", WAIT)
-    monkeypatch.setattr(throttle, "REDIS_PATIENCE", WAIT)
-
+def test_limits_are_counted_for_all_processes(cluster: RedisCluster) -> None:
     async def work() -> None:
         rates, other_rates, rate = Rates(cluster.url), Rates(cluster.url), Rate("x", "2/minute")
         viewers = [uuid4() for _ in range(10)]

@@ -35,6 +35,7 @@ def test_invalid_tool_settings_stop_the_start_with_one_line(tmp_path: Path, sett
     assert refused.output.startswith(said)
 
 
+@pytest.mark.usefixtures("slow_tool_servers")
 def test_doctor_lists_tools_and_names_unavailable_servers(tmp_path: Path) -> None:
     config = tmp_path / "mcp.json"
     server: Json = {"command": sys.executable, "args": ["-m", "mcp_server_time"]}

@@ -70,6 +70,7 @@ async def converse(address: str) -> tuple[Json, list[Json], list[Json]]:
 
 
 @pytest.mark.both
+@pytest.mark.usefixtures("slow_tool_servers")
 def test_one_turn_can_use_a_function_an_mcp_server_a_client_tool_and_an_approval(
     tmp_path: Path, place: Json, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,7 @@ from tertulia.db import outbox
 from tertulia.db.database import Database
 from tertulia.db.outbox import Delivery
 from tertulia.db.tables import now
-from tertulia.server.outbox import delivery
+from tertulia.server.outbox import delivery, webhooks
 from tertulia.server.outbox.delivery import sweep
 from tertulia.server.outbox.webhook_config import EVENTS, read_endpoints
 from tertulia.server.outbox.webhooks import is_public, seconds_until_retry
@@ -293,6 +293,14 @@ def _is_signed(key: str, headers: dict[str, str], body: bytes) -> bool:
     return True
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait longer for endpoints than a server does: on a busy machine, the events before one can take seconds."""
+    monkeypatch.setattr(webhooks, "TIMEOUT", WAIT)
+    monkeypatch.setattr(webhooks.Webhook, "timeout", WAIT)
+
+
+@pytest.mark.usefixtures("patience")
 def test_a_slow_endpoint_does_not_delay_another(tmp_path: Path, place: Json, receiver: Receiver) -> None:
     released = threading.Event()
 
@@ -638,8 +646,9 @@ def _lines(file: Path) -> list[str]:
 
 
 @pytest.mark.joined
+@pytest.mark.usefixtures("patience")
 def test_replicas_deliver_each_event_once_at_a_time(tmp_path: Path, place: Json, receiver: Receiver) -> None:
-    together = threading.Barrier(delivery.AT_ONCE + 1, timeout=20)
+    together = threading.Barrier(delivery.AT_ONCE + 1, timeout=WAIT)
 
     def respond(path: str, event: Json) -> Response:
         # More events than one replica delivers at once: both replicas are delivering.
