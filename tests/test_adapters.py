@@ -100,12 +100,14 @@ def test_the_page_continues_an_answer_stops_it_and_asks_for_approval(name: str, 
 
 def check_ag_ui(report: dict[str, Any]) -> None:
     texts, later = report["told"], report["toldLater"]
-    denied = "The user denied this call."
-    of_calls = later[later.index('pay {"amount":7}\npay {"amount":8}') + 1 :]
-    assert of_calls[:3] == ["Paid 7.", denied, f'The tool returned: "Paid 7.". The tool failed: "{denied}".']
     assert "Tertulia with AG-UI" in texts[-1]
+    first = later.index('pay {"amount":7}\npay {"amount":8}') + 1
+    results, denied = slice(first, first + 2), "The user denied this call."
+    assert later[results] == ["Paid 7.", denied]
+    assert later[first + 2] == f'The tool returned: "Paid 7.". The tool failed: "{denied}".'
     # Results arrive in any order, and are stored in that of the calls.
-    assert sorted(later) == sorted(texts)
+    texts[results] = sorted(texts[results])
+    assert later == texts
 
 
 def check_use_chat(report: dict[str, Any]) -> None:

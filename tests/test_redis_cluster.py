@@ -30,14 +30,6 @@ from tertulia.streams.redis.scripts import PARTITIONS, holder_key, partition_tag
 from tertulia.streams.stream import Follower
 
 
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait longer than a server does: on a busy machine, the first connections to all nodes can take seconds."""
-    monkeypatch.setattr(redis_log, "CONNECT_SECONDS", WAIT)
-    monkeypatch.setattr(limits, "STORE_PATIENCE", WAIT)
-    monkeypatch.setattr(throttle, "REDIS_PATIENCE", WAIT)
-
-
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Generator[RedisCluster]:
     cluster = RedisCluster(tmp_path_factory.mktemp("cluster"))
@@ -142,7 +134,12 @@ def blocked(cluster: RedisCluster) -> int:
     return sum(node.client.info("clients")["blocked_clients"] for node in cluster.nodes if node.responds())
 
 
-def test_a_log_is_taken_over_with_all_its_events_and_its_former_writer_is_refused(cluster: RedisCluster) -> None:
+def test_a_log_is_taken_over_with_all_its_events_and_its_former_writer_is_refused(
+    cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On a busy machine, the first connections to all nodes can take longer. Without Redis, nothing can be taken over.
+    monkeypatch.setattr(redis_log, "CONNECT_SECONDS", WAIT)
+
     async def work() -> None:
         id = uuid4()
         async with opened(cluster) as former, opened(cluster) as later, opened(cluster) as reader:
@@ -167,7 +164,11 @@ def test_a_log_is_taken_over_with_all_its_events_and_its_former_writer_is_refuse
     complete(work())
 
 
-def test_limits_are_counted_for_all_processes(cluster: RedisCluster) -> None:
+def test_limits_are_counted_for_all_processes(cluster: RedisCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a busy machine, the first connections to all nodes can take longer.
+    monkeypatch.setattr(limits, "STORE_PATIENCE", WAIT)
+    monkeypatch.setattr(throttle, "REDIS_PATIENCE", WAIT)
+
     async def work() -> None:
         rates, other_rates, rate = Rates(cluster.url), Rates(cluster.url), Rate("x", "2/minute")
         viewers = [uuid4() for _ in range(10)]

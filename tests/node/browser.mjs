@@ -18,10 +18,7 @@ export async function launch(executablePath) {
   return process.env.SLOW ? slowed(browser, Number(process.env.SLOW)) : browser;
 }
 
-/**
- * Print what a program found and end it, which kills Chromium. `browser.close()` waits without a limit for Chromium to exit, and
- * on a busy machine it does not always exit.
- */
+/** Print what a program found and end it, which kills Chromium. `browser.close()` would wait without a limit until it exits. */
 export function finish(found) {
   console.log(JSON.stringify(found, null, 1));
   process.exit();

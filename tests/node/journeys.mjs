@@ -12,8 +12,8 @@ const results = {};
 
 async function travel(name, journey, address) {
   console.error(`Begins: ${name}`);
-  const noted = [];
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" });
+  const noted = [];
   const open = async (url) => {
     const page = watch(await context.newPage(), new URL(url).origin, noted);
     await page.goto(url);
@@ -36,7 +36,7 @@ async function travel(name, journey, address) {
   console.error(`Ended: ${name}`);
 }
 
-/** Return what a page shows, after saving a picture of it. A page that hangs answers nothing. */
+/** Return what a page shows, after saving a picture of it. A page that hangs does not respond. */
 async function description(page, picture, name) {
   await picture(`failed: ${name.slice(0, 40)}`);
   // The newest messages are at the end.
